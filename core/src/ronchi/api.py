@@ -1,0 +1,336 @@
+"""Everything a plugin author imports: parameter models, specs, protocols, context.
+
+Light by contract: importing this module imports neither numpy, xarray nor torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import pluggy
+from pydantic import BaseModel, ConfigDict, Field
+
+from ronchi.errors import (
+    CalibrationError,
+    ConfigError,
+    DataError,
+    PluginError,
+    ReadError,
+    RonchiError,
+    SchemaError,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.floating[Any]]
+
+__all__ = [
+    "API_VERSION",
+    "AlgorithmSpec",
+    "AtomFinder",
+    "CalibrationError",
+    "ConfigError",
+    "Context",
+    "DataError",
+    "DescriptorLearner",
+    "DiskDetector",
+    "Field",
+    "Geometry",
+    "Metric",
+    "Params",
+    "PeakBatch",
+    "PluginError",
+    "ReadError",
+    "Reader",
+    "Result",
+    "RonchiError",
+    "SchemaError",
+    "Simulator",
+    "StrainSolver",
+    "Transform",
+    "hookimpl",
+]
+
+API_VERSION = 1
+"""Version of the contract in this module; a spec made for another one is refused."""
+
+hookimpl = pluggy.HookimplMarker("ronchi")
+"""Decorator of a plugin's hook implementations."""
+
+
+class Params(BaseModel):
+    """Base of an algorithm's parameters: frozen, closed, every field described.
+
+    Give units with ``Field(2.0, description="…", json_schema_extra={"unit": "px"})``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmSpec:
+    """What a hook yields: one algorithm, described without importing its code.
+
+    Parameters
+    ----------
+    name : str
+        Lower-case name, the same as the entry point's.
+    summary : str
+        One sentence.
+    params : type[Params]
+        Parameter model; the YAML, the CLI and the docs are made from it.
+    factory : str
+        ``"module:Class"``; called with a ``params`` instance at first use.
+    inputs : mapping of str to str
+        Input name to accepted schemas, ``"fourd/1"`` or ``"fourd/1|images/1"``;
+        a trailing ``?`` on the name marks it optional.
+    output : str
+        Schema of the result, e.g. ``"peaks/1"``.
+    sides : mapping of str to str, optional
+        Named side outputs and their schemas, referred to as ``step.side``.
+    version : int
+        Raise it when the numbers change: it is part of the cache key.
+    capabilities : frozenset of str
+        Free words, e.g. ``"cuda"``, ``"subpixel"``, ``"deterministic"``.
+    citation : str
+        What to cite, with a DOI.
+    api : int
+        `API_VERSION` that the algorithm was written for.
+    """
+
+    name: str
+    summary: str
+    params: type[Params]
+    factory: str
+    inputs: Mapping[str, str]
+    output: str
+    sides: Mapping[str, str] = field(default_factory=dict)
+    version: int = 1
+    capabilities: frozenset[str] = frozenset()
+    citation: str = ""
+    api: int = API_VERSION
+
+    def create(self, params: Params | None = None) -> Any:
+        """Import the factory and make the algorithm object.
+
+        Raises
+        ------
+        PluginError
+            The factory cannot be imported or is not there.
+        """
+        module, _, attribute = self.factory.partition(":")
+        try:
+            make = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise PluginError(
+                f"the factory {self.factory!r} of {self.name!r} cannot be imported: {error}",
+                fix="run `ronchi doctor` and re-install the plugin",
+            ) from error
+        return make(params if params is not None else self.params())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """What a detector may know about the patterns before it sees the first block.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(qy, qx)`` of a pattern, in px.
+    q_step : tuple of float
+        Size of a pixel along y and x in `q_units`.
+    q_units : str
+        ``"1/angstrom"`` or ``"pixel"``.
+    centre_px : tuple of float
+        ``(y, x)`` of q = 0 in px.
+    mean_pattern : (qy, qx) float32 array or None
+        Mean over an evenly spread, deterministic sample of positions.
+    bad_pixel : (qy, qx) bool array or None
+        True where the detector is not to be trusted.
+    beam_energy_eV, semiangle_mrad : float or None
+        From the attributes of the data set.
+    """
+
+    shape: tuple[int, int]
+    q_step: tuple[float, float] = (1.0, 1.0)
+    q_units: str = "pixel"
+    centre_px: tuple[float, float]
+    mean_pattern: FloatArray | None = None
+    bad_pixel: NDArray[np.bool_] | None = None
+    beam_energy_eV: float | None = None
+    semiangle_mrad: float | None = None
+
+    @property
+    def probe_radius_px(self) -> float | None:
+        """Radius of the bright disk from energy and semiangle, or None if uncalibrated."""
+        if not (self.beam_energy_eV and self.semiangle_mrad) or self.q_units != "1/angstrom":
+            return None
+        energy = self.beam_energy_eV
+        wavelength = 12.2643 / (energy * (1 + 0.978476e-6 * energy)) ** 0.5
+        step = (self.q_step[0] * self.q_step[1]) ** 0.5
+        return float(self.semiangle_mrad * 1e-3 / wavelength / step)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeakBatch:
+    """Peaks of a block of patterns, flat, in the order of the patterns.
+
+    All positions are in px of the frame, ``(0, 0)`` at the centre of the first pixel.
+
+    Parameters
+    ----------
+    counts : (n,) int32
+        Number of peaks of each pattern; the other arrays have ``counts.sum()`` entries.
+    qy_px, qx_px : float64
+        Row and column.
+    intensity : float32
+        Background-subtracted counts in the disk.
+    score : float32
+        Signal-to-noise ratio of the detection.
+    var_yy, var_yx, var_xx : float32
+        Covariance of the position, px^2.
+    flags : uint16
+        Bits: 1 edge, 2 saturated, 4 overlap, 8 masked, 16 not refined.
+    """
+
+    counts: NDArray[np.int32]
+    qy_px: NDArray[np.float64]
+    qx_px: NDArray[np.float64]
+    intensity: NDArray[np.float32]
+    score: NDArray[np.float32]
+    var_yy: NDArray[np.float32]
+    var_yx: NDArray[np.float32]
+    var_xx: NDArray[np.float32]
+    flags: NDArray[np.uint16]
+
+
+def _ignore_progress(done: int, total: int) -> None:
+    return None
+
+
+@dataclass(kw_only=True)
+class Context:
+    """What the core lends to an algorithm; there is no other state.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Seeded from the pipeline's seed and the step's key: the only source of randomness.
+    device : str
+        ``"cpu"`` or ``"cuda"`` (``"auto"`` is already resolved).
+    n_threads : int
+        Threads that the algorithm may use.
+    progress : callable
+        ``progress(done, total)``; may raise `KeyboardInterrupt` to stop the work.
+    log : logging.Logger
+    scratch : pathlib.Path or None
+        A folder of its own for temporary files and checkpoints.
+    """
+
+    rng: np.random.Generator
+    device: str = "cpu"
+    n_threads: int = 1
+    progress: Callable[[int, int], None] = _ignore_progress
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger("ronchi"))
+    scratch: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A data set with named side outputs, e.g. ``Result(data, {"truth": truth})``."""
+
+    data: xr.Dataset
+    sides: Mapping[str, xr.Dataset] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Opens a file as a lazy ``fourd/1`` or ``images/1`` data set."""
+
+    def confidence(self, path: Path) -> float:
+        """0 to 1 from the first bytes only; never raises."""
+
+    def open(self, path: Path) -> xr.Dataset | Result:
+        """Open lazily. Raises `ReadError`."""
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Makes one data set out of another; called with its inputs by name."""
+
+    def apply(self, *, ctx: Context, **inputs: xr.Dataset) -> xr.Dataset | Result:
+        """Transform the inputs, lazily where the result has the size of the data."""
+
+
+@runtime_checkable
+class DiskDetector(Protocol):
+    """Finds Bragg disks in blocks of patterns."""
+
+    def prepare(self, geometry: Geometry, probe: FloatArray | None, ctx: Context) -> None:
+        """Called once before the first block; ``probe`` is (qy, qx) float32 or None."""
+
+    def detect(self, frames: NDArray[Any]) -> PeakBatch:
+        """Find the disks of ``frames`` (n, qy, qx), any real dtype; never writes to it."""
+
+
+@runtime_checkable
+class DescriptorLearner(Protocol):
+    """Maps samples to a few numbers, in scikit-learn's manner.
+
+    ``x`` has the features as its trailing dimensions; all leading ones are samples.
+    """
+
+    def fit(self, x: xr.DataArray, ctx: Context) -> None:
+        """Learn from lazy data; a learner that needs no training does nothing."""
+
+    def transform(self, x: xr.DataArray) -> xr.Dataset:
+        """Encode a block that fits in memory as ``descriptors/1``."""
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state as JSON, npz or safetensors; never pickle."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; encodings are then equal bit for bit."""
+
+
+@runtime_checkable
+class StrainSolver(Protocol):
+    """Fits lattices to peaks and compares them with a reference."""
+
+    def solve(self, peaks: xr.Dataset, ctx: Context) -> xr.Dataset | Result:
+        """From ``peaks/1`` to ``strain/1``, with the fit as side output ``lattice``."""
+
+
+@runtime_checkable
+class AtomFinder(Protocol):
+    """Finds atoms in images."""
+
+    def find(self, images: xr.Dataset, ctx: Context) -> xr.Dataset | Result:
+        """From ``images/1`` to ``atoms/1``."""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """Makes data with truth."""
+
+    def simulate(self, ctx: Context) -> Result:
+        """Return the data set with the side output ``truth``."""
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Scores a result against truth."""
+
+    def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
+        """Named figures; NaN where undefined."""
+
+
+SpecList = Sequence[AlgorithmSpec]

@@ -1,0 +1,49 @@
+"""Schemas of the data: one module each, with ``NAME``, ``validate`` and ``make``."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ronchi.errors import SchemaError
+from ronchi.schema import atoms, descriptors, fourd, images, lattice, maps, peaks, scores, strain
+from ronchi.schema.common import ATTR, schema_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = [
+    "ATTR",
+    "SCHEMAS",
+    "atoms",
+    "descriptors",
+    "fourd",
+    "images",
+    "lattice",
+    "maps",
+    "peaks",
+    "schema_of",
+    "scores",
+    "strain",
+    "validate",
+]
+
+SCHEMAS: dict[str, ModuleType] = {
+    module.NAME: module for module in (fourd, peaks, lattice, strain, descriptors, images, atoms, maps, scores)
+}
+"""Schema name to the module that defines it."""
+
+
+def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
+    """Check a data set against the schema that it names.
+
+    Raises
+    ------
+    SchemaError
+        It names none, an unknown one, or does not follow it.
+    """
+    name = schema_of(ds)
+    if name not in SCHEMAS:
+        raise SchemaError(f"unknown schema {name!r}, known: {', '.join(SCHEMAS)}", where=where)
+    checked: xr.Dataset = SCHEMAS[name].validate(ds, where)
+    return checked

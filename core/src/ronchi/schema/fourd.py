@@ -1,0 +1,135 @@
+"""``fourd/1``: diffraction patterns on a scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi.schema.common import ATTR, check_dataset, fail, variable
+
+__all__ = ["DIMS", "NAME", "centre_px", "make", "q_step", "q_units", "scan_units", "validate"]
+
+NAME = "fourd/1"
+DIMS = ("scan_y", "scan_x", "qy", "qx")
+UNITS = {"scan": ("angstrom", "pixel"), "q": ("1/angstrom", "pixel")}
+_OPTIONAL = {
+    "probe": ("qy", "qx"),
+    "bad_pixel": ("qy", "qx"),
+    "valid": ("scan_y", "scan_x"),
+    "origin_y": ("scan_y", "scan_x"),
+    "origin_x": ("scan_y", "scan_x"),
+}
+
+
+def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
+    """Check a ``fourd/1`` data set without touching its patterns.
+
+    Raises
+    ------
+    SchemaError
+        A variable, dimension, unit or coordinate is missing or wrong.
+    """
+    check_dataset(ds, NAME, {"intensity": DIMS}, _OPTIONAL, where)
+    where = where or "data set"
+    for dim in DIMS:
+        if ds.sizes[dim] == 0:
+            raise fail(where, f"dimension {dim!r} is empty")
+        if dim not in ds.coords:
+            raise fail(where, f"coordinate {dim!r} is missing", "use numpy.arange in 'pixel' if uncalibrated")
+        coordinate = ds[dim]
+        allowed = UNITS["q" if dim.startswith("q") else "scan"]
+        if coordinate.attrs.get("units") not in allowed:
+            raise fail(where, f"{dim!r} has units {coordinate.attrs.get('units')!r}, allowed: {', '.join(allowed)}")
+        values = np.asarray(coordinate.values, dtype=float)
+        steps = np.diff(values)
+        if len(steps) and (not np.isfinite(values).all() or steps.min() <= 0 or np.ptp(steps) > 1e-3 * abs(steps.mean())):
+            raise fail(where, f"coordinate {dim!r} is not finite, increasing and evenly spaced")
+    if ds["intensity"].dtype.kind not in "iuf":
+        raise fail(where, f"'intensity' has dtype {ds['intensity'].dtype}, expected integers or floats")
+    return ds
+
+
+def make(
+    intensity: Any,
+    *,
+    scan_step: tuple[float, float] | None = None,
+    q_step: tuple[float, float] | None = None,
+    probe: Any = None,
+    bad_pixel: Any = None,
+    valid: Any = None,
+    centre_px: tuple[float, float] | None = None,
+    **attrs: Any,
+) -> xr.Dataset:
+    """Build a ``fourd/1`` data set around an array.
+
+    Parameters
+    ----------
+    intensity : (scan_y, scan_x, qy, qx) array
+        numpy, memory-mapped or dask; kept as it is.
+    scan_step : tuple of float, optional
+        ``(y, x)`` in angstrom; pixels if absent.
+    q_step : tuple of float, optional
+        ``(y, x)`` in 1/angstrom; pixels if absent.
+    probe, bad_pixel : (qy, qx) arrays, optional
+    valid : (scan_y, scan_x) array, optional
+    centre_px : tuple of float, optional
+        Pixel of q = 0; N // 2 by default.
+    **attrs
+        ``beam_energy_eV``, ``semiangle_mrad``, ``camera_length_m``,
+        ``scan_rotation_deg``, ``dose``, ``title``; None is left out.
+
+    Raises
+    ------
+    SchemaError
+        ``intensity`` is not 4-D.
+    """
+    if len(intensity.shape) != 4:
+        raise fail("intensity", f"expected 4 dimensions {DIMS}, got shape {tuple(intensity.shape)}", "give `scan_shape`")
+    shape = dict(zip(DIMS, intensity.shape, strict=True))
+    centre = centre_px or (shape["qy"] // 2, shape["qx"] // 2)
+    coords: dict[str, xr.Variable] = {}
+    for axis, dim in enumerate(DIMS[:2]):
+        step = scan_step[axis] if scan_step else 1.0
+        units = "angstrom" if scan_step else "pixel"
+        coords[dim] = variable(dim, np.arange(shape[dim]) * step, units, f"scan position, {dim[-1]}")
+    for axis, dim in enumerate(DIMS[2:]):
+        step = q_step[axis] if q_step else 1.0
+        units = "1/angstrom" if q_step else "pixel"
+        coords[dim] = variable(dim, (np.arange(shape[dim]) - centre[axis]) * step, units, f"scattering vector, {dim[-1]}")
+    data = {"intensity": variable(DIMS, intensity, "counts", "diffracted intensity")}
+    if probe is not None:
+        data["probe"] = variable(DIMS[2:], probe, "counts", "probe over vacuum")
+    if bad_pixel is not None:
+        data["bad_pixel"] = variable(DIMS[2:], np.asarray(bad_pixel).astype("i1"), "1", "1 where the detector is bad")
+    if valid is not None:
+        data["valid"] = variable(DIMS[:2], np.asarray(valid).astype("i1"), "1", "1 where a pattern was recorded")
+    kept = {name: value for name, value in attrs.items() if value is not None}
+    return validate(xr.Dataset(data, coords, {ATTR: NAME, **kept}))
+
+
+def q_step(ds: xr.Dataset) -> tuple[float, float]:
+    """Pixel size ``(y, x)`` of the detector in `q_units`."""
+    return _step(ds, "qy"), _step(ds, "qx")
+
+
+def q_units(ds: xr.Dataset) -> str:
+    """``"1/angstrom"`` or ``"pixel"``."""
+    return str(ds["qx"].attrs["units"])
+
+
+def scan_units(ds: xr.Dataset) -> str:
+    """``"angstrom"`` or ``"pixel"``."""
+    return str(ds["scan_x"].attrs["units"])
+
+
+def centre_px(ds: xr.Dataset) -> tuple[float, float]:
+    """Pixel ``(y, x)`` at which q = 0."""
+    steps = q_step(ds)
+    return -float(ds["qy"][0]) / steps[0], -float(ds["qx"][0]) / steps[1]
+
+
+def _step(ds: xr.Dataset, dim: str) -> float:
+    values = ds[dim].values
+    return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else 1.0
