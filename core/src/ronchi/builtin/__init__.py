@@ -1,0 +1,1 @@
+"""Algorithms that come with ronchi and register through its own entry points."""

@@ -21,7 +21,15 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
 
 
 def make(
-    *, frame: Any, y: Any, x: Any, species: Any = None, score: Any = None, track: Any = None, units: str = "pixel", **attrs: Any
+    *,
+    frame: Any,
+    y: Any,
+    x: Any,
+    species: Any = None,
+    score: Any = None,
+    track: Any = None,
+    units: str = "pixel",
+    **attrs: Any,
 ) -> xr.Dataset:
     """Build an ``atoms/1`` data set; ``y`` and ``x`` in ``units``, ``species`` as integers."""
     n = len(np.asarray(y))
@@ -29,8 +37,12 @@ def make(
         "frame": variable("atom", np.asarray(frame, np.int32), "1", "frame number"),
         "y": variable("atom", np.asarray(y, float), units, "position, y"),
         "x": variable("atom", np.asarray(x, float), units, "position, x"),
-        "species": variable("atom", np.zeros(n, np.int32) if species is None else np.asarray(species, np.int32), "1", "species"),
-        "score": variable("atom", np.ones(n, np.float32) if score is None else np.asarray(score, np.float32), "1", "score"),
+        "species": variable(
+            "atom", np.zeros(n, np.int32) if species is None else np.asarray(species, np.int32), "1", "species"
+        ),
+        "score": variable(
+            "atom", np.ones(n, np.float32) if score is None else np.asarray(score, np.float32), "1", "score"
+        ),
     }
     if track is not None:
         data["track"] = variable("atom", np.asarray(track, np.int32), "1", "track number, -1 if none")

@@ -44,9 +44,7 @@ def carry_attrs(source: xr.Dataset, **more: Any) -> dict[str, Any]:
     return {**kept, **more}
 
 
-def variable(
-    dims: str | Iterable[str], data: Any, units: str, long_name: str, **attrs: Any
-) -> xr.Variable:
+def variable(dims: str | Iterable[str], data: Any, units: str, long_name: str, **attrs: Any) -> xr.Variable:
     """An xarray variable that carries its units and a readable name."""
     return xr.Variable(dims, data, {"units": units, "long_name": long_name, **attrs})
 
@@ -87,10 +85,11 @@ def check_dataset(
     for variable_name, dims in (optional or {}).items():
         if variable_name in ds.variables:
             _check_dims(ds, variable_name, dims, where)
-    for variable_name, var in ds.variables.items():
+    for key, var in ds.variables.items():
+        variable_name = str(key)
         if var.dtype == np.dtype(object):
             raise fail(where, f"variable {variable_name!r} has dtype object", "use a numeric or a fixed-width dtype")
-        if var.dtype.kind in "SUO" or variable_name in ds.indexes and var.dtype.kind not in "iuf":
+        if var.dtype.kind in "SUO" or (variable_name in ds.indexes and var.dtype.kind not in "iuf"):
             continue
         for attr in ("units", "long_name"):
             if attr not in var.attrs:

@@ -44,7 +44,9 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
             raise fail(where, f"{dim!r} has units {coordinate.attrs.get('units')!r}, allowed: {', '.join(allowed)}")
         values = np.asarray(coordinate.values, dtype=float)
         steps = np.diff(values)
-        if len(steps) and (not np.isfinite(values).all() or steps.min() <= 0 or np.ptp(steps) > 1e-3 * abs(steps.mean())):
+        if len(steps) and (
+            not np.isfinite(values).all() or steps.min() <= 0 or np.ptp(steps) > 1e-3 * abs(steps.mean())
+        ):
             raise fail(where, f"coordinate {dim!r} is not finite, increasing and evenly spaced")
     if ds["intensity"].dtype.kind not in "iuf":
         raise fail(where, f"'intensity' has dtype {ds['intensity'].dtype}, expected integers or floats")
@@ -86,7 +88,9 @@ def make(
         ``intensity`` is not 4-D.
     """
     if len(intensity.shape) != 4:
-        raise fail("intensity", f"expected 4 dimensions {DIMS}, got shape {tuple(intensity.shape)}", "give `scan_shape`")
+        raise fail(
+            "intensity", f"expected 4 dimensions {DIMS}, got shape {tuple(intensity.shape)}", "give `scan_shape`"
+        )
     shape = dict(zip(DIMS, intensity.shape, strict=True))
     centre = centre_px or (shape["qy"] // 2, shape["qx"] // 2)
     coords: dict[str, xr.Variable] = {}
@@ -97,7 +101,9 @@ def make(
     for axis, dim in enumerate(DIMS[2:]):
         step = q_step[axis] if q_step else 1.0
         units = "1/angstrom" if q_step else "pixel"
-        coords[dim] = variable(dim, (np.arange(shape[dim]) - centre[axis]) * step, units, f"scattering vector, {dim[-1]}")
+        coords[dim] = variable(
+            dim, (np.arange(shape[dim]) - centre[axis]) * step, units, f"scattering vector, {dim[-1]}"
+        )
     data = {"intensity": variable(DIMS, intensity, "counts", "diffracted intensity")}
     if probe is not None:
         data["probe"] = variable(DIMS[2:], probe, "counts", "probe over vacuum")

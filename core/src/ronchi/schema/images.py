@@ -20,7 +20,9 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     check_dataset(ds, NAME, {"intensity": DIMS}, None, where)
     for dim in ("y", "x"):
         if dim in ds.coords and ds[dim].attrs.get("units") not in ("angstrom", "pixel"):
-            raise fail(where or "data set", f"{dim!r} has units {ds[dim].attrs.get('units')!r}, allowed: angstrom, pixel")
+            raise fail(
+                where or "data set", f"{dim!r} has units {ds[dim].attrs.get('units')!r}, allowed: angstrom, pixel"
+            )
     return ds
 
 
@@ -32,6 +34,10 @@ def make(intensity: Any, *, step: tuple[float, float] | None = None, units: str 
     coords = {"frame": variable("frame", np.arange(array.shape[0]), "1", "frame number")}
     for axis, dim in enumerate(("y", "x")):
         size = step[axis] if step else 1.0
-        coords[dim] = variable(dim, np.arange(array.shape[axis + 1]) * size, "angstrom" if step else "pixel", f"position, {dim}")
+        coords[dim] = variable(
+            dim, np.arange(array.shape[axis + 1]) * size, "angstrom" if step else "pixel", f"position, {dim}"
+        )
     kept = {name: value for name, value in attrs.items() if value is not None}
-    return validate(xr.Dataset({"intensity": variable(DIMS, array, units, "image intensity")}, coords, {**kept, ATTR: NAME}))
+    return validate(
+        xr.Dataset({"intensity": variable(DIMS, array, units, "image intensity")}, coords, {**kept, ATTR: NAME})
+    )

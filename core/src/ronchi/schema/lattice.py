@@ -65,5 +65,10 @@ def make(
         "n_used": variable(_SCAN, np.asarray(n_used, np.int32), "1", "peaks used in the fit"),
         **extra,
     }
-    all_coords = {**coords, "axis": ("axis", np.array(["y", "x"])), "param_i": ("param_i", names), "param_j": ("param_j", names)}
+    all_coords = {
+        **coords,
+        "axis": ("axis", np.array(["y", "x"])),
+        "param_i": ("param_i", names),
+        "param_j": ("param_j", names),
+    }
     return validate(xr.Dataset(data, all_coords, {**(attrs or {}), ATTR: NAME}))

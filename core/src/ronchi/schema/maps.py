@@ -11,7 +11,7 @@ from ronchi.schema.common import ATTR, check_dataset, fail
 __all__ = ["NAME", "make", "validate"]
 
 NAME = "maps/1"
-_ALLOWED = ({"scan_y", "scan_x"}, {"qy", "qx"}, set())
+_ALLOWED: tuple[set[str], ...] = ({"scan_y", "scan_x"}, {"qy", "qx"}, set())
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:

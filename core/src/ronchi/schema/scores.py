@@ -16,7 +16,7 @@ NAME = "scores/1"
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     """Check a ``scores/1`` data set. Raises `SchemaError`."""
-    return check_dataset(ds, NAME, {name: () for name in map(str, ds.data_vars)}, None, where)
+    return check_dataset(ds, NAME, dict.fromkeys(map(str, ds.data_vars), ()), None, where)
 
 
 def make(figures: Mapping[str, float], metric: str = "") -> xr.Dataset:

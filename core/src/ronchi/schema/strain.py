@@ -85,5 +85,11 @@ def make(
     data["residual"] = variable(_SCAN, residual, residual_units, "RMS residual of the lattice fit")
     data["n_used"] = variable(_SCAN, np.asarray(n_used, np.int32), "1", "peaks used in the fit")
     data["valid"] = variable(_SCAN, np.asarray(valid).astype("i1"), "1", "1 where the fit holds")
-    all_attrs = {**(attrs or {}), ATTR: NAME, "frame": frame, "reference": reference, "sign_convention": SIGN_CONVENTION}
+    all_attrs = {
+        **(attrs or {}),
+        ATTR: NAME,
+        "frame": frame,
+        "reference": reference,
+        "sign_convention": SIGN_CONVENTION,
+    }
     return validate(xr.Dataset({**data, **extra}, coords, all_attrs))

@@ -1,0 +1,98 @@
+"""Describe an algorithm: what it takes and gives, its parameters with units and defaults, what to cite."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from ronchi.api import AlgorithmSpec
+from ronchi.errors import ConfigError
+from ronchi.kinds import KINDS
+
+__all__ = ["configure", "execute", "parameter_rows"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("algorithm", metavar="KIND/NAME", help="e.g. disk_detector/crosscorr, or a name that is unique")
+    parser.add_argument("--json", action="store_true", help="print the JSON Schema of the parameters")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the description."""
+    from ronchi.manager import get_manager
+
+    manager = get_manager()
+    kind, name = _split(args.algorithm)
+    spec = manager.spec(kind, name)
+    dist, version, _ = manager.dist(kind, name)
+    if args.json:
+        print(json.dumps(spec.params.model_json_schema(), indent=2))
+        return 0
+    print(f"{kind} {spec.name} (version {spec.version}) of {dist} {version}\n{spec.summary}\n")
+    takes = ", ".join(f"{key}: {value}" for key, value in spec.inputs.items()) or "nothing"
+    sides = "".join(f", {key}: {value}" for key, value in spec.sides.items())
+    print(f"takes  {takes}\ngives  {spec.output}{sides}")
+    if spec.capabilities:
+        print(f"can    {', '.join(sorted(spec.capabilities))}")
+    if spec.citation:
+        print(f"cite   {spec.citation}")
+    print("\nparameters:")
+    for row in parameter_rows(spec):
+        unit = f" [{row['unit']}]" if row["unit"] else ""
+        print(f"  {row['name']}: {row['type']} = {row['default']}{unit}\n      {row['description']}")
+    return 0
+
+
+def parameter_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
+    """One row a parameter: name, type, default, unit, description, all as text."""
+    schema = spec.params.model_json_schema()
+    required = set(schema.get("required", ()))
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        default = "required" if name in required else json.dumps(field.get("default"))
+        rows.append(
+            {
+                "name": name,
+                "type": _type_text(field, schema.get("$defs", {})),
+                "default": default,
+                "unit": str(field.get("unit", "")),
+                "description": str(field.get("description", "")),
+            }
+        )
+    return rows
+
+
+def _type_text(field: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "$ref" in field:
+        target = defs.get(field["$ref"].rsplit("/", 1)[-1], {})
+        return (
+            "{" + ", ".join(target.get("properties", {})) + "}" if "properties" in target else _type_text(target, defs)
+        )
+    if "anyOf" in field:
+        return " | ".join(dict.fromkeys(_type_text(option, defs) for option in field["anyOf"]))
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "const" in field:
+        return str(field["const"])
+    text = str(field.get("type", "any"))
+    bounds = [
+        f"{sign} {field[key]:g}"
+        for key, sign in (("exclusiveMinimum", ">"), ("minimum", ">="), ("exclusiveMaximum", "<"), ("maximum", "<="))
+        if key in field
+    ]
+    return f"{text} ({', '.join(bounds)})" if bounds else text
+
+
+def _split(algorithm: str) -> tuple[str, str]:
+    from ronchi.manager import get_manager
+
+    kind, slash, name = algorithm.rpartition("/")
+    if slash:
+        return kind, name
+    kinds = [kind for kind in KINDS if get_manager().catalog.find(kind, name)]
+    if len(kinds) != 1:
+        found = f"it is a {' and a '.join(kinds)}" if kinds else "no algorithm has that name"
+        raise ConfigError(f"{algorithm!r}: {found}", fix="write KIND/NAME; `ronchi plugins` lists them")
+    return kinds[0], name

@@ -1,0 +1,107 @@
+"""Entry point of ``ronchi``: finds the command, imports its module alone, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["COMMANDS", "build_parser", "main"]
+
+COMMANDS = {
+    "run": "run a pipeline",
+    "validate": "check a pipeline without reading data",
+    "preview": "draw what a detector accepts and rejects on a few patterns",
+    "read": "say what is in a file, what is calibrated and what is not",
+    "convert": "write a data set in another format",
+    "report": "make the report of a finished run again",
+    "replay": "run a provenance file again and compare the results",
+    "plugins": "list the installed algorithms",
+    "info": "describe an algorithm and its parameters",
+    "schema": "print a data schema, or the JSON Schema of a pipeline",
+    "doctor": "explain broken, clashing and outdated plugins",
+    "demo": "run the main job on a small data set that comes with ronchi",
+}
+"""Command to its one-line help; module ``ronchi.cli.<command>`` implements it."""
+
+USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
+
+
+def build_parser(command: str) -> argparse.ArgumentParser:
+    """Parser of one command; imports the command's module."""
+    module = importlib.import_module(f"ronchi.cli.{command}")
+    parser = argparse.ArgumentParser(
+        prog=f"ronchi {command}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.configure(parser)
+    parser.set_defaults(execute=module.execute)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else USAGE_ERROR
+    if arguments[0] in ("-V", "--version"):
+        from ronchi import __version__
+
+        print(f"ronchi {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        return _unknown(command)
+    args = build_parser(command).parse_args(rest)
+    return _execute(args)
+
+
+def _execute(args: argparse.Namespace) -> int:
+    from ronchi.errors import ConfigError, RonchiError
+
+    try:
+        return int(args.execute(args) or 0)
+    except RonchiError as error:
+        print(f"ronchi: {error}", file=sys.stderr)
+        if os.environ.get("RONCHI_TRACE", "") not in ("", "0"):
+            raise
+        return USAGE_ERROR if isinstance(error, ConfigError) else FAILURE
+    except KeyboardInterrupt:
+        print("ronchi: stopped; what is finished is kept, run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _unknown(command: str) -> int:
+    import difflib
+
+    close = difflib.get_close_matches(command, COMMANDS, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(COMMANDS)}"
+    print(f"ronchi: unknown command {command!r}\n  -> {hint}", file=sys.stderr)
+    return USAGE_ERROR
+
+
+def _help() -> str:
+    rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: ronchi COMMAND [options]\n\n"
+        "From a 4D-STEM file to strain and order-parameter maps.\n\n"
+        f"commands:\n{rows}\n\n"
+        "`ronchi COMMAND --help` explains one of them; `ronchi demo` shows all that matters in a minute."
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Say what is in a file: shape, type, units, what is calibrated and what is not. Reads no pattern."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["configure", "describe", "execute"]
+
+_CALIBRATIONS = {
+    "beam_energy_eV": "beam energy [eV]",
+    "semiangle_mrad": "convergence semiangle [mrad]",
+    "camera_length_m": "camera length [m]",
+    "scan_rotation_deg": "scan rotation [deg]",
+    "dose": "dose [electrons a pattern]",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--reader", default="auto", help="reader by name; by default the most confident one")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Print the description."""
+    from ronchi.verbs import read_result
+
+    result = read_result(args.file, args.reader)
+    text = describe(result.data)
+    text["side outputs"] = {name: describe(side) for name, side in result.sides.items()}
+    if args.json:
+        print(json.dumps(text, indent=2))
+    else:
+        print(args.file)
+        _print(text, "  ")
+    return 0
+
+
+def describe(ds: Any) -> dict[str, Any]:
+    """What `execute` prints, as nested dictionaries of plain values."""
+    from ronchi.schema import schema_of
+
+    rows: dict[str, Any] = {"schema": schema_of(ds) or "none"}
+    for dim, size in ds.sizes.items():
+        if dim in ds.coords and ds[dim].dtype.kind in "iuf" and size > 1:
+            values = ds[dim].values
+            step = (float(values[-1]) - float(values[0])) / (size - 1)
+            rows[str(dim)] = f"{size}, step {step:.6g} {ds[dim].attrs.get('units', '?')}"
+        else:
+            rows[str(dim)] = f"{size}"
+    for name, variable in ds.data_vars.items():
+        unit = variable.attrs.get("units", "?")
+        rows[str(name)] = f"{variable.dtype} ({', '.join(map(str, variable.dims))}) [{unit}]"
+    if rows["schema"] == "fourd/1":
+        missing = [
+            f"{what} ({'/'.join(dims)} in pixels)"
+            for dims, what in ((("scan_y", "scan_x"), "scan step"), (("qy", "qx"), "detector step"))
+            if any(ds[dim].attrs.get("units") == "pixel" for dim in dims)
+        ]
+        missing += [text for attr, text in _CALIBRATIONS.items() if attr not in ds.attrs]
+        known = {text: ds.attrs[attr] for attr, text in _CALIBRATIONS.items() if attr in ds.attrs}
+        rows["known"] = {text: float(value) for text, value in known.items()}
+        rows["not calibrated"] = missing or "nothing"
+        rows["bytes of patterns"] = int(ds["intensity"].nbytes)
+    return rows
+
+
+def _print(rows: dict[str, Any], indent: str) -> None:
+    for key, value in rows.items():
+        if isinstance(value, dict):
+            if value:
+                print(f"{indent}{key}:")
+                _print(value, indent + "  ")
+        elif isinstance(value, list):
+            print(f"{indent}{key}: {', '.join(map(str, value))}")
+        else:
+            print(f"{indent}{key}: {value}")

@@ -1,0 +1,252 @@
+"""Guarded loading: only the plugins that a run uses are imported, each on its own.
+
+A broken plugin becomes a `PluginProblem`; it stops a run only if the run uses it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import importlib
+import importlib.util
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from ronchi.api import API_VERSION, AlgorithmSpec, Params, hookimpl
+from ronchi.catalog import Catalog, Entry, PluginProblem, scan
+from ronchi.errors import ConfigError, PluginError
+from ronchi.hookspecs import RonchiSpecs
+from ronchi.kinds import KINDS
+
+__all__ = ["KNOWN_DISTS", "Manager", "get_manager", "hookimpl"]
+
+KNOWN_DISTS = {
+    "crosscorr": "ronchi-crosscorr",
+    "lattice": "ronchi-lattice",
+    "com": "ronchi-com",
+    "dpc": "ronchi-com",
+    "fcunet": "ronchi-fcunet",
+    "rvae": "ronchi-rvae",
+    "gmm": "ronchi-gmm",
+    "rosettasciio": "ronchi-rosettasciio",
+    "atomnet": "ronchi-atomnet",
+}
+"""Algorithms of the project's own dists, for the hint of a missing one."""
+
+_log = logging.getLogger("ronchi.manager")
+
+
+class Manager:
+    """Finds, loads and makes algorithms by kind and name.
+
+    Parameters
+    ----------
+    catalog : Catalog, optional
+        What is advertised; the installed distributions by default.
+    allow : set of str, optional
+        Algorithm names that may be used besides ronchi's own; all by default.
+    """
+
+    def __init__(self, catalog: Catalog | None = None, allow: set[str] | None = None) -> None:
+        self.catalog = scan() if catalog is None else catalog
+        self.allow = allow
+        self.problems: list[PluginProblem] = list(self.catalog.problems)
+        self._pluggy = pluggy.PluginManager("ronchi")
+        self._pluggy.add_hookspecs(RonchiSpecs)
+        self._specs: dict[tuple[str, str, str], AlgorithmSpec] = {}
+        self._loaded: dict[tuple[str, str], PluginProblem | None] = {}
+        if os.environ.get("RONCHI_TRACE", "") not in ("", "0"):
+            self._pluggy.trace.root.setwriter(lambda text: _log.warning(text.rstrip()))
+            self._pluggy.enable_tracing()
+
+    def names(self, kind: str) -> list[str]:
+        """Names of the advertised algorithms of a kind; imports nothing."""
+        return self.catalog.names(kind)
+
+    def entry(self, kind: str, name: str) -> Entry:
+        """The one entry that answers to ``name`` or ``dist:name``; imports nothing.
+
+        Raises
+        ------
+        PluginError
+            None or several do, or the pipeline's allow-list leaves it out.
+        """
+        if kind not in KINDS:
+            raise ConfigError(f"unknown kind {kind!r}", fix=f"one of: {', '.join(KINDS)}")
+        found = self.catalog.find(kind, name)
+        if not found:
+            raise PluginError(f"no {kind} is called {name!r}", fix=self._hint(kind, name))
+        if len(found) > 1:
+            dists = [f"{entry.dist}:{entry.name}" for entry in found]
+            raise PluginError(
+                f"{len(found)} installed distributions bring a {kind} called {name!r}",
+                fix=f"write one of {', '.join(dists)}, or uninstall the others",
+            )
+        if self.allow is not None and found[0].dist != "ronchi" and found[0].name not in self.allow:
+            raise PluginError(f"the {kind} {name!r} is not on the allow-list", fix="add it to `plugins: {allow: […]}`")
+        return found[0]
+
+    def spec(self, kind: str, name: str) -> AlgorithmSpec:
+        """Spec of an algorithm; imports its plugin module, not its code.
+
+        Raises
+        ------
+        PluginError
+            Unknown, ambiguous, broken, or made for another API version.
+        """
+        entry = self.entry(kind, name)
+        problem = self._load(entry)
+        if problem is not None:
+            raise PluginError(
+                f"the plugin {entry.dist} {entry.version} that brings {name!r} is broken: {problem.what}",
+                where=entry.module,
+                fix=problem.fix,
+            )
+        spec = self._specs.get((kind, entry.name, entry.dist))
+        if spec is None:
+            raise PluginError(
+                f"{entry.dist} advertises the {kind} {name!r}, but its hook {KINDS[kind].hook}() does not yield it",
+                where=entry.module,
+                fix="upgrade the plugin; its authors: make entry-point name and spec name agree",
+            )
+        if spec.api != API_VERSION:
+            age = "newer" if spec.api > API_VERSION else "older"
+            raise PluginError(
+                f"{name!r} of {entry.dist} was made for version {spec.api} of the plugin API, this is {API_VERSION}",
+                where=entry.module,
+                fix=f"upgrade {'ronchi' if age == 'newer' else entry.dist}",
+            )
+        return spec
+
+    def specs(self, kind: str) -> list[AlgorithmSpec]:
+        """Specs of a kind that load and do not clash, by name; the others end in `problems`."""
+        found = []
+        for name in self.names(kind):
+            try:
+                found.append(self.spec(kind, name))
+            except PluginError as error:
+                _log.debug("%s", error)
+        return found
+
+    def create(self, kind: str, name: str, params: Params | dict[str, Any] | None = None) -> Any:
+        """Make the algorithm object.
+
+        Raises
+        ------
+        PluginError
+            It cannot be loaded.
+        ConfigError
+            The parameters are not valid.
+        """
+        spec = self.spec(kind, name)
+        return spec.create(params if isinstance(params, Params) else self.check_params(kind, name, params or {}))
+
+    def check_params(self, kind: str, name: str, params: dict[str, Any]) -> Params:
+        """Validate parameters; all faults in one `ConfigError`, with did-you-mean."""
+        from pydantic import ValidationError
+
+        model = self.spec(kind, name).params
+        try:
+            return model.model_validate(params)
+        except ValidationError as error:
+            faults, fixes = [], []
+            for fault in error.errors():
+                field = ".".join(str(part) for part in fault["loc"])
+                if fault["type"] == "extra_forbidden":
+                    close = difflib.get_close_matches(field, model.model_fields, 1)
+                    faults.append(f"unknown parameter {field!r}")
+                    fixes.append(f"did you mean {close[0]!r}?" if close else f"known: {', '.join(model.model_fields)}")
+                else:
+                    faults.append(f"{field}: {fault['msg']} (got {fault['input']!r})")
+            text = "; ".join(fixes) or f"see `ronchi info {kind}/{name}`"
+            raise ConfigError("; ".join(faults), where=f"{kind} {name}", fix=text) from None
+
+    def dist(self, kind: str, name: str) -> tuple[str, str, Path | None]:
+        """``(dist, version, source folder if editable)`` of an algorithm."""
+        entry = self.entry(kind, name)
+        return entry.dist, entry.version, _editable_root(entry.module)
+
+    def load_all(self) -> None:
+        """Import every advertised plugin; what fails ends in `problems`."""
+        for entry in self.catalog.entries:
+            self._load(entry)
+
+    def load_observers(self) -> None:
+        """Register the lifecycle observers; a broken one is a problem, never a stop."""
+        for entry in self.catalog.entries:
+            if entry.kind == "observer":
+                self._load(entry)
+
+    def notify(self, hook: str, **arguments: Any) -> None:
+        """Call a lifecycle hook, each implementation on its own; faults are logged, never raised."""
+        for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
+            wanted = {name: arguments[name] for name in implementation.argnames if name in arguments}
+            try:
+                implementation.function(**wanted)
+            except Exception:  # noqa: BLE001 - an observer must not stop a run
+                _log.warning("observer %s failed in %s:\n%s", implementation.plugin_name, hook, traceback.format_exc())
+
+    def _load(self, entry: Entry) -> PluginProblem | None:
+        key = (entry.dist, entry.module)
+        if key not in self._loaded:
+            self._loaded[key] = problem = self._import(entry)
+            if problem is not None:
+                self.problems.append(problem)
+                if os.environ.get("RONCHI_STRICT", "") not in ("", "0"):
+                    raise PluginError(problem.what, where=entry.module, fix=problem.fix)
+        return self._loaded[key]
+
+    def _import(self, entry: Entry) -> PluginProblem | None:
+        registered = f"{entry.dist}:{entry.module}"
+        try:
+            module = importlib.import_module(entry.module)
+            self._pluggy.register(module, name=registered)
+            self._pluggy.check_pending()
+            found: dict[tuple[str, str, str], AlgorithmSpec] = {}
+            for kind in KINDS.values():
+                hook = getattr(self._pluggy.hook, kind.hook)
+                for implementation in hook.get_hookimpls():
+                    if implementation.plugin_name == registered:
+                        for spec in implementation.function():
+                            if not isinstance(spec, AlgorithmSpec):
+                                raise TypeError(f"{kind.hook}() yielded {type(spec).__name__}, not AlgorithmSpec")
+                            found[kind.name, spec.name, entry.dist] = spec
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does at import stays its own fault
+            if self._pluggy.has_plugin(registered):
+                self._pluggy.unregister(name=registered)
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            fix = f"`ronchi doctor {entry.dist}` shows the traceback; upgrade, re-install or uninstall {entry.dist}"
+            return PluginProblem(entry.dist, entry.module, what, fix, traceback.format_exc())
+        self._specs.update(found)
+        return None
+
+    def _hint(self, kind: str, name: str) -> str:
+        names = self.names(kind)
+        for other in KINDS:
+            if other != kind and name in self.names(other):
+                return f"{name!r} is a {other}: write `{other}: {name}`"
+        close = difflib.get_close_matches(name, names, 1)
+        if close:
+            return f"did you mean {close[0]!r}? installed: {', '.join(names)}"
+        if name in KNOWN_DISTS:
+            return f"`pip install {KNOWN_DISTS[name]}` brings it"
+        return f"installed: {', '.join(names) or 'none'}; `pip install` the plugin that brings {name!r}"
+
+
+def _editable_root(module: str) -> Path | None:
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    if spec is None or not spec.origin:
+        return None
+    root = Path(spec.origin).parent
+    return None if {"site-packages", "dist-packages"} & set(root.parts) else root
+
+
+@functools.cache
+def get_manager() -> Manager:
+    """The manager of this process, over what is installed."""
+    return Manager()
