@@ -85,11 +85,12 @@ def check_dataset(
     for variable_name, dims in (optional or {}).items():
         if variable_name in ds.variables:
             _check_dims(ds, variable_name, dims, where)
+    truth = bool(ds.attrs.get("is_truth", 0))
     for key, var in ds.variables.items():
         variable_name = str(key)
         if var.dtype == np.dtype(object):
             raise fail(where, f"variable {variable_name!r} has dtype object", "use a numeric or a fixed-width dtype")
-        if var.dtype.kind in "SUO" or (variable_name in ds.indexes and var.dtype.kind not in "iuf"):
+        if truth or variable_name in ds.indexes or var.dtype.kind in "SU":
             continue
         for attr in ("units", "long_name"):
             if attr not in var.attrs:
