@@ -1,0 +1,186 @@
+"""Reader of ronchi's own files: netCDF4 and zarr v3, any schema, lazily."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi import schema
+from ronchi.api import Result
+from ronchi.builtin.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
+from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, check_complete
+from ronchi.builtin.params_io import NativeParams
+from ronchi.errors import ReadError, SchemaError
+
+__all__ = ["NativeReader", "open_native", "sniff"]
+
+HEAD_BYTES = 65536
+
+
+class NativeReader:
+    """Opens a netCDF4 file or a zarr store that follows one of ronchi's schemas.
+
+    Patterns and movies become dask blocks; everything else is read on first use. The
+    groups of the file (``truth``, …) are the side outputs.
+    """
+
+    def __init__(self, params: NativeParams) -> None:
+        self.params = params
+
+    def confidence(self, path: Path) -> float:
+        """0 to 1 from the first bytes (zarr: from ``zarr.json``); never raises."""
+        return sniff(path)
+
+    def open(self, path: Path) -> Result:
+        """Open lazily.
+
+        Raises
+        ------
+        ReadError
+            The file is absent, empty, truncated, or not a netCDF or zarr file.
+        SchemaError
+            It does not follow the schema that it names, or names none.
+        """
+        return open_native(Path(path), int(self.params.block_mb * 2**20))
+
+
+def sniff(path: Path) -> float:
+    """How sure it is, from 0 to 1, that `open_native` can read ``path``; never raises."""
+    try:
+        if path.is_dir():
+            text = (path / "zarr.json").read_bytes()[:HEAD_BYTES]
+            return 1.0 if schema.ATTR.encode() in text else 0.3
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except (OSError, ValueError):
+        return 0.0
+    if head.startswith(HDF5_MAGIC):
+        if schema.ATTR.encode() in head:
+            return 1.0
+        # netCDF-4 marks its files; other HDF5 belongs to readers that know its layout.
+        return 0.5 if b"_NCProperties" in head else 0.2
+    return 0.5 if head.startswith(NETCDF3_MAGIC) else 0.0
+
+
+def open_native(path: Path, block_bytes: int = BLOCK_BYTES) -> Result:
+    """Open a netCDF or zarr file lazily, with its groups as sides.
+
+    Parameters
+    ----------
+    path : Path
+    block_bytes : int
+        Size aimed at of a dask block of patterns.
+
+    Raises
+    ------
+    ReadError, SchemaError
+        See `NativeReader.open`.
+    """
+    where = str(path)
+    if not path.exists():
+        raise ReadError("no such file", where=where, fix="check the path; relative ones start at the pipeline file")
+    data = _open_group(path, None)
+    if not schema.schema_of(data):
+        names = [f"{name}{var.dims}" for name, var in data.data_vars.items()]
+        held = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "no variables"
+        data.close()
+        raise SchemaError(
+            f"this is no ronchi data set: attribute {schema.ATTR!r} is missing (found: {held})",
+            where=where,
+            fix="convert it with `ronchi convert`, or name the reader of its format",
+        )
+    try:
+        schema.validate(data, where)
+    except SchemaError:
+        data.close()
+        raise
+    result = _chunk_intensity(data, block_bytes)
+    result.set_close(data.close)
+    return Result(result, {name: _open_group(path, name) for name in _group_names(path)})
+
+
+def _open_group(path: Path, group: str | None) -> xr.Dataset:
+    # Units such as "days since" are not ronchi's; decoding them would only change dtypes.
+    options: dict[str, Any] = {"group": group, "decode_times": False, "chunks": None}
+    if path.is_dir():
+        ds = _open_zarr(path, options)
+    else:
+        check_complete(path)
+        try:
+            ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
+        except (OSError, RuntimeError, ValueError, AttributeError) as error:
+            raise ReadError(
+                f"the file is damaged or not netCDF: {error}", where=str(path), fix="copy it again from where it came"
+            ) from error
+    ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
+    _complete_attrs(ds)
+    return _fixed_width_text(ds)
+
+
+def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
+    try:
+        import zarr  # noqa: F401
+    except ImportError as error:
+        raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
+    try:
+        return xr.open_zarr(path, consolidated=False, **options)
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise ReadError(
+            f"the folder is not a readable zarr store: {error or type(error).__name__}",
+            where=str(path),
+            fix="give the folder that holds zarr.json",
+        ) from error
+
+
+def _group_names(path: Path) -> list[str]:
+    if path.is_dir():
+        import zarr
+
+        return sorted(zarr.open_group(path, mode="r").group_keys())
+    import netCDF4
+
+    with netCDF4.Dataset(path) as file:
+        return [name for name, group in file.groups.items() if group.variables]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
+        return np.asarray(value)
+    return value
+
+
+def _fixed_width_text(ds: xr.Dataset) -> xr.Dataset:
+    # zarr gives text as variable-length strings, which the schemas do not know.
+    text = {
+        name: xr.Variable(var.dims, np.array(var.values.tolist(), str), var.attrs)
+        for name, var in ds.variables.items()
+        if var.dtype.kind in "TO"
+    }
+    coords = {name: var for name, var in text.items() if name in ds.coords}
+    return ds.assign_coords(coords).assign({name: var for name, var in text.items() if name not in coords})
+
+
+def _complete_attrs(ds: xr.Dataset) -> None:
+    """Supply what needs no knowledge of the experiment: readable names, and the unit of a count."""
+    for name, var in ds.variables.items():
+        var.attrs.setdefault("long_name", str(name).replace("_", " "))
+        if name in ds.indexes and var.dtype.kind in "iu":
+            var.attrs.setdefault("units", "1")
+
+
+def _chunk_intensity(ds: xr.Dataset, block_bytes: int) -> xr.Dataset:
+    if "intensity" not in ds or ds["intensity"].ndim < 3:
+        return ds
+    intensity = ds["intensity"]
+    itemsize = intensity.dtype.itemsize
+    chunks: tuple[int, ...]
+    if intensity.ndim == 4:
+        chunks = scan_chunks(intensity.shape, itemsize, intensity.encoding.get("chunksizes"), block_bytes)
+    else:
+        chunks = chunks_of_stack(intensity.shape, itemsize, block_bytes)
+    return ds.assign(intensity=intensity.chunk(dict(zip(intensity.dims, chunks, strict=True))))
