@@ -1,0 +1,148 @@
+"""Write docs/reference from the code: commands, algorithms, schemas, hooks, verbs. ``--check`` compares instead."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import ronchi
+from ronchi import errors
+from ronchi.cli.info import parameter_rows
+from ronchi.cli.main import COMMANDS, build_parser
+from ronchi.hookspecs import RonchiSpecs
+from ronchi.kinds import KINDS
+from ronchi.manager import Manager
+from ronchi.schema import SCHEMAS
+
+REFERENCE = Path(__file__).parent / "reference"
+HEAD = "<!-- made by docs/generate.py from the code: do not edit -->\n\n"
+
+
+def commands() -> str:
+    """Every command with its help text."""
+    os.environ["COLUMNS"] = "100"
+    parts = ["# Commands\n\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.\n"]
+    for name, summary in COMMANDS.items():
+        parts.append(
+            f"## ronchi {name}\n\n{summary[0].upper()}{summary[1:]}.\n\n"
+            f"```text\n{build_parser(name).format_help()}```\n"
+        )
+    return "\n".join(parts)
+
+
+def algorithms() -> str:
+    """Every algorithm of the project's own distributions, with its parameters."""
+    manager = Manager()
+    parts = ["# Algorithms\n"]
+    for kind in KINDS:
+        specs = [spec for spec in manager.specs(kind) if manager.entry(kind, spec.name).dist.startswith("ronchi")]
+        if not specs:
+            continue
+        parts.append(f"## {kind}\n")
+        for spec in specs:
+            takes = ", ".join(f"`{key}` ({value})" for key, value in spec.inputs.items()) or "nothing"
+            sides = "".join(f", `.{key}` ({value})" for key, value in spec.sides.items())
+            parts.append(f"### {spec.name}\n\n{spec.summary}\n\nTakes {takes}; gives {spec.output}{sides}.\n")
+            rows = parameter_rows(spec)
+            if rows:
+                parts.append("| parameter | type | default | unit | what |\n|---|---|---|---|---|")
+                columns = ("type", "default", "unit", "description")
+                parts += [f"| `{row['name']}` | {' | '.join(_cell(row[c]) for c in columns)} |" for row in rows]
+                parts.append("")
+            if spec.citation:
+                parts.append(f"Cite: {spec.citation}\n")
+    return "\n".join(parts)
+
+
+def schemas() -> str:
+    """Every schema, with the text and the arguments of its constructor."""
+    parts = [
+        "# Schemas\n\nAttribute `ronchi_schema` names the schema of a data set; `ronchi.schema.validate` checks it.\n"
+    ]
+    for name, module in SCHEMAS.items():
+        text = inspect.getdoc(module) or ""
+        parts.append(f"## {name}\n\n{text}\n\n```text\n{module.__name__}.make{_signature(module.make)}\n```\n")
+        parts.append(f"```text\n{inspect.getdoc(module.make)}\n```\n")
+    return "\n".join(parts)
+
+
+def hooks() -> str:
+    """Every hook and every protocol."""
+    from ronchi import api
+
+    parts = ["# Hooks and protocols\n\nAll names below come from `ronchi.api`, which is all that a plugin imports.\n"]
+    for name, function in inspect.getmembers(RonchiSpecs, inspect.isfunction):
+        parts.append(f"## {name}{_signature(function)}\n\n{inspect.getdoc(function)}\n")
+    parts.append("# Protocols\n")
+    for kind in KINDS.values():
+        protocol = getattr(api, kind.protocol)
+        parts.append(f"## {kind.protocol}\n\n{inspect.getdoc(protocol)}\n")
+        for name, function in vars(protocol).items():
+            if inspect.isfunction(function) and not name.startswith("_"):
+                parts.append(f"- `{name}{_signature(function)}`: {_first_line(function)}")
+        parts.append("")
+    for name in ("AlgorithmSpec", "Geometry", "PeakBatch", "Context", "Result", "Params"):
+        parts += [f"## {name}\n\n```text\n{inspect.getdoc(getattr(api, name))}\n```\n"]
+    return "\n".join(parts)
+
+
+def python() -> str:
+    """Every public name of ``ronchi``."""
+    parts = ["# Python\n\nNames of `import ronchi`; each is imported on first use.\n"]
+    for name in ronchi.__all__:
+        thing = getattr(ronchi, name)
+        if callable(thing) and not inspect.isclass(thing):
+            parts.append(f"## ronchi.{name}\n\n```text\n{name}{_signature(thing)}\n\n{inspect.getdoc(thing)}\n```\n")
+        else:
+            parts.append(f"## ronchi.{name}\n\n{_first_line(thing)}\n")
+    parts.append("# Errors\n")
+    parts += [f"- `{name}`: {_first_line(getattr(errors, name))}" for name in errors.__all__]
+    return "\n".join(parts) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "algorithms.md": algorithms,
+    "schemas.md": schemas,
+    "hooks.md": hooks,
+    "python.md": python,
+}
+
+
+def _signature(function: Callable[..., object]) -> str:
+    return re.sub(r"\bself(, )?", "", str(inspect.signature(function))).replace("'", "")
+
+
+def _first_line(thing: object) -> str:
+    return (inspect.getdoc(thing) or "").splitlines()[0]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> int:
+    """Write the pages, or with ``--check`` name those that are out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    stale = []
+    for name, make in PAGES.items():
+        text = HEAD + make()
+        path = REFERENCE / name
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    if check and stale:
+        print(f"out of date: {', '.join(stale)}; run `make docs`")
+    return int(check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
