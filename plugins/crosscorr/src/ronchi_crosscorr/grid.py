@@ -1,0 +1,108 @@
+"""The grid that is searched: the pattern, summed over blocks of pixels where its disks are large."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Grid", "fast_size", "fill_grid"]
+
+SEARCH_RADIUS_PX = 4.0
+"""Disks of at least twice this radius are summed down to it: the search needs no more, the refinement sees all pixels."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Relation between the pixels of a frame and those of the searched grid.
+
+    Parameters
+    ----------
+    frame : tuple of int
+        ``(qy, qx)`` of a pattern.
+    binning : int
+        Pixels summed along each axis.
+    used : tuple of int
+        Rows and columns of the grid that hold data.
+    padded : tuple of int
+        Its size for the Fourier transform; what is beyond ``used`` is zero.
+    """
+
+    frame: tuple[int, int]
+    binning: int
+    used: tuple[int, int]
+    padded: tuple[int, int]
+
+    @classmethod
+    def make(cls, frame: tuple[int, int], radius_px: float, margin_px: float = 0.0) -> Grid:
+        """Choose the grid for disks of a radius, with room for a margin (both in px of the frame).
+
+        The margin keeps the circular correlation from reaching across the frame's edge.
+        """
+        binning = max(1, int(radius_px / SEARCH_RADIUS_PX))
+        used = (-(-frame[0] // binning), -(-frame[1] // binning))
+        margin = int(np.ceil(margin_px / binning))
+        return cls(frame, binning, used, (fast_size(used[0] + margin), fast_size(used[1] + margin)))
+
+    def to_frame(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Pixel of the frame, from the index on the grid."""
+        return index * self.binning + (self.binning - 1) / 2
+
+
+def fast_size(n: int) -> int:
+    """Smallest even number from ``n`` up with no prime factor above 5: a fast size for the Fourier transform."""
+    size = n + n % 2
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 2
+
+
+def fill_grid(frames: NDArray[Any], grid: Grid, out: NDArray[np.float32]) -> None:
+    """Put patterns on the grid.
+
+    Parameters
+    ----------
+    frames : (n, qy, qx) array of any real dtype
+    out : (n, *grid.padded) float32 array
+        Only its used part is written.
+    """
+    if grid.binning == 1:
+        np.copyto(out[:, : grid.used[0], : grid.used[1]], frames, casting="unsafe")
+        return
+    # numba knows neither float16 nor a foreign byte order.
+    if (frames.dtype.kind == "f" and frames.dtype.itemsize != 4) or not frames.dtype.isnative:
+        frames = frames.astype(np.float32)
+    _sum_blocks(frames, grid.binning, out)
+
+
+@nb.njit(cache=True, fastmath={"reassoc", "contract"})
+def _sum_blocks(frames: NDArray[Any], binning: int, out: NDArray[np.float32]) -> None:
+    n, height, width = frames.shape
+    row = np.empty(width, np.float32)
+    for i in range(n):
+        for y0 in range(0, height, binning):
+            for x in range(width):
+                row[x] = frames[i, y0, x]
+            for y in range(y0 + 1, min(y0 + binning, height)):
+                for x in range(width):
+                    row[x] += np.float32(frames[i, y, x])
+            target = out[i, y0 // binning]
+            if binning == 2:
+                for x in range(width // 2):
+                    target[x] = row[2 * x] + row[2 * x + 1]
+                if width % 2:
+                    target[width // 2] = row[width - 1]
+                continue
+            for x0 in range(0, width, binning):
+                total = np.float32(0)
+                for x in range(x0, min(x0 + binning, width)):
+                    total += row[x]
+                target[x0 // binning] = total

@@ -1,0 +1,48 @@
+"""Bad pixels: filled from their good neighbours before the transform, so that no disk is made or moved by them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi.api import DataError
+
+__all__ = ["BadPixelFill"]
+
+_NEIGHBOURS = 8
+
+
+class BadPixelFill:
+    """Replaces bad pixels by the distance-weighted mean of the nearest good ones.
+
+    Parameters
+    ----------
+    bad : (qy, qx) bool array
+        True where the detector is not to be trusted.
+
+    Raises
+    ------
+    DataError
+        No pixel is good.
+    """
+
+    def __init__(self, bad: NDArray[np.bool_]) -> None:
+        from scipy.spatial import cKDTree
+
+        if bad.all():
+            raise DataError("every pixel is marked bad", where="bad_pixel", fix="correct the mask: 1 means bad")
+        good = np.argwhere(~bad)
+        distance, index = cKDTree(good).query(np.argwhere(bad), k=min(_NEIGHBOURS, len(good)))
+        weights = 1 / distance.reshape(len(distance), -1) ** 2
+        self._bad = np.flatnonzero(bad)
+        self._source = np.ravel_multi_index(tuple(good[index.reshape(weights.shape)].T), bad.shape).T
+        self._weights = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+    def __call__(self, frames: NDArray[Any]) -> NDArray[np.float32]:
+        """Filled float32 copy of ``frames`` (n, qy, qx)."""
+        filled = frames.astype(np.float32)
+        flat = filled.reshape(len(frames), -1)
+        flat[:, self._bad] = (flat[:, self._source] * self._weights).sum(-1)
+        return filled

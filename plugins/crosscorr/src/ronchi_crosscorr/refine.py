@@ -1,0 +1,104 @@
+"""Position of a maximum of the correlation below a pixel, and how well it is known."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["newton", "parabola"]
+
+
+@nb.njit(cache=True, inline="always")
+def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[float, float, bool]:
+    det = hyy * hxx - hyx * hyx
+    if not (hyy < 0 and det > 1e-4 * hyy * hyy):
+        return 0.0, 0.0, False
+    return (hyx * gx - hxx * gy) / det, (hyx * gy - hyy * gx) / det, True
+
+
+@nb.njit(cache=True)
+def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, float, float, float, bool]:
+    """Maximum of the least-squares quadratic through 3 x 3 values around a pixel.
+
+    Returns
+    -------
+    dy, dx : float
+        Offset from the pixel, at most 1 along each axis.
+    hyy, hyx, hxx : float
+        Second derivatives.
+    ok : bool
+        False where the surface is not a maximum; the offset is then 0.
+    """
+    a, b, d = np.float64(c[y - 1, x - 1]), np.float64(c[y - 1, x]), np.float64(c[y - 1, x + 1])
+    e, f, g = np.float64(c[y, x - 1]), np.float64(c[y, x]), np.float64(c[y, x + 1])
+    h, i, j = np.float64(c[y + 1, x - 1]), np.float64(c[y + 1, x]), np.float64(c[y + 1, x + 1])
+    gy, gx = (h + i + j - a - b - d) / 6, (d + g + j - a - e - h) / 6
+    hyy = (a + b + d + h + i + j - 2 * (e + f + g)) / 3
+    hxx = (a + e + h + d + g + j - 2 * (b + f + i)) / 3
+    hyx = (a + j - d - h) / 4
+    dy, dx, ok = _step(gy, gx, hyy, hyx, hxx)
+    return min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0), hyy, hyx, hxx, ok
+
+
+@nb.njit(cache=True, inline="always")
+def _quintic(t: float, w: NDArray[np.float64]) -> None:
+    """Weights of the values at -2..3 for value, slope and curvature of the quintic through them, at t in [0, 1]."""
+    # Products of (t - node) without one node, and their derivatives, divided by the Lagrange denominators.
+    for k in range(6):
+        value, slope, curve = 1.0, 0.0, 0.0
+        denominator = 1.0
+        for m in range(6):
+            if m == k:
+                continue
+            factor = t - (m - 2)
+            curve = curve * factor + 2 * slope
+            slope = slope * factor + value
+            value = value * factor
+            denominator *= k - m
+        w[0, k], w[1, k], w[2, k] = value / denominator, slope / denominator, curve / denominator
+
+
+@nb.njit(cache=True)
+def newton(
+    c: NDArray[np.float32], y: int, x: int, wy: NDArray[np.float64], wx: NDArray[np.float64]
+) -> tuple[float, float, float, float, float, bool]:
+    """Maximum of the interpolated correlation, by Newton steps from the parabola's.
+
+    The correlation is band-limited by the template and its low-pass, so the quintic through
+    6 x 6 values follows it closely. Returns what `parabola` does; ``wy``, ``wx`` are (3, 6) scratch.
+    """
+    dy, dx, hyy, hyx, hxx, ok = parabola(c, y, x)
+    if not ok or y < 3 or x < 3 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
+        return dy, dx, hyy, hyx, hxx, ok
+    for _ in range(6):
+        iy, ix = int(np.floor(dy)), int(np.floor(dx))
+        _quintic(dy - iy, wy)
+        _quintic(dx - ix, wx)
+        gy, gx, nyy, nyx, nxx = 0.0, 0.0, 0.0, 0.0, 0.0
+        for u in range(6):
+            v0, v1, v2 = 0.0, 0.0, 0.0
+            for v in range(6):
+                z = c[y + iy + u - 2, x + ix + v - 2]
+                v0 += wx[0, v] * z
+                v1 += wx[1, v] * z
+                v2 += wx[2, v] * z
+            gy += wy[1, u] * v0
+            gx += wy[0, u] * v1
+            nyy += wy[2, u] * v0
+            nyx += wy[1, u] * v1
+            nxx += wy[0, u] * v2
+        sy, sx, good = _step(gy, gx, nyy, nyx, nxx)
+        if not good:
+            break
+        length = np.sqrt(sy * sy + sx * sx)
+        if length > 0.5:
+            sy, sx = 0.5 * sy / length, 0.5 * sx / length
+        dy, dx = dy + sy, dx + sx
+        hyy, hyx, hxx = nyy, nyx, nxx
+        if dy < -1.0 or dy > 1.0 or dx < -1.0 or dx > 1.0:
+            dy, dx = min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0)
+            break
+        if length < 1e-3:
+            break
+    return dy, dx, hyy, hyx, hxx, ok

@@ -1,0 +1,277 @@
+"""Search of the correlation: local maxima, then one verdict for each, brightest first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
+from ronchi_crosscorr.refine import newton, parabola
+
+__all__ = ["COLUMNS", "REASONS", "Rules", "local_maxima", "search"]
+
+REASONS = ("accepted", "edge", "masked", "weak", "low-snr", "uneven", "too-close", "faint", "over-cap")
+"""Verdicts on a candidate; their index is the code in the column `REASON`."""
+_ACCEPTED, _EDGE, _MASKED, _WEAK, _LOW_SNR, _UNEVEN, _TOO_CLOSE, _FAINT, _OVER_CAP = range(9)
+
+COLUMNS = ("y", "x", "intensity", "snr", "var_yy", "var_yx", "var_xx", "flags", "reason")
+"""Columns of the table of candidates; positions in px of the grid."""
+_Y, _X, _INTENSITY, _SNR, _VYY, _VYX, _VXX, _FLAGS, _REASON = range(9)
+
+FLAG_OVERLAP, FLAG_MASKED, FLAG_NOT_REFINED = 4, 8, 16
+
+MIN_EVENNESS = 0.5
+GATE = 0.6
+"""A maximum whose rise above its surroundings is less than this share of the threshold is noise: no photometry."""
+MAX_MASKED = 0.3
+"""Largest share of bad pixels in a disk."""
+
+
+class Rules(NamedTuple):
+    """What the verdicts depend on; lengths in px of the grid.
+
+    Parameters
+    ----------
+    height, width : int
+        Used part of the grid.
+    edge, min_distance, radius : float
+    min_snr, min_relative : float
+    max_peaks : int
+    gain : float
+        Variance of a pixel over its value; 0 to measure it on each pattern.
+    linear : bool
+        The correlation is in counts (cross mode).
+    interpolate : bool
+        Refine by `newton`, else by `parabola`.
+    cov_shot, cov_background : (3,) float64 arrays
+        yy, yx, xx of the covariance per gain / intensity, and per background variance / intensity^2.
+    """
+
+    height: int
+    width: int
+    edge: float
+    min_distance: float
+    radius: float
+    min_snr: float
+    min_relative: float
+    max_peaks: int
+    gain: float
+    linear: bool
+    interpolate: bool
+    cov_shot: NDArray[np.float64]
+    cov_background: NDArray[np.float64]
+
+
+@nb.njit(cache=True)
+def local_maxima(
+    c: NDArray[np.float32],
+    height: int,
+    width: int,
+    flags: NDArray[np.uint8],
+    ys: NDArray[np.int32],
+    xs: NDArray[np.int32],
+) -> int:
+    """List the local maxima among 8 neighbours, without the outermost pixels.
+
+    Of equal neighbours the first in reading order wins, so that a plateau gives a maximum.
+
+    Parameters
+    ----------
+    c : (my, mx) float32 array
+    height, width : int
+        Its used part.
+    flags : (8 * k,) uint8 array
+        Scratch of at least ``width`` rounded up to 8.
+    ys, xs : (capacity,) int32 arrays
+        Rows and columns, filled up to the number returned.
+    """
+    found = 0
+    words = flags.view(np.uint64)
+    flags[:] = 0
+    for y in range(1, height - 1):
+        above, row, below = c[y - 1], c[y], c[y + 1]
+        # No branches: the loop becomes vector compares.
+        for x in range(1, width - 1):
+            z = row[x]
+            flags[x] = (
+                (z > above[x - 1])
+                & (z > above[x])
+                & (z > above[x + 1])
+                & (z > row[x - 1])
+                & (z >= row[x + 1])
+                & (z >= below[x - 1])
+                & (z >= below[x])
+                & (z >= below[x + 1])
+            )
+        for w in range((width + 7) // 8):
+            if words[w] == 0:
+                continue
+            for x in range(8 * w, min(8 * w + 8, width - 1)):
+                if flags[x] and found < len(ys):
+                    ys[found], xs[found] = y, x
+                    found += 1
+    return found
+
+
+@nb.njit(cache=True)
+def _surroundings(
+    c: NDArray[np.float32], height: int, width: int, y: int, x: int, distance: int, v: NDArray[np.float32]
+) -> float:
+    """Third lowest of eight values around a pixel: the level next to a disk, whatever neighbours it has."""
+    diagonal = max(1, int(round(0.7071 * distance)))
+    up, down = max(y - distance, 0), min(y + distance, height - 1)
+    left, right = max(x - distance, 0), min(x + distance, width - 1)
+    up_d, down_d = max(y - diagonal, 0), min(y + diagonal, height - 1)
+    left_d, right_d = max(x - diagonal, 0), min(x + diagonal, width - 1)
+    v[0], v[1], v[2], v[3] = c[up, x], c[down, x], c[y, left], c[y, right]
+    v[4], v[5], v[6], v[7] = c[up_d, left_d], c[up_d, right_d], c[down_d, left_d], c[down_d, right_d]
+    low0, low1, low2 = np.float32(np.inf), np.float32(np.inf), np.float32(np.inf)
+    for i in range(8):
+        z = v[i]
+        if z < low0:
+            low0, low1, low2 = z, low0, low1
+        elif z < low1:
+            low1, low2 = z, low1
+        elif z < low2:
+            low2 = z
+    return low2
+
+
+@nb.njit(cache=True)
+def search(
+    image: NDArray[np.float32],
+    c: NDArray[np.float32],
+    bad: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    total: NDArray[np.float32],
+    rules: Rules,
+    ap: Aperture,
+    explain: bool,
+    table: NDArray[np.float64],
+    counts: NDArray[np.int32],
+) -> int:
+    """Find the disks of a batch.
+
+    Parameters
+    ----------
+    image, c : (n, my, mx) float32 arrays
+        Patterns and correlations on the grid.
+    bad : (my, mx) float32 array
+        Share of bad pixels around a disk centred there.
+    noise, total : (n,) float32 arrays
+        White noise and sum of each pattern.
+    explain : bool
+        List the rejected candidates too, with their reasons.
+    table : (n * capacity, len(COLUMNS)) float64 array
+        Filled with one row a candidate.
+    counts : (n,) int32 array
+        Rows of each pattern.
+
+    Returns
+    -------
+    rows : int
+    """
+    n = len(image)
+    capacity = len(table) // n
+    ys, xs = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
+    height_of, kept = np.empty(capacity, np.float32), np.empty(capacity, np.int32)
+    flags = np.zeros((rules.width + 7) // 8 * 8, np.uint8)
+    scratch, wy, wx = np.empty((2, SECTORS), np.float32), np.empty((3, 6)), np.empty((3, 6))
+    distance = max(2, int(round(1.5 * rules.radius)))
+    rows = 0
+    for b in range(n):
+        gain = rules.gain if rules.gain > 0 else noise[b] / max(total[b], np.float32(1e-20))
+        cc, first = c[b], rows
+        found = local_maxima(cc, rules.height, rules.width, flags, ys, xs)
+        n_kept = 0
+        for i in range(found):
+            y, x = ys[i], xs[i]
+            reason = _ACCEPTED
+            if min(y, x, rules.height - 1 - y, rules.width - 1 - x) < rules.edge - 0.5:
+                reason = _EDGE
+            elif bad[y, x] > MAX_MASKED:
+                reason = _MASKED
+            elif rules.linear:
+                rise = cc[y, x] - _surroundings(cc, rules.height, rules.width, y, x, distance, scratch[0])
+                if rise * rise < (GATE * rules.min_snr) ** 2 * gain * max(cc[y, x], np.float32(0)):
+                    reason = _WEAK
+            if reason == _ACCEPTED:
+                height_of[n_kept], kept[n_kept] = -cc[y, x], i
+                n_kept += 1
+            elif explain:
+                _write(table[rows], float(y), float(x), reason)
+                rows += 1
+        order = np.argsort(height_of[:n_kept], kind="mergesort")
+        accepted, brightest = 0, 0.0
+        first_kept = rows
+        for o in order:
+            y, x = ys[kept[o]], xs[kept[o]]
+            if rules.interpolate:
+                dy, dx, hyy, hyx, hxx, ok = newton(cc, y, x, wy, wx)
+            else:
+                dy, dx, hyy, hyx, hxx, ok = parabola(cc, y, x)
+            reason = _ACCEPTED
+            for i in range(first_kept, rows):
+                if table[i, _REASON] == _ACCEPTED:
+                    gap = (table[i, _Y] - y - dy) ** 2 + (table[i, _X] - x - dx) ** 2
+                    if gap < rules.min_distance**2:
+                        reason = _TOO_CLOSE
+                        break
+            intensity, pixel_variance, snr = 0.0, 0.0, 0.0
+            if reason == _ACCEPTED:
+                intensity, pixel_variance, snr, evenness = measure(
+                    image[b], rules.height, rules.width, y, x, ap, gain, scratch
+                )
+                if not snr >= rules.min_snr or intensity <= 0:
+                    reason = _LOW_SNR
+                elif evenness < MIN_EVENNESS:
+                    reason = _UNEVEN
+                elif accepted >= rules.max_peaks:
+                    reason = _OVER_CAP
+            if reason != _ACCEPTED and not explain:
+                continue
+            row = table[rows]
+            _write(row, y + dy, x + dx, reason)
+            row[_INTENSITY], row[_SNR] = intensity, snr
+            row[_FLAGS] = (FLAG_MASKED if bad[y, x] > 0 else 0) | (0 if ok else FLAG_NOT_REFINED)
+            if reason == _ACCEPTED:
+                accepted += 1
+                brightest = max(brightest, intensity)
+                shot, floor = gain / intensity, pixel_variance / intensity**2
+                for k in range(3):
+                    row[_VYY + k] = shot * rules.cov_shot[k] + floor * rules.cov_background[k]
+            rows += 1
+        rows = _finish(table, first_kept, rows, rules, brightest, explain)
+        counts[b] = rows - first
+    return rows
+
+
+@nb.njit(cache=True)
+def _write(row: NDArray[np.float64], y: float, x: float, reason: int) -> None:
+    row[:] = 0
+    row[_Y], row[_X], row[_REASON] = y, x, reason
+
+
+@nb.njit(cache=True)
+def _finish(table: NDArray[np.float64], first: int, last: int, rules: Rules, brightest: float, explain: bool) -> int:
+    """Apply the relative threshold, flag disks that touch, and close the ranks."""
+    rows = first
+    for i in range(first, last):
+        if table[i, _REASON] == _ACCEPTED and table[i, _INTENSITY] < rules.min_relative * brightest:
+            table[i, _REASON] = _FAINT
+            if not explain:
+                continue
+        if rows != i:
+            table[rows] = table[i]
+        rows += 1
+    for i in range(first, rows):
+        for j in range(i):
+            if j >= first and table[i, _REASON] == _ACCEPTED and table[j, _REASON] == _ACCEPTED:
+                gap = (table[i, _Y] - table[j, _Y]) ** 2 + (table[i, _X] - table[j, _X]) ** 2
+                if gap < 4 * rules.radius**2:
+                    table[i, _FLAGS] = np.float64(np.int64(table[i, _FLAGS]) | FLAG_OVERLAP)
+                    table[j, _FLAGS] = np.float64(np.int64(table[j, _FLAGS]) | FLAG_OVERLAP)
+    return rows

@@ -1,0 +1,294 @@
+"""The detector finds disks where they are, whatever the data look like."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ronchi.api import Context, DataError, Geometry
+
+SHAPES = [(128, 128), (96, 96), (127, 101), (130, 97), (64, 160)]
+
+
+def positions(batch: Any) -> np.ndarray:
+    return np.stack([batch.qy_px, batch.qx_px], 1)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("refine", ["parabola", "correlation"])
+def test_noise_free_disks_are_found_without_bias_on_even_and_odd_frames(
+    scene: SimpleNamespace, shape: tuple[int, int], refine: str
+) -> None:
+    sites = scene.lattice(shape, 17.3, 7)
+    frame = scene.disks(shape, sites, 4.0, 1e5, background=1.0)
+    detector = scene.make_detector(shape, scene.probe(shape, 4.0), refine=refine)
+    error, missed, false = scene.pair(positions(detector.detect(frame[None])), sites)
+    assert (missed, false) == (0, 0)
+    assert np.abs(error.mean(0)).max() < 0.02
+    assert np.sqrt((error**2).sum(1).mean()) < {"parabola": 0.1, "correlation": 0.05}[refine]
+
+
+@pytest.mark.parametrize("centre", [(64.0, 64.0), (63.6, 64.3), (20.2, 90.7)])
+def test_place_of_the_probe_in_its_frame_does_not_shift_the_answer(
+    scene: SimpleNamespace, centre: tuple[float, float]
+) -> None:
+    shape = (128, 128)
+    sites = scene.lattice(shape, 21.0, 9)
+    frame = scene.disks(shape, sites, 5.0, 1e6, background=0.5)
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0, centre)).detect(frame[None])
+    error, missed, false = scene.pair(positions(batch), sites)
+    assert (missed, false) == (0, 0)
+    assert np.abs(error.mean(0)).max() < 0.02
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">i4", ">f4", ">f8"])
+@pytest.mark.parametrize("radius", [4.0, 9.0])
+def test_answer_does_not_depend_on_the_type_of_the_data(scene: SimpleNamespace, dtype: str, radius: float) -> None:
+    shape, rng = (128, 126), np.random.default_rng(1)
+    sites = scene.lattice(shape, 4.4 * radius, 2 * radius)
+    frames = np.minimum(rng.poisson(np.stack([scene.disks(shape, sites, radius, 60 * radius**2, 1.0)] * 3)), 255)
+    detector = scene.make_detector(shape, scene.probe(shape, radius), counts_per_electron=1.0)
+    expected, found = detector.detect(frames.astype("f4")), detector.detect(frames.astype(dtype))
+    assert expected.counts.sum() == 3 * len(sites)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_allclose(positions(found), positions(expected), atol=1e-4)
+
+
+def test_dark_subtracted_counts_below_zero_are_fine(scene: SimpleNamespace) -> None:
+    shape, rng = (96, 96), np.random.default_rng(2)
+    sites = scene.lattice(shape, 15.0, 7)
+    clean = scene.disks(shape, sites, 4.0, 5000.0)
+    frame = np.rint(rng.poisson(clean) + rng.normal(0, 3, shape)).astype(np.int16)
+    assert frame.min() < 0
+    detector = scene.make_detector(shape, scene.probe(shape, 4.0))
+    error, missed, false = scene.pair(positions(detector.detect(frame[None])), sites)
+    assert (missed, false) == (0, 0)
+    assert np.sqrt((error**2).sum(1).mean()) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("radius", "shape", "spacing"), [(2.0, (96, 96), 10.0), (5.0, (128, 128), 21.0), (9.0, (256, 256), 40.0)]
+)
+@pytest.mark.parametrize("refine", ["parabola", "correlation"])
+def test_counting_noise_defaults_miss_nothing_and_errors_match_their_covariance(
+    scene: SimpleNamespace, radius: float, shape: tuple[int, int], spacing: float, refine: str
+) -> None:
+    rng, n = np.random.default_rng(3), 12
+    sites = scene.lattice(shape, spacing, 2 * radius)
+    counts = 10 ** rng.uniform(2.2, 4, len(sites))
+    clean = scene.disks(shape, sites, radius, counts, 0.1)
+    batch = scene.make_detector(shape, scene.probe(shape, radius), refine=refine).detect(
+        rng.poisson(clean, (n, *shape)).astype(np.uint16)
+    )
+    start, z = 0, []
+    missed = false = 0
+    for count in batch.counts:
+        part = slice(start, start + count)
+        error, m, f = scene.pair(positions(batch)[part], sites)
+        missed, false = missed + m, false + f
+        if m == f == 0:
+            variance = np.stack([batch.var_yy, batch.var_xx], 1)[part]
+            z.append(error / np.sqrt(variance))
+        start += count
+    assert missed <= 0.002 * n * len(sites)
+    assert false <= 0.002 * n * len(sites)
+    # Seed 3, some hundreds of disks: a standard deviation of 1 is known to 5 %; the approximation is good to 30 %.
+    assert 0.7 < np.concatenate(z).std() < 1.3
+
+
+def test_intensity_is_the_disks_counts_above_background(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(4)
+    sites = scene.lattice(shape, 24.0, 12)
+    counts = np.linspace(500, 5000, len(sites))
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, counts, 2.0), (40, *shape))
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0)).detect(frames)
+    assert (batch.counts == len(sites)).all()
+    distance = np.hypot(*(positions(batch)[:, None] - sites[None]).transpose(2, 0, 1))
+    nearest = distance.argmin(1)
+    mean = np.array([batch.intensity[nearest == k].mean() for k in range(len(sites))])
+    np.testing.assert_allclose(mean, counts, rtol=0.06)
+    expected = counts / np.sqrt(counts + 2.0 * np.pi * 5.0**2)
+    score = np.array([batch.score[nearest == k].mean() for k in range(len(sites))])
+    np.testing.assert_allclose(score, expected, rtol=0.25)
+
+
+def test_answer_does_not_depend_on_the_size_of_the_block(scene: SimpleNamespace) -> None:
+    shape, rng = (96, 96), np.random.default_rng(5)
+    frames = rng.poisson(scene.disks(shape, scene.lattice(shape, 14.0, 6), 3.0, 400.0, 0.2), (23, *shape)).astype(
+        np.uint16
+    )
+    detector = scene.make_detector(shape, scene.probe(shape, 3.0))
+    whole = detector.detect(frames)
+    parts = [detector.detect(frames[i : i + 7]) for i in range(0, 23, 7)]
+    np.testing.assert_array_equal(whole.counts, np.concatenate([p.counts for p in parts]))
+    for name in ("qy_px", "qx_px", "intensity", "score", "var_yy", "flags"):
+        np.testing.assert_array_equal(getattr(whole, name), np.concatenate([getattr(p, name) for p in parts]))
+
+
+@pytest.mark.parametrize("value", [0, 1, 1000, -3])
+def test_constant_pattern_has_no_disks(scene: SimpleNamespace, value: int) -> None:
+    detector = scene.make_detector((96, 90), scene.probe((96, 90), 4.0))
+    batch = detector.detect(np.full((3, 96, 90), value, np.int16))
+    assert batch.counts.tolist() == [0, 0, 0]
+    assert len(batch.qy_px) == 0
+
+
+def test_pure_noise_has_no_disks(scene: SimpleNamespace) -> None:
+    detector = scene.make_detector((128, 128), scene.probe((128, 128), 4.0))
+    for mean in (0.02, 1.0, 50.0):
+        frames = np.random.default_rng(6).poisson(mean, (20, 128, 128)).astype(np.uint16)
+        assert detector.detect(frames).counts.sum() == 0, mean
+
+
+def test_no_patterns_give_no_peaks(scene: SimpleNamespace) -> None:
+    batch = scene.make_detector((64, 64), scene.probe((64, 64), 3.0)).detect(np.empty((0, 64, 64), np.uint8))
+    assert batch.counts.shape == (0,)
+    assert batch.qy_px.shape == (0,)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("radius", [3.0, 9.0])
+def test_nan_is_refused_naming_the_frame(scene: SimpleNamespace, value: float, radius: float) -> None:
+    frames = np.ones((30, 64, 64), np.float32)
+    frames[21, 3, 60] = value
+    with pytest.raises(DataError, match="frame 21"):
+        scene.make_detector((64, 64), scene.probe((64, 64), radius)).detect(frames)
+
+
+def test_nan_under_the_mask_is_allowed_and_gaps_make_no_disks(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(7)
+    sites = scene.lattice(shape, 21.0, 9)
+    frame = rng.poisson(scene.disks(shape, sites, 5.0, 3000.0, 1.0)).astype(np.float32)
+    bad = np.zeros(shape, bool)
+    bad[62:65] = True
+    bad[:, 40:42] = True
+    bad[10, 100] = True
+    frame[bad] = np.nan
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0), bad_pixel=bad).detect(frame[None])
+    error, _missed, false = scene.pair(positions(batch), sites)
+    assert false == 0
+    clear = batch.flags & 8 == 0
+    assert 0 < clear.sum() < len(clear)
+    assert len(error) >= 0.8 * len(sites)
+
+
+def test_hot_pixels_under_the_mask_are_no_disks(scene: SimpleNamespace) -> None:
+    shape, rng = (96, 96), np.random.default_rng(8)
+    sites = scene.lattice(shape, 20.0, 8)
+    bad = rng.random(shape) < 0.01
+    frame = rng.poisson(scene.disks(shape, sites, 4.0, 3000.0, 1.0)).astype(np.uint16)
+    frame[bad] = 65535
+    batch = scene.make_detector(shape, scene.probe(shape, 4.0), bad_pixel=bad).detect(frame[None])
+    error, missed, false = scene.pair(positions(batch), sites)
+    assert (missed, false) == (0, 0)
+    assert np.sqrt((error**2).sum(1).mean()) < 0.15
+
+
+def test_a_disk_at_one_edge_neither_appears_nor_pulls_at_the_other(scene: SimpleNamespace) -> None:
+    shape = (96, 96)
+    inner = np.array([[48.2, 87.7]])
+    cut = np.array([[48.2, -1.0]])
+    detector = scene.make_detector(shape, scene.probe(shape, 4.0))
+    alone = detector.detect(scene.disks(shape, inner, 4.0, 1e4, 0.1)[None])
+    both = detector.detect((scene.disks(shape, inner, 4.0, 1e4, 0.1) + scene.disks(shape, cut, 4.0, 1e6))[None])
+    assert alone.counts.tolist() == both.counts.tolist() == [1]
+    np.testing.assert_allclose(positions(both), positions(alone), atol=0.02)
+
+
+def test_half_disks_at_the_edge_are_found_on_request_without_ghosts(scene: SimpleNamespace) -> None:
+    shape = (96, 96)
+    site = np.array([[48.0, 1.0]])
+    frame = scene.disks(shape, site, 4.0, 1e5)[None]
+    probe = scene.probe(shape, 4.0)
+    assert scene.make_detector(shape, probe).detect(frame).counts.sum() == 0
+    found = positions(scene.make_detector(shape, probe, edge=0.2).detect(frame))
+    assert len(found) == 1
+    assert np.hypot(*(found - site)[0]) < 1.5
+
+
+@pytest.mark.parametrize("mode", ["phase", "hybrid"])
+def test_other_correlations_find_the_same_disks(scene: SimpleNamespace, mode: str) -> None:
+    shape, rng = (128, 128), np.random.default_rng(9)
+    sites = scene.lattice(shape, 21.0, 9)
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, 40000.0, 0.1), (4, *shape))
+    low_pass = {"phase": 0.4, "hybrid": 0.2}[mode]
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0), mode=mode, low_pass=low_pass).detect(frames)
+    start = 0
+    for count in batch.counts:
+        error, missed, false = scene.pair(positions(batch)[start : start + count], sites)
+        assert (missed, false) == (0, 0)
+        assert np.sqrt((error**2).sum(1).mean()) < 0.25
+        start += count
+
+
+@pytest.mark.parametrize("template", ["measured", "disk", "edge", "radial-gradient"])
+@pytest.mark.parametrize("high_pass", [0.0, 3.0])
+def test_every_template_finds_the_disks_where_they_are(scene: SimpleNamespace, template: str, high_pass: float) -> None:
+    shape, rng = (128, 127), np.random.default_rng(10)
+    sites = scene.lattice(shape, 21.0, 10)
+    frame = rng.poisson(scene.disks(shape, sites, 5.0, 1e4, 0.1))
+    detector = scene.make_detector(shape, scene.probe(shape, 5.0), template=template, high_pass=high_pass)
+    error, missed, false = scene.pair(positions(detector.detect(frame[None])), sites)
+    assert (missed, false) == (0, 0)
+    assert np.sqrt((error**2).sum(1).mean()) < 0.15
+
+
+def test_candidates_are_all_accounted_for(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(11)
+    sites = scene.lattice(shape, 21.0, 2)
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, 10 ** rng.uniform(1, 4, len(sites)), 0.3), (5, *shape))
+    detector = scene.make_detector(shape, scene.probe(shape, 5.0), max_peaks=12, min_relative=0.01)
+    found, told = detector.detect(frames), detector.explain(frames)
+    assert told["counts"].sum() == len(told["reason"]) == len(told["qy_px"])
+    names = np.array(detector.reason_names)[told["reason"]]
+    assert (names == "accepted").sum() == found.counts.sum()
+    accepted = told["reason"] == 0
+    np.testing.assert_array_equal(told["qy_px"][accepted], found.qy_px)
+    assert {"accepted", "edge", "weak", "over-cap"} <= set(names)
+
+
+def test_without_a_probe_the_radius_comes_from_the_mean_pattern(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(12)
+    sites = scene.lattice(shape, 21.0, 9)
+    counts = np.where(np.hypot(*(sites - 64).T) < 5, 1e5, 3e3)
+    clean = scene.disks(shape, sites, 5.0, counts, 0.1)
+    detector = scene.make_detector(shape, mean_pattern=clean.astype(np.float32))
+    assert abs(detector.shape.radius_px - 5.0) < 0.2
+    error, missed, false = scene.pair(positions(detector.detect(rng.poisson(clean)[None])), sites)
+    assert (missed, false) == (0, 0)
+    assert np.sqrt((error**2).sum(1).mean()) < 0.2
+
+
+def test_calibration_alone_gives_the_radius(scene: SimpleNamespace) -> None:
+    geometry = Geometry(
+        shape=(96, 96), centre_px=(48, 48), q_step=(0.0315, 0.0315), q_units="1/angstrom",
+        beam_energy_eV=200e3, semiangle_mrad=1.7,
+    )  # fmt: skip
+    detector = scene.make_detector((96, 96), scene.probe((96, 96), 3.0))
+    detector.prepare(geometry, None, Context(rng=np.random.default_rng(0)))
+    assert abs(detector.shape.radius_px - 2.15) < 0.02
+
+
+def test_unknown_or_impossible_radius_is_refused(scene: SimpleNamespace) -> None:
+    with pytest.raises(DataError, match="size of the disks is unknown"):
+        scene.make_detector((64, 64))
+    with pytest.raises(DataError, match="does not fit"):
+        scene.make_detector((64, 64), probe_radius_px=40.0)
+    with pytest.raises(DataError, match="constant"):
+        scene.make_detector((64, 64), np.ones((64, 64), np.float32))
+    with pytest.raises(DataError, match="measured"):
+        scene.make_detector((64, 64), template="measured", probe_radius_px=4.0)
+
+
+def test_frames_are_not_written_to(scene: SimpleNamespace) -> None:
+    frames = np.random.default_rng(13).poisson(3.0, (4, 64, 64)).astype(np.float32)
+    frames.setflags(write=False)
+    scene.make_detector((64, 64), scene.probe((64, 64), 3.0)).detect(frames)
+
+
+def test_patterns_of_another_shape_are_refused(scene: SimpleNamespace) -> None:
+    with pytest.raises(DataError, match="prepared for"):
+        scene.make_detector((64, 64), scene.probe((64, 64), 3.0)).detect(np.ones((2, 64, 65)))
