@@ -1,0 +1,183 @@
+"""Finished results by their key: a folder each, complete or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ronchi.api import Result
+from ronchi.errors import OutputError
+from ronchi.pipeline.arrays import load_dataset, save_dataset
+
+__all__ = ["Cache", "file_sha256", "write_atomically"]
+
+FORMAT = 1
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Cache:
+    """Content-addressed store of results.
+
+    An entry lies in ``<folder>/ab/abcdef…``; it is written under a temporary name, synced and
+    renamed. An entry that is damaged, incomplete or of another format counts as absent.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Made on first write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Folder of an entry, there or not."""
+        return self.folder / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """True if there is an entry that claims to be complete; its bytes are not read."""
+        return self._meta(key) is not None
+
+    def get(self, key: str) -> Result | None:
+        """Read an entry, or None if it is absent, damaged or foreign."""
+        meta, folder = self._meta(key), self.path(key)
+        if meta is None:
+            return None
+        try:
+            for name, digest in meta["files"].items():
+                if file_sha256(folder / name) != digest:
+                    return None
+            sides = {side: load_dataset(folder / f"side-{side}") for side in meta["sides"]}
+            return Result(load_dataset(folder / "result"), sides)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def put(self, key: str, result: Result, components: Mapping[str, Any]) -> None:
+        """Store a result; an entry that another run finished meanwhile is left alone.
+
+        Raises
+        ------
+        OutputError
+            The folder cannot be written to, or the disk is full.
+        """
+        final = self.path(key)
+        temporary = self.folder / "tmp" / f"{key[:16]}-{uuid.uuid4().hex}"
+        with _output_errors(self.folder):
+            try:
+                temporary.mkdir(parents=True)
+                save_dataset(result.data, temporary / "result")
+                for side, data in result.sides.items():
+                    save_dataset(data, temporary / f"side-{side}")
+                files = {str(path.relative_to(temporary)): file_sha256(path) for path in _files(temporary)}
+                meta = {
+                    "format": FORMAT,
+                    "key": key,
+                    "sides": sorted(result.sides),
+                    "files": files,
+                    "components": components,
+                }
+                (temporary / "entry.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
+                _sync_tree(temporary)
+                final.parent.mkdir(parents=True, exist_ok=True)
+                if final.exists():
+                    if self.get(key) is not None:
+                        return
+                    shutil.rmtree(final)
+                temporary.replace(final)
+                _sync_folder(final.parent)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+
+    def partial(self, key: str) -> Path:
+        """Folder for the finished blocks of a step that is still running; made if absent."""
+        folder = self.folder / "partial" / key
+        with _output_errors(self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def drop_partial(self, key: str) -> None:
+        """Remove the finished blocks of a step."""
+        shutil.rmtree(self.folder / "partial" / key, ignore_errors=True)
+
+    def last(self, pipeline: str) -> dict[str, Any]:
+        """Key components of the steps of the last run of a pipeline, by step."""
+        try:
+            found = json.loads((self.folder / "last" / f"{pipeline}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def set_last(self, pipeline: str, components: Mapping[str, Any]) -> None:
+        """Remember the key components of this run."""
+        with _output_errors(self.folder):
+            (self.folder / "last").mkdir(parents=True, exist_ok=True)
+            write_atomically(self.folder / "last" / f"{pipeline}.json", json.dumps(components, indent=1).encode())
+
+    def _meta(self, key: str) -> dict[str, Any] | None:
+        try:
+            meta = json.loads((self.path(key) / "entry.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        ours = isinstance(meta, dict) and meta.get("format") == FORMAT and meta.get("key") == key
+        return meta if ours and {"files", "sides"} <= meta.keys() else None
+
+
+def file_sha256(path: Path) -> str:
+    """Sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Replace a file by one rename; readers see the old or the new content, never a part."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _output_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            fix = "free some space; what is finished is kept and reused by the next run"
+            raise OutputError("the disk is full", where=str(folder), fix=fix) from error
+        what = f"the cache cannot be written to: {error.strerror or error}"
+        raise OutputError(what, where=str(folder), fix="set `run: {cache: FOLDER}` to a folder of yours") from error
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in _files(folder):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    for path in (*(path for path in folder.rglob("*") if path.is_dir()), folder):
+        _sync_folder(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows cannot open a folder, and its rename is durable without.
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,252 @@
+"""The pipeline file as a model: what may be written where."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ronchi.errors import ConfigError
+from ronchi.kinds import KINDS
+from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
+
+__all__ = ["SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig", "load_config"]
+
+SCHEMA = "ronchi.pipeline/1"
+_TOP = ("schema", "name", "seed", "plugins", "run", "steps", "outputs")
+_RESERVED = {"provenance.json", "log.txt"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+class RunOptions(BaseModel):
+    """The section ``run``: how the work is done, never what comes out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    executor: Literal["serial", "process", "dask"] = Field(default="serial", description="Who works on the blocks.")
+    workers: int | None = Field(default=None, ge=1, description="Worker processes; all cores by default.")
+    address: str | None = Field(default=None, description="Address of a running dask scheduler, tcp://host:port.")
+    block: int | None = Field(default=None, ge=1, description="Most patterns in a block; 16 MB of them by default.")
+    memory_mb: float | None = Field(
+        default=None, gt=0, description="Ceiling for this process and its workers together."
+    )
+    threads: int = Field(default=1, ge=1, description="Threads of a step that runs in one piece.")
+    device: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where algorithms that can, compute.")
+    cache: str = Field(default=".ronchi/cache", description="Folder of finished results, from the current folder.")
+
+    def n_workers(self) -> int:
+        """Workers that the executor starts."""
+        if self.executor == "serial":
+            return 1
+        if self.workers is not None:
+            return self.workers
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class OutputConfig(BaseModel):
+    """One entry of ``outputs``; without ``from`` it is the report."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    source: str | None = Field(default=None, alias="from", description="Step, or step.side.")
+    path: str = Field(min_length=1, description="File under the output folder.")
+
+
+class PluginOptions(BaseModel):
+    """The section ``plugins``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow: list[str] | None = Field(default=None, description="Algorithms that may be used besides ronchi's own.")
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_: Literal["ronchi.pipeline/1"] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    plugins: PluginOptions = PluginOptions()
+    run: RunOptions = RunOptions()
+    outputs: dict[str, OutputConfig] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StepConfig:
+    """One step as written: kind, algorithm, inputs by name, raw parameters."""
+
+    step: str
+    kind: str
+    name: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """A pipeline whose form is right; `ronchi.pipeline.plan` checks the meaning."""
+
+    source: Source
+    name: str
+    seed: int
+    run: RunOptions
+    allow: frozenset[str] | None
+    steps: Mapping[str, StepConfig]
+    outputs: Mapping[str, OutputConfig]
+
+    def as_json(self) -> dict[str, Any]:
+        """The pipeline after defaults and overrides, as JSON types."""
+        steps: dict[str, Any] = {}
+        for name, step in self.steps.items():
+            steps[name] = {
+                step.kind: step.name,
+                **step.inputs,
+                **({"params": dict(step.params)} if step.params else {}),
+            }
+        return {
+            "schema": SCHEMA,
+            "name": self.name,
+            "seed": self.seed,
+            **({"plugins": {"allow": sorted(self.allow)}} if self.allow is not None else {}),
+            "run": self.run.model_dump(mode="json"),
+            "steps": steps,
+            "outputs": {
+                name: out.model_dump(mode="json", by_alias=True, exclude_none=True)
+                for name, out in self.outputs.items()
+            },
+        }
+
+
+def load_config(
+    origin: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), base: Path | None = None
+) -> PipelineConfig:
+    """Read a pipeline and check its form.
+
+    Parameters
+    ----------
+    origin : path or mapping
+    overrides : sequence of str
+        ``"step.params.x=value"`` or ``"run.block=32"``; the value is YAML.
+    base : pathlib.Path, optional
+        Folder that relative input paths start from; the file's own by default.
+
+    Raises
+    ------
+    ConfigError
+        With ``file:line:column``, the field, what is allowed and a close match.
+    """
+    source = read_source(origin, base=base)
+    if "name" not in source.data and not isinstance(origin, Mapping):
+        source.data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).strip("-._") or "pipeline"
+    source.data.setdefault("name", "pipeline")
+    for override in overrides:
+        _override(source, override)
+    for key in source.data:
+        if key not in _TOP:
+            source.fault((key,), "unknown key", did_you_mean(key, _TOP), key=True)
+    if "schema" not in source.data:
+        source.fault(("schema",), "is missing", f"begin the file with `schema: {SCHEMA}`")
+    head = None
+    try:
+        head = _Head.model_validate({"schema": SCHEMA, **source.data})
+    except ValidationError as error:
+        note_validation_error(source, (), error, _Head)
+    steps = _steps(source)
+    if head is not None:
+        _check_outputs(source, head.outputs)
+    source.check()
+    assert head is not None
+    allow = None if head.plugins.allow is None else frozenset(head.plugins.allow)
+    return PipelineConfig(source, head.name, head.seed, head.run, allow, steps, head.outputs)
+
+
+def _override(source: Source, text: str) -> None:
+    dotted, equals, value = text.partition("=")
+    path: tuple[str, ...] = tuple(dotted.strip().split("."))
+    origin = f"--set {text}"
+    if not equals or not all(path):
+        raise ConfigError("expected step.params.name=value", where=origin)
+    steps = source.data.get("steps")
+    known = list(steps) if isinstance(steps, dict) else []
+    if path[0] not in _TOP:
+        path = ("steps", *path)
+    if path[0] == "steps" and (len(path) < 3 or path[1] not in known):
+        raise ConfigError(
+            f"there is no step {path[min(1, len(path) - 1)]!r}", where=origin, fix=did_you_mean(path[1], known)
+        )
+    source.set(path, parse_value(value, origin), origin)
+
+
+def _steps(source: Source) -> dict[str, StepConfig]:
+    raw = source.data.get("steps")
+    if not isinstance(raw, dict) or not raw:
+        source.fault(
+            ("steps",), "at least one step is needed", "steps: {load: {reader: auto, params: {path: scan.nc}}}"
+        )
+        return {}
+    steps = {}
+    for name, body in raw.items():
+        if not _NAME.fullmatch(name) or name in _TOP:
+            source.fault(
+                ("steps", name), "not a step name", "letters, digits, '_' and '-', and no section's name", key=True
+            )
+        step = _step(source, name, body)
+        if step is not None:
+            steps[name] = step
+    return steps
+
+
+def _step(source: Source, name: str, body: Any) -> StepConfig | None:
+    path = ("steps", name)
+    if not isinstance(body, dict):
+        source.fault(path, "a step is a mapping", f"{name}: {{reader: auto, params: {{path: scan.nc}}}}")
+        return None
+    kinds = [key for key in body if key in KINDS]
+    if len(kinds) != 1:
+        what = f"has {len(kinds)} kinds: {', '.join(kinds)}" if kinds else "has no kind"
+        words = [word for key in body for word in (did_you_mean(key, KINDS),) if word.startswith("did")]
+        source.fault(path, what, words[0] if words else f"exactly one of: {', '.join(KINDS)}", key=True)
+        return None
+    kind = kinds[0]
+    if not isinstance(body[kind], str):
+        source.fault((*path, kind), f"expected the name of a {kind}, got {body[kind]!r}")
+        return None
+    params = body.get("params")
+    if params is not None and not isinstance(params, dict):
+        source.fault((*path, "params"), f"expected a mapping, got {params!r}")
+        params = None
+    inputs: dict[str, str] = {}
+    for key, value in body.items():
+        if key in (kind, "params"):
+            continue
+        if isinstance(value, str):
+            inputs[key] = value
+        else:
+            source.fault((*path, key), f"expected a step or step.side, got {value!r}", "parameters go under `params`")
+    return StepConfig(name, kind, body[kind], inputs, params or {})
+
+
+def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
+    seen: dict[PurePath, str] = {}
+    for name, output in outputs.items():
+        path = PurePath(output.path)
+        at = ("outputs", name, "path")
+        if path.is_absolute() or ".." in path.parts:
+            source.fault(
+                at, f"{output.path!r} leaves the output folder", "give a relative path, and the folder with -o"
+            )
+        elif str(path) in _RESERVED:
+            source.fault(at, f"{output.path!r} is written by every run", "choose another name")
+        elif path in seen:
+            source.fault(at, f"{output.path!r} is also the path of {seen[path]!r}", "choose another name")
+        seen[path] = name
+        if output.source is None and path.suffix.lower() not in (".html", ".htm"):
+            source.fault(
+                ("outputs", name), "'from' is missing", "name a step; only a report (.html) does without", key=True
+            )

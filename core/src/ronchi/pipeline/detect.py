@@ -1,0 +1,256 @@
+"""Disk detection on data larger than memory: block by block, with finished blocks kept on disk."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import AlgorithmSpec, Context, Geometry, Params, PeakBatch
+from ronchi.errors import DataError, PluginError, RunError
+from ronchi.pipeline.tiles import Tile, cut, read_tile, spread
+from ronchi.schema import fourd, peaks
+
+if TYPE_CHECKING:
+    from ronchi.pipeline.executors import Executor
+
+__all__ = ["DetectJob", "Detection", "detect_dataset", "geometry_of", "run_detection"]
+
+_COLUMNS = tuple(field.name for field in fields(PeakBatch) if field.name != "counts")
+_DTYPES = dict(zip(_COLUMNS, ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2"), strict=True))
+_SAMPLE_RUNS, _RUN_LENGTH = 64, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectJob:
+    """Everything a worker needs to detect the disks of any block.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        ``fourd/1``; lazy, so that it travels to a worker as a file name.
+    spec, params
+        The detector.
+    geometry : Geometry
+    probe : (qy, qx) float32 array or None
+    entropy : list of int
+        Seed of the random numbers; every block starts afresh from it and its place.
+    device : str
+    """
+
+    data: xr.Dataset
+    spec: AlgorithmSpec
+    params: Params
+    geometry: Geometry
+    probe: NDArray[np.float32] | None
+    entropy: list[int]
+    device: str = "cpu"
+
+    def start(self) -> Detection:
+        """Make and prepare the detector, in the process that will use it."""
+        return Detection(self)
+
+
+class Detection:
+    """A prepared detector on its data, in one process."""
+
+    def __init__(self, job: DetectJob) -> None:
+        self.job = job
+        self.rng = np.random.default_rng(job.entropy)
+        self.detector = job.spec.create(job.params)
+        self.detector.prepare(job.geometry, job.probe, Context(rng=self.rng, device=job.device, n_threads=1))
+        self.valid = job.data["valid"].values.astype(bool) if "valid" in job.data else None
+
+    def run(self, tile: Tile) -> PeakBatch:
+        """Peaks of a tile, 0 where no pattern was recorded.
+
+        Raises
+        ------
+        DataError
+            A pattern holds NaN or infinity.
+        PluginError
+            What the detector returns does not fit together.
+        """
+        keep = slice(None) if self.valid is None else self.valid[tile.y0 : tile.y1, tile.x0 : tile.x1].reshape(-1)
+        frames = read_tile(self.job.data["intensity"], tile)[keep]
+        where = np.stack(np.divmod(tile.positions(self.job.data.sizes["scan_x"]), self.job.data.sizes["scan_x"]), 1)[
+            keep
+        ]
+        check_finite(frames, where)
+        # The same numbers for a block whoever works on it, and in whichever order.
+        fresh = np.random.default_rng([*self.job.entropy, tile.y0, tile.x0])
+        self.rng.bit_generator.state = fresh.bit_generator.state
+        batch = _checked(self.detector.detect(frames), len(frames), self.job.spec.name)
+        if self.valid is None:
+            return batch
+        counts = np.zeros(tile.size, np.int32)
+        counts[keep] = batch.counts
+        return PeakBatch(counts=counts, **{name: getattr(batch, name) for name in _COLUMNS})
+
+
+def run_detection(
+    job: DetectJob, executor: Executor, patterns: int, folder: Path, progress: Any = lambda done, total: None
+) -> tuple[xr.Dataset, int, int]:
+    """Detect the disks of a whole scan.
+
+    Parameters
+    ----------
+    patterns : int
+        Most patterns in a block.
+    folder : pathlib.Path
+        Where finished blocks lie, also those of an earlier run that was stopped.
+    progress : callable
+        ``progress(done, total)`` in positions.
+
+    Returns
+    -------
+    peaks : xarray.Dataset
+        ``peaks/1``
+    blocks, reused : int
+        Number of blocks, and how many of them were there already.
+    """
+    tiles = cut(job.data["intensity"], patterns)
+    total = sum(tile.size for tile in tiles)
+    missing = [tile for tile in tiles if load_block(folder / f"{tile.name}.npz", tile.size) is None]
+    done = total - sum(tile.size for tile in missing)
+    progress(done, total)
+    for tile, batch in executor.map_blocks(job, missing):
+        save_block(folder / f"{tile.name}.npz", batch)
+        done += tile.size
+        progress(done, total)
+    return assemble(job.data, tiles, folder), len(tiles), len(tiles) - len(missing)
+
+
+def detect_dataset(data: xr.Dataset, job: DetectJob, patterns: int) -> xr.Dataset:
+    """Detect in this process without a pipeline, for data at hand; see `run_detection`."""
+    detection = job.start()
+    tiles = cut(data["intensity"], patterns)
+    return _join(data, tiles, lambda: ((tile, detection.run(tile)) for tile in tiles))
+
+
+def geometry_of(data: xr.Dataset) -> Geometry:
+    """What a detector is told about the patterns, with their mean over a sample of the scan."""
+    bad = data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else None
+    return Geometry(
+        shape=(data.sizes["qy"], data.sizes["qx"]),
+        q_step=fourd.q_step(data),
+        q_units=fourd.q_units(data),
+        centre_px=fourd.centre_px(data),
+        mean_pattern=sampled_mean(data),
+        bad_pixel=bad,
+        beam_energy_eV=_number(data, "beam_energy_eV"),
+        semiangle_mrad=_number(data, "semiangle_mrad"),
+    )
+
+
+def sampled_mean(data: xr.Dataset) -> NDArray[np.float32]:
+    """(qy, qx) mean of at most 256 patterns, in 64 short runs evenly spread over the scan.
+
+    Runs instead of single patterns, because a chunk of a file is read as a whole.
+    """
+    height, width = data.sizes["scan_y"], data.sizes["scan_x"]
+    run = min(width, _RUN_LENGTH)
+    total = np.zeros((data.sizes["qy"], data.sizes["qx"]))
+    count = 0
+    valid = data["valid"].values.astype(bool) if "valid" in data else None
+    for start in spread(height * (width // run), _SAMPLE_RUNS):
+        y, x = divmod(start, width // run)
+        tile = Tile(y, y + 1, x * run, (x + 1) * run)
+        keep = slice(None) if valid is None else valid[y, tile.x0 : tile.x1]
+        frames = read_tile(data["intensity"], tile)[keep]
+        check_finite(frames, np.stack([np.full(run, y), np.arange(tile.x0, tile.x1)], 1)[keep])
+        total += frames.sum(axis=0, dtype=np.float64)
+        count += len(frames)
+    return (total / max(1, count)).astype(np.float32)
+
+
+def check_finite(frames: NDArray[Any], positions: NDArray[np.int64]) -> None:
+    """Raise `DataError` at the first pattern with NaN or infinity; ``positions`` is (n, 2), (y, x)."""
+    if frames.dtype.kind != "f" or bool(np.isfinite(frames).all()):
+        return
+    bad = ~np.isfinite(frames)
+    i, row, column = (int(index[0]) for index in np.nonzero(bad))
+    y, x = (int(index) for index in positions[i])
+    raise DataError(
+        f"the pattern at scan_y {y}, scan_x {x} holds {int(bad[i].sum())} values that are NaN or infinite, "
+        f"first at pixel ({row}, {column})",
+        where="intensity",
+        fix="set `valid` to 0 there, or replace bad pixels by a transform before the detection",
+    )
+
+
+def save_block(path: Path, batch: PeakBatch) -> None:
+    """Keep a finished block; a power cut may damage it, which `load_block` notices."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez(file, **{field.name: getattr(batch, field.name) for field in fields(PeakBatch)})
+    temporary.replace(path)
+
+
+def load_block(path: Path, size: int) -> PeakBatch | None:
+    """Read a finished block, or None if it is absent or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            batch = PeakBatch(**{field.name: stored[field.name] for field in fields(PeakBatch)})
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    return batch if len(batch.counts) == size else None
+
+
+def assemble(data: xr.Dataset, tiles: list[Tile], folder: Path) -> xr.Dataset:
+    """``peaks/1`` of the finished blocks, in scan order."""
+
+    def blocks() -> Iterator[tuple[Tile, PeakBatch]]:
+        for tile in tiles:
+            batch = load_block(folder / f"{tile.name}.npz", tile.size)
+            if batch is None:
+                fix = "run again: all other blocks are kept"
+                raise RunError(f"the finished block {tile.name} was removed or damaged", where=str(folder), fix=fix)
+            yield tile, batch
+
+    return _join(data, tiles, blocks)
+
+
+def _join(data: xr.Dataset, tiles: list[Tile], blocks: Any) -> xr.Dataset:
+    # Two passes: the columns are as long as all blocks together, and blocks need not lie in scan order.
+    width = data.sizes["scan_x"]
+    counts = np.zeros(data.sizes["scan_y"] * width, np.int32)
+    kept: Iterable[tuple[Tile, PeakBatch]] = list(blocks())
+    for tile, batch in kept:
+        counts[tile.positions(width)] = batch.counts
+    ends = np.cumsum(counts, dtype=np.int64)
+    columns = {name: np.empty(int(ends[-1]), dtype) for name, dtype in _DTYPES.items()}
+    for tile, batch in kept:
+        n = batch.counts.astype(np.int64)
+        first = (ends - counts)[tile.positions(width)]
+        target = np.repeat(first - (np.cumsum(n) - n), n) + np.arange(int(n.sum()))
+        for name, column in columns.items():
+            column[target] = getattr(batch, name)
+    return peaks.from_batch(PeakBatch(counts=counts, **columns), data)
+
+
+def _checked(batch: PeakBatch, n: int, name: str) -> PeakBatch:
+    counts = np.asarray(batch.counts)
+    total = int(counts.sum())
+    wrong = [
+        f"{column} has {len(getattr(batch, column))}" for column in _COLUMNS if len(getattr(batch, column)) != total
+    ]
+    if len(counts) != n or counts.min(initial=0) < 0:
+        wrong.insert(0, f"counts has {len(counts)} entries for {n} patterns")
+    if wrong:
+        raise PluginError(
+            f"the detector {name!r} broke its contract: {total} peaks are counted, but {'; '.join(wrong)}",
+            fix="report it to the authors of the plugin",
+        )
+    return batch
+
+
+def _number(data: xr.Dataset, attr: str) -> float | None:
+    value = data.attrs.get(attr)
+    return None if value is None else float(value)

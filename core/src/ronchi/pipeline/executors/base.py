@@ -1,0 +1,48 @@
+"""What all executors share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from ronchi.api import PeakBatch
+    from ronchi.pipeline.config import RunOptions
+    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.tiles import Tile
+
+__all__ = ["Executor", "make_executor"]
+
+
+class Executor(Protocol):
+    """Works on the blocks of a job; results are the same whoever does."""
+
+    def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
+        """Yield every tile with its peaks as it gets ready, in any order; few are under way at a time."""
+
+    def peak_rss_mb(self) -> float:
+        """Highest resident memory of the workers together so far, in MB; 0 without workers."""
+
+    def close(self) -> None:
+        """Stop the workers at once, whatever they are doing."""
+
+
+def make_executor(options: RunOptions) -> Executor:
+    """Make the executor that ``run`` asks for.
+
+    Raises
+    ------
+    ConfigError
+        ``dask`` without the package distributed, or an address that does not answer.
+    """
+    if options.executor == "process":
+        from ronchi.pipeline.executors.process import ProcessExecutor
+
+        return ProcessExecutor(options.n_workers())
+    if options.executor == "dask":
+        from ronchi.pipeline.executors.dask import DaskExecutor
+
+        return DaskExecutor(options.n_workers(), options.address)
+    from ronchi.pipeline.executors.serial import SerialExecutor
+
+    return SerialExecutor()

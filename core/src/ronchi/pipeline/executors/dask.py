@@ -1,0 +1,100 @@
+"""Blocks on a dask cluster: a local one, or one that is already running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ronchi.errors import ConfigError, RunError
+from ronchi.pipeline.executors.worker import pack, run_block
+
+if TYPE_CHECKING:
+    from ronchi.api import PeakBatch
+    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.tiles import Tile
+
+__all__ = ["DaskExecutor"]
+
+
+class DaskExecutor:
+    """Tasks on a `distributed` scheduler, two blocks a worker thread at a time.
+
+    Parameters
+    ----------
+    workers : int
+        Processes of the local cluster.
+    address : str, optional
+        Scheduler to use instead; its workers must see the input files under the same path.
+
+    Raises
+    ------
+    ConfigError
+        The package distributed is not installed, or nobody answers at the address.
+    """
+
+    def __init__(self, workers: int, address: str | None = None) -> None:
+        try:
+            import distributed
+        except ImportError as error:
+            what = "the executor 'dask' needs the package distributed"
+            fix = 'pip install "ronchi[distributed]", or use `executor: process`'
+            raise ConfigError(what, where="run.executor", fix=fix) from error
+        self._cluster: Any = None
+        self._peaks: dict[int, float] = {}
+        if address is None:
+            self._cluster = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+            )
+        try:
+            self._client = distributed.Client(self._cluster or address, timeout=10, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            fix = "start it with `dask scheduler`, or leave the address out for a local cluster"
+            raise ConfigError(f"no dask scheduler answers at {address!r}", where="run.address", fix=fix) from error
+
+    def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
+        """Yield every tile with its peaks as it gets ready.
+
+        Raises
+        ------
+        RunError
+            A worker died, or the scheduler has none.
+        """
+        if not tiles:
+            return
+        import distributed
+
+        threads = sum(self._client.nthreads().values())
+        if not threads:
+            raise RunError("the dask scheduler has no workers", fix="start some with `dask worker ADDRESS`")
+        [packed] = self._client.scatter([pack(job)], broadcast=True)
+        waiting = iter(tiles)
+
+        def submit(tile: Tile) -> Any:
+            future = self._client.submit(run_block, packed, tile, pure=False)
+            names[future.key] = tile
+            return future
+
+        names: dict[str, Tile] = {}
+        first = [submit(tile) for _, tile in zip(range(2 * threads), waiting, strict=False)]
+        running = distributed.as_completed(first)
+        try:
+            for future in running:
+                batch, pid, peak = future.result()
+                self._peaks[pid] = peak
+                yield names.pop(future.key), batch
+                for tile in waiting:
+                    running.add(submit(tile))
+                    break
+        except distributed.KilledWorker as error:
+            fix = "give the workers more memory, or use a smaller block; finished blocks are kept"
+            raise RunError("a dask worker died repeatedly, perhaps because memory ran out", fix=fix) from error
+
+    def peak_rss_mb(self) -> float:
+        """Highest resident memory of the workers together, in MB."""
+        return sum(self._peaks.values())
+
+    def close(self) -> None:
+        """Cancel what is under way and stop the local cluster; a foreign one goes on."""
+        self._client.close(timeout=2)
+        if self._cluster is not None:
+            self._cluster.close(timeout=2)

@@ -1,0 +1,92 @@
+"""Blocks in worker processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+from ronchi.errors import RunError
+from ronchi.pipeline.executors.worker import pack, run_block, start_worker
+
+if TYPE_CHECKING:
+    from ronchi.api import PeakBatch
+    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.tiles import Tile
+
+__all__ = ["ProcessExecutor"]
+
+
+class ProcessExecutor:
+    """Spawned processes, each with a detector and a file handle of its own.
+
+    Parameters
+    ----------
+    workers : int
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
+        self._before: set[int | None] = set()
+        self._peaks: dict[int, float] = {}
+
+    def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
+        """Yield every tile with its peaks as it gets ready; two blocks a worker are under way.
+
+        Raises
+        ------
+        RunError
+            A worker died.
+        """
+        if not tiles:
+            return
+        packed, waiting = pack(job), iter(tiles)
+        pool = self._start()
+        running: dict[Future[tuple[PeakBatch, int, float]], Tile] = {}
+        try:
+            while True:
+                for tile in waiting:
+                    running[pool.submit(run_block, packed, tile)] = tile
+                    if len(running) >= 2 * self.workers:
+                        break
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    tile = running.pop(future)
+                    batch, pid, peak = future.result()
+                    self._peaks[pid] = peak
+                    yield tile, batch
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died, perhaps killed because memory ran out",
+                fix="use fewer workers or a smaller block (`run: {workers: 1, block: 16}`), or set memory_mb; "
+                "finished blocks are kept",
+            ) from error
+
+    def peak_rss_mb(self) -> float:
+        """Highest resident memory of the workers together, in MB."""
+        return sum(self._peaks.values())
+
+    def close(self) -> None:
+        """Stop the workers at once."""
+        if self._pool is None:
+            return
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        ours = [child for child in multiprocessing.active_children() if child.pid not in self._before]
+        for child in ours:
+            child.terminate()
+        for child in ours:
+            child.join(timeout=2)
+            if child.is_alive():
+                child.kill()
+        self._pool = None
+
+    def _start(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            self._before = {child.pid for child in multiprocessing.active_children()}
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
+        return self._pool

@@ -1,0 +1,151 @@
+"""What a result depends on, as one number: the key of a step and the reasons when it changes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ronchi.api import Params
+from ronchi.pipeline.cache import file_sha256, write_atomically
+
+__all__ = [
+    "KEY_FORMAT",
+    "FileDigests",
+    "canonical_json",
+    "changes",
+    "code_digest",
+    "entropy",
+    "params_json",
+    "step_key",
+]
+
+KEY_FORMAT = 1
+"""Raise it when the core itself changes results or their layout."""
+
+
+def canonical_json(value: Any) -> str:
+    """Render JSON types as the one text that equal values share."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def step_key(components: Mapping[str, Any]) -> str:
+    """Sha256 of the canonical JSON of everything that a result depends on."""
+    return hashlib.sha256(canonical_json(components).encode()).hexdigest()
+
+
+def params_json(params: Params) -> dict[str, Any]:
+    """Parameters after defaults, as JSON types."""
+    return params.model_dump(mode="json")
+
+
+def entropy(seed: int, kind: str, name: str, params: Mapping[str, Any]) -> list[int]:
+    """Seed of a step's random numbers.
+
+    It is a part of the key without versions and inputs, so that a new release of a plugin does
+    not reshuffle the random numbers of those who use it.
+    """
+    digest = hashlib.sha256(canonical_json([kind, name, params]).encode()).digest()
+    return [seed, *(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))]
+
+
+@functools.cache
+def code_digest(root: Path) -> str:
+    """Sha256 over names and contents of the Python files under a source folder."""
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
+    return digest.hexdigest()
+
+
+class FileDigests:
+    """Sha256 of input files, remembered by path, size and time of change.
+
+    Parameters
+    ----------
+    memo : pathlib.Path
+        JSON file that remembers; it may be lost at any time.
+    """
+
+    def __init__(self, memo: Path) -> None:
+        self.memo = memo
+        try:
+            known = json.loads(memo.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            known = {}
+        self._known: dict[str, list[Any]] = known if isinstance(known, dict) else {}
+        self._changed = False
+
+    def of(self, path: Path) -> dict[str, Any]:
+        """Size and sha256 of a file, or of all files of a folder such as a zarr store."""
+        path = path.resolve()
+        if not path.is_dir():
+            return {"size": path.stat().st_size, "sha256": self._sha256(path)}
+        digest, size = hashlib.sha256(), 0
+        for file in sorted(item for item in path.rglob("*") if item.is_file()):
+            digest.update(f"{file.relative_to(path).as_posix()}\0{self._sha256(file)}\n".encode())
+            size += file.stat().st_size
+        return {"size": size, "sha256": digest.hexdigest()}
+
+    def save(self) -> None:
+        """Write the memo, if anything is new."""
+        if self._changed:
+            self.memo.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.memo, json.dumps(self._known).encode())
+            self._changed = False
+
+    def _sha256(self, path: Path) -> str:
+        stat = path.stat()
+        stamp = [stat.st_size, stat.st_mtime_ns]
+        found = self._known.get(str(path))
+        if not isinstance(found, list) or found[:2] != stamp:
+            found = [*stamp, file_sha256(path)]
+            self._known[str(path)] = found
+            self._changed = True
+        return str(found[2])
+
+
+def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """Differences of two sets of key components, in words.
+
+    Returns
+    -------
+    list of str
+        ``"params.sigma_px changed 2 -> 3"``; empty if they are equal.
+    """
+    if old is None:
+        return ["this step was not run before"]
+    before, after = dict(_flat(old)), dict(_flat(new))
+    found = []
+    for name in sorted(before.keys() | after.keys()):
+        was, now = before.get(name, "absent"), after.get(name, "absent")
+        if was == now:
+            continue
+        if name.startswith("inputs."):
+            found.append(f"the input {name.partition('.')[2]!r} changed")
+        elif name.startswith("files."):
+            if name.endswith("sha256"):
+                found.append("the content of an input file changed")
+        elif name == "code":
+            found.append("the source code of its editable distribution changed")
+        else:
+            found.append(f"{name} changed {_short(was)} -> {_short(now)}")
+    return found
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _flat(item, f"{prefix}{name}.")
+        elif isinstance(item, Sequence) and not isinstance(item, str) and any(isinstance(x, Mapping) for x in item):
+            yield from _flat({str(i): x for i, x in enumerate(item)}, f"{prefix}{name}.")
+        else:
+            yield prefix + name, item
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,301 @@
+"""From a pipeline's text to its meaning: algorithms, parameters, edges and order, before any data is read."""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from ronchi.api import AlgorithmSpec, Params
+from ronchi.errors import PluginError
+from ronchi.pipeline.config import PipelineConfig, StepConfig
+from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.source import Source, did_you_mean
+
+if TYPE_CHECKING:
+    from ronchi.manager import Manager
+
+__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "make_plan", "ports"]
+
+ANY_SCHEMA = "*"
+"""Schema of an input that takes, or a side that may be, anything."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input of an algorithm: the schemas it takes, and whether it may be left out."""
+
+    schemas: frozenset[str]
+    optional: bool
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step with its algorithm found and its parameters checked.
+
+    Parameters
+    ----------
+    config : StepConfig
+    name : str
+        Name of the algorithm; ``auto`` is resolved.
+    spec : AlgorithmSpec
+    dist, version : str
+        Distribution that brings it.
+    editable : pathlib.Path or None
+        Its source folder, if it is installed in place.
+    params : Params
+        With paths made absolute.
+    files : dict of str to pathlib.Path
+        Parameter name to a file or folder whose content the result depends on.
+    """
+
+    config: StepConfig
+    name: str
+    spec: AlgorithmSpec
+    dist: str
+    version: str
+    editable: Path | None
+    params: Params
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked pipeline, its steps in an order in which they can run."""
+
+    config: PipelineConfig
+    steps: Mapping[str, PlannedStep]
+    warnings: tuple[str, ...] = ()
+
+    def downstream(self, step: str) -> list[str]:
+        """Steps that depend on ``step``, directly or not, in order."""
+        reached = {step}
+        for name, planned in self.steps.items():
+            if any(ref.partition(".")[0] in reached for ref in planned.config.inputs.values()):
+                reached.add(name)
+        return [name for name in self.steps if name in reached and name != step]
+
+
+def make_plan(config: PipelineConfig, manager: Manager) -> Plan:
+    """Check a pipeline's meaning; only the plugins that it names are imported.
+
+    Raises
+    ------
+    ConfigError
+        All faults together: unknown algorithms, parameters, inputs and steps, wrong schemas,
+        cycles, steps that nothing uses, input files that are not there.
+    """
+    source = config.source
+    warnings: list[str] = []
+    planned: dict[str, PlannedStep] = {}
+    for name, step in config.steps.items():
+        found = _plan_step(source, step, manager, warnings)
+        if found is not None:
+            planned[name] = found
+    for step in config.steps.values():
+        _check_inputs(source, step, config.steps, planned)
+    order = _order(source, config.steps)
+    _check_use(source, config, planned)
+    source.check()
+    return Plan(config, {name: planned[name] for name in order}, tuple(warnings))
+
+
+def ports(spec: AlgorithmSpec) -> dict[str, Port]:
+    """Inputs of an algorithm by name."""
+    return {name.removesuffix("?"): Port(_schemas(text), name.endswith("?")) for name, text in spec.inputs.items()}
+
+
+def _schemas(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in (text or ANY_SCHEMA).split("|"))
+
+
+def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: list[str]) -> PlannedStep | None:
+    at = ("steps", step.step)
+    raw = dict(step.params)
+    base = source.base
+    path = _reader_path(source, step) if step.kind == "reader" else None
+    name = step.name
+    if step.kind == "reader" and name == "auto":
+        if path is None:
+            return None
+        try:
+            name = choose_reader(path, manager, warnings)
+        except PluginError as error:
+            source.fault((*at, step.kind), error.what, error.fix)
+            return None
+    try:
+        spec = manager.spec(step.kind, name)
+        dist, version, editable = manager.dist(step.kind, name)
+    except PluginError as error:
+        source.fault((*at, step.kind), error.what, error.fix)
+        return None
+    if path is not None:
+        raw["path"] = str(path)
+        if "path" not in spec.params.model_fields:
+            del raw["path"]
+    elif step.kind == "reader":
+        return None
+    try:
+        params = spec.params.model_validate(raw)
+    except ValidationError as error:
+        note_validation_error(source, (*at, "params"), error, spec.params)
+        return None
+    files = {} if path is None else {"path": path}
+    absolute = {}
+    for field_name in spec.params.model_fields:
+        value = getattr(params, field_name)
+        if isinstance(value, Path):
+            absolute[field_name] = files[field_name] = base / value.expanduser()
+    for field_name, file in files.items():
+        if not file.exists():
+            fix = f"relative paths start at {base}"
+            source.fault((*at, "params", field_name), f"there is no file {str(file)!r}", fix)
+    return PlannedStep(step, name, spec, dist, version, editable, params.model_copy(update=absolute), files)
+
+
+def _reader_path(source: Source, step: StepConfig) -> Path | None:
+    at = ("steps", step.step, "params")
+    value = step.params.get("path")
+    if not isinstance(value, str) or not value:
+        what = "is missing" if value is None else f"must be a path (got {value!r})"
+        source.fault((*at, "path"), what, "params: {path: scan.nc}")
+        return None
+    return source.base / Path(value).expanduser()
+
+
+def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
+    """Name of the reader that is surest about a file, from the file's first bytes.
+
+    Ties go to ronchi's own readers, then to the first name.
+
+    Raises
+    ------
+    PluginError
+        No installed reader knows the file.
+    """
+    if not path.exists():
+        # The missing file is noted where all files are checked; any reader will do until then.
+        return "native"
+    sure: list[tuple[float, bool, str]] = []
+    for name in manager.names("reader"):
+        try:
+            spec = manager.spec("reader", name)
+            params = spec.params.model_construct(path=str(path))
+            confidence = float(spec.create(params).confidence(path))
+        except Exception as error:  # noqa: BLE001 - one broken reader must not hide the others
+            what = error.what if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            warnings.append(f"the reader {name!r} was not asked about {path.name}: {what}")
+            continue
+        if confidence > 0:
+            sure.append((-confidence, manager.dist("reader", name)[0] != "ronchi", name))
+    if not sure:
+        asked = ", ".join(manager.names("reader")) or "none installed"
+        raise PluginError(
+            f"no reader knows the file {path.name!r} (asked: {asked})",
+            where=str(path),
+            fix="`pip install ronchi-rosettasciio` brings vendor formats; or name the reader: `reader: NAME`",
+        )
+    return min(sure)[2]
+
+
+def _check_inputs(
+    source: Source, step: StepConfig, steps: Mapping[str, StepConfig], planned: Mapping[str, PlannedStep]
+) -> None:
+    at = ("steps", step.step)
+    known = ports(planned[step.step].spec) if step.step in planned else None
+    for name, reference in step.inputs.items():
+        if known is not None and name not in known:
+            fix = did_you_mean(name, known, f"inputs: {', '.join(known) or 'none'}; parameters go under `params`")
+            source.fault((*at, name), f"unknown input of {step.name!r}", fix, key=True)
+            continue
+        schemas = _referred(source, (*at, name), reference, steps, planned)
+        if known is None or not schemas:
+            continue
+        wanted = known[name].schemas
+        if ANY_SCHEMA not in wanted | schemas and not wanted & schemas:
+            have, want = " or ".join(sorted(schemas)), " or ".join(sorted(wanted))
+            fix = _producers(want, wanted, planned)
+            source.fault((*at, name), f"{reference!r} is {have}, but {step.name!r} takes {want}", fix)
+    for name, port in (known or {}).items():
+        if not port.optional and name not in step.inputs:
+            want = " or ".join(sorted(port.schemas))
+            source.fault((*at, name), f"the input is missing: {step.name!r} takes {want}", f"{name}: STEP")
+
+
+def _producers(want: str, wanted: frozenset[str], planned: Mapping[str, PlannedStep]) -> str:
+    names = [name for name, step in planned.items() if _schemas(step.spec.output) & wanted]
+    sides = [
+        f"{name}.{side}"
+        for name, step in planned.items()
+        for side, text in step.spec.sides.items()
+        if _schemas(text) & wanted
+    ]
+    found = ", ".join(names + sides)
+    return f"steps that give {want}: {found}" if found else f"add a step that gives {want}"
+
+
+def _referred(
+    source: Source,
+    at: tuple[str, ...],
+    reference: str,
+    steps: Mapping[str, StepConfig],
+    planned: Mapping[str, PlannedStep],
+) -> frozenset[str]:
+    """Schemas that a reference may stand for; empty if unknown, with the fault noted."""
+    name, dot, side = reference.partition(".")
+    if name not in steps:
+        source.fault(at, f"there is no step {name!r}", did_you_mean(name, steps, f"steps: {', '.join(steps)}"))
+        return frozenset()
+    if name not in planned:
+        return frozenset()
+    spec = planned[name].spec
+    if not dot:
+        return _schemas(spec.output)
+    if side in spec.sides:
+        return _schemas(spec.sides[side])
+    if ANY_SCHEMA in spec.sides:
+        return frozenset({ANY_SCHEMA})
+    fix = did_you_mean(side, spec.sides, f"side outputs of {name!r}: {', '.join(spec.sides) or 'none'}")
+    source.fault(at, f"{name!r} has no side output {side!r}", fix)
+    return frozenset()
+
+
+def _order(source: Source, steps: Mapping[str, StepConfig]) -> list[str]:
+    graph = {
+        name: [ref.partition(".")[0] for ref in step.inputs.values() if ref.partition(".")[0] in steps]
+        for name, step in steps.items()
+    }
+    sorter = graphlib.TopologicalSorter(graph)
+    try:
+        sorter.prepare()
+    except graphlib.CycleError as error:
+        loop = error.args[1]
+        source.fault(
+            ("steps", loop[0]), f"the steps go round in a circle: {' -> '.join(loop)}", "cut one of them", key=True
+        )
+        return list(steps)
+    order: list[str] = []
+    while sorter.is_active():
+        # Of the steps that are ready, the one written first runs first.
+        ready = sorted(sorter.get_ready(), key=list(steps).index)
+        order += ready
+        sorter.done(*ready)
+    return order
+
+
+def _check_use(source: Source, config: PipelineConfig, planned: Mapping[str, PlannedStep]) -> None:
+    used = {ref.partition(".")[0] for step in config.steps.values() for ref in step.inputs.values()}
+    for name, output in config.outputs.items():
+        if output.source is not None:
+            _referred(source, ("outputs", name, "from"), output.source, config.steps, planned)
+            used.add(output.source.partition(".")[0])
+    if not config.outputs:
+        return
+    for name, step in config.steps.items():
+        if name not in used and step.kind != "metric":
+            fix = f"name it in `outputs`, e.g. {name}: {{from: {name}, path: {name}.nc}}, or remove it"
+            source.fault(("steps", name), "nothing uses this step", fix, key=True)

@@ -1,0 +1,124 @@
+"""How a scan is cut into blocks: whole rows or pieces of rows, along the chunks of the file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.errors import ConfigError
+
+__all__ = ["BASE_MB", "Tile", "cut", "patterns_per_block", "read_tile"]
+
+BLOCK_BYTES = 16 * 2**20
+CHUNK_LIMIT_BYTES = 128 * 2**20
+"""A chunk of the file up to this size is read once, as a block of its own."""
+
+BASE_MB = 350.0
+"""What a process holds before it sees data: the interpreter, numpy, xarray, a detector's compiled code."""
+
+WORK_FACTOR = 4
+"""Memory of a detector on a block, in sizes of the block as float32: what it reads, converts and copies."""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """The scan positions ``y0:y1, x0:x1``."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+    @property
+    def size(self) -> int:
+        """Number of positions."""
+        return (self.y1 - self.y0) * (self.x1 - self.x0)
+
+    @property
+    def name(self) -> str:
+        """Name of the block's file."""
+        return f"{self.y0}-{self.y1}-{self.x0}-{self.x1}"
+
+    def positions(self, width: int) -> NDArray[np.int64]:
+        """Flat scan indices (row-major) of the positions, for a scan of ``width`` columns."""
+        rows, columns = np.arange(self.y0, self.y1), np.arange(self.x0, self.x1)
+        flat: NDArray[np.int64] = (rows[:, None] * width + columns).reshape(-1).astype(np.int64)
+        return flat
+
+
+def read_tile(intensity: xr.DataArray, tile: Tile) -> NDArray[np.generic]:
+    """(n, qy, qx) patterns of a tile, in scan order, as stored."""
+    part = intensity.isel(scan_y=slice(tile.y0, tile.y1), scan_x=slice(tile.x0, tile.x1))
+    frames: NDArray[np.generic] = np.asarray(part.data if part.chunks else part.values)
+    return frames.reshape(-1, *frames.shape[2:])
+
+
+def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = None, workers: int = 1) -> int:
+    """Choose how many patterns a block has at most.
+
+    Parameters
+    ----------
+    memory_mb : float, optional
+        Ceiling for the main process and its workers together.
+
+    Raises
+    ------
+    ConfigError
+        Not even a single pattern fits under the ceiling.
+    """
+    rows, columns = chunk_shape(intensity)
+    shape = intensity.shape[2:]
+    pixels = math.prod(shape)
+    stored, working = pixels * intensity.dtype.itemsize, pixels * 4 * WORK_FACTOR
+    count = max(1, BLOCK_BYTES // stored)
+    if rows * columns * stored <= CHUNK_LIMIT_BYTES:
+        count = max(count, rows * columns)
+    if memory_mb is None:
+        return count
+    # With workers, the main process only collects peaks and is idle otherwise.
+    processes = workers + 1 if workers > 1 else 1
+    room = (memory_mb - processes * BASE_MB) / workers * 1e6
+    if room < working + stored:
+        least = math.ceil(processes * BASE_MB + workers * (working + stored) / 1e6)
+        raise ConfigError(
+            f"memory_mb: {memory_mb:g} MB are too few for {workers} workers on patterns of {shape[0]} x {shape[1]}",
+            where="run.memory_mb",
+            fix=f"allow at least {least} MB{', or use fewer workers' if workers > 1 else ''}",
+        )
+    return max(1, min(count, int(room // (working + stored))))
+
+
+def chunk_shape(intensity: xr.DataArray) -> tuple[int, int]:
+    """Scan rows and columns that are read together: a dask chunk, a chunk of the file, or one pattern."""
+    if intensity.chunks is not None:
+        return int(intensity.chunks[0][0]), int(intensity.chunks[1][0])
+    stored = intensity.encoding.get("chunksizes")
+    return (int(stored[0]), int(stored[1])) if stored else (1, 1)
+
+
+def cut(intensity: xr.DataArray, patterns: int) -> list[Tile]:
+    """Cut the scan into tiles of at most ``patterns`` positions, along the chunks where these are smaller."""
+    height, width = intensity.shape[:2]
+    rows, columns = chunk_shape(intensity)
+    rows, columns = min(rows, height), min(columns, width)
+    if rows * columns > patterns:
+        rows, columns = 1, min(width, patterns)
+    else:
+        columns = min(width, columns * max(1, patterns // (rows * columns)))
+    if columns == width:
+        rows *= max(1, patterns // (rows * width))
+    return [
+        Tile(y, min(y + rows, height), x, min(x + columns, width))
+        for y in range(0, height, rows)
+        for x in range(0, width, columns)
+    ]
+
+
+def spread(n: int, most: int) -> Sequence[int]:
+    """At most ``most`` of ``0 … n - 1``, evenly spread, the ends included."""
+    return sorted({round(i * (n - 1) / max(1, most - 1)) for i in range(most)} if n > most else range(n))
