@@ -112,7 +112,9 @@ def test_intensity_is_the_disks_counts_above_background(scene: SimpleNamespace) 
     np.testing.assert_allclose(mean, counts, rtol=0.06)
     expected = counts / np.sqrt(counts + 2.0 * np.pi * 5.0**2)
     score = np.array([batch.score[nearest == k].mean() for k in range(len(sites))])
-    np.testing.assert_allclose(score, expected, rtol=0.25)
+    # The background is measured, too, and the gain is known to a tenth or two: never better than the ideal, nor much worse.
+    assert (score < 1.05 * expected).all()
+    assert (score > 0.7 * expected).all()
 
 
 def test_answer_does_not_depend_on_the_size_of_the_block(scene: SimpleNamespace) -> None:
@@ -209,19 +211,17 @@ def test_half_disks_at_the_edge_are_found_on_request_without_ghosts(scene: Simpl
     assert np.hypot(*(found - site)[0]) < 1.5
 
 
-@pytest.mark.parametrize("mode", ["phase", "hybrid"])
-def test_other_correlations_find_the_same_disks(scene: SimpleNamespace, mode: str) -> None:
+@pytest.mark.parametrize(("mode", "low_pass", "tolerance_px"), [("phase", 0.4, 2.0), ("hybrid", 0.2, 0.2)])
+def test_other_correlations_find_the_same_disks(
+    scene: SimpleNamespace, mode: str, low_pass: float, tolerance_px: float
+) -> None:
     shape, rng = (128, 128), np.random.default_rng(9)
     sites = scene.lattice(shape, 21.0, 9)
-    frames = rng.poisson(scene.disks(shape, sites, 5.0, 40000.0, 0.1), (4, *shape))
-    low_pass = {"phase": 0.4, "hybrid": 0.2}[mode]
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, 4000.0, 0.1), (4, *shape))
     batch = scene.make_detector(shape, scene.probe(shape, 5.0), mode=mode, low_pass=low_pass).detect(frames)
-    start = 0
-    for count in batch.counts:
-        error, missed, false = scene.pair(positions(batch)[start : start + count], sites)
-        assert (missed, false) == (0, 0)
-        assert np.sqrt((error**2).sum(1).mean()) < 0.25
-        start += count
+    distance = np.hypot(*(positions(batch)[:, None] - sites[None]).transpose(2, 0, 1)).min(1)
+    assert (batch.counts == len(sites)).all()
+    assert np.sqrt((distance**2).mean()) < tolerance_px
 
 
 @pytest.mark.parametrize("template", ["measured", "disk", "edge", "radial-gradient"])

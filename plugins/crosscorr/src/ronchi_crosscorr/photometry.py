@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["SECTORS", "Aperture", "aperture", "measure"]
 
 SECTORS = 8
-"""Disk and ring are cut into this many sectors; medians over them pass over bright neighbours."""
+"""Disk and ring are cut into this many sectors; so that those with a bright neighbour stand out."""
 
 
 class Aperture(NamedTuple):
@@ -56,17 +56,21 @@ def aperture(radius_px: float, edge_px: float) -> Aperture:
     return Aperture(*parts, reach)
 
 
-@nb.njit(cache=True, inline="always")
-def _median(values: NDArray[np.float32], n: int) -> float:
+@nb.njit(cache=True)
+def _sort(values: NDArray[np.float32], n: int) -> None:
+    """Sort the first ``n`` values in place; by insertion, because they are few."""
     for i in range(1, n):
         value, j = values[i], i - 1
         while j >= 0 and values[j] > value:
             values[j + 1] = values[j]
             j -= 1
         values[j + 1] = value
-    if n == 0:
-        return 0.0
-    return 0.5 * (values[(n - 1) // 2] + values[n // 2])
+
+
+@nb.njit(cache=True)
+def _middle(values: NDArray[np.float32], n: int) -> float:
+    """Median of ``n`` sorted values, 0 if there are none."""
+    return 0.5 * (values[(n - 1) // 2] + values[n // 2]) if n > 0 else 0.0
 
 
 @nb.njit(cache=True)
@@ -102,7 +106,8 @@ def measure(
     evenness : float
         Median of the sectors' intensity over their mean: 1 for a disk, 0 for a sliver of a neighbour.
     """
-    # Medians over the ring's sectors, because neighbours may lie in some.
+    # Sectors that hold a neighbour stand out from the median; the mean of the others is the background, because
+    # a median of few counts lies below their mean.
     n_ring, n_sectors = 0, 0
     full = ap.reach <= y < height - ap.reach and ap.reach <= x < width - ap.reach
     for s in range(SECTORS):
@@ -120,9 +125,19 @@ def measure(
             scratch[1, n_sectors] = (squares - total * mean) / np.float32(n - 1)
             n_sectors += 1
             n_ring += n
-    background = _median(scratch[0], n_sectors)
+    _sort(scratch[0], n_sectors)
+    _sort(scratch[1], n_sectors)
+    background, spread = _middle(scratch[0], n_sectors), _middle(scratch[1], n_sectors)
+    per_sector = max(n_ring, 1) / max(n_sectors, 1)
+    limit = background + 3 * np.sqrt(max(gain * background, spread, gain / per_sector) / per_sector)
+    total_ring, n_used = 0.0, 0
+    for s in range(n_sectors):
+        if scratch[0, s] <= limit:
+            total_ring += scratch[0, s]
+            n_used += 1
+    background = total_ring / max(n_used, 1)
     # Counting is not the only noise: a dark-subtracted background near zero still has the readout's.
-    pixel_variance = max(gain * background, _median(scratch[1], n_sectors))
+    pixel_variance = max(gain * background, spread)
     total_disk, n_disk, n_sectors = 0.0, 0, 0
     for s in range(SECTORS):
         total, n = np.float32(0), 0
@@ -137,9 +152,9 @@ def measure(
             total_disk += total
             n_disk += n
     intensity = total_disk - background * n_disk
-    even = _median(scratch[0], n_sectors) - background
+    _sort(scratch[0], n_sectors)
+    even = _middle(scratch[0], n_sectors) - background
     evenness = even * n_disk / intensity if intensity > 0 else 0.0
-    # The variance of a median is pi / 2 times that of a mean.
-    variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + 0.5 * np.pi * n_disk / max(n_ring, 1))
+    variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + n_disk / max(n_used * per_sector, 1.0))
     snr = intensity / np.sqrt(max(variance, 1e-20 + 1e-12 * total_disk * total_disk))
     return intensity, pixel_variance, snr, evenness
