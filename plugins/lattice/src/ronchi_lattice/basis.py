@@ -1,0 +1,138 @@
+"""Find the basis that the patterns of a scan agree on.
+
+Differences between peaks of one pattern do not know where its origin is. Over the scan they pile up at
+the nodes of the lattice, whatever reflections a single pattern misses; stray peaks spread thin.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ronchi.api import DataError
+from ronchi_lattice.cell import canonical, reduce_cell
+from ronchi_lattice.peaklist import Peaks
+
+__all__ = ["find_basis"]
+
+Floats = NDArray[np.float64]
+
+_POSITIONS = 400
+_PAIRS = 400_000
+_REACH = 6.0  # spacings: the longest differences looked at
+_BIN = 0.05  # spacings
+_BLUR = 1.5  # bins
+_CANDIDATES = 20
+_NEAR = 0.12  # spacings: a pile-up this close to a node belongs to it
+_FAINT = 0.15  # of the highest pile-up: lower ones do not vote
+_AGREEMENT = 0.5
+
+
+def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
+    """Reduced basis of the lattice that most differences between peaks lie on.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    min_peaks : int
+        Positions with fewer are not asked.
+
+    Returns
+    -------
+    (2, 2) float64 or None
+        Columns g1 and g2, rows (y, x), as `ronchi_lattice.cell.canonical` orders them; None if no position has
+        ``min_peaks``.
+
+    Raises
+    ------
+    DataError
+        The peaks of the scan agree on no lattice, or lie on one line.
+    """
+    differences, spacing = _differences(peaks, min_peaks)
+    if spacing is None:
+        return None
+    nodes, height = _pile_ups(differences, spacing)
+    best, agreement = _consensus(nodes, height, spacing)
+    if best is None or agreement < _AGREEMENT:
+        raise DataError(
+            f"no lattice explains the peaks of this scan: the best one, {agreement:.0%} of the common differences",
+            where="peaks",
+            fix="look at the peaks with `ronchi preview`, or give the parameter basis: {g1: [y, x], g2: [y, x]}",
+        )
+    return canonical(_refined(best, nodes, height, spacing))
+
+
+def _differences(peaks: Peaks, min_peaks: int) -> tuple[Floats, float | None]:
+    """Differences within `_REACH` of the typical distance to the nearest peak, and that distance."""
+    enough = np.flatnonzero(peaks.counts >= min_peaks)
+    if not len(enough):
+        return np.empty((0, 2)), None
+    chosen = enough[np.unique(np.linspace(0, len(enough) - 1, min(_POSITIONS, len(enough))).astype(np.int64))]
+    affordable = max(1, int(_PAIRS / np.mean(peaks.counts[chosen] ** 2)))
+    chosen = chosen[:: -(-len(chosen) // affordable)]
+    nearest, differences = [], []
+    for n in chosen:
+        q = peaks.q[peaks.offsets[n] : peaks.offsets[n + 1]]
+        d = (q[:, None] - q[None]).reshape(-1, 2)
+        length = np.hypot(*d.T).reshape(len(q), len(q))
+        np.fill_diagonal(length, np.inf)
+        nearest.append(length.min(axis=1))
+        differences.append(d[np.isfinite(length.ravel())])
+    spacing = float(np.median(np.concatenate(nearest)))
+    every = np.concatenate(differences)
+    return every[np.hypot(*every.T) < _REACH * spacing], spacing
+
+
+def _pile_ups(differences: Floats, spacing: float) -> tuple[Floats, Floats]:
+    """Where the differences pile up, (n, 2), and how high, highest first."""
+    half = round(_REACH / _BIN)
+    bins = np.rint(differences / (_BIN * spacing)).astype(np.int64) + half
+    size = 2 * half + 1
+    counts = np.bincount(bins[:, 0] * size + bins[:, 1], minlength=size * size).reshape(size, size)
+    density = ndimage.gaussian_filter(counts.astype(np.float64), _BLUR, mode="constant")
+    peak = (density == ndimage.maximum_filter(density, size=7)) & (density > 0)
+    y, x = np.nonzero(peak)
+    height = density[y, x]
+    place = (np.stack([y, x], axis=1) - half) * (_BIN * spacing)
+    kept = (height >= _FAINT * height.max()) & (np.hypot(*place.T) > 0.4 * spacing)
+    order = np.lexsort((place[kept][:, 1], place[kept][:, 0], -height[kept]))
+    return place[kept][order], height[kept][order]
+
+
+def _consensus(nodes: Floats, height: Floats, spacing: float) -> tuple[Floats | None, float]:
+    """Basis from two pile-ups that puts the most height on nodes, less what a lattice so dense gets by chance."""
+    best, best_score, agreement = None, -np.inf, 0.0
+    half_plane = [v for v in nodes if (v[0], v[1]) > (0, 0)][:_CANDIDATES]
+    for a, b in combinations(half_plane, 2):
+        area = abs(a[0] * b[1] - a[1] * b[0])
+        if area < 0.1 * spacing * spacing:
+            continue
+        G = reduce_cell(np.stack([a, b], axis=1))
+        if G[:, 0] @ G[:, 0] < (0.4 * spacing) ** 2:
+            continue
+        explained = float(height[_on_lattice(G, nodes, spacing)].sum() / height.sum())
+        score = explained - np.pi * (_NEAR * spacing) ** 2 / area
+        if score > best_score + 1e-9:
+            best, best_score, agreement = G, score, explained
+    return best, agreement
+
+
+def _on_lattice(G: Floats, nodes: Floats, spacing: float) -> NDArray[np.bool_]:
+    indices = np.rint(np.linalg.solve(G, nodes.T))
+    # A pile-up far out lies off by the error of G, once for each step.
+    allowed = _NEAR * spacing * (1 + 0.5 * np.abs(indices).max(axis=0))
+    marked: NDArray[np.bool_] = np.hypot(*(nodes.T - G @ indices)) < np.minimum(allowed, 0.3 * spacing)
+    return marked
+
+
+def _refined(G: Floats, nodes: Floats, height: Floats, spacing: float) -> Floats:
+    """Least squares over the pile-ups on the lattice, weighted by their height."""
+    for _ in range(3):
+        marked = _on_lattice(G, nodes, spacing)
+        indices = np.rint(np.linalg.solve(G, nodes[marked].T)).T
+        weight = np.sqrt(height[marked])[:, None]
+        G = np.linalg.lstsq(weight * indices, weight * nodes[marked], rcond=None)[0].T
+    return G

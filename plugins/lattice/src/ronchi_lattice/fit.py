@@ -1,0 +1,200 @@
+"""Fit every position of a scan: find the common model error first, then fit with the right weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_lattice import kernel
+from ronchi_lattice.noise import model_variance, precisions, usable_variances
+from ronchi_lattice.peaklist import Peaks
+
+__all__ = ["Fits", "Settings", "fit_from", "fit_scan", "start_of", "tukey_covariance_factor"]
+
+Floats = NDArray[np.float64]
+
+_SAMPLE = 128  # positions that tell the model error: a few thousand residuals fix it to a few per cent
+_BLOCK = 65536  # positions between two reports of progress
+_VARIANCE_FLOOR = 1e-14  # of |g|^2: keeps the weights of exact peaks finite
+_FIRST_SIGMA = 0.02  # of |g|: weights nearly equal, until the model error is known
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a fit needs of the parameters; ``tolerance`` in shortest vectors."""
+
+    min_peaks: int = 5
+    min_fraction: float = 0.35
+    tolerance: float = 0.25
+    outlier_sigma: float = 6.0
+
+
+@dataclass(frozen=True)
+class Fits:
+    """Lattices of ``n`` positions, NaN where ``reason`` is not 0, and what became of each peak.
+
+    Parameters
+    ----------
+    params : (n, 6) float64
+        ``(origin_y, g1_y, g2_y, origin_x, g1_x, g2_x)``.
+    cov : (n, 6, 6) float64
+    chi2 : (n,) float64
+        Reduced, of the peaks used.
+    rms : (n,) float64
+        RMS distance of the peaks used from their nodes, in units of q.
+    n_used : (n,) int32
+    reason : (n,) uint8
+        Codes of `ronchi_lattice.kernel`.
+    hk : (peak, 2) int32
+        Indices, where ``weight`` is not 0.
+    weight : (peak,) float32
+        Robust weight; 0 for peaks that are not on the lattice.
+    """
+
+    params: Floats
+    cov: Floats
+    chi2: Floats
+    rms: Floats
+    n_used: NDArray[np.int32]
+    reason: NDArray[np.uint8]
+    hk: NDArray[np.int32]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def empty(cls, n: int, n_peaks: int) -> Fits:
+        """Nothing fitted yet."""
+        return cls(
+            params=np.full((n, 6), np.nan),
+            cov=np.full((n, 6, 6), np.nan),
+            chi2=np.full(n, np.nan),
+            rms=np.full(n, np.nan),
+            n_used=np.zeros(n, np.int32),
+            reason=np.full(n, kernel.NO_PEAKS, np.uint8),
+            hk=np.zeros((n_peaks, 2), np.int32),
+            weight=np.zeros(n_peaks, np.float32),
+        )
+
+    @property
+    def fitted(self) -> NDArray[np.bool_]:
+        """(n,) True where there is a lattice."""
+        return self.reason == kernel.FITTED
+
+    @property
+    def G(self) -> Floats:  # noqa: N802  the field's symbol
+        """(n, 2, 2) matrices with g1 and g2 as columns, rows in the order (y, x)."""
+        return self.params.reshape(-1, 2, 3)[:, :, 1:]
+
+    @property
+    def G_cov(self) -> Floats:  # noqa: N802
+        """(n, 4, 4) covariance of ``(g1_y, g2_y, g1_x, g2_x)``, which is G row by row."""
+        keep = np.array([1, 2, 4, 5])
+        return self.cov[:, keep[:, None], keep]
+
+
+def tukey_covariance_factor(c: float) -> float:
+    """Covariance of the biweight estimate in units of the inverse of its weighted normal matrix.
+
+    For 2-D normal residuals of unit variance and the weight ``w = (1 - d^2/c^2)^2``, from Huber's sandwich
+    ``E[(w d)^2 / 2] / E[w + d w'/2]^2 * E[w]`` (Huber 1981, Robust Statistics, doi:10.1002/0471725250).
+    """
+    t = np.linspace(0, 1, 4001)  # d^2 / c^2, where d^2 has the density exp(-d^2/2) / 2
+    density, w = 0.5 * c * c * np.exp(-0.5 * c * c * t), (1 - t) ** 2
+    square = np.trapezoid(0.5 * w * w * c * c * t * density, t)
+    slope = np.trapezoid((w - 2 * t * (1 - t)) * density, t)
+    return float(square / slope**2 * np.trapezoid(w * density, t))
+
+
+def fit_scan(
+    peaks: Peaks, basis: Floats, settings: Settings, progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Fits, Floats, float]:
+    """Fit the lattice near ``basis`` at every position.
+
+    Parameters
+    ----------
+    peaks : Peaks
+    basis : (2, 2) float64
+        Columns g1 and g2, rows (y, x).
+    settings : Settings
+    progress : callable
+        ``progress(done, total)`` in positions.
+
+    Returns
+    -------
+    fits : Fits
+    precision : (peak, 3) float64
+        Inverse covariances that were the weights.
+    model_sigma : float
+        Square root of the common model variance, in units of q.
+    """
+    n = len(peaks.counts)
+    floor = _VARIANCE_FLOOR * float((basis**2).sum(axis=0).min())
+    var, informative = usable_variances(peaks.var)
+    own = var if informative else np.zeros_like(var)
+    extra = _model_variance(peaks, own, basis, settings, floor)
+    if extra is None:  # nothing is left over to tell it: believe the detector
+        own, extra = var, floor
+    precision = precisions(own, extra)
+
+    fits = Fits.empty(n, len(peaks.q))
+    for first in range(0, n, _BLOCK):
+        block = np.arange(first, min(first + _BLOCK, n))
+        fit_from(fits, peaks, precision, block, start_of(basis, len(block)), settings)
+        progress(int(block[-1]) + 1, n)
+    return fits, precision, float(np.sqrt(extra))
+
+
+def start_of(basis: Floats, n: int) -> Floats:
+    """(n, 6) start parameters: ``basis`` about the origin of q."""
+    return np.tile([0.0, *basis[0], 0.0, *basis[1]], (n, 1))
+
+
+def fit_from(
+    fits: Fits, peaks: Peaks, precision: Floats, which: NDArray[np.int64], start: Floats, settings: Settings
+) -> None:
+    """Fit the positions ``which`` from ``start`` (which, 6) and write the results into ``fits``."""
+    shortest = np.sqrt(min((start[:, [1, 4]] ** 2).sum(axis=1).min(), (start[:, [2, 5]] ** 2).sum(axis=1).min()))
+    kernel.fit_positions(
+        peaks.q,
+        precision,
+        peaks.offsets,
+        which,
+        start,
+        settings.tolerance * shortest,
+        settings.min_peaks,
+        settings.min_fraction,
+        settings.outlier_sigma,
+        tukey_covariance_factor(settings.outlier_sigma),
+        fits.params,
+        fits.cov,
+        fits.chi2,
+        fits.rms,
+        fits.n_used,
+        fits.reason,
+        fits.hk,
+        fits.weight,
+    )
+
+
+def _model_variance(peaks: Peaks, var: Floats, basis: Floats, settings: Settings, floor: float) -> float | None:
+    """Common model variance from a sample of the positions; None if their fits leave no residuals."""
+    enough = np.flatnonzero(peaks.counts >= max(settings.min_peaks, 4))
+    if not len(enough):
+        return None
+    chosen = enough[np.linspace(0, len(enough) - 1, min(_SAMPLE, len(enough))).astype(np.int64)]
+    rows, sample = peaks.at(chosen)
+    var, fits = var[rows], Fits.empty(len(chosen), len(rows))
+    position = np.repeat(np.arange(len(chosen)), sample.counts)
+    extra = _FIRST_SIGMA**2 * float((basis**2).sum(axis=0).min())
+    for _ in range(3):
+        everything = np.arange(len(chosen))
+        fit_from(fits, sample, precisions(var, extra), everything, start_of(basis, len(chosen)), settings)
+        used = (fits.weight > 0) & (fits.n_used[position] > 3)
+        if not used.any():
+            return None
+        p, (h, k) = fits.params[position[used]], fits.hk[used].T
+        nodes = np.stack([p[:, 0] + h * p[:, 1] + k * p[:, 2], p[:, 3] + h * p[:, 4] + k * p[:, 5]], axis=1)
+        extra = model_variance(sample.q[used] - nodes, var[used], 1 - 3 / fits.n_used[position[used]], floor)
+    return extra

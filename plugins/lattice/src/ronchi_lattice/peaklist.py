@@ -1,0 +1,82 @@
+"""The peaks of a scan as plain arrays, in scan order, ready to be fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.schema import peaks as schema
+from ronchi_lattice import frame
+
+__all__ = ["Peaks", "read"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """Peaks of ``n`` positions, flat.
+
+    Parameters
+    ----------
+    q : (peak, 2) float64
+        Positions (y, x), finite.
+    var : (peak, 3) float64
+        Covariances yy, yx, xx.
+    offsets : (n + 1,) int64
+        Where the peaks of each position start.
+    flat_index : (n,) int64
+        Row-major scan index of each position, increasing.
+    scan_shape : tuple of int
+    """
+
+    q: Floats
+    var: Floats
+    offsets: NDArray[np.int64]
+    flat_index: NDArray[np.int64]
+    scan_shape: tuple[int, int]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(n,) peaks of each position."""
+        return np.diff(self.offsets)
+
+    def keep(self, marked: NDArray[np.bool_]) -> Peaks:
+        """The same positions with only the peaks that are ``marked`` (peak,)."""
+        offsets = np.concatenate([[0], np.cumsum(marked)])[self.offsets]
+        return Peaks(self.q[marked], self.var[marked], offsets, self.flat_index, self.scan_shape)
+
+    def at(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], Peaks]:
+        """The positions ``which``, and the rows of their peaks in these arrays."""
+        counts = self.counts[which]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], counts)
+        return rows, Peaks(self.q[rows], self.var[rows], offsets, self.flat_index[which], self.scan_shape)
+
+
+def read(ds: xr.Dataset) -> Peaks:
+    """Take the peaks out of a ``peaks/1`` data set, with its distortion undone.
+
+    Peaks without a finite position are left out; positions come in scan order, whatever order they have
+    in the data set.
+
+    Raises
+    ------
+    CalibrationError
+        The attribute ``q_distortion`` is not usable.
+    """
+    height, width = (int(n) for n in ds.attrs["scan_shape"])
+    flat = ds["scan_y_index"].values.astype(np.int64) * width + ds["scan_x_index"].values.astype(np.int64)
+    q = np.stack([ds[name].values.astype(np.float64) for name in ("qy", "qx")], axis=1)
+    var = np.stack([ds[name].values.astype(np.float64) for name in ("var_yy", "var_yx", "var_xx")], axis=1)
+    matrix = frame.distortion(ds.attrs)
+    if matrix is not None:
+        q, var = frame.apply_to_points(matrix, q), frame.apply_to_covariance(matrix, var)
+    peaks = Peaks(q, var, schema.offsets(ds), flat, (height, width))
+    if (np.diff(flat) < 0).any():
+        peaks = peaks.at(np.argsort(flat, kind="stable"))[1]
+    finite = np.isfinite(peaks.q).all(axis=1)
+    return peaks if finite.all() else peaks.keep(finite)

@@ -1,0 +1,118 @@
+"""The unstrained lattice: a region of the scan, all of it, or a cell given by the user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import DataError
+from ronchi_lattice.cell import transform_to
+from ronchi_lattice.fit import Fits
+from ronchi_lattice.params import Reference
+from ronchi_lattice.peaklist import Peaks
+
+__all__ = ["ReferenceLattice", "make_reference"]
+
+Floats = NDArray[np.float64]
+
+_OUTLIER = 3.5  # robust standard deviations
+_MAD = 1.4826
+_MEDIAN_COST = np.pi / 2  # variance of a median of normal numbers, in units of the mean's
+
+
+@dataclass(frozen=True)
+class ReferenceLattice:
+    """What strain is measured against.
+
+    Parameters
+    ----------
+    G : (2, 2) float64
+        Columns g1 and g2, rows (y, x).
+    cov : (4, 4) float64
+        Covariance of G, row by row.
+    share : (n,) float64
+        Weight of each position in the reference; sums to 1, or to 0 for an explicit cell.
+    words : str
+        What it is, to be read by people.
+    """
+
+    G: Floats
+    cov: Floats
+    share: Floats
+    words: str
+
+
+def make_reference(
+    fits: Fits, peaks: Peaks, basis: Floats, choice: Reference, coords: dict[str, xr.Variable]
+) -> ReferenceLattice:
+    """Work out the reference lattice.
+
+    Parameters
+    ----------
+    basis : (2, 2) float64
+        Basis whose indices the fits use; an explicit cell is expressed in it.
+    coords : dict
+        1-D coordinates ``scan_y`` and ``scan_x``.
+
+    Raises
+    ------
+    DataError
+        The region holds no fitted position, or the explicit cell does not index the lattice.
+    """
+    if choice.g1 is not None and choice.g2 is not None:
+        return _explicit(np.array([choice.g1, choice.g2]).T, basis, len(fits.reason))
+    inside, region = _region(choice, peaks, coords)
+    inside &= fits.fitted
+    if not inside.any():
+        raise DataError(
+            f"no position of the reference region ({region}) has a fitted lattice",
+            where="reference",
+            fix="choose another region, or leave `reference` out to use the whole scan",
+        )
+    G, cov = fits.G.reshape(-1, 4)[inside], fits.G_cov[inside]
+    centre = np.median(G, axis=0)
+    cost = _MEDIAN_COST if len(G) > 2 else 1.0  # the median of one or two is their mean
+    if choice.statistic == "mean":
+        spread = _MAD * np.median(np.abs(G - centre), axis=0)
+        inlier = (np.abs(G - centre) <= _OUTLIER * spread + 1e-12 * np.abs(centre).max()).all(axis=1)
+        inside[np.flatnonzero(inside)[~inlier]] = False
+        G, cov, cost = G[inlier], cov[inlier], 1.0
+        centre = G.mean(axis=0)
+    share = inside / len(G)
+    words = f"{choice.statistic} over {len(G)} fitted positions of {region}"
+    return ReferenceLattice(centre.reshape(2, 2), cost * cov.mean(axis=0) / len(G), share, words)
+
+
+def _explicit(cell: Floats, basis: Floats, n: int) -> ReferenceLattice:
+    T = transform_to(cell, basis)
+    if T is None:
+        raise DataError(
+            f"the reference cell g1 = {cell[:, 0].tolist()}, g2 = {cell[:, 1].tolist()} does not index the fitted "
+            f"lattice g1 = {np.round(basis[:, 0], 5).tolist()}, g2 = {np.round(basis[:, 1], 5).tolist()}",
+            where="reference",
+            fix="give both vectors as (y, x) on the detector's axes, in the units of q",
+        )
+    words = f"explicit cell g1 = {cell[:, 0].tolist()}, g2 = {cell[:, 1].tolist()} (y, x)"
+    return ReferenceLattice(cell @ T, np.zeros((4, 4)), np.zeros(n), words)
+
+
+def _region(choice: Reference, peaks: Peaks, coords: dict[str, xr.Variable]) -> tuple[NDArray[np.bool_], str]:
+    """(n,) positions inside, and the region in words."""
+    index = np.divmod(peaks.flat_index, peaks.scan_shape[1])
+    inside = np.ones(len(peaks.flat_index), bool)
+    words = []
+    for axis, name in enumerate(("scan_y", "scan_x")):
+        limits = getattr(choice, name)
+        if limits is not None:
+            where = coords[name].values[index[axis]]
+            inside &= (where >= limits[0]) & (where <= limits[1])
+            words.append(f"{name} {limits[0]:g} to {limits[1]:g} {coords[name].attrs.get('units', '')}".rstrip())
+    for axis, name in enumerate(("rows", "columns")):
+        limits = getattr(choice, name)
+        if limits is not None:
+            inside &= (index[axis] >= limits[0]) & (index[axis] < limits[1])
+            words.append(f"{name} {limits[0]}:{limits[1]}")
+    return inside, ", ".join(words) or "the whole scan"

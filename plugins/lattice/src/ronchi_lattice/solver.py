@@ -1,0 +1,99 @@
+"""The strain solver ``lattice``: peaks in, strain and lattice maps out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi.api import Context, DataError, Result
+from ronchi.schema import common
+from ronchi_lattice.fit import Settings
+from ronchi_lattice.multi import FittedLattice, fit_lattices
+from ronchi_lattice.output import lattice_maps, strain_maps
+from ronchi_lattice.params import LatticeParams
+from ronchi_lattice.peaklist import Peaks, read
+from ronchi_lattice.reference import ReferenceLattice, make_reference
+
+__all__ = ["LatticeSolver"]
+
+
+class LatticeSolver:
+    """Fits the lattice of every position and compares it with a reference.
+
+    Parameters
+    ----------
+    params : LatticeParams
+    """
+
+    def __init__(self, params: LatticeParams) -> None:
+        self.params = params
+
+    def solve(self, peaks: xr.Dataset, ctx: Context) -> Result:
+        """From ``peaks/1`` to ``strain/1``, with ``lattice/1`` as the side output ``lattice``.
+
+        Of several lattices the first carries the plain names; the variables of the second end in ``_2``.
+
+        Raises
+        ------
+        DataError
+            The peaks agree on no lattice, or the reference cannot be had from them.
+        CalibrationError
+            The attribute ``q_distortion`` is not usable.
+        """
+        params = self.params
+        table = read(peaks)
+        coords = _scan_coords(peaks, table)
+        settings = Settings(params.min_peaks, params.min_fraction, params.index_tolerance, params.outlier_sigma)
+        basis = np.array([params.basis.g1, params.basis.g2], float).T if params.basis else None
+        lattices = fit_lattices(table, basis, params.n_lattices, settings, ctx.log, ctx.progress)
+
+        attrs = common.carry_attrs(peaks, n_lattices=max(len(lattices), 1))
+        if "q_distortion" in attrs:
+            attrs["q_distortion_applied"] = 1
+        q_units = str(peaks["qy"].attrs.get("units", "pixel"))
+        strains, maps = [], []
+        for number, lattice in enumerate(lattices or [None], start=1):
+            reference = self._reference(lattice, number, table, coords, ctx)
+            strains.append(strain_maps(lattice, reference, table, coords, q_units, attrs))
+            maps.append(lattice_maps(lattice, table, coords, q_units, attrs))
+        return Result(_side_by_side(strains, ("reference",)), {"lattice": _side_by_side(maps, _OWN_ATTRS)})
+
+    def _reference(
+        self, lattice: FittedLattice | None, number: int, table: Peaks, coords: dict[str, xr.Variable], ctx: Context
+    ) -> ReferenceLattice | None:
+        if lattice is None or not lattice.fits.fitted.any():
+            ctx.log.warning("no position has a fitted lattice: all strain is NaN")
+            return None
+        try:
+            return make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords)
+        except DataError as error:
+            if number == 1:
+                raise
+            # A second grain need not reach into the region that the first one is compared with.
+            ctx.log.warning("lattice %d has no strain: %s", number, error.what)
+            return None
+
+
+_OWN_ATTRS = ("model_sigma", "basis_g1", "basis_g2")
+
+
+def _scan_coords(peaks: xr.Dataset, table: Peaks) -> dict[str, xr.Variable]:
+    """1-D scan coordinates of the whole scan; indices where the data set has none."""
+    return {
+        dim: peaks[dim].variable
+        if dim in peaks.coords
+        else common.variable(dim, np.arange(n, dtype=float), "pixel", f"scan position, {dim[-1]}")
+        for dim, n in zip(("scan_y", "scan_x"), table.scan_shape, strict=True)
+    }
+
+
+def _side_by_side(maps: list[xr.Dataset], own_attrs: tuple[str, ...]) -> xr.Dataset:
+    """The first data set, with the variables and own attributes of the others under numbered names."""
+    merged, more = maps[0], {}
+    for number, other in enumerate(maps[1:], start=2):
+        merged = merged.assign({f"{name}_{number}": var.variable for name, var in other.data_vars.items()})
+        more |= {f"{name}_{number}": other.attrs[name] for name in own_attrs if name in other.attrs}
+    attrs: dict[str, Any] = {**maps[0].attrs, **more}
+    return merged.assign_attrs(attrs)
