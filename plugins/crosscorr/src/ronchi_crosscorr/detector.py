@@ -12,7 +12,7 @@ from ronchi_crosscorr.correlate import Correlator
 from ronchi_crosscorr.grid import Grid
 from ronchi_crosscorr.mask import BadPixelFill
 from ronchi_crosscorr.params import CrossCorrParams
-from ronchi_crosscorr.photometry import Aperture, aperture
+from ronchi_crosscorr.photometry import SECTORS, Aperture, aperture
 from ronchi_crosscorr.search import COLUMNS, REASONS, Rules, search
 from ronchi_crosscorr.template import ProbeShape, probe_shape, template_kernel
 from ronchi_crosscorr.uncertainty import position_covariance
@@ -76,7 +76,7 @@ class CrossCorr:
             cov_shot=cov_shot,
             cov_background=cov_background,
         )
-        self._aperture = aperture(scale, shape.edge_px / grid.binning)
+        self._aperture = aperture(scale, shape.edge_px / grid.binning, grid.padded[1])
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(np.asarray(bad, bool)) if bad is not None and np.any(bad) else None
         self._bad_share = _bad_share(bad, grid, self._aperture)
@@ -200,5 +200,6 @@ def _bad_share(bad: NDArray[np.bool_] | None, grid: Grid, ap: Aperture) -> NDArr
     padded[: bad.shape[0], : bad.shape[1]] = bad
     blocks = padded.reshape(grid.used[0], k, grid.used[1], k).mean((1, 3))
     disk = np.zeros((2 * ap.reach + 1, 2 * ap.reach + 1))
-    disk[ap.disk_y + ap.reach, ap.disk_x + ap.reach] = 1
+    n = ap.start[SECTORS]
+    disk[ap.dy[:n] + ap.reach, ap.dx[:n] + ap.reach] = 1
     return cast("NDArray[np.float32]", ndimage.convolve(blocks, disk / disk.sum(), mode="constant").astype(np.float32))

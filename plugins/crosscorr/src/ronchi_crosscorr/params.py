@@ -66,7 +66,10 @@ class CrossCorrParams(Params):
         1.0, ge=0, description="Least distance of a disk's centre from the frame's edge.", json_schema_extra=_unit("r")
     )
     min_snr: float = Field(
-        5.0, ge=0, description="Least signal-to-noise ratio of a disk's intensity.", json_schema_extra=_unit("1")
+        6.0,
+        ge=0,
+        description="Least signal-to-noise ratio of a disk's intensity; 5 finds fainter ones, with a false one in some 10^4.",
+        json_schema_extra=_unit("1"),
     )
     min_relative: float = Field(
         0.0,

@@ -11,33 +11,33 @@ from numpy.typing import NDArray
 __all__ = ["SECTORS", "Aperture", "aperture", "measure"]
 
 SECTORS = 8
-"""Disk and ring are cut into this many sectors; so that those with a bright neighbour stand out."""
+"""Disk and ring are cut into this many sectors, so that those with a bright neighbour stand out."""
 
 
 class Aperture(NamedTuple):
-    """Pixels of the disk and of the ring around it, sector after sector.
+    """Pixels of the disk and of the ring around it: the disk's sectors, then the ring's.
 
     Parameters
     ----------
-    disk_y, disk_x, ring_y, ring_x : int32 arrays
+    dy, dx : (n,) int64 arrays
         Offsets from the central pixel.
-    disk_start, ring_start : (SECTORS + 1,) int32 arrays
+    flat : (n,) int64 array
+        The same in a flattened grid.
+    start : (2 * SECTORS + 1,) int64 array
         Where each sector begins.
     reach : int
         Largest offset along an axis.
     """
 
-    disk_y: NDArray[np.int32]
-    disk_x: NDArray[np.int32]
-    disk_start: NDArray[np.int32]
-    ring_y: NDArray[np.int32]
-    ring_x: NDArray[np.int32]
-    ring_start: NDArray[np.int32]
+    dy: NDArray[np.int64]
+    dx: NDArray[np.int64]
+    flat: NDArray[np.int64]
+    start: NDArray[np.int64]
     reach: int
 
 
-def aperture(radius_px: float, edge_px: float) -> Aperture:
-    """Make the aperture of disks of a radius (px of the grid).
+def aperture(radius_px: float, edge_px: float, stride: int) -> Aperture:
+    """Make the aperture of disks of a radius (px of the grid), for grids of rows of ``stride`` pixels.
 
     The disk's aperture is wider than the disk by half a pixel and its edge, because it is
     centred on a pixel; the ring stays close, because other disks may be near.
@@ -47,30 +47,97 @@ def aperture(radius_px: float, edge_px: float) -> Aperture:
     reach = int(np.ceil(ring1))
     dy, dx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     rho = np.hypot(dy, dx)
-    sector = np.floor((np.arctan2(dy, dx) / (2 * np.pi) % 1) * SECTORS).astype(int) % SECTORS
-    parts = []
-    for mask in (rho <= inner, (rho >= ring0) & (rho <= ring1)):
-        order = np.argsort(sector[mask], kind="stable")
-        starts = np.searchsorted(sector[mask][order], np.arange(SECTORS + 1))
-        parts += [dy[mask][order].astype(np.int32), dx[mask][order].astype(np.int32), starts.astype(np.int32)]
-    return Aperture(*parts, reach)
+    sector = np.floor(np.arctan2(dy, dx) / (2 * np.pi) * SECTORS).astype(np.int64) % SECTORS
+    label = np.where(rho <= inner, sector, np.where((rho >= ring0) & (rho <= ring1), SECTORS + sector, 2 * SECTORS))
+    order = np.argsort(label, axis=None, kind="stable")
+    start = np.searchsorted(label.ravel()[order], np.arange(2 * SECTORS + 1))
+    order = order[: start[-1]]
+    y, x = dy.ravel()[order].astype(np.int64), dx.ravel()[order].astype(np.int64)
+    return Aperture(y, x, y * stride + x, start.astype(np.int64), reach)
+
+
+@nb.njit(cache=True, fastmath={"reassoc", "contract"})
+def _collect(
+    image: NDArray[np.float32],
+    height: int,
+    width: int,
+    y: int,
+    x: int,
+    ap: Aperture,
+    pixels: NDArray[np.float32],
+    mean: NDArray[np.float32],
+    square: NDArray[np.float32],
+    number: NDArray[np.int64],
+) -> None:
+    """Mean value, mean square and number of the pixels of each sector that lie in the frame."""
+    inside = ap.reach <= y < height - ap.reach and ap.reach <= x < width - ap.reach
+    if inside:
+        flat, base = image.reshape(image.size), y * image.shape[1] + x
+        for i in range(len(ap.flat)):
+            pixels[i] = flat[np.uint64(base + ap.flat[i])]
+    stop = 0
+    for s in range(2 * SECTORS):
+        start = ap.start[s]
+        stop = ap.start[s + 1]
+        if not inside:
+            n = start
+            for i in range(start, stop):
+                yy, xx = y + ap.dy[i], x + ap.dx[i]
+                if 0 <= yy < height and 0 <= xx < width:
+                    pixels[n] = image[yy, xx]
+                    n += 1
+            stop = n
+        total, squares = np.float32(0), np.float32(0)
+        for i in range(start, stop):
+            total += pixels[np.uint64(i)]
+            squares += pixels[np.uint64(i)] * pixels[np.uint64(i)]
+        n = stop - start
+        number[s] = n
+        mean[s] = total / np.float32(max(n, 1))
+        square[s] = squares / np.float32(max(n, 1))
 
 
 @nb.njit(cache=True)
-def _sort(values: NDArray[np.float32], n: int) -> None:
-    """Sort the first ``n`` values in place; by insertion, because they are few."""
-    for i in range(1, n):
-        value, j = values[i], i - 1
-        while j >= 0 and values[j] > value:
-            values[j + 1] = values[j]
-            j -= 1
-        values[j + 1] = value
+def _three_lowest(low0: float, low1: float, low2: float, value: float) -> tuple[float, float, float]:
+    """Keep the three lowest values seen, in order, without branches."""
+    rest = max(low0, value)
+    return min(low0, value), min(low1, rest), min(low2, max(low1, rest))
 
 
 @nb.njit(cache=True)
-def _middle(values: NDArray[np.float32], n: int) -> float:
-    """Median of ``n`` sorted values, 0 if there are none."""
-    return 0.5 * (values[(n - 1) // 2] + values[n // 2]) if n > 0 else 0.0
+def _clean_background(
+    mean: NDArray[np.float32], square: NDArray[np.float32], number: NDArray[np.int64], gain: float
+) -> tuple[float, float, int]:
+    """Mean and variance of a pixel of the ring, and their number, over the sectors without a neighbour.
+
+    A neighbour only adds counts: the third darkest of eight sectors is clean, and what lies within its noise is, too.
+    The median would do as well, but lies below the mean for few counts.
+    """
+    level0, level1, level2 = np.inf, np.inf, np.inf
+    variance0, variance1, variance2 = np.inf, np.inf, np.inf
+    sectors, pixels = 0, 0
+    for s in range(SECTORS, 2 * SECTORS):
+        if number[s] > 1:
+            level0, level1, level2 = _three_lowest(level0, level1, level2, mean[s])
+            here = square[s] - mean[s] * mean[s]
+            variance0, variance1, variance2 = _three_lowest(variance0, variance1, variance2, here)
+            pixels += number[s]
+            sectors += 1
+    if sectors == 0:
+        return 0.0, gain, 1
+    per_sector = pixels / sectors
+    level, variance, sigmas = (level2, variance2, 4.0) if sectors > 2 else (level0, variance0, 5.0)
+    for _ in range(2):
+        limit = level + sigmas * np.sqrt(max(gain * level, variance, gain / per_sector) / per_sector)
+        total, squares, pixels, used = 0.0, 0.0, 0, 0
+        for s in range(SECTORS, 2 * SECTORS):
+            n = number[s] if mean[s] <= limit and number[s] > 1 else 0
+            total += mean[s] * n
+            squares += (square[s] - mean[s] * mean[s]) * n
+            pixels += n
+            used += 1 if n > 0 else 0
+        level, variance, sigmas = total / pixels, squares / (pixels - used), 3.0
+    return level, variance, pixels
 
 
 @nb.njit(cache=True)
@@ -83,6 +150,7 @@ def measure(
     ap: Aperture,
     gain: float,
     scratch: NDArray[np.float32],
+    number: NDArray[np.int64],
 ) -> tuple[float, float, float, float]:
     """Photometry of a disk centred on a pixel.
 
@@ -93,7 +161,9 @@ def measure(
         Its used part.
     gain : float
         Variance of a pixel over its value.
-    scratch : (2, SECTORS) float32 array
+    scratch : (3, >= 2 * SECTORS and number of pixels) float32 array
+    number : (2 * SECTORS,) int64 array
+        Scratch.
 
     Returns
     -------
@@ -104,57 +174,23 @@ def measure(
     snr : float
         Intensity over its standard deviation.
     evenness : float
-        Median of the sectors' intensity over their mean: 1 for a disk, 0 for a sliver of a neighbour.
+        Share of the sectors at least 0.4 times as bright as the mean: a disk has nearly all, a neighbour's sliver few.
     """
-    # Sectors that hold a neighbour stand out from the median; the mean of the others is the background, because
-    # a median of few counts lies below their mean.
-    n_ring, n_sectors = 0, 0
-    full = ap.reach <= y < height - ap.reach and ap.reach <= x < width - ap.reach
-    for s in range(SECTORS):
-        total, squares, n = np.float32(0), np.float32(0), 0
-        for i in range(ap.ring_start[s], ap.ring_start[s + 1]):
-            yy, xx = y + ap.ring_y[i], x + ap.ring_x[i]
-            if full or (0 <= yy < height and 0 <= xx < width):
-                value = image[yy, xx]
-                total += value
-                squares += value * value
-                n += 1
-        if n > 1:
-            mean = total / np.float32(n)
-            scratch[0, n_sectors] = mean
-            scratch[1, n_sectors] = (squares - total * mean) / np.float32(n - 1)
-            n_sectors += 1
-            n_ring += n
-    _sort(scratch[0], n_sectors)
-    _sort(scratch[1], n_sectors)
-    background, spread = _middle(scratch[0], n_sectors), _middle(scratch[1], n_sectors)
-    per_sector = max(n_ring, 1) / max(n_sectors, 1)
-    limit = background + 3 * np.sqrt(max(gain * background, spread, gain / per_sector) / per_sector)
-    total_ring, n_used = 0.0, 0
-    for s in range(n_sectors):
-        if scratch[0, s] <= limit:
-            total_ring += scratch[0, s]
-            n_used += 1
-    background = total_ring / max(n_used, 1)
+    mean, square = scratch[1], scratch[2]
+    _collect(image, height, width, y, x, ap, scratch[0], mean, square, number)
+    background, spread, n_used = _clean_background(mean, square, number, gain)
     # Counting is not the only noise: a dark-subtracted background near zero still has the readout's.
     pixel_variance = max(gain * background, spread)
     total_disk, n_disk, n_sectors = 0.0, 0, 0
     for s in range(SECTORS):
-        total, n = np.float32(0), 0
-        for i in range(ap.disk_start[s], ap.disk_start[s + 1]):
-            yy, xx = y + ap.disk_y[i], x + ap.disk_x[i]
-            if full or (0 <= yy < height and 0 <= xx < width):
-                total += image[yy, xx]
-                n += 1
-        if n > 0:
-            scratch[0, n_sectors] = total / np.float32(n)
-            n_sectors += 1
-            total_disk += total
-            n_disk += n
+        total_disk += mean[s] * number[s]
+        n_disk += number[s]
+        n_sectors += 1 if number[s] > 0 else 0
     intensity = total_disk - background * n_disk
-    _sort(scratch[0], n_sectors)
-    even = _middle(scratch[0], n_sectors) - background
-    evenness = even * n_disk / intensity if intensity > 0 else 0.0
-    variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + n_disk / max(n_used * per_sector, 1.0))
+    lit, dim = 0, background + 0.4 * intensity / max(n_disk, 1)
+    for s in range(SECTORS):
+        lit += 1 if number[s] > 0 and mean[s] > dim else 0
+    evenness = lit / max(n_sectors, 1)
+    variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + n_disk / max(n_used, 1))
     snr = intensity / np.sqrt(max(variance, 1e-20 + 1e-12 * total_disk * total_disk))
     return intensity, pixel_variance, snr, evenness

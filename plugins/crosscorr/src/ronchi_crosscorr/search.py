@@ -23,7 +23,8 @@ _Y, _X, _INTENSITY, _SNR, _VYY, _VYX, _VXX, _FLAGS, _REASON = range(9)
 
 FLAG_OVERLAP, FLAG_MASKED, FLAG_NOT_REFINED = 4, 8, 16
 
-MIN_EVENNESS = 0.5
+MIN_EVENNESS = 0.6
+"""Least share of a disk's sectors that hold its light."""
 GATE = 0.6
 """A maximum whose rise above its surroundings is less than this share of the threshold is noise: no photometry."""
 MAX_MASKED = 0.3
@@ -179,7 +180,8 @@ def search(
     ys, xs = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     height_of, kept = np.empty(capacity, np.float32), np.empty(capacity, np.int32)
     flags = np.zeros((rules.width + 7) // 8 * 8, np.uint8)
-    scratch, wy, wx = np.empty((2, SECTORS), np.float32), np.empty((3, 6)), np.empty((3, 6))
+    scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
+    wy, wx = np.empty((3, 6)), np.empty((3, 6))
     distance = max(2, int(round(1.5 * rules.radius)))
     rows = 0
     for b in range(n):
@@ -223,7 +225,7 @@ def search(
             intensity, pixel_variance, snr = 0.0, 0.0, 0.0
             if reason == _ACCEPTED:
                 intensity, pixel_variance, snr, evenness = measure(
-                    image[b], rules.height, rules.width, y, x, ap, gain, scratch
+                    image[b], rules.height, rules.width, y, x, ap, gain, scratch, number
                 )
                 if not snr >= rules.min_snr or intensity <= 0:
                     reason = _LOW_SNR
