@@ -60,8 +60,8 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def put(self, key: str, result: Result, components: Mapping[str, Any]) -> None:
-        """Store a result; an entry that another run finished meanwhile is left alone.
+    def put(self, key: str, result: Result, components: Mapping[str, Any], *, replace: bool = False) -> None:
+        """Store a result; a good entry that is already there stays unless ``replace``.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class Cache:
                 _sync_tree(temporary)
                 final.parent.mkdir(parents=True, exist_ok=True)
                 if final.exists():
-                    if self.get(key) is not None:
+                    if not replace and self.get(key) is not None:
                         return
                     shutil.rmtree(final)
                 temporary.replace(final)

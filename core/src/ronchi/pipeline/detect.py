@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = ["DetectJob", "Detection", "detect_dataset", "geometry_of", "run_detec
 
 _COLUMNS = tuple(field.name for field in fields(PeakBatch) if field.name != "counts")
 _DTYPES = dict(zip(_COLUMNS, ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2"), strict=True))
+_NO_PEAKS = PeakBatch(counts=np.zeros(0, np.int32), **{name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()})
 _SAMPLE_RUNS, _RUN_LENGTH = 64, 4
 
 
@@ -86,7 +88,8 @@ class Detection:
         # The same numbers for a block whoever works on it, and in whichever order.
         fresh = np.random.default_rng([*self.job.entropy, tile.y0, tile.x0])
         self.rng.bit_generator.state = fresh.bit_generator.state
-        batch = _checked(self.detector.detect(frames), len(frames), self.job.spec.name)
+        batch = self.detector.detect(frames) if len(frames) else _NO_PEAKS
+        batch = _checked(batch, len(frames), self.job.spec.name)
         if self.valid is None:
             return batch
         counts = np.zeros(tile.size, np.int32)
@@ -95,7 +98,7 @@ class Detection:
 
 
 def run_detection(
-    job: DetectJob, executor: Executor, patterns: int, folder: Path, progress: Any = lambda done, total: None
+    job: DetectJob, executor: Executor, patterns: int, folder: Path, progress: Callable[[int, int], None]
 ) -> tuple[xr.Dataset, int, int]:
     """Detect the disks of a whole scan.
 
@@ -116,22 +119,23 @@ def run_detection(
         Number of blocks, and how many of them were there already.
     """
     tiles = cut(job.data["intensity"], patterns)
-    total = sum(tile.size for tile in tiles)
-    missing = [tile for tile in tiles if load_block(folder / f"{tile.name}.npz", tile.size) is None]
-    done = total - sum(tile.size for tile in missing)
+    counts = {tile: block.counts for tile in tiles if (block := load_block(folder, tile)) is not None}
+    reused, total = len(counts), sum(tile.size for tile in tiles)
+    done = sum(tile.size for tile in counts)
     progress(done, total)
-    for tile, batch in executor.map_blocks(job, missing):
-        save_block(folder / f"{tile.name}.npz", batch)
+    for tile, batch in executor.map_blocks(job, [tile for tile in tiles if tile not in counts]):
+        save_block(folder, tile, batch)
+        counts[tile] = batch.counts
         done += tile.size
         progress(done, total)
-    return assemble(job.data, tiles, folder), len(tiles), len(tiles) - len(missing)
+    return _join(job.data, counts, _stored(folder, tiles)), len(tiles), reused
 
 
-def detect_dataset(data: xr.Dataset, job: DetectJob, patterns: int) -> xr.Dataset:
+def detect_dataset(job: DetectJob, patterns: int) -> xr.Dataset:
     """Detect in this process without a pipeline, for data at hand; see `run_detection`."""
     detection = job.start()
-    tiles = cut(data["intensity"], patterns)
-    return _join(data, tiles, lambda: ((tile, detection.run(tile)) for tile in tiles))
+    blocks = {tile: detection.run(tile) for tile in cut(job.data["intensity"], patterns)}
+    return _join(job.data, {tile: batch.counts for tile, batch in blocks.items()}, blocks.items())
 
 
 def geometry_of(data: xr.Dataset) -> Geometry:
@@ -185,48 +189,44 @@ def check_finite(frames: NDArray[Any], positions: NDArray[np.int64]) -> None:
     )
 
 
-def save_block(path: Path, batch: PeakBatch) -> None:
+def save_block(folder: Path, tile: Tile, batch: PeakBatch) -> None:
     """Keep a finished block; a power cut may damage it, which `load_block` notices."""
-    temporary = path.with_suffix(".tmp")
+    temporary = folder / f"{tile.name}.{os.getpid()}.tmp"
     with temporary.open("wb") as file:
         np.savez(file, **{field.name: getattr(batch, field.name) for field in fields(PeakBatch)})
-    temporary.replace(path)
+    temporary.replace(folder / f"{tile.name}.npz")
 
 
-def load_block(path: Path, size: int) -> PeakBatch | None:
+def load_block(folder: Path, tile: Tile) -> PeakBatch | None:
     """Read a finished block, or None if it is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(folder / f"{tile.name}.npz", allow_pickle=False) as stored:
             batch = PeakBatch(**{field.name: stored[field.name] for field in fields(PeakBatch)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    return batch if len(batch.counts) == size else None
+    return batch if len(batch.counts) == tile.size else None
 
 
-def assemble(data: xr.Dataset, tiles: list[Tile], folder: Path) -> xr.Dataset:
-    """``peaks/1`` of the finished blocks, in scan order."""
-
-    def blocks() -> Iterator[tuple[Tile, PeakBatch]]:
-        for tile in tiles:
-            batch = load_block(folder / f"{tile.name}.npz", tile.size)
-            if batch is None:
-                fix = "run again: all other blocks are kept"
-                raise RunError(f"the finished block {tile.name} was removed or damaged", where=str(folder), fix=fix)
-            yield tile, batch
-
-    return _join(data, tiles, blocks)
+def _stored(folder: Path, tiles: list[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
+    for tile in tiles:
+        batch = load_block(folder, tile)
+        if batch is None:
+            fix = "run again: all other blocks are kept"
+            raise RunError(f"the finished block {tile.name} was removed or damaged", where=str(folder), fix=fix)
+        yield tile, batch
 
 
-def _join(data: xr.Dataset, tiles: list[Tile], blocks: Any) -> xr.Dataset:
-    # Two passes: the columns are as long as all blocks together, and blocks need not lie in scan order.
+def _join(
+    data: xr.Dataset, tile_counts: Mapping[Tile, NDArray[np.int32]], blocks: Iterable[tuple[Tile, PeakBatch]]
+) -> xr.Dataset:
+    # The counts come first: they say where each block's peaks go, and blocks need not lie in scan order.
     width = data.sizes["scan_x"]
     counts = np.zeros(data.sizes["scan_y"] * width, np.int32)
-    kept: Iterable[tuple[Tile, PeakBatch]] = list(blocks())
-    for tile, batch in kept:
-        counts[tile.positions(width)] = batch.counts
+    for tile, n in tile_counts.items():
+        counts[tile.positions(width)] = n
     ends = np.cumsum(counts, dtype=np.int64)
     columns = {name: np.empty(int(ends[-1]), dtype) for name, dtype in _DTYPES.items()}
-    for tile, batch in kept:
+    for tile, batch in blocks:
         n = batch.counts.astype(np.int64)
         first = (ends - counts)[tile.positions(width)]
         target = np.repeat(first - (np.cumsum(n) - n), n) + np.arange(int(n.sum()))

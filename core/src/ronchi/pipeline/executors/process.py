@@ -62,8 +62,8 @@ class ProcessExecutor:
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died, perhaps killed because memory ran out",
-                fix="use fewer workers or a smaller block (`run: {workers: 1, block: 16}`), or set memory_mb; "
-                "finished blocks are kept",
+                fix="use fewer workers, a smaller block, or set run.memory_mb; finished blocks are kept. A script of "
+                "your own must start the run under `if __name__ == '__main__':`",
             ) from error
 
     def peak_rss_mb(self) -> float:

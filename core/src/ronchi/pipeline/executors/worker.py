@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
-    from ronchi.pipeline.detect import DetectJob, Detection
+    from ronchi.pipeline.detect import Detection, DetectJob
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["THREAD_VARIABLES", "pack", "run_block", "start_worker"]
@@ -34,7 +34,7 @@ def start_worker() -> None:
 
 def pack(job: DetectJob) -> bytes:
     """Bytes of a job for `run_block`; dask graphs hold closures, so cloudpickle."""
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]
 
     packed: bytes = cloudpickle.dumps(job)
     return packed

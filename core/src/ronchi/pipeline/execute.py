@@ -1,0 +1,147 @@
+"""One step: from the cache, or by its algorithm and into the cache."""
+
+from __future__ import annotations
+
+import errno
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ronchi.api import Context, Result
+from ronchi.errors import ConfigError, OutputError, RunError
+from ronchi.pipeline.arrays import is_lazy, load_dataset, save_dataset
+from ronchi.pipeline.cache import Cache
+from ronchi.pipeline.config import RunOptions
+from ronchi.pipeline.detect import DetectJob, geometry_of, run_detection
+from ronchi.pipeline.executors import Executor
+from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.plan import PlannedStep
+from ronchi.pipeline.progress import Progress
+from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
+from ronchi.pipeline.tiles import patterns_per_block
+
+__all__ = ["StepMaker"]
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SAMPLES_PER_BLOCK = 65536
+
+
+@dataclass(kw_only=True)
+class StepMaker:
+    """Makes the results of steps, one after the other.
+
+    Parameters
+    ----------
+    run : RunResult
+        Holds the results of the steps before.
+    scratch : pathlib.Path
+        Folder for temporary files of the whole run.
+    force : frozenset of str
+        Steps to make even if their results are known.
+    """
+
+    run: RunResult
+    options: RunOptions
+    identities: Identities
+    cache: Cache
+    executor: Executor
+    progress: Progress
+    scratch: Path
+    force: frozenset[str] = field(default_factory=frozenset)
+
+    def make(self, step: PlannedStep, result: StepResult) -> Result:
+        """Give the result of a step, validated; notes in ``result`` what was reused.
+
+        Raises
+        ------
+        RonchiError
+            And whatever the algorithm raises.
+        """
+        stored, forced = is_stored(step), step.config.step in self.force
+        if stored and not forced:
+            known = self.cache.get(result.key)
+            if known is not None:
+                result.cached = True
+                return known
+        inputs = {name: self._data(reference) for name, reference in step.config.inputs.items()}
+        check_inputs(step, inputs)
+        scratch = self.scratch / step.config.step
+        scratch.mkdir()
+        if step.config.kind == "disk_detector":
+            if forced:
+                self.cache.drop_partial(result.key)
+            made = self._detect(step, result, inputs, scratch)
+        else:
+            made = call(step, inputs, self._context(step, scratch), lambda: self._patterns(next(iter(inputs.values()))))
+        if not stored:
+            return made
+        self.cache.put(result.key, in_memory(made), self.identities.components[step.config.step], replace=forced)
+        self.cache.drop_partial(result.key)
+        # What is read back is what the next run will see, so both write the same bytes.
+        return self.cache.get(result.key) or made
+
+    def _detect(self, step: PlannedStep, result: StepResult, inputs: Mapping[str, xr.Dataset], scratch: Path) -> Result:
+        data = inputs["data"]
+        probe = inputs["probe"]["probe"] if "probe" in inputs else data.get("probe")
+        patterns = self._patterns(data)
+        job = DetectJob(
+            data=data if self.options.executor == "serial" else _portable(data, scratch / "data"),
+            spec=step.spec,
+            params=step.params,
+            geometry=geometry_of(data),
+            probe=None if probe is None else probe.values.astype(np.float32),
+            entropy=self.identities.entropy(step),
+            device=self.identities.device(step),
+        )
+        folder = self.cache.partial(result.key)
+        try:
+            peaks, result.blocks, result.blocks_reused = run_detection(
+                job, self.executor, patterns, folder, self.progress.update
+            )
+        except OSError as error:
+            if error.errno not in _DISK_FULL:
+                raise
+            fix = "free some space; finished blocks are kept and reused by the next run"
+            raise OutputError("the disk is full, a block cannot be kept", where=str(folder), fix=fix) from error
+        return check_result(step, Result(peaks))
+
+    def _patterns(self, data: xr.Dataset) -> int:
+        if "intensity" not in data or data["intensity"].ndim != 4:
+            return self.options.block or _SAMPLES_PER_BLOCK
+        memory_mb, workers = self.options.memory_mb, self.options.n_workers()
+        most = patterns_per_block(data["intensity"], memory_mb=memory_mb, workers=workers)
+        if memory_mb is not None and (self.options.block or 0) > most:
+            what = f"a block of {self.options.block} patterns does not fit into {memory_mb:g} MB"
+            raise ConfigError(what, where="run.block", fix=f"use at most {most}, or leave it out")
+        return self.options.block or most
+
+    def _data(self, reference: str) -> xr.Dataset:
+        step, _, side = reference.partition(".")
+        if side and side not in self.run.steps[step].sides:
+            have = ", ".join(self.run.steps[step].sides) or "none"
+            raise RunError(f"{step!r} has no side output {side!r} in these data (found: {have})", where=reference)
+        return self.run[reference]
+
+    def _context(self, step: PlannedStep, scratch: Path) -> Context:
+        return Context(
+            rng=np.random.default_rng(self.identities.entropy(step)),
+            device=self.identities.device(step),
+            n_threads=self.options.threads,
+            progress=self.progress.update,
+            log=logging.getLogger(f"ronchi.step.{step.config.step}"),
+            scratch=scratch,
+        )
+
+
+def _portable(data: xr.Dataset, scratch: Path) -> xr.Dataset:
+    """Patterns that travel to workers as a file name: lazy ones as they are, others through a scratch folder."""
+    needed = data[["intensity", "valid"]] if "valid" in data else data[["intensity"]]
+    if is_lazy(data["intensity"]):
+        return needed
+    save_dataset(needed, scratch)
+    return load_dataset(scratch)

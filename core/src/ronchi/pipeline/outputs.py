@@ -1,0 +1,86 @@
+"""Where results go: folders are tried before the work, files are written all or nothing."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ronchi.errors import ConfigError, OutputError
+from ronchi.pipeline.source import did_you_mean
+
+if TYPE_CHECKING:
+    from ronchi.pipeline.config import OutputConfig, PipelineConfig
+    from ronchi.pipeline.result import RunResult
+
+__all__ = ["check_formats", "check_steps", "check_writable", "write_output"]
+
+_LEAST_FREE_MB = 32
+
+
+def check_formats(config: PipelineConfig) -> None:
+    """Check the extensions of the data outputs; raises `ConfigError`."""
+    from ronchi.builtin.writer import FORMATS
+
+    for name, output in config.outputs.items():
+        suffix = Path(output.path).suffix
+        if output.source is not None and suffix not in FORMATS:
+            what = f"unknown extension {suffix!r}"
+            config.source.fault(("outputs", name, "path"), what, did_you_mean(suffix, FORMATS))
+    config.source.check()
+
+
+def check_writable(folder: Path) -> None:
+    """Make a folder and write to it, so that hours of work do not end in an error.
+
+    Raises
+    ------
+    OutputError
+        It cannot be made or written to, or the disk is (nearly) full.
+    """
+    fix = "choose another folder with -o, and see its rights and quota"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".try-") as file:
+            file.write(bytes(65536))
+            file.flush()
+        free = shutil.disk_usage(folder).free / 1e6
+    except OSError as error:
+        what = f"the folder cannot be written to: {error.strerror or error}"
+        raise OutputError(what, where=str(folder), fix=fix) from error
+    if free < _LEAST_FREE_MB:
+        what = f"the disk is full: {free:.0f} MB are free, at least {_LEAST_FREE_MB} are needed"
+        raise OutputError(what, where=str(folder), fix=fix)
+
+
+def write_output(run: RunResult, output: OutputConfig) -> Path:
+    """Write one output under the run's folder; a step goes with its side outputs as groups.
+
+    Raises
+    ------
+    OutputError
+    """
+    from ronchi.builtin.writer import write
+
+    path = run.out_dir / output.path
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        fix = "choose another folder with -o"
+        raise OutputError(f"cannot be made: {error.strerror}", where=str(path.parent), fix=fix) from error
+    if output.source is None:
+        from ronchi.report.html import write_report
+
+        write_report(run, path)
+        return path
+    step, _, side = output.source.partition(".")
+    return write(run[output.source], path, {} if side else run.steps[step].sides)
+
+
+def check_steps(steps: Mapping[str, object], wanted: Sequence[str], option: str) -> None:
+    """Check step names given on the command line; raises `ConfigError`."""
+    for name in wanted:
+        if name not in steps:
+            raise ConfigError(f"there is no step {name!r}", where=f"{option} {name}", fix=did_you_mean(name, steps))

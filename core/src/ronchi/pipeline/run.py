@@ -1,0 +1,285 @@
+"""The runner: steps in order, each from the cache or by its algorithm, whatever happens kept."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ronchi.errors import OutputError, RonchiError, RunError
+from ronchi.pipeline.cache import Cache
+from ronchi.pipeline.config import PipelineConfig, load_config
+from ronchi.pipeline.execute import StepMaker
+from ronchi.pipeline.executors import make_executor
+from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.keys import params_json
+from ronchi.pipeline.outputs import check_formats, check_steps, check_writable, write_output
+from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
+from ronchi.pipeline.progress import Progress, make_progress
+from ronchi.pipeline.provenance import versions_of, write_provenance
+from ronchi.pipeline.resources import peak_rss_mb, reset_peak_rss
+from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.pipeline.steps import is_stored
+
+if TYPE_CHECKING:
+    from ronchi.manager import Manager
+
+__all__ = ["check_pipeline", "run_pipeline"]
+
+LOG_NAME = "log.txt"
+_log = logging.getLogger("ronchi.run")
+
+
+def check_pipeline(
+    origin: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    manager: Manager | None = None,
+    base: Path | None = None,
+) -> Plan:
+    """Check a pipeline without reading data.
+
+    Raises
+    ------
+    ConfigError
+        With file, line and column of everything that is wrong.
+    """
+    return _planned(load_config(origin, overrides=overrides, base=base), manager)[0]
+
+
+def run_pipeline(
+    origin: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    manager: Manager | None = None,
+    executor: str | None = None,
+    force: Sequence[str] = (),
+    dry_run: bool = False,
+    progress: bool = True,
+    base: Path | None = None,
+) -> RunResult:
+    """Run a pipeline; what an earlier run has finished is not done again.
+
+    Parameters
+    ----------
+    origin : path or mapping
+        Pipeline file, or the same as a mapping.
+    out : path, optional
+        Folder of the outputs; ``./<name>-out`` by default.
+    overrides : sequence of str
+        ``"step.params.x=value"``.
+    manager : Manager, optional
+        Finds the algorithms; those installed by default.
+    executor : str, optional
+        Instead of ``run.executor``.
+    force : sequence of str
+        Steps to run even if their results are known.
+    dry_run : bool
+        Only say which steps would run, and why, in `StepResult.status` and `reason`.
+    progress : bool
+        Show progress on stderr.
+    base : path, optional
+        Folder that relative input paths start from; that of the file by default.
+
+    Returns
+    -------
+    RunResult
+        Also if a step failed: see `RunResult.ok`.
+
+    Raises
+    ------
+    ConfigError
+        The pipeline is not valid; nothing was read.
+    OutputError
+        The output folder or the cache cannot be written to; what is finished is kept.
+    KeyboardInterrupt
+        The user stopped the run; finished blocks are kept.
+    """
+    config = load_config(origin, overrides=[*overrides, *([f"run.executor={executor}"] if executor else [])], base=base)
+    plan, manager = _planned(config, manager)
+    check_steps(plan.steps, force, "--force")
+    runner = _Runner(plan, manager, Path(out or f"{config.name}-out").absolute(), frozenset(force))
+    if dry_run:
+        return runner.explain()
+    with make_progress(progress) as shown:
+        return runner.run(shown)
+
+
+def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Manager]:
+    if manager is None:
+        from ronchi.manager import Manager, get_manager
+
+        manager = get_manager() if config.allow is None else Manager(allow=set(config.allow))
+    plan = make_plan(config, manager)
+    check_formats(config)
+    return plan, manager
+
+
+class _Runner:
+    def __init__(self, plan: Plan, manager: Manager, out_dir: Path, force: frozenset[str]) -> None:
+        self.plan, self.manager, self.force = plan, manager, force
+        self.config = plan.config
+        self.cache = Cache(Path(self.config.run.cache).absolute())
+        self.run_result = RunResult(
+            name=self.config.name,
+            config=self.config.as_json(),
+            out_dir=out_dir,
+            seed=self.config.seed,
+            source=self.config.source.text,
+            versions=versions_of(plan),
+            steps={name: _waiting(step) for name, step in plan.steps.items()},
+            warnings=list(plan.warnings),
+        )
+
+    def explain(self) -> RunResult:
+        """Fill in what would be done."""
+        identities = self._identify()
+        for name, step in self.plan.steps.items():
+            result = self.run_result.steps[name]
+            result.cached = is_stored(step) and name not in self.force and self.cache.has(identities.keys[name])
+            result.status = "cached" if result.cached else "waiting"
+        return self.run_result
+
+    def run(self, progress: Progress) -> RunResult:
+        """Run all steps and write all outputs."""
+        start = time.perf_counter()
+        for folder in (self.run_result.out_dir, self.cache.folder):
+            check_writable(folder)
+        identities = self._identify()
+        self._notify("ronchi_run_started")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_log_file(self.run_result.out_dir / LOG_NAME))
+            stack.enter_context(_dask_threads(self.config.run.threads))
+            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="scratch-", dir=self.cache.folder))
+            executor = make_executor(self.config.run)
+            stack.callback(executor.close)
+            maker = StepMaker(
+                run=self.run_result,
+                options=self.config.run,
+                identities=identities,
+                cache=self.cache,
+                executor=executor,
+                progress=progress,
+                scratch=Path(scratch),
+                force=self.force,
+            )
+            for name in self.plan.steps:
+                self._step(name, maker)
+                progress.finished(self.run_result.steps[name])
+                self._notify("ronchi_step_finished", step=self.run_result.steps[name])
+            identities.remember()
+            self._check_memory()
+            self._write_outputs(start, identities)
+        self._notify("ronchi_run_finished")
+        return self.run_result
+
+    def _identify(self) -> Identities:
+        identities = Identities(self.plan, self.cache)
+        for name, result in self.run_result.steps.items():
+            result.key, result.reason = identities.keys[name], identities.reason(name, self.force)
+        return identities
+
+    def _step(self, name: str, maker: StepMaker) -> None:
+        step, result = self.plan.steps[name], self.run_result.steps[name]
+        absent = [
+            ref for ref in step.config.inputs.values() if self.run_result.steps[ref.partition(".")[0]].data is None
+        ]
+        if absent:
+            result.status, result.error = "skipped", f"it needs {absent[0]!r}, which was not made"
+            return
+        start = time.perf_counter()
+        reset_peak_rss()
+        maker.progress.started(result)
+        try:
+            made = maker.make(step, result)
+        except OutputError:
+            # Nothing that follows could be kept either.
+            raise
+        except Exception as error:  # noqa: BLE001 - a step may fail in any way; the steps beside it go on
+            result.status, result.error = "failed", self._failure(step, error)
+        else:
+            result.data, result.sides = made.data, made.sides
+            result.status = "cached" if result.cached else "done"
+        result.seconds = time.perf_counter() - start
+        result.peak_rss_mb = peak_rss_mb() + maker.executor.peak_rss_mb()
+
+    def _failure(self, step: PlannedStep, error: Exception) -> str:
+        _log.error("step %s (%s %s)\n%s", step.config.step, step.dist, step.version, traceback.format_exc())
+        if isinstance(error, RonchiError):
+            return str(error)
+        what = "memory ran out" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
+        log = self.run_result.out_dir / LOG_NAME
+        return f"{what} (in {step.name} of {step.dist} {step.version})\n  -> the traceback is in {log}"
+
+    def _check_memory(self) -> None:
+        ceiling = self.config.run.memory_mb
+        most = max(step.peak_rss_mb for step in self.run_result.steps.values())
+        if ceiling is not None and most > ceiling:
+            self.run_result.warnings.append(f"peak memory was {most:.0f} MB, above run.memory_mb {ceiling:g}")
+
+    def _write_outputs(self, start: float, identities: Identities) -> None:
+        faults: list[RonchiError] = []
+        # The report comes last: it tells about the rest.
+        for name, output in sorted(self.config.outputs.items(), key=lambda item: item[1].source is None):
+            if output.source is not None and self.run_result.steps[output.source.partition(".")[0]].data is None:
+                continue
+            self.run_result.seconds = time.perf_counter() - start
+            try:
+                self.run_result.outputs[name] = write_output(self.run_result, output)
+            except RonchiError as error:
+                faults.append(error)
+            except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
+                _log.error("output %s\n%s", name, traceback.format_exc())
+                what = f"the output {name!r} could not be made: {type(error).__name__}: {error}"
+                faults.append(RunError(what, fix=f"the traceback is in {self.run_result.out_dir / LOG_NAME}"))
+        self.run_result.seconds = time.perf_counter() - start
+        write_provenance(self.run_result, self.plan, identities.components)
+        if faults:
+            raise faults[0]
+
+    def _notify(self, hook: str, **more: Any) -> None:
+        if hasattr(self.manager, "notify"):
+            self.manager.notify(hook, run=self.run_result, **more)
+
+
+def _waiting(step: PlannedStep) -> StepResult:
+    return StepResult(
+        step=step.config.step,
+        kind=step.config.kind,
+        name=step.name,
+        summary=step.spec.summary,
+        citation=step.spec.citation,
+        dist=step.dist,
+        version=step.version,
+        params=params_json(step.params),
+        inputs=dict(step.config.inputs),
+    )
+
+
+@contextlib.contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    path.unlink(missing_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
+    handler.setLevel(logging.INFO)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("ronchi")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def _dask_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
+    import dask
+
+    if threads == 1:
+        return dask.config.set(scheduler="synchronous")
+    return dask.config.set(scheduler="threads", num_workers=threads)

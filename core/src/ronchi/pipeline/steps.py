@@ -1,0 +1,146 @@
+"""How each kind of algorithm is called, and what is checked on the way in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi import schema
+from ronchi.api import Context, Result
+from ronchi.errors import SchemaError
+from ronchi.kinds import KINDS
+from ronchi.pipeline.arrays import is_lazy
+from ronchi.pipeline.plan import ANY_SCHEMA, ports
+from ronchi.schema import scores
+
+if TYPE_CHECKING:
+    from ronchi.pipeline.plan import PlannedStep
+
+__all__ = ["BULK_SCHEMAS", "call", "check_inputs", "check_result", "encode", "in_memory", "is_stored"]
+
+BULK_SCHEMAS = ("fourd/1", "images/1")
+"""Schemas of data as large as the measurement, which stay lazy."""
+
+
+def is_stored(step: PlannedStep) -> bool:
+    """True if results go to the cache.
+
+    Readers' results do not, nor do transforms' that have the size of the data: they are lazy,
+    and doing them again costs less than a copy of the data.
+    """
+    bulky = bool(set(BULK_SCHEMAS) & set(step.spec.output.split("|")))
+    return step.config.kind != "reader" and not (step.config.kind == "transform" and bulky)
+
+
+def call(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, patterns: Callable[[], int]) -> Result:
+    """Run any step but disk detection, in one piece.
+
+    Parameters
+    ----------
+    inputs : mapping of str to xarray.Dataset
+    patterns : callable
+        Gives the number of samples that a learner encodes at a time.
+
+    Returns
+    -------
+    Result
+        Validated; what will be stored is in memory.
+    """
+    algorithm = step.spec.create(step.params)
+    kind = step.config.kind
+    if kind == "reader":
+        made = algorithm.open(step.files["path"])
+    elif kind == "descriptor_learner":
+        made = encode(algorithm, next(iter(inputs.values())), ctx, patterns())
+    else:
+        made = getattr(algorithm, KINDS[kind].method)(**inputs, ctx=ctx)
+    if kind == "metric":
+        made = scores.make(made, step.name)
+    return check_result(step, made if isinstance(made, Result) else Result(made))
+
+
+def check_inputs(step: PlannedStep, inputs: Mapping[str, xr.Dataset]) -> None:
+    """Check the schema of every input; needed where a reader may give several.
+
+    Raises
+    ------
+    SchemaError
+    """
+    for name, port in ports(step.spec).items():
+        if name in inputs and ANY_SCHEMA not in port.schemas:
+            found = schema.schema_of(inputs[name])
+            if found not in port.schemas:
+                want = " or ".join(sorted(port.schemas))
+                where = f"{step.config.step}.{name}"
+                reference = step.config.inputs[name]
+                raise SchemaError(
+                    f"{reference!r} turned out to be {found}, but {step.name!r} takes {want}", where=where
+                )
+
+
+def check_result(step: PlannedStep, result: Result) -> Result:
+    """Validate a result and its sides against their schemas and against what was announced.
+
+    Raises
+    ------
+    SchemaError
+    """
+    _check_one(result.data, step.spec.output, f"{step.config.step} ({step.name})")
+    for side, data in result.sides.items():
+        announced = step.spec.sides.get(side, step.spec.sides.get(ANY_SCHEMA, ANY_SCHEMA))
+        _check_one(data, announced, f"{step.config.step}.{side} ({step.name})")
+    return result
+
+
+def in_memory(result: Result) -> Result:
+    """Load what is lazy: the results of a step that will be stored."""
+    return Result(result.data.load(), {side: data.load() for side, data in result.sides.items()})
+
+
+def _check_one(data: xr.Dataset, announced: str, where: str) -> None:
+    schema.validate(data, where)
+    found = schema.schema_of(data)
+    allowed = announced.split("|")
+    if ANY_SCHEMA not in allowed and found not in allowed:
+        raise SchemaError(f"the result is {found}, but {' or '.join(allowed)} was announced", where=where)
+
+
+def encode(learner: Any, data: xr.Dataset, ctx: Context, patterns: int) -> Result:
+    """Fit a learner and encode all samples, a block of at most ``patterns`` at a time.
+
+    Samples are scan positions, frames, or the sample dims of descriptors.
+    """
+    x = data["z"] if "z" in data else data["intensity"]
+    samples = [str(dim) for dim in x.dims if dim in ("scan_y", "scan_x", "frame", "sample")]
+    learner.fit(x, ctx)
+    rows = []
+    inner = int(np.prod([x.sizes[dim] for dim in samples[1:]]))
+    n = x.sizes[samples[0]]
+    step = max(1, patterns // max(1, inner))
+    for start in range(0, n, step):
+        rows.append(_encode_rows(learner, x.isel({samples[0]: slice(start, start + step)}), samples, patterns))
+        ctx.progress(min(start + step, n), n)
+    return Result(_concatenate(rows, samples[0]))
+
+
+def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: int) -> xr.Dataset:
+    if len(samples) == 1 or x.sizes[samples[1]] <= patterns:
+        return _transform(learner, x)
+    pieces = [
+        _transform(learner, x.isel({samples[1]: slice(start, start + patterns)}))
+        for start in range(0, x.sizes[samples[1]], patterns)
+    ]
+    return _concatenate(pieces, samples[1])
+
+
+def _transform(learner: Any, x: xr.DataArray) -> xr.Dataset:
+    encoded: xr.Dataset = learner.transform(x.compute() if is_lazy(x) else x)
+    return encoded
+
+
+def _concatenate(parts: list[xr.Dataset], dim: str) -> xr.Dataset:
+    # What does not run along the samples (components, cluster centres) is the same in all parts.
+    return xr.concat(parts, dim, data_vars="minimal", coords="minimal", compat="override", combine_attrs="override")
