@@ -1,0 +1,35 @@
+"""Pictures of the data and of the results: axes or a figure in, the same out.
+
+A verb for one image takes ``ax`` and returns it; a verb for several takes ``figure``, which
+may be a subfigure, and returns it. Without one they make their own, outside pyplot's state.
+"""
+
+from __future__ import annotations
+
+from ronchi.plot.com import com_maps, vector_field
+from ronchi.plot.gallery import mark_positions, mosaic, spread_positions
+from ronchi.plot.images import pattern, scan_image
+from ronchi.plot.peaks import preview, vector_histogram, vector_map
+from ronchi.plot.profiles import strain_profiles
+from ronchi.plot.scalebar import add_scale_bar, nice_length
+from ronchi.plot.strain import reference_mask, strain_histograms, strain_maps, strain_quality
+
+__all__ = [
+    "add_scale_bar",
+    "com_maps",
+    "mark_positions",
+    "mosaic",
+    "nice_length",
+    "pattern",
+    "preview",
+    "reference_mask",
+    "scan_image",
+    "spread_positions",
+    "strain_histograms",
+    "strain_maps",
+    "strain_profiles",
+    "strain_quality",
+    "vector_field",
+    "vector_histogram",
+    "vector_map",
+]

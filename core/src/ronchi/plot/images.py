@@ -1,0 +1,134 @@
+"""One image: a diffraction pattern, or a quantity over the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+from matplotlib.colors import Normalize
+from matplotlib.patches import Circle
+from matplotlib.patheffects import withStroke
+
+from ronchi.plot.canvas import OUTLINE, add_colorbar, axes_or_new, box_ratio, draw_image
+from ronchi.plot.labels import titled
+from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
+from ronchi.plot.scalebar import add_scale_bar
+
+__all__ = ["add_scan_scale_bar", "panel_size", "pattern", "scan_image"]
+
+Kind = Literal["sequential", "diverging", "cyclic"]
+_CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "cyclic": "twilight"}
+
+
+def pattern(
+    image: xr.DataArray,
+    *,
+    ax: Any = None,
+    scaling: Scaling = 0.25,
+    bad_pixel: Any = None,
+    radii: Sequence[float] = (),
+    title: str | None = None,
+    cmap: str = "inferno",
+    colorbar: bool = True,
+) -> Any:
+    """Draw a diffraction pattern: robust limits, scale bar, a cross at q = 0.
+
+    Parameters
+    ----------
+    image : (qy, qx) DataArray
+        With its coordinates, in ``1/angstrom`` or ``pixel``.
+    ax : matplotlib.axes.Axes, optional
+        A new figure's axes by default.
+    scaling : float or "log"
+        Exponent of the intensity, or the logarithm; the title says which.
+    bad_pixel : (qy, qx) array, optional
+        Where it is not 0, the pixel is drawn in grey and has no say in the limits.
+    radii : sequence of float
+        Circles about q = 0 in the units of q: a probe, the edges of a virtual detector.
+    title : str, optional
+        The quantity; ``long_name`` by default.
+    cmap : str
+    colorbar : bool
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = axes_or_new(ax)
+    values = np.asarray(image.values, float)
+    bad = None if bad_pixel is None else np.asarray(bad_pixel) != 0
+    norm, scaling_name = intensity_norm(values, scaling, bad)
+    shown = draw_image(ax, image, cmap=cmap, norm=norm, values=values if bad is None else np.where(bad, np.nan, values))
+    over: dict[str, Any] = {"color": "white", "path_effects": [withStroke(linewidth=1.6, foreground=OUTLINE)]}
+    ax.plot(0, 0, "+", markersize=6, markeredgewidth=0.8, **over)
+    for radius in radii:
+        ax.add_patch(
+            Circle((0, 0), radius, fill=False, linewidth=0.8, edgecolor="white", path_effects=over["path_effects"])
+        )
+    add_scale_bar(ax, str(image[image.dims[1]].attrs["units"]))
+    name = str(image.attrs.get("long_name", "intensity")) if title is None else title
+    ax.set_title(titled(name, str(image.attrs.get("units", "")), scaling_name), fontsize="medium", loc="left")
+    if colorbar:
+        add_colorbar(shown, ax, ticks=intensity_ticks(norm, values))
+    return ax
+
+
+def scan_image(
+    image: xr.DataArray,
+    *,
+    ax: Any = None,
+    kind: Kind = "sequential",
+    cmap: str | None = None,
+    title: str | None = None,
+    limits: tuple[float, float] | None = None,
+    colorbar: bool = True,
+) -> Any:
+    """Draw a quantity over the scan.
+
+    Parameters
+    ----------
+    image : (scan_y, scan_x) DataArray
+        NaN is drawn in grey.
+    ax : matplotlib.axes.Axes, optional
+    kind : {"sequential", "diverging", "cyclic"}
+        Chooses the colour map and the limits: robust, symmetric about 0, or one turn (rad).
+    cmap : str, optional
+        Another colour map; ``"gray"`` for virtual images.
+    title : str, optional
+        The quantity; ``long_name`` by default.
+    limits : tuple of float, optional
+        ``(low, high)``, for images that are to be compared.
+    colorbar : bool
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    y, x = (image[dim] for dim in image.dims)
+    ratio = box_ratio(y, x)
+    ax = axes_or_new(ax, *panel_size(ratio))
+    values = np.asarray(image.values, float)
+    if limits is None:
+        half = symmetric_limit(values) if kind == "diverging" else np.pi
+        limits = robust_limits(values) if kind == "sequential" else (-half, half)
+    shown = draw_image(ax, image, cmap=cmap or _CMAPS[kind], norm=Normalize(*limits), values=values)
+    add_scan_scale_bar(ax, image)
+    name = str(image.attrs.get("long_name", image.name or "")) if title is None else title
+    ax.set_title(titled(name, str(image.attrs.get("units", ""))), fontsize="medium", loc="left")
+    if colorbar:
+        add_colorbar(shown, ax)
+    return ax
+
+
+def add_scan_scale_bar(ax: Any, image: xr.DataArray) -> None:
+    """Scale bar of a map over the scan; a single position has no scale."""
+    if image.size > 1:
+        add_scale_bar(ax, str(image[image.dims[1]].attrs.get("units", "pixel")))
+
+
+def panel_size(ratio: float, longest_in: float = 6.5) -> tuple[float, float]:
+    """Width and height in inches of a figure with one image of this width over height, a title and a colour bar."""
+    width = min(longest_in, 3.2 * max(ratio, 0.35) ** 0.5 if ratio < 4 else longest_in)
+    return width + 0.7, min(width / ratio, longest_in) + 0.6

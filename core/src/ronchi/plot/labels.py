@@ -1,0 +1,52 @@
+"""Words on a figure: units, lengths and titles of the form ``quantity [unit]``."""
+
+from __future__ import annotations
+
+__all__ = ["length_text", "titled", "unit_text"]
+
+_UNIT_TEXT = {
+    "1": "",
+    "angstrom": "Å",
+    "1/angstrom": "Å⁻¹",
+    "(1/angstrom)^2": "Å⁻²",
+    "1/angstrom^2": "Å⁻²",
+    "angstrom^2": "Å²",
+    "1/pixel": "px⁻¹",
+    "pixel": "px",
+    "pixel^2": "px²",
+    "(pixel)^2": "px²",
+    "deg": "°",
+}
+_ANGSTROM_STEPS = ((1e4, "µm"), (10.0, "nm"))
+
+
+def unit_text(units: str) -> str:
+    """A unit as it is written on a figure; an unknown one stays as it is.
+
+    >>> unit_text("1/angstrom")
+    'Å⁻¹'
+    """
+    return _UNIT_TEXT.get(units, units)
+
+
+def titled(quantity: str, units: str, scaling: str = "") -> str:
+    """``quantity [unit], scaling``; the parts that are empty are left out.
+
+    >>> titled("Mean pattern", "counts", "power 0.25")
+    'Mean pattern [counts], power 0.25'
+    """
+    text = unit_text(units)
+    return quantity + (f" [{text}]" if text else "") + (f", {scaling}" if scaling else "")
+
+
+def length_text(length: float, units: str) -> str:
+    """A length with its unit, in the prefix that keeps the number short.
+
+    >>> length_text(50.0, "angstrom"), length_text(20.0, "pixel")
+    ('5 nm', '20 px')
+    """
+    if units == "angstrom":
+        for size, name in _ANGSTROM_STEPS:
+            if length >= size * (1 - 1e-9):
+                return f"{length / size:g} {name}"
+    return f"{length:g} {unit_text(units)}".rstrip()
