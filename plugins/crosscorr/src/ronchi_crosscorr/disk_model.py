@@ -1,160 +1,178 @@
 """The shape of a diffraction disk at any sub-pixel position, tabulated once a run.
 
-A disk is the image of the aperture.  Its amplitude, not its intensity, is what a shift by a fraction of a pixel interpolates:
-the wave at a reflection g is A(q - g), and the detector records |A(q - g)|^2.  A linear slope of the amplitude across the disk
-(the rocking curve seen through the aperture) is tabulated beside it, since an unmodelled slope passes for a shift.
+A probe over vacuum shows one disk at one sub-pixel position, with an edge of about a pixel: too sharp to be shifted by
+interpolation (it rings).  So a round disk with a soft edge is fitted to the probe, and evaluated where it is needed; only a probe
+that no such disk describes (a bullseye aperture, a vortex) is interpolated.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.errors import CalibrationError
+from ronchi.api import DataError
 
-__all__ = ["DiskModel", "make_disk_model"]
+__all__ = ["N_PHASES", "DiskModel", "model_of_probe", "model_of_radius"]
 
-Array = NDArray[np.floating[Any]]
+Array = NDArray[np.float64]
+Shape = Callable[[float, float, Array], Array]
+"""Intensity of a disk centred at (y, x) on the square of pixels ``offsets`` x ``offsets``; the plateau is 1."""
 
 N_PHASES = 8
-"""Tabulated positions a pixel; between them the tables are extended to first order."""
+"""Tabulated centres a pixel and axis; the fit extends the tables between them to first order."""
 
-BACKGROUND_MARGIN_PX = 2.0
-"""Width of the ring around the disk from which its background is found."""
+RING_PX = 2.0
+"""Width of the ring around the disk that tells the background."""
+
+_ROUND = 0.05
+"""A fitted disk that misses the probe by less than this, rms over the disk, stands for it."""
 
 
 @dataclass(frozen=True)
 class DiskModel:
-    """Tables of a disk and its slopes on the pixels of a round window.
+    """Tables of a disk on the pixels of a round window.
 
     Attributes
     ----------
     radius_px : float
-        Radius of the disk of the same area and height.
+        Where the intensity falls to half of the plateau.
     offset_y, offset_x : (pixel,) int32
         Pixels of the window, relative to the pixel nearest to the disk's centre.
     table : ((N_PHASES + 1)**2, 9, pixel) float32
-        Shape ``T``, slopes ``S_y, S_x``, and the derivatives of the three with the centre: ``T_y, T_x, S_yy, S_yx, S_xy, S_xx``
-        (the second letter is the axis of the derivative).  Rows are centres ``(k / N_PHASES - 1/2)`` px off the pixel.
+        Shape ``T``, slopes ``S_y = T dy / radius`` and ``S_x``, and their derivatives with the centre, in the order
+        ``T, S_y, S_x, dT/dy, dT/dx, dS_y/dy, dS_y/dx, dS_x/dy, dS_x/dx``.  A row is a centre, ``(k / N_PHASES - 1/2)`` px off
+        the pixel along y and x.
+    lookup : (side, side) int32
+        Row of ``offset_y`` and ``offset_x`` for a pixel of the square around the window, -1 outside the window.
     area_px : float
-        Sum of ``T`` whose plateau is about 1: intensity in counts = height times this.
+        Sum of ``T``: a disk's counts for a plateau of one count.
     """
 
     radius_px: float
     offset_y: NDArray[np.int32]
     offset_x: NDArray[np.int32]
     table: NDArray[np.float32]
+    lookup: NDArray[np.int32]
     area_px: float
 
 
-def make_disk_model(
-    probe: Array, *, centre_px: tuple[float, float] | None = None, margin_px: float = BACKGROUND_MARGIN_PX
-) -> DiskModel:
-    """Tabulate the disk of a probe measured (or computed) over vacuum.
+def model_of_radius(radius_px: float, edge_px: float = 0.35) -> DiskModel:
+    """Tabulate a round disk with the edge ``1 / (1 + exp((rho - radius_px) / edge_px))``."""
+    return _tabulate(_round_shape(_logistic, radius_px, edge_px), radius_px)
+
+
+def model_of_probe(probe: NDArray[Any], radius_px: float, centre_px: tuple[float, float]) -> DiskModel:
+    """Tabulate the disk of a probe over vacuum.
 
     Parameters
     ----------
     probe : (qy, qx) array
         Intensity, any scale.
-    centre_px : (y, x), optional
-        Centre of the disk; its centre of mass by default.
-    margin_px : float
-        Width of the ring around the disk that the window includes.
+    radius_px, centre_px : float, (y, x)
+        First estimates, good to about a pixel.
 
     Raises
     ------
-    CalibrationError
-        The probe holds no disk.
+    DataError
+        The probe holds no disk there.
     """
+    from scipy.optimize import least_squares
+
     probe = np.asarray(probe, dtype=np.float64)
-    outside = np.median(probe)
-    probe = np.clip(probe - outside, 0.0, None)
-    height = _plateau(probe)
-    inside = probe > 0.5 * height
-    if height <= 0 or inside.sum() > probe.size // 4:
-        raise CalibrationError(
-            f"the probe has no disk on a dark ground (peak {height:g} above the median, {inside.mean():.0%} of it bright)",
+    y, x = np.indices(probe.shape)
+    rho = np.hypot(y - centre_px[0], x - centre_px[1])
+    near = rho < 1.6 * radius_px + 3.0
+    around = near & (rho > radius_px + 1.5)
+    core = probe[rho < max(0.6 * radius_px, 1.0)]
+    background = float(np.median(probe[around])) if around.any() else 0.0
+    height = float(np.median(core)) - background if core.size else 0.0
+    if not height > 0.0:
+        raise DataError(
+            f"the probe is not brighter at {centre_px[0]:.1f}, {centre_px[1]:.1f} than around it",
             where="probe",
-            fix="give the probe recorded over vacuum, or the semi-angle, from which one is computed",
+            fix="give the probe recorded over vacuum, or `probe_radius_px`",
         )
-    rows, columns = np.nonzero(inside)
-    radius = float(
-        np.sqrt(
-            probe[_near(probe, rows.mean(), columns.mean(), 2.0 * np.sqrt(len(rows) / np.pi) + 3.0)].sum()
-            / (np.pi * height)
-        )
-    )
-    near = _near(probe, rows.mean(), columns.mean(), radius + 2.5)
-    weights = np.where(near, probe, 0.0)
-    if centre_px is None:
-        y, x = np.indices(probe.shape)
-        centre_px = float((weights * y).sum() / weights.sum()), float((weights * x).sum() / weights.sum())
-    half = int(np.ceil(radius + margin_px + 2.0))
-    amplitude = np.sqrt(_cut(weights / height, centre_px, 2 * half))
-    return _tabulate(amplitude, centre_px, radius, margin_px)
+    values = (probe[near] - background) / height
+    best, shape, radius = np.inf, None, radius_px
+    for edge in (_cosine, _logistic):
+
+        def misfit(p: Array, edge: Callable[..., Array] = edge) -> Array:
+            return p[4] * edge(np.hypot(y[near] - p[0], x[near] - p[1]), p[2], p[3]) + p[5] - values
+
+        start = np.array([*centre_px, radius_px, 0.5, 1.0, 0.0])
+        bounds = np.array([[-2, 2], [-2, 2], [-2, 2], [-0.4, 0.5 * radius_px + 1], [-0.5, 0.5], [-0.5, 0.5]]).T + start
+        found = least_squares(misfit, start, bounds=np.maximum(bounds, [[-np.inf] * 2 + [0.5, 0.05, 0.0, -np.inf]]))
+        # The same misfit with fewer tails is the better description: take the second edge only if it is clearly better.
+        if found.cost < 0.9 * best:
+            best, radius, shape = found.cost, float(found.x[2]), _round_shape(edge, found.x[2], found.x[3])
+    if shape is None or np.sqrt(2.0 * best / (np.pi * radius**2)) > _ROUND:
+        radius = radius_px
+        shape = _interpolated_shape(np.where(near, (probe - background) / height, 0.0), centre_px, radius_px)
+    return _tabulate(shape, radius)
 
 
-def _near(image: Array, y: float, x: float, radius: float) -> NDArray[np.bool_]:
-    """Pixels within ``radius`` of (y, x)."""
-    rows, columns = np.indices(image.shape)
-    near: NDArray[np.bool_] = np.hypot(rows - y, columns - x) <= radius
-    return near
+def _logistic(rho: Array, radius: float, width: float) -> Array:
+    return np.asarray(1.0 / (1.0 + np.exp(np.clip((rho - radius) / width, -40.0, 40.0))))
 
 
-def _plateau(probe: Array) -> float:
-    """Height of the disk: the median of the pixels above half of the (nearly) brightest."""
-    brightest = float(np.partition(probe, -4, axis=None)[-4])
-    return float(np.median(probe[probe > 0.5 * brightest])) if brightest > 0 else 0.0
+def _cosine(rho: Array, radius: float, width: float) -> Array:
+    """Edge without tails: ``sin^2`` from 1 to 0 over ``3.5 width``, the 10-90 % rise of the logistic edge of that width."""
+    return np.asarray(np.sin(0.5 * np.pi * np.clip((radius - rho) / (7.5 * width) + 0.5, 0.0, 1.0)) ** 2)
 
 
-def _cut(image: Array, centre_px: tuple[float, float], half: int) -> Array:
-    """Cut ``2 half`` pixels around the pixel nearest to the centre, zero beyond the frame."""
-    y, x = int(round(centre_px[0])), int(round(centre_px[1]))
-    padded = np.pad(image, half)
-    return padded[y : y + 2 * half, x : x + 2 * half]
+def _round_shape(edge: Callable[[Array, float, float], Array], radius: float, width: float) -> Shape:
+    def shape(y: float, x: float, offsets: Array) -> Array:
+        return edge(np.hypot(offsets[:, None] - y, offsets[None, :] - x), radius, width)
+
+    return shape
 
 
-def _tabulate(amplitude: Array, centre_px: tuple[float, float], radius: float, margin_px: float) -> DiskModel:
-    size = len(amplitude)
-    fraction = [c - round(c) for c in centre_px]
-    axis = np.arange(size) - size // 2
-    v, u = np.meshgrid((axis - fraction[0]) / radius, (axis - fraction[1]) / radius, indexing="ij")
-    reach = int(np.ceil(radius + margin_px))
-    offsets = np.arange(-reach, reach + 1)
+def _interpolated_shape(image: Array, centre_px: tuple[float, float], radius: float) -> Shape:
+    """Trigonometric interpolation of the probe's amplitude: squared, it cannot ring below zero."""
+    half = int(np.ceil(1.6 * radius)) + 5
+    y0, x0 = (round(c) for c in centre_px)
+    cut = np.pad(image, half)[y0 : y0 + 2 * half, x0 : x0 + 2 * half]
+    spectrum = np.fft.fft2(np.sqrt(np.clip(cut, 0.0, None))) / cut.size
+    frequency = 2.0 * np.pi * np.fft.fftfreq(2 * half)
+
+    def shape(y: float, x: float, offsets: Array) -> Array:
+        along_y = np.exp(1j * np.outer(offsets - y + centre_px[0] - y0 + half, frequency))
+        along_x = np.exp(1j * np.outer(offsets - x + centre_px[1] - x0 + half, frequency))
+        return np.asarray((along_y @ spectrum @ along_x.T).real ** 2)
+
+    return shape
+
+
+def _tabulate(shape: Shape, radius: float, step: float = 1e-3) -> DiskModel:
+    reach = int(np.floor(radius + RING_PX))
+    offsets = np.arange(-reach, reach + 1, dtype=float)
     offset_y, offset_x = np.meshgrid(offsets, offsets, indexing="ij")
-    window = np.hypot(offset_y, offset_x) <= radius + margin_px
+    window = np.hypot(offset_y, offset_x) <= radius + RING_PX
+
+    lookup = np.full(window.shape, -1, np.int32)
+    lookup[window] = np.arange(window.sum())
+
+    def with_slopes(y: float, x: float) -> Array:
+        t = shape(y, x, offsets)[window]
+        return np.stack([t, t * (offset_y[window] - y) / radius, t * (offset_x[window] - x) / radius])
+
     phases = np.arange(N_PHASES + 1) / N_PHASES - 0.5
-    # one row a phase and pixel: the value of the trigonometric interpolant there
-    frequency = np.fft.fftfreq(size) * size
-    spectra = [np.fft.fft2(np.fft.ifftshift(image)) / size**2 for image in (amplitude, amplitude * v, amplitude * u)]
-    kernel = [
-        np.exp(2j * np.pi / size * (offsets[None, :, None] - phases[:, None, None] + fraction[i]) * frequency)
-        for i in (0, 1)
-    ]
-    slope = -2j * np.pi / size * frequency  # derivative with the centre
-
-    def evaluate(spectrum: Any) -> Any:
-        return np.einsum("aif,fg,bjg->abij", kernel[0], spectrum, kernel[1], optimize=True).real
-
-    value, by_y, by_x = [], [], []
-    for spectrum in spectra:
-        value.append(evaluate(spectrum))
-        by_y.append(evaluate(spectrum * slope[:, None]))
-        by_x.append(evaluate(spectrum * slope[None, :]))
-    a = value[0]
-    table = np.stack(
-        [a * a, a * value[1], a * value[2], 2 * a * by_y[0], 2 * a * by_x[0]]
-        + [d[0] * s + a * d[k] for k, s in ((1, value[1]), (2, value[2])) for d in (by_y, by_x)],
-        axis=2,
-    )
-    table = table[..., window].reshape(len(phases) ** 2, 9, -1)
+    table = np.empty((len(phases), len(phases), 9, int(window.sum())))
+    for i, y in enumerate(phases):
+        for j, x in enumerate(phases):
+            table[i, j, :3] = with_slopes(y, x)
+            by_y = (with_slopes(y + step, x) - with_slopes(y - step, x)) / (2.0 * step)
+            by_x = (with_slopes(y, x + step) - with_slopes(y, x - step)) / (2.0 * step)
+            table[i, j, 3::2], table[i, j, 4::2] = by_y, by_x
     return DiskModel(
         radius_px=radius,
         offset_y=offset_y[window].astype(np.int32),
         offset_x=offset_x[window].astype(np.int32),
-        table=np.ascontiguousarray(table, dtype=np.float32),
-        area_px=float(table[:, 0].sum(-1).mean()),
+        table=table.reshape(len(phases) ** 2, 9, -1).astype(np.float32),
+        lookup=lookup,
+        area_px=float(table[:, :, 0].sum(-1).mean()),
     )
