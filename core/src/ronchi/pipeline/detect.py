@@ -159,16 +159,16 @@ def sampled_mean(data: xr.Dataset) -> NDArray[np.float32]:
     Runs instead of single patterns, because a chunk of a file is read as a whole.
     """
     height, width = data.sizes["scan_y"], data.sizes["scan_x"]
-    run = min(width, _RUN_LENGTH)
+    runs = -(-width // _RUN_LENGTH)
     total = np.zeros((data.sizes["qy"], data.sizes["qx"]))
     count = 0
     valid = data["valid"].values.astype(bool) if "valid" in data else None
-    for start in spread(height * (width // run), _SAMPLE_RUNS):
-        y, x = divmod(start, width // run)
-        tile = Tile(y, y + 1, x * run, (x + 1) * run)
+    for i in spread(height * runs, _SAMPLE_RUNS):
+        y, x = i // runs, i % runs * _RUN_LENGTH
+        tile = Tile(y, y + 1, x, min(x + _RUN_LENGTH, width))
         keep = slice(None) if valid is None else valid[y, tile.x0 : tile.x1]
         frames = read_tile(data["intensity"], tile)[keep]
-        check_finite(frames, np.stack([np.full(run, y), np.arange(tile.x0, tile.x1)], 1)[keep])
+        check_finite(frames, np.stack([np.full(tile.size, y), np.arange(tile.x0, tile.x1)], 1)[keep])
         total += frames.sum(axis=0, dtype=np.float64)
         count += len(frames)
     return (total / max(1, count)).astype(np.float32)
@@ -200,7 +200,7 @@ def save_block(folder: Path, tile: Tile, batch: PeakBatch) -> None:
 def load_block(folder: Path, tile: Tile) -> PeakBatch | None:
     """Read a finished block, or None if it is absent or damaged."""
     try:
-        with np.load(folder / f"{tile.name}.npz", allow_pickle=False) as stored:
+        with (folder / f"{tile.name}.npz").open("rb") as file, np.load(file, allow_pickle=False) as stored:
             batch = PeakBatch(**{field.name: stored[field.name] for field in fields(PeakBatch)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

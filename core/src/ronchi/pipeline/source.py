@@ -194,6 +194,8 @@ class _Builder:
         self.count += 1
         if self.count > _MAX_NODES or id(node) in self.open:
             raise ConfigError("aliases refer to themselves or multiply without end", where=self.mark(node))
+        if node.tag.rpartition(":")[2] not in ("map", "seq", "str", "null", "bool", "int", "float"):
+            raise ConfigError(f"the tag {node.tag!r} is not allowed", where=self.mark(node), fix="write plain values")
         self.source.marks[path] = self.mark(node)
         self.open.add(id(node))
         try:

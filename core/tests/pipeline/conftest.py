@@ -1,0 +1,65 @@
+"""A distribution of toy algorithms, and a pipeline that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ronchi.catalog import scan
+from ronchi.manager import Manager
+
+ENTRY_POINTS = """
+[ronchi.readers]
+toyread = toydist
+otherread = toydist
+[ronchi.simulators]
+toysim = toydist
+[ronchi.transforms]
+halve = toydist
+meanmap = toydist
+[ronchi.disk_detectors]
+brightest = toydist
+[ronchi.descriptor_learners]
+moments = toydist
+[ronchi.strain_solvers]
+toystrain = toydist
+[ronchi.metrics]
+rms = toydist
+"""
+
+PIPELINE = """\
+schema: ronchi.pipeline/1
+name: toy
+seed: 3
+run: {block: 4}
+steps:
+  load: {reader: toyread, params: {path: scan.npy}}
+  half: {transform: halve, data: load}
+  disks: {disk_detector: brightest, data: half, params: {noise: 0.1}}
+  strain: {strain_solver: toystrain, peaks: disks}
+  score: {metric: rms, result: strain, truth: load.truth}
+outputs:
+  peaks: {from: disks, path: peaks.nc}
+  strain: {from: strain, path: strain.nc}
+"""
+
+
+@pytest.fixture
+def toys(make_dist: Callable[..., Path]) -> Manager:
+    """A manager that knows the toy algorithms alone."""
+    code = (Path(__file__).parent / "toydist.py").read_text(encoding="utf-8")
+    return Manager(scan([make_dist("toydist", ENTRY_POINTS, code)]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a pipeline ``toy.yaml`` on a scan of 5 x 7 patterns of 8 x 9 pixels."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    np.save(work / "scan.npy", np.random.default_rng(0).random((5, 7, 8, 9), dtype="f4"))
+    (work / "toy.yaml").write_text(PIPELINE, encoding="utf-8")
+    return work

@@ -1,0 +1,203 @@
+"""The cache: what is read back is what was stored, and damage counts as absence."""
+
+from __future__ import annotations
+
+import errno
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ronchi.api import Result
+from ronchi.errors import OutputError
+from ronchi.pipeline import arrays
+from ronchi.pipeline import cache as cache_module
+from ronchi.pipeline.arrays import array_digests, is_lazy, load_dataset, save_dataset
+from ronchi.pipeline.cache import Cache
+from ronchi.pipeline.keys import FileDigests, changes, code_digest, entropy, step_key
+
+KEY = "ab" + "0" * 62
+
+
+def dataset():
+    rng = np.random.default_rng(1)
+    return xr.Dataset(
+        {
+            "x": (
+                ("a", "b"),
+                rng.random((3, 4)),
+                {"units": "1", "flag_masks": np.array([1, 2], "u2"), "n": np.float32(0.1)},
+            ),
+            "t": (("a",), np.array([np.nan, np.inf, -0.0], "f4")),
+            "ok": (("a",), np.array([True, False, True])),
+            "u": ((), np.uint16(7)),
+            "e": (("z",), np.zeros(0)),
+            "f": (("b", "a"), np.asfortranarray(rng.random((4, 3)))),
+        },
+        {"b": np.array(["y", "xx", "", "ä"])},
+        {"text": "ä", "none": None, "pair": (1, 2.5), "list": [1, "a"], "map": {"array": 1}, "yes": True},
+    )
+
+
+def test_datasets_come_back_exactly(tmp_path):
+    ds = dataset()
+    save_dataset(ds, tmp_path / "x")
+    back = load_dataset(tmp_path / "x")
+    xr.testing.assert_identical(ds, back)
+    assert {name: var.dtype for name, var in ds.variables.items()} == {n: v.dtype for n, v in back.variables.items()}
+    assert list(back.data_vars) == list(ds.data_vars)
+    assert type(back.attrs["pair"]) is tuple
+    assert array_digests(back) == array_digests(ds)
+
+
+def test_digests_see_every_bit():
+    ds = dataset()
+    changed = {"t": np.array([np.nan, np.inf, 0.0], "f4"), "u": np.uint8(7), "ok": np.array([True, True, True])}
+    for name, change in changed.items():
+        other = ds.copy()
+        other[name] = (ds[name].dims, change)
+        assert {n for n in array_digests(ds) if array_digests(ds)[n] != array_digests(other)[n]} == {name}
+
+
+def test_large_arrays_are_written_in_pieces_and_read_lazily(tmp_path, monkeypatch):
+    monkeypatch.setattr(arrays, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(arrays, "_MEMORY_BYTES", 4000)
+    values = np.random.default_rng(2).random((3, 5, 7, 8))
+    ds = xr.Dataset({"intensity": (("p", "q", "r", "s"), values), "m": (("k", "l"), values.reshape(-1, 8))})
+    digests = array_digests(ds)
+    save_dataset(ds, tmp_path / "x")
+    back = load_dataset(tmp_path / "x")
+    assert is_lazy(back["intensity"])
+    assert not is_lazy(ds["intensity"])
+    assert max(np.prod(chunk) for chunk in zip(*[[c[0]] for c in back["intensity"].chunks], strict=True)) * 8 <= 1000
+    xr.testing.assert_identical(back.compute(), ds)
+    assert array_digests(back) == digests
+
+
+def test_entries_with_sides(tmp_path):
+    cache = Cache(tmp_path / "c")
+    assert cache.get(KEY) is None
+    cache.put(KEY, Result(dataset(), {"side": dataset()[["u"]]}), {"k": 1})
+    back = cache.get(KEY)
+    assert cache.has(KEY)
+    xr.testing.assert_identical(back.data, dataset())
+    xr.testing.assert_identical(back.sides["side"], dataset()[["u"]])
+    assert not list((tmp_path / "c" / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "format", "key", "garbage"])
+def test_damaged_or_foreign_entries_are_absent_and_replaced(tmp_path, damage):
+    cache = Cache(tmp_path)
+    cache.put(KEY, Result(dataset()), {})
+    file, entry = cache.path(KEY) / "result" / "0.npy", cache.path(KEY) / "entry.json"
+    content = bytearray(file.read_bytes())
+    if damage == "truncate":
+        file.write_bytes(content[:-8])
+    elif damage == "flip":
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif damage == "remove":
+        file.unlink()
+    elif damage == "format":
+        entry.write_text(entry.read_text().replace('"format": 1', '"format": 99'))
+    elif damage == "key":
+        entry.write_text(entry.read_text().replace(KEY, "cd" + KEY[2:]))
+    else:
+        entry.write_text("{")
+    assert cache.get(KEY) is None
+    cache.put(KEY, Result(dataset()), {})
+    xr.testing.assert_identical(cache.get(KEY).data, dataset())
+
+
+def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
+    cache = Cache(tmp_path)
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cache_module, "_sync_tree", stop)
+    with pytest.raises(KeyboardInterrupt):
+        cache.put(KEY, Result(dataset()), {})
+    assert not cache.has(KEY)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_full_disk_and_bad_folder_are_output_errors(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cache cannot be written to"):
+        Cache(tmp_path / "file").put(KEY, Result(dataset()), {})
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache_module, "save_dataset", full)
+    with pytest.raises(OutputError, match=r"disk is full\n.*free some space"):
+        Cache(tmp_path / "c").put(KEY, Result(dataset()), {})
+
+
+def test_keys_depend_on_values_not_on_order():
+    assert step_key({"a": 1, "b": [1.0, None]}) == step_key({"b": [1.0, None], "a": 1})
+    assert step_key({"a": 1}) != step_key({"a": 2})
+    assert step_key({"a": 1}) != step_key({"a": "1"})
+
+
+def test_entropy_depends_on_seed_and_parameters():
+    base = entropy(1, "k", "n", {"x": 1})
+    assert base == entropy(1, "k", "n", {"x": 1})
+    assert base != entropy(2, "k", "n", {"x": 1})
+    assert base != entropy(1, "k", "n", {"x": 2})
+
+
+def test_changes_in_words():
+    old = {
+        "params": {"sigma_px": 2, "list": [1, 2]},
+        "inputs": {"data": "a"},
+        "files": {"path": {"size": 1, "sha256": "x"}},
+    }
+    new = {
+        "params": {"sigma_px": 3, "list": [1, 2]},
+        "inputs": {"data": "b"},
+        "files": {"path": {"size": 1, "sha256": "y"}},
+    }
+    assert changes(old, old) == []
+    assert changes(old, new) == [
+        "the content of an input file changed",
+        "the input 'data' changed",
+        "params.sigma_px changed 2 -> 3",
+    ]
+    assert changes(None, new) == ["this step was not run before"]
+    assert changes({"version": "1"}, {"version": "2", "code": "x"}) == [
+        "the source code of its editable distribution changed",
+        "version changed 1 -> 2",
+    ]
+
+
+def test_file_digests_are_remembered_until_the_file_changes(tmp_path, monkeypatch):
+    file = tmp_path / "data.bin"
+    file.write_bytes(b"abc")
+    first = FileDigests(tmp_path / "c" / "files.json")
+    known = first.of(file)
+    first.save()
+    monkeypatch.setattr("ronchi.pipeline.keys.file_sha256", lambda path: "read again")
+    assert FileDigests(tmp_path / "c" / "files.json").of(file) == known
+    file.write_bytes(b"abcd")
+    assert FileDigests(tmp_path / "c" / "files.json").of(file) == {"size": 4, "sha256": "read again"}
+
+
+def test_folders_are_digested_by_content(tmp_path):
+    folder = tmp_path / "store.zarr"
+    (folder / "c").mkdir(parents=True)
+    (folder / "c" / "0").write_bytes(b"1")
+    digests = FileDigests(tmp_path / "files.json")
+    before = digests.of(folder)
+    (folder / "c" / "1").write_bytes(b"1")
+    assert digests.of(folder) != before
+
+
+def test_code_digest_sees_python_files_only(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1")
+    before = code_digest.__wrapped__(tmp_path)
+    (tmp_path / "a.txt").write_text("note")
+    assert code_digest.__wrapped__(tmp_path) == before
+    (tmp_path / "a.py").write_text("x = 2")
+    assert code_digest.__wrapped__(tmp_path) != before

@@ -1,0 +1,278 @@
+"""Tiny algorithms of every kind; the fixture `toys` installs this file as a distribution."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal
+
+from ronchi.api import AlgorithmSpec, Field, Params, hookimpl
+
+
+class ReadParams(Params):
+    path: str = Field(description="File.")
+    scale: float = Field(1.0, gt=0, description="Factor.")
+
+
+class NoParams(Params):
+    pass
+
+
+class SimParams(Params):
+    n: int = Field(3, ge=1, description="Rows and columns.")
+
+
+class DetectParams(Params):
+    sigma_px: float = Field(2.0, gt=0, description="Blur.", json_schema_extra={"unit": "px"})
+    mode: Literal["cross", "phase", "hybrid"] = Field("cross", description="Correlation.")
+    sleep_s: float = Field(0.0, ge=0, description="Time wasted on a block.")
+    noise: float = Field(0.0, ge=0, description="Random shift.")
+    fault: str = Field("", description="What to break.")
+    log: str = Field("", description="File that lists the blocks that were worked on.")
+
+
+class Region(Params):
+    scan_x: tuple[int, int] = Field((0, 1), description="Columns.")
+
+
+class StrainParams(Params):
+    reference: Region = Field(Region(), description="Unstrained region.")
+    fault: bool = Field(False, description="Fail.")
+
+
+class MapParams(Params):
+    mask: Path | None = Field(None, description="File with numbers.")
+
+
+class Reader:
+    def __init__(self, params):
+        self.params = params
+
+    def confidence(self, path):
+        return 0.9 if path.suffix == ".npy" else 0.0
+
+    def open(self, path):
+        import dask.array as da
+        import numpy as np
+        import xarray as xr
+
+        from ronchi.api import Result
+        from ronchi.schema import fourd
+
+        stored = np.load(path, mmap_mode="r")
+        data = fourd.make(da.from_array(stored, chunks=(1, 2, -1, -1)) * np.float32(self.params.scale))
+        if (Path(path).parent / "valid.npy").exists():
+            flags = np.load(Path(path).parent / "valid.npy")
+            data["valid"] = (("scan_y", "scan_x"), flags.astype("i1"), {"units": "1", "long_name": "valid"})
+        scan = ("scan_y", "scan_x")
+        zero = np.zeros(stored.shape[:2])
+        truth = xr.Dataset(
+            {
+                name: (scan, zero, {"units": units, "long_name": name})
+                for name, units in (("e_xx", "1"), ("e_yy", "1"), ("e_xy", "1"), ("theta", "rad"))
+            },
+            {dim: data[dim].variable for dim in scan},
+            {"ronchi_schema": "strain/1", "is_truth": 1},
+        )
+        return Result(data, {"truth": truth})
+
+
+class OtherReader(Reader):
+    def confidence(self, path):
+        raise RuntimeError("asked too much")
+
+
+class Simulator:
+    def __init__(self, params):
+        self.params = params
+
+    def simulate(self, ctx):
+        from ronchi.api import Result
+        from ronchi.schema import fourd
+
+        n = self.params.n
+        return Result(fourd.make(ctx.rng.random((n, n, 8, 8), dtype="f4")), {})
+
+
+class Halve:
+    def __init__(self, params):
+        pass
+
+    def apply(self, *, data, ctx):
+        attrs = data["intensity"].attrs
+        return data.assign(intensity=(data["intensity"] / 2).assign_attrs(attrs))
+
+
+class MeanMap:
+    def __init__(self, params):
+        self.params = params
+
+    def apply(self, *, data, ctx):
+        import numpy as np
+
+        from ronchi.schema import maps
+        from ronchi.schema.common import variable
+
+        factor = float(np.loadtxt(self.params.mask)) if self.params.mask else 1.0
+        mean = data["intensity"].mean(("qy", "qx")).data * factor
+        coords = {dim: data[dim].variable for dim in ("scan_y", "scan_x")}
+        return maps.make({"mean": variable(("scan_y", "scan_x"), mean, "counts", "mean")}, coords)
+
+
+class Brightest:
+    def __init__(self, params):
+        self.params = params
+
+    def prepare(self, geometry, probe, ctx):
+        if self.params.fault == "prepare":
+            raise ValueError("cannot prepare")
+        self.mean, self.rng = geometry.mean_pattern, ctx.rng
+
+    def detect(self, frames):
+        import numpy as np
+
+        from ronchi.api import PeakBatch
+
+        p = self.params
+        if p.log:
+            with Path(p.log).open("a") as file:
+                file.write(f"{os.getpid()} {len(frames)}\n")
+        time.sleep(p.sleep_s)
+        if p.fault == "die":
+            os._exit(9)
+        if p.fault == "raise":
+            raise ValueError("detector broke")
+        n = len(frames)
+        flat = (frames.astype("f8") * p.sigma_px - self.mean).reshape(n, -1)
+        counts = (1 + flat.argmin(1) % 3).astype("i4")
+        order = np.argsort(-flat, axis=1, kind="stable")
+        index = np.concatenate([order[i, :k] for i, k in enumerate(counts)])
+        qy, qx = np.divmod(index, frames.shape[2])
+        total = len(index)
+        qy = qy + p.noise * self.rng.standard_normal(total)
+        if p.fault == "contract":
+            qy = qy[:-1]
+        one = np.ones(total, "f4")
+        return PeakBatch(
+            counts=counts,
+            qy_px=qy,
+            qx_px=qx.astype("f8"),
+            intensity=one,
+            score=one,
+            var_yy=one,
+            var_yx=0 * one,
+            var_xx=one,
+            flags=np.zeros(total, "u2"),
+        )
+
+
+class Moments:
+    def __init__(self, params):
+        pass
+
+    def fit(self, x, ctx):
+        self.scale = float(x.max())
+
+    def transform(self, x):
+        import numpy as np
+
+        from ronchi.schema import descriptors
+
+        dims = [d for d in x.dims if d in ("scan_y", "scan_x", "sample")]
+        n = len(dims)
+        flat = x.values.reshape(*x.shape[:n], -1) / self.scale
+        z = np.stack([flat.mean(-1), flat.std(-1)], -1)
+        return descriptors.make(z, dims=tuple(dims), coords={d: x[d].variable for d in dims if d in x.coords})
+
+
+class Strain:
+    def __init__(self, params):
+        self.params = params
+
+    def solve(self, peaks, ctx):
+        import numpy as np
+
+        from ronchi.schema import strain
+
+        if self.params.fault:
+            raise ZeroDivisionError("no lattice")
+        shape = tuple(peaks.attrs["scan_shape"])
+        value = peaks["n_peaks"].values.reshape(shape) * 0.01
+        names = ("e_xx", "e_yy", "e_xy", "theta")
+        return strain.make(
+            dict.fromkeys(names, value),
+            dict.fromkeys(names, value),
+            residual=value,
+            n_used=value,
+            valid=np.ones(shape),
+            residual_units="pixel",
+            frame="detector",
+            reference="none",
+            coords={dim: peaks[dim].variable for dim in ("scan_y", "scan_x")},
+        )
+
+
+class Rms:
+    def __init__(self, params):
+        pass
+
+    def score(self, result, truth, ctx):
+        return {"e_xx": float(((result["e_xx"] - truth["e_xx"]) ** 2).mean()) ** 0.5}
+
+
+def spec(name, params, cls, inputs, output, **more):
+    return AlgorithmSpec(
+        name=name, summary=f"Toy {name}.", params=params, factory=f"toydist:{cls}", inputs=inputs, output=output, **more
+    )
+
+
+@hookimpl
+def ronchi_readers():
+    sides = {"truth": "strain/1|peaks/1"}
+    return [
+        spec("toyread", ReadParams, "Reader", {}, "fourd/1|images/1", sides=sides),
+        spec("otherread", ReadParams, "OtherReader", {}, "fourd/1", sides=sides),
+    ]
+
+
+@hookimpl
+def ronchi_simulators():
+    return [spec("toysim", SimParams, "Simulator", {}, "fourd/1")]
+
+
+@hookimpl
+def ronchi_transforms():
+    return [
+        spec("halve", NoParams, "Halve", {"data": "fourd/1"}, "fourd/1"),
+        spec("meanmap", MapParams, "MeanMap", {"data": "fourd/1"}, "maps/1"),
+    ]
+
+
+@hookimpl
+def ronchi_disk_detectors():
+    return [
+        spec(
+            "brightest",
+            DetectParams,
+            "Brightest",
+            {"data": "fourd/1", "probe?": "maps/1"},
+            "peaks/1",
+            citation="Toy, J. Toys 1, 1 (2020)",
+        )
+    ]
+
+
+@hookimpl
+def ronchi_descriptor_learners():
+    return [spec("moments", NoParams, "Moments", {"data": "fourd/1|descriptors/1"}, "descriptors/1")]
+
+
+@hookimpl
+def ronchi_strain_solvers():
+    return [spec("toystrain", StrainParams, "Strain", {"peaks": "peaks/1"}, "strain/1")]
+
+
+@hookimpl
+def ronchi_metrics():
+    return [spec("rms", NoParams, "Rms", {"result": "strain/1", "truth": "strain/1"}, "scores/1")]
