@@ -66,5 +66,5 @@ class SoftDisksParams(Params):
     slope: float = Field(
         0.0, ge=0, lt=1, description="Linear change of intensity across a disk, centre to edge, in random directions."
     )
-    hot_pixels: int = Field(0, ge=0, description="Pixels that count two to six times the brightest one's mean.")
+    hot_pixels: int = Field(0, ge=0, description="Pixels that count three to nine times the brightest one's mean.")
     dead_pixels: int = Field(0, ge=0, description="Pixels that count nothing.")

@@ -11,20 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context, Result
 from ronchi.builtin.ellipse import ellipse_matrix
-from ronchi.builtin.optics import disk_radius, wavelength_angstrom
+from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.builtin.params_synthetic import SoftDisksParams
-from ronchi.schema import fourd, maps, peaks
-from ronchi.schema.common import ATTR, variable
+from ronchi.builtin.synthetic_truth import maps_truth, peaks_truth, strain_truth
+from ronchi.schema import fourd
+from ronchi.schema.strain import COMPONENTS
 
 __all__ = ["SoftDisks", "deformation_gradient", "soft_disk_scan"]
 
 Array = NDArray[np.float64]
-_STRAIN = ("e_xx", "e_yy", "e_xy", "theta")
 _EDGES = 12.0
 """The disk is cut this many edge widths outside its radius: 6e-6 of its height."""
 
@@ -94,9 +93,9 @@ def soft_disk_scan(
         title="synthetic soft disks",
     )
     sides = {
-        "truth": _strain_truth(data, components),
-        "truth_peaks": _peaks_truth(data, table),
-        "truth_maps": _maps_truth(data, bad, origin),
+        "truth": strain_truth(data, components),
+        "truth_peaks": peaks_truth(data, table),
+        "truth_maps": maps_truth(data, bad, origin),
     }
     return Result(data, sides)
 
@@ -123,7 +122,7 @@ def deformation_gradient(e_xx: Any, e_yy: Any, e_xy: Any, theta: Any) -> Array:
 
 def _strain_maps(p: SoftDisksParams, strain: Mapping[str, Any] | None) -> dict[str, Array]:
     if strain is not None:
-        given = {name: np.asarray(strain.get(name, 0.0), float) for name in _STRAIN}
+        given = {name: np.asarray(strain.get(name, 0.0), float) for name in COMPONENTS}
         return {name: np.broadcast_to(value, p.scan_shape).astype(float) for name, value in given.items()}
     along = np.arange(p.scan_shape[1]) / p.scan_shape[1]
     shape = {
@@ -266,56 +265,8 @@ def _spoil(
         y, x = divmod(int(flat), p.pattern_shape[1])
         bad[y, x] = True
         if n < p.hot_pixels:
-            counts = rng.poisson(rng.uniform(2, 6) * brightest, p.scan_shape)
+            counts = rng.poisson(rng.uniform(3, 9) * brightest, p.scan_shape)
             patterns[:, :, y, x] = _digitise(counts, patterns.dtype)
         else:
             patterns[:, :, y, x] = 0
     return bad, patterns
-
-
-def _strain_truth(data: xr.Dataset, components: Mapping[str, Array]) -> xr.Dataset:
-    units = dict.fromkeys(_STRAIN, "1") | {"theta": "rad"}
-    variables = {
-        name: variable(("scan_y", "scan_x"), value, units[name], f"true {name}") for name, value in components.items()
-    }
-    attrs = {ATTR: "strain/1", "is_truth": 1, "frame": "scan", "reference": "the unstrained lattice"}
-    return xr.Dataset(variables, {dim: data[dim].variable for dim in ("scan_y", "scan_x")}, attrs)
-
-
-def _peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]]) -> xr.Dataset:
-    shape = np.array([data.sizes["qy"], data.sizes["qx"]])
-    scan_shape = (data.sizes["scan_y"], data.sizes["scan_x"])
-    where = table["where"].reshape(len(table["hk"]), -1, 2).swapaxes(0, 1)
-    inside = ((where > -0.5) & (where < shape - 0.5)).all(-1)
-    step, centre = np.array(fourd.q_step(data)), np.array(fourd.centre_px(data))
-    at = where[inside]
-    radius = disk_radius(data.attrs["beam_energy_eV"], data.attrs["semiangle_mrad"]) / step
-    cut = ((at < radius - 0.5) | (at > shape - 0.5 - radius)).any(1)
-    ds = peaks.make(
-        counts=inside.sum(1),
-        qy=(at[:, 0] - centre[0]) * step[0],
-        qx=(at[:, 1] - centre[1]) * step[1],
-        scan_shape=scan_shape,
-        intensity=table["electrons"].reshape(len(table["hk"]), -1).T[inside],
-        var_yy=np.zeros(len(at)),
-        var_xx=np.zeros(len(at)),
-        flags=cut,
-        q_step=(step[0], step[1]),
-        q_origin_px=(centre[0], centre[1]),
-        q_shape=(int(shape[0]), int(shape[1])),
-        q_units=fourd.q_units(data),
-        scan_coords={dim: data[dim].variable for dim in ("scan_y", "scan_x")},
-        attrs={"is_truth": 1},
-    )
-    hk = np.broadcast_to(table["hk"], (*inside.shape, 2))[inside].astype(np.int32)
-    return ds.assign({name: variable("peak", hk[:, i], "1", f"index {name}") for i, name in enumerate("hk")})
-
-
-def _maps_truth(data: xr.Dataset, bad: NDArray[np.bool_], origin: Array) -> xr.Dataset:
-    scan = ("scan_y", "scan_x")
-    variables = {
-        "bad_pixel": variable(("qy", "qx"), bad.astype("i1"), "1", "1 where the detector is bad"),
-        "origin_y": variable(scan, origin[..., 0], "pixel", "row of the direct beam"),
-        "origin_x": variable(scan, origin[..., 1], "pixel", "column of the direct beam"),
-    }
-    return maps.make(variables, {dim: data[dim].variable for dim in fourd.DIMS}, {"is_truth": 1})

@@ -1,0 +1,91 @@
+"""Calibrations that are set: steps, energy, semiangle, scan rotation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi.api import Context
+from ronchi.builtin.ellipse import ring_of
+from ronchi.builtin.params_transforms import CalibrateParams, RotationParams
+from ronchi.errors import CalibrationError
+from ronchi.schema import fourd
+
+__all__ = ["Calibrate", "Rotation"]
+
+PLAUSIBLE_Q_STEP = (1e-5, 1.0)
+"""1/angstrom: outside lies a unit mistaken, such as 1/m for 1/nm, not a detector."""
+
+
+class Calibrate:
+    """Sets steps and beam; the pixel of q = 0 and the first scan position keep their places."""
+
+    def __init__(self, params: CalibrateParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Calibrate; patterns are not touched.
+
+        Raises
+        ------
+        CalibrationError
+            A step is not positive or not plausible, or the known ring cannot be fitted.
+        """
+        p = self.params
+        out = data
+        q_step = p.q_step_inv_angstrom
+        if p.ring is not None and p.ring_d_angstrom is not None:
+            fit = ring_of(data, p.ring)
+            scale = 1 / (p.ring_d_angstrom * fit.radius)
+            old = fourd.q_step(data)
+            q_step = old[0] * scale, old[1] * scale
+            words = (
+                f"ring of d = {p.ring_d_angstrom:g} angstrom, residual {fit.residual / fit.radius:.2%} of its radius"
+            )
+            out = out.assign_attrs(q_step_source=words)
+            ctx.log.info("q step %.6g, %.6g 1/angstrom from a %s", *q_step, words)
+        if q_step is not None:
+            low, high = PLAUSIBLE_Q_STEP
+            if not all(low < step < high for step in q_step):
+                raise CalibrationError(
+                    f"a q step of {q_step} 1/angstrom is not plausible", where="q_step_inv_angstrom",
+                    fix=f"expected {low:g} to {high:g}: 1 1/nm is 0.1 1/angstrom",
+                )  # fmt: skip
+            out = _rescale(out, ("qy", "qx"), q_step, "1/angstrom", fourd.centre_px(data))
+        if p.scan_step_angstrom is not None:
+            if min(p.scan_step_angstrom) <= 0:
+                raise CalibrationError(f"scan step {p.scan_step_angstrom} is not positive", where="scan_step_angstrom")
+            out = _rescale(out, ("scan_y", "scan_x"), p.scan_step_angstrom, "angstrom", (0.0, 0.0))
+        names = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "dose")
+        return fourd.validate(out.assign_attrs({n: getattr(p, n) for n in names if getattr(p, n) is not None}))
+
+
+def _rescale(
+    ds: xr.Dataset, dims: tuple[str, str], steps: tuple[float, float], units: str, centre: tuple[float, float]
+) -> xr.Dataset:
+    coords: dict[str, Any] = {}
+    for dim, step, zero in zip(dims, steps, centre, strict=True):
+        coords[dim] = (dim, (np.arange(ds.sizes[dim]) - zero) * step, {**ds[dim].attrs, "units": units})
+    return ds.assign_coords(coords)
+
+
+class Rotation:
+    """Sets the angle between scan and patterns."""
+
+    def __init__(self, params: RotationParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Set ``scan_rotation_deg``, in (-180, 180], and say where it comes from.
+
+        The angle is that from the patterns' x axis to the scan's x axis, positive from x
+        (right) towards y (down): what points along x in the scan points along
+        (y, x) = (sin, cos) of the angle in the patterns.
+        """
+        angle = 180 - (180 - self.params.scan_rotation_deg) % 360
+        if not math.isfinite(angle):
+            raise CalibrationError("the angle is not a number", where="scan_rotation_deg", fix="give degrees")
+        return data.assign_attrs(scan_rotation_deg=angle, scan_rotation_source=self.params.source)

@@ -1,0 +1,98 @@
+"""Bad pixels: all found, disks left alone, values filled lazily."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ronchi.api import Context
+from ronchi.builtin.bad_pixels import BadPixels, fill_bad
+from ronchi.builtin.params_transforms import BadPixelsParams
+from ronchi.builtin.patterns import mean_and_variance, sample_positions
+from ronchi.builtin.synthetic import soft_disk_scan
+from ronchi.errors import DataError
+from ronchi.schema import fourd
+
+CTX = Context(rng=np.random.default_rng(0))
+
+
+def apply(data: xr.Dataset, **params: Any) -> xr.Dataset:
+    return BadPixels(BadPixelsParams.model_validate(params)).apply(data=data, ctx=CTX)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("radius", "edge", "dose"), [(5.0, 0.5, 2e4), (2.0, 0.4, 1e5), (8.0, 0.3, 1e6)])
+def test_hot_pixels_are_found_and_disks_are_not(seed: int, radius: float, edge: float, dose: float) -> None:
+    scan = soft_disk_scan(
+        np.random.default_rng(seed), scan_shape=(8, 8), hot_pixels=25, radius_px=radius, edge_px=edge, dose_e=dose
+    )
+    found = apply(scan.data)["bad_pixel"].values.astype(bool)
+    np.testing.assert_array_equal(found, scan.sides["truth_maps"]["bad_pixel"].values.astype(bool))
+
+
+def test_dead_pixels_in_the_light_are_found() -> None:
+    scan = soft_disk_scan(
+        np.random.default_rng(4), scan_shape=(8, 8), dead_pixels=200, background_fraction=0.5, dose_e=1e6
+    )
+    found = apply(scan.data)["bad_pixel"].values.astype(bool)
+    truth = scan.sides["truth_maps"]["bad_pixel"].values.astype(bool)
+    assert not (found & ~truth).any()
+    assert found[truth].mean() >= 0.99  # of 200, seed 4: larger groups may hide each other
+
+
+def test_shared_scan_has_no_bad_pixels(shared_data: Any) -> None:
+    from ronchi.builtin.native import open_native
+
+    with open_native(shared_data / "sim" / "sige_onzone.nc").data as data:
+        assert apply(data)["bad_pixel"].values.sum() == 0
+
+
+def test_known_pixels_join_those_already_marked() -> None:
+    data = fourd.make(np.ones((1, 1, 6, 6), "u2"), bad_pixel=np.eye(6) * (np.arange(6) == 2))
+    assert np.argwhere(apply(data, find=False, known=[(0, 3)])["bad_pixel"].values).tolist() == [[0, 3], [2, 2]]
+    with pytest.raises(DataError, match=r"\(6, 0\) lies outside"):
+        apply(data, known=[(6, 0)])
+    with pytest.raises(DataError, match="every pixel"):
+        apply(data.assign(bad_pixel=data["bad_pixel"] * 0 + 1))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
+def test_filled_from_good_neighbours_only_and_lazily(dtype: str) -> None:
+    intensity = np.full((2, 3, 12, 10), 7, dtype)
+    intensity[..., 4, 4] = intensity[..., 4, 5] = intensity[..., 0, 0] = 250
+    data = fourd.make(intensity).chunk(scan_y=1)
+    filled = apply(data, find=False, known=[(4, 4), (4, 5), (0, 0)], fill=True)
+    assert filled["intensity"].chunks is not None
+    assert filled["intensity"].dtype == dtype
+    np.testing.assert_array_equal(filled["intensity"], np.full_like(intensity, 7))
+    assert intensity.max() == 250
+
+
+def test_a_hole_larger_than_the_window_is_filled() -> None:
+    bad = np.zeros((15, 15), bool)
+    bad[3:12, 3:12] = True
+    frames = np.where(bad, 99.0, 2.0)[None]
+    assert (fill_bad(frames, bad) == 2).all()
+
+
+def test_filling_makes_nan_usable() -> None:
+    intensity = np.ones((1, 2, 8, 8), "f4")
+    intensity[0, 1, 3, 3] = np.nan
+    data = fourd.make(intensity)
+    with pytest.raises(DataError, match=r"scan position \(0, 1\) holds NaN"):
+        apply(data)
+    assert np.isfinite(apply(data, find=False, known=[(3, 3)], fill=True)["intensity"]).all()
+
+
+def test_statistics_merge_like_one_block() -> None:
+    values = np.random.default_rng(0).poisson(1e4, (40, 30, 64, 64)).astype("u2")
+    mean, variance = mean_and_variance(fourd.make(values)["intensity"])
+    np.testing.assert_allclose(mean, values.mean((0, 1)), rtol=1e-9)
+    np.testing.assert_allclose(variance, values.var((0, 1)), rtol=1e-4)  # squares are taken in float32
+    some = sample_positions(1200, 7)
+    sampled, _ = mean_and_variance(fourd.make(values)["intensity"], 7)
+    np.testing.assert_allclose(sampled, values.reshape(-1, 64, 64)[some].mean(0), rtol=1e-9)
+    assert sample_positions(3, 10).tolist() == [0, 1, 2]

@@ -1,0 +1,147 @@
+"""The origin: found where the truth says, fitted over the scan, and used for coordinates or shifts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ronchi.api import Context, Result
+from ronchi.builtin.beam import quadratic_peak
+from ronchi.builtin.centring import Centre, shift_frames
+from ronchi.builtin.params_transforms import CentreParams
+from ronchi.builtin.surface import fit_surface
+from ronchi.builtin.synthetic import soft_disk_scan
+from ronchi.errors import CalibrationError, DataError
+from ronchi.schema import fourd
+
+CTX = Context(rng=np.random.default_rng(0))
+
+
+def centre(data: xr.Dataset, **params: Any) -> xr.Dataset:
+    return Centre(CentreParams.model_validate(params)).apply(data=data, ctx=CTX)
+
+
+def errors(result: xr.Dataset, scan: Result) -> np.ndarray[Any, Any]:
+    truth = scan.sides["truth_maps"]
+    return np.stack([(result[n] - truth[n]).values for n in ("origin_y", "origin_x")], -1)
+
+
+@pytest.mark.parametrize("method", ["com", "correlation"])
+@pytest.mark.parametrize("shape", [(96, 96), (95, 101)])
+def test_origins_reach_the_accuracy_that_the_counts_allow(method: str, shape: tuple[int, int]) -> None:
+    """The bound sqrt(2 a R / N) is 0.033 px; a plane fitted to 96 knows its corners to 0.27 of that."""
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(8, 12), pattern_shape=shape, descan_px=(3, -4))
+    bound = np.sqrt(2 * 0.5 * 5 / (20000 * 0.25 * 0.95))
+    single = errors(centre(scan.data, method=method, fit="none"), scan)
+    assert np.sqrt((single**2).mean()) < 1.5 * bound
+    fitted = errors(centre(scan.data, method=method), scan)
+    assert np.abs(fitted).max() < 0.05
+    assert np.abs(fitted.mean((0, 1))).max() < 0.02
+
+
+def test_correlation_minds_structure_inside_the_disk_less() -> None:
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(8, 8), slope=0.5)
+    rms = [np.sqrt((errors(centre(scan.data, method=m, fit="none"), scan) ** 2).mean()) for m in ("com", "correlation")]
+    assert rms[1] < 0.85 * rms[0]
+
+
+def test_hot_pixels_that_are_marked_do_not_pull() -> None:
+    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(4, 8), hot_pixels=150, pattern_shape=(64, 64))
+    marked = scan.data.assign(bad_pixel=scan.sides["truth_maps"]["bad_pixel"])
+    assert np.abs(errors(centre(marked, method="correlation"), scan)).max() < 0.1
+
+
+def test_coordinates_are_put_to_the_mean_origin() -> None:
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 4), centre_px=(45.3, 50.6), noise=False)
+    off = scan.data.assign_coords(qy=scan.data["qy"] + 0.05, qx=scan.data["qx"] - 0.03)
+    for dim in ("qy", "qx"):
+        off[dim].attrs = scan.data[dim].attrs
+    result = centre(off)
+    assert fourd.centre_px(result) == pytest.approx((45.3, 50.6), abs=0.01)
+    assert fourd.q_step(result) == pytest.approx(fourd.q_step(off))
+    np.testing.assert_array_equal(result["intensity"].values, off["intensity"].values)
+    noted = centre(off, apply="note")
+    np.testing.assert_array_equal(noted["qy"], off["qy"])
+    assert off.attrs == scan.data.attrs
+
+
+def test_shifted_patterns_share_one_origin_and_stay_lazy() -> None:
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(6, 8), descan_px=(9, -12))
+    result = centre(scan.data.chunk(scan_y=2, scan_x=3), apply="shift", max_shift_px=9)
+    assert result["intensity"].chunks is not None
+    assert np.ptp(result["origin_y"].values) < 1.01
+    again = centre(result.drop_vars(["origin_y", "origin_x", "origin_residual"]), fit="none")
+    # A direct beam that varies by 10 px before varies by rounding only (0.5) after.
+    assert np.abs(again["origin_y"] - again["origin_y"].mean()).max() < 0.7
+    assert np.abs(again["origin_x"] - again["origin_x"].mean()).max() < 0.7
+    np.testing.assert_allclose(again["origin_x"], result["origin_x"], atol=0.2)
+    assert result["intensity"].dtype == scan.data["intensity"].dtype
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(-9, 9), st.integers(-9, 9))
+def test_shift_moves_down_and_right_and_fills_with_zeros(dy: int, dx: int) -> None:
+    frames = np.arange(1, 43, dtype="u2").reshape(1, 1, 6, 7)
+    moved = shift_frames(frames, np.array([dy, dx], np.int32).reshape(1, 1, 1, 2))[0, 0]
+    expected = np.zeros((6, 7), "u2")
+    for y, x in np.ndindex(6, 7):
+        if 0 <= y - dy < 6 and 0 <= x - dx < 7:
+            expected[y, x] = frames[0, 0, y - dy, x - dx]
+    np.testing.assert_array_equal(moved, expected)
+
+
+@pytest.mark.parametrize("order", ["mean", "plane", "parabola"])
+def test_surfaces_ignore_outliers_and_gaps(order: Any) -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.meshgrid(np.linspace(-1, 1, 12), np.linspace(-1, 1, 15), indexing="ij")
+    terms = {"mean": 0 * y, "plane": 2 * y - x, "parabola": 2 * y - x + 1.5 * y * x - y * y + 0.5 * x * x}
+    truth = 40 + terms[order]
+    measured = truth + rng.normal(0, 0.05, truth.shape)
+    measured[rng.random(truth.shape) < 0.2] += 10  # 20 % of the patterns have found another disk
+    measured[0, :3] = np.nan
+    fitted = fit_surface(measured, order)
+    # 144 good points at 0.05 and 6 coefficients: 0.01 rms, twice that at the corners.
+    assert np.abs(fitted - truth).max() < 0.04
+    assert np.abs(fit_surface(measured, order, robust=False) - truth).max() > 0.5
+
+
+def test_surface_of_one_row_one_point_and_nothing() -> None:
+    np.testing.assert_allclose(fit_surface(np.arange(5.0)[None], "plane"), np.arange(5.0)[None], atol=1e-12)
+    np.testing.assert_allclose(fit_surface(np.full((1, 1), 3.0), "parabola"), 3, atol=1e-12)
+    assert np.isnan(fit_surface(np.full((2, 2), np.nan), "plane")).all()
+
+
+def test_quadratic_peak_is_exact_for_a_quadratic() -> None:
+    y, x = np.mgrid[-1:2, -1:2].astype(float)
+    top = 5 - 2 * (y - 0.3) ** 2 - (x + 0.2) ** 2 + 0.5 * (y - 0.3) * (x + 0.2)
+    np.testing.assert_allclose(quadratic_peak(top[None]), [[0.3, -0.2]], atol=1e-12)
+    np.testing.assert_array_equal(quadratic_peak(np.zeros((1, 3, 3))), [[0, 0]])
+
+
+def test_an_empty_pattern_is_left_out_of_the_fit() -> None:
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
+    scan.data["intensity"].values[1, 2] = 0
+    for method in ("com", "correlation"):
+        result = centre(scan.data, method=method)
+        assert np.isnan(result["origin_residual"].values[1, 2])
+        assert np.isfinite(result["origin_residual"].values).sum() == 23
+        assert np.abs(errors(result, scan)).max() < 0.1
+
+
+def test_what_is_missing_is_named() -> None:
+    plain = fourd.make(np.ones((1, 1, 16, 16)))
+    with pytest.raises(CalibrationError, match="radius of the direct beam is unknown"):
+        centre(plain)
+    with pytest.raises(CalibrationError, match="no pattern has a direct beam"):
+        centre(fourd.make(np.zeros((1, 1, 16, 16))), radius_px=3, start_px=(8, 8))
+    with pytest.raises(DataError, match="outside the pattern"):
+        centre(plain, radius_px=3, start_px=(99, 1))
+    broken = np.ones((2, 2, 16, 16))
+    broken[1, 0, 8, 8] = np.nan
+    with pytest.raises(DataError, match=r"\(1, 0\) holds NaN"):
+        centre(fourd.make(broken), radius_px=3, start_px=(8, 8))
