@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba as nb
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -26,15 +25,12 @@ class Correlation(NamedTuple):
         The patterns on the grid.
     values : (n, my, mx) float32 array
         The filtered correlation; in cross mode the height of a lone disk is its counts.
-    noise : (n,) float32 array
-        White noise of a pixel of the grid: its variance, summed over the grid.
     total : (n,) float32 array
         Sum of a pattern; not finite where the pattern holds NaN or infinity.
     """
 
     counts: NDArray[np.float32]
     values: NDArray[np.float32]
-    noise: NDArray[np.float32]
     total: NDArray[np.float32]
 
 
@@ -82,12 +78,6 @@ class Correlator:
         self.batch = max(1, _CACHE_BYTES // (4 * area)) if self.device.type == "cpu" else max(1, 2**26 // area)
         self._work = torch.zeros((self.batch, *grid.padded), dtype=torch.float32)
         self._counts = self._work.numpy()
-        # A disk has next to nothing in the corner of the spectrum: what is there is noise.
-        self._corner = (
-            slice(None),
-            slice(3 * grid.padded[0] // 8, 5 * grid.padded[0] // 8),
-            slice(3 * grid.padded[1] // 8, grid.padded[1] // 2),
-        )
 
     def __call__(self, frames: NDArray[Any]) -> Correlation:
         """Correlate ``frames`` (n, qy, qx), n at most `batch`, of any real dtype."""
@@ -95,41 +85,8 @@ class Correlator:
         fill_grid(frames, self.grid, self._counts[:n])
         spectrum = torch.fft.rfft2(self._work[:n].to(self.device))
         total = spectrum[:, 0, 0].real.cpu().numpy().copy()
-        noise = _noise(spectrum[self._corner].cpu().numpy())
         if self.power != 1:
             spectrum *= spectrum.abs().clamp_min(1e-20).pow(self.power - 1)
         spectrum *= self.product
         values = torch.fft.irfft2(spectrum, s=self.grid.padded)
-        return Correlation(self._counts[:n], values.cpu().numpy(), noise, total)
-
-
-@nb.njit(cache=True)
-def _noise(corner: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Power of white noise from a part of the spectrum (n, rows, columns), for each pattern.
-
-    The median of ``|F|^2`` of noise is ln 2 of its mean; unlike the mean, it passes over the spots
-    that a lattice of disks puts into the spectrum.
-    """
-    n, height, width = corner.shape
-    power = np.empty(height * width, np.float32)
-    bits = power.view(np.int32)
-    noise = np.empty(n, np.float32)
-    for i in range(n):
-        for y in range(height):
-            for x in range(width):
-                value = corner[i, y, x]
-                power[y * width + x] = value.real * value.real + value.imag * value.imag
-        # Positive floats sort as their bits: bisection counts without branches, which is faster than any selection.
-        low, high = np.int32(0), np.int32(0x7F800000)
-        for _ in range(20):
-            middle = low + (high - low) // 2
-            below = np.int32(0)
-            for k in range(len(bits)):
-                below += np.int32(bits[k] < middle)
-            if 2 * below <= len(bits):
-                low = middle
-            else:
-                high = middle
-        bits[0] = low
-        noise[i] = power[0] / np.log(2)
-    return noise
+        return Correlation(self._counts[:n], values.cpu().numpy(), total)

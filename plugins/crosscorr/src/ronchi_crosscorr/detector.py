@@ -95,7 +95,7 @@ class CrossCorr:
         DataError
             A pattern holds NaN or infinity, or has another shape than was prepared for.
         """
-        table, counts = self._candidates(frames, explain=False)
+        table, counts, gains = self._candidates(frames, explain=False)
         column = dict(zip(COLUMNS, table.T, strict=True))
         area = self.grid.binning**2
         return PeakBatch(
@@ -119,7 +119,7 @@ class CrossCorr:
             ``counts`` (n,) candidates of each pattern, and flat ``qy_px``, ``qx_px``, ``intensity``,
             ``score`` (0 where it was not measured) and ``reason``, an index into `reason_names`.
         """
-        table, counts = self._candidates(frames, explain=True)
+        table, counts, gains = self._candidates(frames, explain=True)
         column = dict(zip(COLUMNS, table.T, strict=True))
         return {
             "counts": counts,
@@ -130,11 +130,13 @@ class CrossCorr:
             "reason": column["reason"].astype(np.uint8),
         }
 
-    def _candidates(self, frames: NDArray[Any], *, explain: bool) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def _candidates(
+        self, frames: NDArray[Any], *, explain: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
         frames = np.asarray(frames)
         if frames.ndim != 3 or frames.shape[1:] != self.grid.frame:
             raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self.grid.frame}", where="detect")
-        counts = np.zeros(len(frames), np.int32)
+        counts, gains = np.zeros(len(frames), np.int32), np.zeros(len(frames))
         parts = []
         for start in range(0, len(frames), self._correlator.batch):
             batch = frames[start : start + self._correlator.batch]
@@ -144,17 +146,16 @@ class CrossCorr:
                 correlation.counts,
                 correlation.values,
                 self._bad_share,
-                correlation.noise,
-                correlation.total,
                 self._rules,
                 self._aperture,
                 explain,
                 self._table[: len(batch) * _CAPACITY],
                 counts[start : start + len(batch)],
+                gains[start : start + len(batch)],
             )
             parts.append(self._table[:rows].copy())
         table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
-        return table, counts
+        return table, counts, gains
 
 
 def _check_finite(total: NDArray[np.float32], start: int) -> None:

@@ -8,6 +8,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi_crosscorr.noise import measure_gain
 from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
 
@@ -67,6 +68,13 @@ class Rules(NamedTuple):
 
 
 @nb.njit(cache=True)
+def _three_along(row: NDArray[np.float32], width: int, out: NDArray[np.float32]) -> None:
+    for x in range(1, width - 1):
+        pair = row[x - 1] if row[x - 1] > row[x] else row[x]
+        out[x] = row[x + 1] if row[x + 1] > pair else pair
+
+
+@nb.njit(cache=True)
 def local_maxima(
     c: NDArray[np.float32],
     height: int,
@@ -77,7 +85,7 @@ def local_maxima(
 ) -> int:
     """List the local maxima among 8 neighbours, without the outermost pixels.
 
-    Of equal neighbours the first in reading order wins, so that a plateau gives a maximum.
+    Of equal neighbours the first in reading order wins, so that a plateau of two pixels gives one maximum.
 
     Parameters
     ----------
@@ -92,21 +100,18 @@ def local_maxima(
     found = 0
     words = flags.view(np.uint64)
     flags[:] = 0
+    # Largest of three along x, for three rows in turn.
+    highest = np.empty((3, width), np.float32)
+    for y in range(min(2, height)):
+        _three_along(c[y], width, highest[y])
     for y in range(1, height - 1):
-        above, row, below = c[y - 1], c[y], c[y + 1]
+        _three_along(c[y + 1], width, highest[(y + 1) % 3])
+        above, row = c[y - 1], c[y]
+        high0, high1, high2 = highest[0], highest[1], highest[2]
         # No branches: the loop becomes vector compares.
         for x in range(1, width - 1):
             z = row[x]
-            flags[x] = (
-                (z > above[x - 1])
-                & (z > above[x])
-                & (z > above[x + 1])
-                & (z > row[x - 1])
-                & (z >= row[x + 1])
-                & (z >= below[x - 1])
-                & (z >= below[x])
-                & (z >= below[x + 1])
-            )
+            flags[x] = (z >= high0[x]) & (z >= high1[x]) & (z >= high2[x]) & (z > row[x - 1]) & (z > above[x])
         for w in range((width + 7) // 8):
             if words[w] == 0:
                 continue
@@ -146,13 +151,12 @@ def search(
     image: NDArray[np.float32],
     c: NDArray[np.float32],
     bad: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    total: NDArray[np.float32],
     rules: Rules,
     ap: Aperture,
     explain: bool,
     table: NDArray[np.float64],
     counts: NDArray[np.int32],
+    gains: NDArray[np.float64],
 ) -> int:
     """Find the disks of a batch.
 
@@ -162,14 +166,14 @@ def search(
         Patterns and correlations on the grid.
     bad : (my, mx) float32 array
         Share of bad pixels around a disk centred there.
-    noise, total : (n,) float32 arrays
-        White noise and sum of each pattern.
     explain : bool
         List the rejected candidates too, with their reasons.
     table : (n * capacity, len(COLUMNS)) float64 array
         Filled with one row a candidate.
     counts : (n,) int32 array
         Rows of each pattern.
+    gains : (n,) float64 array
+        Gain of each pattern.
 
     Returns
     -------
@@ -185,7 +189,8 @@ def search(
     distance = max(2, int(round(1.5 * rules.radius)))
     rows = 0
     for b in range(n):
-        gain = rules.gain if rules.gain > 0 else noise[b] / max(total[b], np.float32(1e-20))
+        gain = rules.gain if rules.gain > 0 else measure_gain(image[b], rules.height, rules.width)
+        gains[b] = gain
         cc, first = c[b], rows
         found = local_maxima(cc, rules.height, rules.width, flags, ys, xs)
         n_kept = 0
@@ -198,7 +203,7 @@ def search(
                 reason = _MASKED
             elif rules.linear:
                 rise = cc[y, x] - _surroundings(cc, rules.height, rules.width, y, x, distance, scratch[0])
-                if rise * rise < (GATE * rules.min_snr) ** 2 * gain * max(cc[y, x], np.float32(0)):
+                if rise <= 0 or rise * rise < (GATE * rules.min_snr) ** 2 * gain * max(cc[y, x], np.float32(0)):
                     reason = _WEAK
             if reason == _ACCEPTED:
                 height_of[n_kept], kept[n_kept] = -cc[y, x], i
