@@ -26,9 +26,10 @@ _REACH = 6.0  # spacings: the longest differences looked at
 _BIN = 0.05  # spacings
 _BLUR = 1.5  # bins
 _CANDIDATES = 20
-_NEAR = 0.12  # spacings: a pile-up this close to a node belongs to it
+_NEAR = 0.15  # spacings: a pile-up this close to a node belongs to it
 _FAINT = 0.15  # of the highest pile-up: lower ones do not vote
-_AGREEMENT = 0.5
+_CONTRAST = 3.0  # height over the mean about it: at 0.2 spacings of scatter a lattice still has 4
+_AGREEMENT = 0.4
 
 
 def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
@@ -58,7 +59,8 @@ def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
     best, agreement = _consensus(nodes, height, spacing)
     if best is None or agreement < _AGREEMENT:
         raise DataError(
-            f"no lattice explains the peaks of this scan: the best one, {agreement:.0%} of the common differences",
+            f"no lattice explains the peaks of this scan: the best one, {max(agreement, 0):.0%} of the differences "
+            "they have in common",
             where="peaks",
             fix="look at the peaks with `ronchi preview`, or give the parameter basis: {g1: [y, x], g2: [y, x]}",
         )
@@ -77,10 +79,12 @@ def _differences(peaks: Peaks, min_peaks: int) -> tuple[Floats, float | None]:
     for n in chosen:
         q = peaks.q[peaks.offsets[n] : peaks.offsets[n + 1]]
         d = (q[:, None] - q[None]).reshape(-1, 2)
-        length = np.hypot(*d.T).reshape(len(q), len(q))
-        np.fill_diagonal(length, np.inf)
-        nearest.append(length.min(axis=1))
-        differences.append(d[np.isfinite(length.ravel())])
+        length = np.hypot(*d.T)
+        # Half of evenly spread peaks lie within this radius; much nearer than their density says are duplicates.
+        radius = np.median(np.hypot(*(q - np.median(q, axis=0)).T))
+        apart = length > 0.3 * radius * np.sqrt(2 * np.pi / len(q))
+        nearest.append(np.where(apart, length, np.inf).reshape(len(q), len(q)).min(axis=1))
+        differences.append(d[apart])
     spacing = float(np.median(np.concatenate(nearest)))
     every = np.concatenate(differences)
     return every[np.hypot(*every.T) < _REACH * spacing], spacing
@@ -97,42 +101,46 @@ def _pile_ups(differences: Floats, spacing: float) -> tuple[Floats, Floats]:
     y, x = np.nonzero(peak)
     height = density[y, x]
     place = (np.stack([y, x], axis=1) - half) * (_BIN * spacing)
-    kept = (height >= _FAINT * height.max()) & (np.hypot(*place.T) > 0.4 * spacing)
+    mean = ndimage.gaussian_filter(density, 0.5 / _BIN, mode="constant")[y, x]
+    kept = (height >= _FAINT * height.max()) & (height > _CONTRAST * mean) & (np.hypot(*place.T) > 0.4 * spacing)
     order = np.lexsort((place[kept][:, 1], place[kept][:, 0], -height[kept]))
     return place[kept][order], height[kept][order]
 
 
 def _consensus(nodes: Floats, height: Floats, spacing: float) -> tuple[Floats | None, float]:
-    """Basis from two pile-ups that puts the most height on nodes, less what a lattice so dense gets by chance."""
-    best, best_score, agreement = None, -np.inf, 0.0
+    """Basis from two pile-ups that puts most of the height on nodes, less what so dense a lattice gets by chance."""
+    best, agreement = None, 0.0
     half_plane = [v for v in nodes if (v[0], v[1]) > (0, 0)][:_CANDIDATES]
     for a, b in combinations(half_plane, 2):
         area = abs(a[0] * b[1] - a[1] * b[0])
-        if area < 0.1 * spacing * spacing:
+        if area < 0.1 * spacing**2:
             continue
         G = reduce_cell(np.stack([a, b], axis=1))
         if G[:, 0] @ G[:, 0] < (0.4 * spacing) ** 2:
             continue
+        # The near nodes first: a pile-up far out lies off by the error of G, once for each step.
+        G = _refined(G, nodes, height, spacing, reach=2)
         explained = float(height[_on_lattice(G, nodes, spacing)].sum() / height.sum())
         score = explained - np.pi * (_NEAR * spacing) ** 2 / area
-        if score > best_score + 1e-9:
-            best, best_score, agreement = G, score, explained
+        if score > agreement + 1e-9:
+            best, agreement = G, score
     return best, agreement
 
 
-def _on_lattice(G: Floats, nodes: Floats, spacing: float) -> NDArray[np.bool_]:
+def _on_lattice(G: Floats, nodes: Floats, spacing: float, reach: float = np.inf) -> NDArray[np.bool_]:
+    """Which pile-ups lie at nodes, of indices up to ``reach``."""
     indices = np.rint(np.linalg.solve(G, nodes.T))
-    # A pile-up far out lies off by the error of G, once for each step.
-    allowed = _NEAR * spacing * (1 + 0.5 * np.abs(indices).max(axis=0))
-    marked: NDArray[np.bool_] = np.hypot(*(nodes.T - G @ indices)) < np.minimum(allowed, 0.3 * spacing)
-    return marked
+    near: NDArray[np.bool_] = np.hypot(*(nodes.T - G @ indices)) < _NEAR * spacing
+    return near & (np.abs(indices).max(axis=0) <= reach)
 
 
-def _refined(G: Floats, nodes: Floats, height: Floats, spacing: float) -> Floats:
+def _refined(G: Floats, nodes: Floats, height: Floats, spacing: float, reach: float = np.inf) -> Floats:
     """Least squares over the pile-ups on the lattice, weighted by their height."""
-    for _ in range(3):
-        marked = _on_lattice(G, nodes, spacing)
-        indices = np.rint(np.linalg.solve(G, nodes[marked].T)).T
-        weight = np.sqrt(height[marked])[:, None]
-        G = np.linalg.lstsq(weight * indices, weight * nodes[marked], rcond=None)[0].T
-    return G
+    marked = _on_lattice(G, nodes, spacing, reach)
+    indices = np.rint(np.linalg.solve(G, nodes[marked].T)).T
+    weight = height[marked, None]
+    normal = indices.T @ (weight * indices)
+    if not np.linalg.det(normal) > 1e-6 * np.trace(normal) ** 2:
+        return G
+    refined: Floats = np.linalg.solve(normal, indices.T @ (weight * nodes[marked])).T
+    return refined

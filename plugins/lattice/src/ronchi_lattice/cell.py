@@ -53,7 +53,7 @@ def canonical(G: Floats) -> Floats:
 def transform_to(cell: Floats, G: Floats) -> Floats | None:
     """Integer matrix T with ``cell @ T`` nearest to ``G``; None if ``G`` does not lie on the lattice of ``cell``."""
     exact = np.linalg.solve(cell, G)
-    T = np.rint(exact)
+    T: Floats = np.rint(exact)
     if abs(exact - T).max() > 0.25 or abs(np.linalg.det(T)) < 0.5:
         return None
     return T

@@ -80,7 +80,8 @@ class Fits:
     @property
     def fitted(self) -> NDArray[np.bool_]:
         """(n,) True where there is a lattice."""
-        return self.reason == kernel.FITTED
+        fitted: NDArray[np.bool_] = self.reason == kernel.FITTED
+        return fitted
 
     @property
     def G(self) -> Floats:  # noqa: N802  the field's symbol

@@ -1,17 +1,22 @@
-"""Index the peaks of each position and fit its lattice, in compiled code.
+"""Fit the lattice of each position, in compiled code.
 
 The model is linear: a peak of indices (h, k) lies at ``origin + h g1 + k g2``. Its six parameters are kept
 in the order ``(origin_y, g1_y, g2_y, origin_x, g1_x, g2_x)``. Robust weights follow Tukey's biweight on the
 Mahalanobis distance (Beaton & Tukey 1974, doi:10.1080/00401706.1974.10489171).
+Numba caches what is compiled here by this file's date: touch it after a change in a module it calls.
 """
 
 from __future__ import annotations
 
+from math import lgamma
 from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from ronchi_lattice.cholesky import factorise, invert, solve
+from ronchi_lattice.indexing import approach, index_peaks, seat_origin
 
 __all__ = ["COLLINEAR", "FITTED", "NOT_CONVERGED", "NO_PEAKS", "OUTLIERS", "TOO_FEW", "fit_positions"]
 
@@ -21,210 +26,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 _MAX_ITERATIONS = 25
-_ORIGIN_CANDIDATES = 6
-_TRUSTED_RADIUS = 2.2  # in longest vectors: a start that is 10 % wrong still names these nodes rightly
 _MEDIAN_SQUARE = 1.3863  # median of chi-squared with two degrees of freedom
-_LARGEST_RMS = 0.4  # of the index tolerance; peaks at random within the tolerance give 0.71
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _index_peaks(
-    q: Floats, lo: int, hi: int, p: Floats, radius2: float, tolerance2: float, owner: Ints, hk: Ints, used: Any
-) -> int:
-    """Name each peak by its nearest node, at most one peak a node; returns how many got one.
-
-    ``owner`` (m, m) is all -1 before and after the call.
-    """
-    half = owner.shape[0] // 2
-    det = p[1] * p[5] - p[2] * p[4]
-    i00, i01, i10, i11 = p[5] / det, -p[2] / det, -p[4] / det, p[1] / det
-    count = 0
-    for i in range(lo, hi):
-        used[i - lo] = False
-        dy, dx = q[i, 0] - p[0], q[i, 1] - p[3]
-        if not dy * dy + dx * dx <= radius2:
-            continue
-        h, k = round(i00 * dy + i01 * dx), round(i10 * dy + i11 * dx)
-        ry, rx = dy - h * p[1] - k * p[2], dx - h * p[4] - k * p[5]
-        distance2 = ry * ry + rx * rx
-        if distance2 > tolerance2 or abs(h) > half or abs(k) > half:
-            continue
-        rival = owner[h + half, k + half]
-        if rival >= 0:
-            sy = q[rival, 0] - p[0] - h * p[1] - k * p[2]
-            sx = q[rival, 1] - p[3] - h * p[4] - k * p[5]
-            if sy * sy + sx * sx <= distance2:
-                continue
-            used[rival - lo] = False
-            count -= 1
-        owner[h + half, k + half] = i
-        hk[i, 0], hk[i, 1] = h, k
-        used[i - lo] = True
-        count += 1
-    for i in range(lo, hi):
-        if used[i - lo]:
-            owner[hk[i, 0] + half, hk[i, 1] + half] = -1
-    return count
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _seat_origin(q: Floats, lo: int, hi: int, p: Floats, tolerance2: float) -> None:
-    """Move the origin to the peak near it on which most of its neighbours agree.
-
-    No single peak is trusted: the direct beam may be missing or displaced.
-    """
-    reach2 = _TRUSTED_RADIUS**2 * max(p[1] ** 2 + p[4] ** 2, p[2] ** 2 + p[5] ** 2)
-    det = p[1] * p[5] - p[2] * p[4]
-    i00, i01, i10, i11 = p[5] / det, -p[2] / det, -p[4] / det, p[1] / det
-    prior_y, prior_x, nearest, best_vote = p[0], p[3], -1.0, -1.0
-    for _ in range(min(_ORIGIN_CANDIDATES, hi - lo)):
-        seat, closest = -1, np.inf
-        for i in range(lo, hi):
-            distance2 = (q[i, 0] - prior_y) ** 2 + (q[i, 1] - prior_x) ** 2
-            if nearest < distance2 < closest:
-                seat, closest = i, distance2
-        if seat < 0:
-            break
-        nearest = closest
-        near, agree = 0, 0
-        for i in range(lo, hi):
-            dy, dx = q[i, 0] - q[seat, 0], q[i, 1] - q[seat, 1]
-            if i == seat or not dy * dy + dx * dx <= reach2:
-                continue
-            near += 1
-            h, k = round(i00 * dy + i01 * dx), round(i10 * dy + i11 * dx)
-            ry, rx = dy - h * p[1] - k * p[2], dx - h * p[4] - k * p[5]
-            agree += ry * ry + rx * rx <= tolerance2
-        if agree > best_vote:
-            best_vote = float(agree)
-            dy, dx = prior_y - q[seat, 0], prior_x - q[seat, 1]
-            h, k = round(i00 * dy + i01 * dx), round(i10 * dy + i11 * dx)
-            p[0], p[3] = q[seat, 0] + h * p[1] + k * p[2], q[seat, 1] + h * p[4] + k * p[5]
-        if agree >= 0.9 * near and near > 0:
-            break
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _coarse_fit(q: Floats, lo: int, hi: int, p: Floats, core2: float, hk: Ints, used: Any) -> bool:
-    """One step with equal Cauchy weights of width sqrt(core2); False, and no step, if it is not determined."""
-    s0 = sh = sk = shh = shk = skk = 0.0
-    y0 = yh = yk = x0 = xh = xk = 0.0
-    for i in range(lo, hi):
-        if not used[i - lo]:
-            continue
-        h, k = float(hk[i, 0]), float(hk[i, 1])
-        ry = q[i, 0] - p[0] - h * p[1] - k * p[2]
-        rx = q[i, 1] - p[3] - h * p[4] - k * p[5]
-        w = 1.0 / (1.0 + (ry * ry + rx * rx) / core2)
-        s0 += w
-        sh += w * h
-        sk += w * k
-        shh += w * h * h
-        shk += w * h * k
-        skk += w * k * k
-        y0 += w * ry
-        yh += w * h * ry
-        yk += w * k * ry
-        x0 += w * rx
-        xh += w * h * rx
-        xk += w * k * rx
-    if s0 < 1.5:
-        return False
-    # Centre the indices: the two vectors decouple from the origin.
-    mh, mk = sh / s0, sk / s0
-    chh, chk, ckk = shh - mh * sh, shk - mh * sk, skk - mk * sk
-    det = chh * ckk - chk * chk
-    if not det > 1e-3 * (chh + ckk) ** 2:
-        return False
-    yh, yk, xh, xk = yh - mh * y0, yk - mk * y0, xh - mh * x0, xk - mk * x0
-    d1y, d2y = (ckk * yh - chk * yk) / det, (chh * yk - chk * yh) / det
-    d1x, d2x = (ckk * xh - chk * xk) / det, (chh * xk - chk * xh) / det
-    p[0] += y0 / s0 - mh * d1y - mk * d2y
-    p[1] += d1y
-    p[2] += d2y
-    p[3] += x0 / s0 - mh * d1x - mk * d2x
-    p[4] += d1x
-    p[5] += d2x
-    return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _approach(q: Floats, lo: int, hi: int, p: Floats, tolerance: float, owner: Ints, hk: Ints, used: Any) -> None:
-    """Index from the middle outwards, refining the lattice before each step out.
-
-    A start that is 10 % or 5 degrees off names the near nodes rightly, and the far ones wrongly.
-    """
-    tolerance2, core2 = tolerance * tolerance, (0.35 * tolerance) ** 2
-    count = _index_peaks(q, lo, hi, p, np.inf, tolerance2, owner, hk, used)
-    if count >= 0.9 * (hi - lo):
-        scatter = 0.0
-        for i in range(lo, hi):
-            if used[i - lo]:
-                ry = q[i, 0] - p[0] - hk[i, 0] * p[1] - hk[i, 1] * p[2]
-                rx = q[i, 1] - p[3] - hk[i, 0] * p[4] - hk[i, 1] * p[5]
-                scatter += ry * ry + rx * rx
-        if scatter <= core2 * count:
-            _coarse_fit(q, lo, hi, p, core2, hk, used)
-            return
-    farthest = 0.0
-    for i in range(lo, hi):
-        farthest = max(farthest, (q[i, 0] - p[0]) ** 2 + (q[i, 1] - p[3]) ** 2)
-    reach2 = 1.7**2 * max(p[1] ** 2 + p[4] ** 2, p[2] ** 2 + p[5] ** 2)
-    while True:
-        for _ in range(2):
-            _index_peaks(q, lo, hi, p, reach2, tolerance2, owner, hk, used)
-            _coarse_fit(q, lo, hi, p, core2, hk, used)
-        if reach2 >= farthest:
-            return
-        reach2 *= 2.0
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cholesky(a: Floats) -> bool:
-    """Factor the 6 x 6 matrix in place, lower triangle; False unless it is positive definite."""
-    for j in range(6):
-        for i in range(j, 6):
-            s = a[i, j]
-            for k in range(j):
-                s -= a[i, k] * a[j, k]
-            if i == j:
-                if not s > 1e-14 * abs(a[j, j]):
-                    return False
-                a[j, j] = np.sqrt(s)
-            else:
-                a[i, j] = s / a[j, j]
-    return True
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _solve(factor: Floats, x: Floats) -> None:
-    """Solve in place with the factor of `_cholesky`."""
-    for i in range(6):
-        for k in range(i):
-            x[i] -= factor[i, k] * x[k]
-        x[i] /= factor[i, i]
-    for i in range(5, -1, -1):
-        for k in range(i + 1, 6):
-            x[i] -= factor[k, i] * x[k]
-        x[i] /= factor[i, i]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _invert(factor: Floats, scale: float, inverse: Floats) -> None:
-    """Write ``scale`` times the inverse of the matrix that `_cholesky` factored; ``factor`` is used up."""
-    for j in range(6):
-        factor[j, j] = 1.0 / factor[j, j]
-        for i in range(j + 1, 6):
-            s = 0.0
-            for k in range(j, i):
-                s -= factor[i, k] * factor[k, j]
-            factor[i, j] = s / factor[i, i]
-    for i in range(6):
-        for j in range(i + 1):
-            s = 0.0
-            for k in range(i, 6):
-                s += factor[k, i] * factor[k, j]
-            inverse[i, j] = inverse[j, i] = scale * s
+_LOG_FALSE_ALARMS = np.log(0.01)  # a lattice that one pattern in a hundred of random peaks would show is no lattice
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -332,6 +135,18 @@ def _spans_plane(lo: int, hi: int, hk: Ints, weight: Any) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) -> float:
+    """Log of how often random peaks show as good a lattice: so many of ``n``, none farther from its node.
+
+    A contrario reasoning (Desolneux, Moisan & Morel 2000, doi:10.1023/A:1026593302236); three peaks are used up
+    by the six parameters.
+    """
+    chance = min(1.0, np.pi * farthest2 / area)
+    ways = lgamma(n + 1.0) - lgamma(on_lattice + 1.0) - lgamma(n - on_lattice + 1.0)
+    return ways + (on_lattice - 3) * np.log(max(chance, 1e-300))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def fit_positions(
     q: Floats,
     precision: Floats,
@@ -397,12 +212,12 @@ def fit_positions(
             reason[n] = NO_PEAKS if hi == lo else TOO_FEW
             continue
         p[:] = start[row]
-        _seat_origin(q, lo, hi, p, tolerance * tolerance)
-        _approach(q, lo, hi, p, tolerance, owner, hk, used)
+        seat_origin(q, lo, hi, p, tolerance * tolerance)
+        approach(q, lo, hi, p, tolerance, owner, hk, used)
 
         converged, scale = False, 1.0
         for iteration in range(_MAX_ITERATIONS):
-            count = _index_peaks(q, lo, hi, p, np.inf, tolerance * tolerance, owner, hk, used)
+            count = index_peaks(q, lo, hi, p, np.inf, tolerance * tolerance, owner, hk, used)
             if count < min_peaks:
                 break
             _distances(q, precision, lo, hi, p, hk, used, own, d2)
@@ -413,33 +228,37 @@ def fit_positions(
                 weight[i] = (1.0 - t) ** 2 if used[i - lo] and t < 1.0 else 0.0
             _weighted_normal_equations(q, lo, hi, p, hk, own, weight, a, b)
             gradient[:] = b
-            if not _spans_plane(lo, hi, hk, weight) or not _cholesky(a):
+            if not _spans_plane(lo, hi, hk, weight) or not factorise(a):
                 break
-            _solve(a, b)
+            solve(a, b)
             for c in range(6):
                 p[c] += b[c]
             if np.dot(gradient, b) < 1e-3 * scale * scale:  # a step of 0.03 standard errors; the next is far smaller
                 converged = True
                 break
 
-        count, square, distance = 0, 0.0, 0.0
+        count, square, distance, farthest2 = 0, 0.0, 0.0, 0.0
         for i in range(lo, hi):
             if weight[i] > 0.0:
                 count += 1
                 ry = q[i, 0] - p[0] - hk[i, 0] * p[1] - hk[i, 1] * p[2]
                 rx = q[i, 1] - p[3] - hk[i, 0] * p[4] - hk[i, 1] * p[5]
                 square += ry * ry + rx * rx
+                farthest2 = max(farthest2, ry * ry + rx * rx)
                 j = i - lo
                 distance += own[j, 0] * ry * ry + 2 * own[j, 1] * ry * rx + own[j, 2] * rx * rx
-        area0 = start[row, 1] * start[row, 5] - start[row, 2] * start[row, 4]
-        area = p[1] * p[5] - p[2] * p[4]
+        drift1 = np.hypot(p[1] - start[row, 1], p[4] - start[row, 4])
+        drift2 = np.hypot(p[2] - start[row, 2], p[5] - start[row, 5])
+        area = abs(p[1] * p[5] - p[2] * p[4])
         if count < min_peaks:
             reason[n] = TOO_FEW
         elif not _spans_plane(lo, hi, hk, weight):
             reason[n] = COLLINEAR
-        elif not converged or not 0.6 < area / area0 < 1.6:
+        elif not converged or max(drift1, drift2) > tolerance:
             reason[n] = NOT_CONVERGED
-        elif count < min_fraction * (hi - lo) or square > count * (_LARGEST_RMS * tolerance) ** 2:
+        elif count < min_fraction * (hi - lo) or (
+            count > 3 and _log_false_alarms(hi - lo, count, farthest2, area) > _LOG_FALSE_ALARMS
+        ):
             reason[n] = OUTLIERS
         else:
             reason[n] = FITTED
@@ -454,4 +273,4 @@ def fit_positions(
             chi2[n] = distance / dof
             if chi2[n] > 1.0 + 3.0 * np.sqrt(2.0 / dof):  # this position is worse than the common model error says
                 inflation *= chi2[n]
-        _invert(a, inflation, cov[n])
+        invert(a, inflation, cov[n])

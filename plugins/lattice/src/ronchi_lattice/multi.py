@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,22 +54,33 @@ def fit_lattices(
         The peaks agree on no first lattice.
     """
     lattices: list[FittedLattice] = []
-    for number in range(1, n_lattices + 1):
+    for number in range(n_lattices):
         if basis is None:
-            try:
-                basis = find_basis(peaks, settings.min_peaks)
-            except DataError:
-                if number == 1:
-                    raise
+            basis = _next_basis(peaks, settings, first=number == 0)
         if basis is None:
-            log.warning("%d of %d lattices found: the peaks left over agree on no more", len(lattices), n_lattices)
             break
-        fits, precision, model_sigma = fit_scan(
-            peaks, basis, settings, lambda done, total, n=number: progress((n - 1) * total + done, n_lattices * total)
-        )
+        share = partial(_progress_of_share, progress, number, n_lattices)
+        fits, precision, model_sigma = fit_scan(peaks, basis, settings, share)
         retry_from_neighbours(fits, peaks, precision, settings)
+        if number > 0 and not fits.fitted.any():
+            break
         lattices.append(FittedLattice(basis, fits, model_sigma))
         # All lattices of a pattern share its direct beam.
         direct_beam = (fits.hk == 0).all(axis=1)
         peaks, basis = peaks.keep((fits.weight == 0) | direct_beam), None
+    if 0 < len(lattices) < n_lattices:
+        log.warning("%d of %d lattices found: the peaks left over agree on no more", len(lattices), n_lattices)
     return lattices
+
+
+def _next_basis(peaks: Peaks, settings: Settings, *, first: bool) -> NDArray[np.float64] | None:
+    try:
+        return find_basis(peaks, settings.min_peaks)
+    except DataError:
+        if first:
+            raise
+        return None
+
+
+def _progress_of_share(progress: Callable[[int, int], None], before: int, shares: int, done: int, total: int) -> None:
+    progress(before * total + done, shares * total)

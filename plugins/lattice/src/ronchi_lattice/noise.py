@@ -14,7 +14,7 @@ __all__ = ["model_variance", "precisions", "usable_variances"]
 
 Floats = NDArray[np.float64]
 
-_MEDIAN_SQUARE = 2 * np.log(2.0)  # median of chi-squared with two degrees of freedom
+_MEDIAN_SQUARE = 2 * float(np.log(2.0))  # median of chi-squared with two degrees of freedom
 
 
 def usable_variances(var: Floats) -> tuple[Floats, bool]:
@@ -69,7 +69,7 @@ def model_variance(residual: Floats, var: Floats, shrinkage: Floats, floor: floa
     def excess(extra: float) -> float:
         yy, yx, xx = precisions(var, extra).T
         square = yy * residual[:, 0] ** 2 + 2 * yx * residual[:, 0] * residual[:, 1] + xx * residual[:, 1] ** 2
-        return float(np.median(square / shrinkage)) - _MEDIAN_SQUARE
+        return float(np.median(square / shrinkage) - _MEDIAN_SQUARE)
 
     low, high = floor, floor + 4 * float(np.max(np.sum(residual**2, axis=1) / shrinkage))
     if excess(low) <= 0:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import JsonValue, model_validator
 
 from ronchi.api import Field, Params
 
 __all__ = ["Basis", "LatticeParams", "Reference"]
 
 Vector = tuple[float, float]
-_Q = {"unit": "units of the peaks' q axes"}
-_SCAN = {"unit": "units of the scan axes"}
+_Q: dict[str, JsonValue] = {"unit": "units of the peaks' q axes"}
+_SCAN: dict[str, JsonValue] = {"unit": "units of the scan axes"}
 
 
 class Basis(Params):
@@ -66,7 +66,7 @@ class LatticeParams(Params):
     """Parameters of the lattice fit; the defaults need no tuning for one crystal on one zone axis."""
 
     basis: Basis | None = Field(None, description="Basis to start from and to index by; found automatically if absent.")
-    reference: Reference = Field(default_factory=Reference, description="What the strain is relative to.")
+    reference: Reference = Field(Reference(), description="What the strain is relative to.")
     n_lattices: int = Field(
         1, ge=1, le=4, description="Lattices a position may hold; each one is fitted to the peaks the others left over."
     )

@@ -78,5 +78,5 @@ def read(ds: xr.Dataset) -> Peaks:
     peaks = Peaks(q, var, schema.offsets(ds), flat, (height, width))
     if (np.diff(flat) < 0).any():
         peaks = peaks.at(np.argsort(flat, kind="stable"))[1]
-    finite = np.isfinite(peaks.q).all(axis=1)
+    finite = np.asarray(np.isfinite(peaks.q).all(axis=1))
     return peaks if finite.all() else peaks.keep(finite)

@@ -22,5 +22,5 @@ def ronchi_strain_solvers() -> Iterator[AlgorithmSpec]:
         output="strain/1",
         sides={"lattice": "lattice/1"},
         capabilities=frozenset({"covariance", "deterministic", "multiple lattices"}),
-        citation="Finite strain by polar decomposition: Hoger & Carlson, Q. Appl. Math. 42 (1984) 113, doi:10.1090/qam/736511",
+        citation="Finite strain by polar decomposition: Hoger & Carlson 1984, doi:10.1090/qam/736511",
     )

@@ -72,18 +72,20 @@ def make_reference(
             where="reference",
             fix="choose another region, or leave `reference` out to use the whole scan",
         )
-    G, cov = fits.G.reshape(-1, 4)[inside], fits.G_cov[inside]
-    centre = np.median(G, axis=0)
+    G, cov = fits.G[inside], fits.G_cov[inside]
+    # Medians of the maps from the mean lattice, not of the vectors: those would depend on the choice of g1 and g2.
+    mean = G.mean(axis=0)
+    maps = (G @ np.linalg.inv(mean)).reshape(-1, 4)
+    centre = np.median(maps, axis=0)
     cost = _MEDIAN_COST if len(G) > 2 else 1.0  # the median of one or two is their mean
     if choice.statistic == "mean":
-        spread = _MAD * np.median(np.abs(G - centre), axis=0)
-        inlier = (np.abs(G - centre) <= _OUTLIER * spread + 1e-12 * np.abs(centre).max()).all(axis=1)
+        spread = _MAD * np.median(np.abs(maps - centre), axis=0)
+        inlier = (np.abs(maps - centre) <= _OUTLIER * spread + 1e-12).all(axis=1)
         inside[np.flatnonzero(inside)[~inlier]] = False
-        G, cov, cost = G[inlier], cov[inlier], 1.0
-        centre = G.mean(axis=0)
-    share = inside / len(G)
-    words = f"{choice.statistic} over {len(G)} fitted positions of {region}"
-    return ReferenceLattice(centre.reshape(2, 2), cost * cov.mean(axis=0) / len(G), share, words)
+        cov, centre, cost = cov[inlier], maps[inlier].mean(axis=0), 1.0
+    share = inside / len(cov)
+    words = f"{choice.statistic} over {len(cov)} fitted positions of {region}"
+    return ReferenceLattice(centre.reshape(2, 2) @ mean, cost * cov.mean(axis=0) / len(cov), share, words)
 
 
 def _explicit(cell: Floats, basis: Floats, n: int) -> ReferenceLattice:

@@ -91,9 +91,9 @@ def _scan_coords(peaks: xr.Dataset, table: Peaks) -> dict[str, xr.Variable]:
 
 def _side_by_side(maps: list[xr.Dataset], own_attrs: tuple[str, ...]) -> xr.Dataset:
     """The first data set, with the variables and own attributes of the others under numbered names."""
-    merged, more = maps[0], {}
+    merged = maps[0]
+    more: dict[str, Any] = {}
     for number, other in enumerate(maps[1:], start=2):
         merged = merged.assign({f"{name}_{number}": var.variable for name, var in other.data_vars.items()})
         more |= {f"{name}_{number}": other.attrs[name] for name in own_attrs if name in other.attrs}
-    attrs: dict[str, Any] = {**maps[0].attrs, **more}
-    return merged.assign_attrs(attrs)
+    return merged.assign_attrs(more)

@@ -1,0 +1,52 @@
+"""Several lattices in one scan."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from .conftest import SQUARE, Crystal, dataset
+
+
+def turn(degrees):
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[c, -s], [s, c]])
+
+
+@pytest.fixture
+def two_grains():
+    """Columns 0-9 grain A, 6-15 grain B, turned by 30 degrees, strained by 1 % in the last four; both in 6-9."""
+    rng = np.random.default_rng(0)
+    F = np.tile(np.eye(2), (16, 1, 1))
+    F[12:, 0, 0] = 1.01
+    a = Crystal(np.tile(np.eye(2), (16, 1, 1)), SQUARE, sigma=1e-4, q_max=0.9, origin=(0, 0)).peaks(rng)
+    b = Crystal(F, turn(-30) @ SQUARE, sigma=1e-4, q_max=0.8, origin=(0, 0)).peaks(rng)
+    b = [q[np.hypot(*q.T) > 0.01] if 6 <= i < 10 else q for i, q in enumerate(b)]  # one direct beam
+    patterns = [a[i] if i < 6 else np.concatenate([a[i], b[i]]) if i < 10 else b[i] for i in range(16)]
+    return dataset(patterns, (1, 16))
+
+
+def test_both_lattices_are_found_and_measured(two_grains, solve):
+    strain, lattice = solve(two_grains, n_lattices=2)
+    assert strain.attrs["n_lattices"] == 2
+    first, second = strain["valid"].values[0] == 1, strain["valid_2"].values[0] == 1
+    if first[0]:
+        of_a, of_b, e_b = first, second, strain["e_xx_2"].values[0]
+    else:
+        of_a, of_b, e_b = second, first, strain["e_xx"].values[0]
+    assert list(np.flatnonzero(of_a)) == list(range(10))
+    assert list(np.flatnonzero(of_b)) == list(range(6, 16))
+    assert np.median(e_b[12:]) - np.median(e_b[6:12]) == pytest.approx(0.01, abs=5e-4)
+    assert {"g1_2", "cov_2", "reason_2"} <= set(lattice.data_vars)
+    assert "reference_2" in strain.attrs
+
+
+def test_a_single_crystal_has_no_second_lattice(strained_scan, solve):
+    strain, _ = solve(strained_scan(np.eye(2), sigma=1e-3, spurious=0.1), n_lattices=3)
+    assert strain.attrs["n_lattices"] == 1
+    assert "e_xx_2" not in strain
+
+
+def test_the_first_lattice_does_not_mind_the_second(two_grains, solve):
+    alone, _ = solve(two_grains, basis={"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]})
+    np.testing.assert_allclose(alone["e_xx"][0, :10], 0, atol=1e-3)

@@ -1,0 +1,84 @@
+"""What the strain is relative to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ronchi.api import DataError
+
+from .conftest import SQUARE, Crystal, dataset
+
+LEVELS = np.array([0.0] * 6 + [0.01] * 10)
+
+
+@pytest.fixture
+def steps():
+    """Six unstrained columns and ten with e_xx = 1 %, 5 angstrom apart, three rows."""
+    F = np.tile(np.eye(2), (16, 1, 1))
+    F[:, 0, 0] += LEVELS
+    patterns = Crystal(np.tile(F, (3, 1, 1)), SQUARE).peaks(np.random.default_rng(0))
+    coords = {
+        name: xr.Variable(name, np.arange(n) * 5.0, {"units": "angstrom", "long_name": name})
+        for name, n in (("scan_y", 3), ("scan_x", 16))
+    }
+    return dataset(patterns, (3, 16), scan_coords=coords)
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ({"scan_x": [0, 25]}, "scan_x 0 to 25 angstrom"),
+        ({"columns": [0, 6]}, "columns 0:6"),
+        ({"scan_x": [0, 25], "rows": [1, 3]}, "rows 1:3"),
+        ({"scan_y": [4, 11], "columns": [0, 3], "statistic": "mean"}, "mean over 6 fitted positions"),
+        ({"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]}, "explicit cell"),
+        ({"g1": SQUARE[:, 0] + SQUARE[:, 1], "g2": SQUARE[:, 1]}, "explicit cell"),
+    ],
+)
+def test_strain_against_the_substrate(steps, solve, reference, words):
+    strain, _ = solve(steps, reference=reference)
+    np.testing.assert_allclose(strain["e_xx"], np.tile(LEVELS, (3, 1)), atol=1e-6)
+    assert words in strain.attrs["reference"]
+
+
+def test_the_whole_scan_by_default(steps, solve):
+    strain, _ = solve(steps)
+    np.testing.assert_allclose(strain["e_xx"][:, 6:], 0, atol=1e-6)  # the median: most columns are strained
+    assert strain.attrs["reference"] == "median over 48 fitted positions of the whole scan"
+
+
+def test_the_mean_leaves_out_outliers(solve):
+    F = np.tile(np.eye(2), (30, 1, 1))
+    F[4, 0, 0] = 1.04
+    peaks = dataset(Crystal(F, SQUARE, sigma=1e-4).peaks(np.random.default_rng(0)), (1, 30))
+    strain, _ = solve(peaks, reference={"statistic": "mean"})
+    kept = int(strain.attrs["reference"].split()[2])
+    assert 26 <= kept <= 29  # column 4, and perhaps one or two that noise puts beyond 3.5 deviations
+    assert float(strain["e_xx"][0, 4]) == pytest.approx(0.04, abs=5e-4)
+
+
+def test_a_reference_region_without_a_fit_is_an_error(steps, solve):
+    with pytest.raises(DataError, match=r"scan_x 400 to 500 angstrom.*has a fitted lattice"):
+        solve(steps, reference={"scan_x": [400, 500]})
+
+
+def test_a_cell_that_does_not_index_the_lattice_is_an_error(steps, solve):
+    with pytest.raises(DataError, match="does not index"):
+        solve(steps, reference={"g1": [0, 0.4], "g2": [0.4, 0]})
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ({"g1": [0, 1]}, "both g1 and g2"),
+        ({"g1": [0, 1], "g2": [0, 2]}, "parallel"),
+        ({"g1": [0, 1], "g2": [1, 0], "scan_x": [0, 1]}, "not both"),
+        ({"scan_x": [5, 1]}, "backwards"),
+        ({"columns": [3, 3]}, "select nothing"),
+    ],
+)
+def test_references_that_make_no_sense(steps, solve, reference, message):
+    with pytest.raises(ValueError, match=message):
+        solve(steps, reference=reference)
