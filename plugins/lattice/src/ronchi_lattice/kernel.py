@@ -26,102 +26,93 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
 _MAX_ITERATIONS = 25
+_SETTLING = 2  # iterations in which indices and local scale may change; then they are kept, so that it converges
 _MEDIAN_SQUARE = 1.3863  # median of chi-squared with two degrees of freedom
 _LOG_FALSE_ALARMS = np.log(0.01)  # a lattice that one pattern in a hundred of random peaks would show is no lattice
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _distances(
-    q: Floats, precision: Floats, lo: int, hi: int, p: Floats, hk: Ints, used: Any, own: Floats, d2: Floats
-) -> None:
-    """Precision ``own`` and squared Mahalanobis distance ``d2`` of each used peak.
+def _gather(q: Floats, precision: Floats, lo: int, hi: int, hk: Ints, used: Any, x: Floats) -> int:
+    """Copy the used peaks into the rows y, x, h, k, precision yy, yx, xx of ``x`` (7, m); returns how many.
 
     The direct beam is by far the brightest disk: it gets no more weight than the others have on average.
     """
-    trace, others = 0.0, 0
+    m, direct, trace = 0, -1, 0.0
     for i in range(lo, hi):
-        if used[i - lo] and not (hk[i, 0] == 0 and hk[i, 1] == 0):
+        if not used[i - lo]:
+            continue
+        x[0, m], x[1, m] = q[i, 0], q[i, 1]
+        x[2, m], x[3, m] = hk[i, 0], hk[i, 1]
+        x[4, m], x[5, m], x[6, m] = precision[i, 0], precision[i, 1], precision[i, 2]
+        if hk[i, 0] == 0 and hk[i, 1] == 0:
+            direct = m
+        else:
             trace += precision[i, 0] + precision[i, 2]
-            others += 1
-    for i in range(lo, hi):
-        j = i - lo
-        if not used[j]:
-            continue
-        cap = 1.0
-        if hk[i, 0] == 0 and hk[i, 1] == 0 and others > 0:
-            cap = min(1.0, trace / others / (precision[i, 0] + precision[i, 2]))
-        for c in range(3):
-            own[j, c] = cap * precision[i, c]
-        ry = q[i, 0] - p[0] - hk[i, 0] * p[1] - hk[i, 1] * p[2]
-        rx = q[i, 1] - p[3] - hk[i, 0] * p[4] - hk[i, 1] * p[5]
-        d2[j] = own[j, 0] * ry * ry + 2 * own[j, 1] * ry * rx + own[j, 2] * rx * rx
+        m += 1
+    if direct >= 0 and m > 1:
+        cap = min(1.0, trace / (m - 1) / (x[4, direct] + x[6, direct]))
+        for c in range(4, 7):
+            x[c, direct] *= cap
+    return m
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _local_scale(n: int, d2: Floats, used: Any, ordered: Floats) -> float:
+def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     """Robust standard deviation of the residuals, by their median; 1 where they are no larger than expected."""
-    count, large = 0, 0
-    for j in range(n):
-        if used[j]:
-            ordered[count] = d2[j]
-            count += 1
-            large += d2[j] > _MEDIAN_SQUARE
-    if 2 * large <= count:
+    large = 0
+    for j in range(m):
+        ry = x[0, j] - p[0] - x[2, j] * p[1] - x[3, j] * p[2]
+        rx = x[1, j] - p[3] - x[2, j] * p[4] - x[3, j] * p[5]
+        ordered[j] = x[4, j] * ry * ry + 2 * x[5, j] * ry * rx + x[6, j] * rx * rx
+        large += ordered[j] > _MEDIAN_SQUARE
+    if 2 * large <= m:
         return 1.0
-    ordered[:count].sort()
-    return np.sqrt(ordered[count // 2] / _MEDIAN_SQUARE)
+    ordered[:m].sort()
+    return np.sqrt(ordered[m // 2] / _MEDIAN_SQUARE)
+
+
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats, a: Floats, b: Floats) -> None:
+    """Normal matrix ``a`` (lower triangle) and right side ``b`` of the robust step from ``p``, and its weights.
+
+    ``cut2`` is the squared Mahalanobis distance at which the weight is 0.
+    """
+    s0 = sh = sk = shh = shk = skk = 0.0  # weighted by the precision yy
+    t0 = th = tk = thh = thk = tkk = 0.0  # by yx
+    u0 = uh = uk = uhh = uhk = ukk = 0.0  # by xx
+    y0 = yh = yk = x0 = xh = xk = 0.0
+    for j in range(m):
+        h, k = x[2, j], x[3, j]
+        ry = x[0, j] - p[0] - h * p[1] - k * p[2]
+        rx = x[1, j] - p[3] - h * p[4] - k * p[5]
+        gy, gx = x[4, j] * ry + x[5, j] * rx, x[5, j] * ry + x[6, j] * rx
+        left = max(0.0, 1.0 - (gy * ry + gx * rx) / cut2)
+        w = left * left
+        weight[j] = w
+        yy, yx, xx = w * x[4, j], w * x[5, j], w * x[6, j]
+        hh, hk, kk = h * h, h * k, k * k
+        s0, t0, u0 = s0 + yy, t0 + yx, u0 + xx
+        sh, th, uh = sh + h * yy, th + h * yx, uh + h * xx
+        sk, tk, uk = sk + k * yy, tk + k * yx, uk + k * xx
+        shh, thh, uhh = shh + hh * yy, thh + hh * yx, uhh + hh * xx
+        shk, thk, uhk = shk + hk * yy, thk + hk * yx, uhk + hk * xx
+        skk, tkk, ukk = skk + kk * yy, tkk + kk * yx, ukk + kk * xx
+        gy, gx = w * gy, w * gx
+        y0, yh, yk = y0 + gy, yh + h * gy, yk + k * gy
+        x0, xh, xk = x0 + gx, xh + h * gx, xk + k * gx
+    a[0, 0], a[1, 0], a[2, 0], a[1, 1], a[2, 1], a[2, 2] = s0, sh, sk, shh, shk, skk
+    a[3, 0], a[4, 0], a[5, 0], a[3, 1], a[4, 1], a[5, 1] = t0, th, tk, th, thh, thk
+    a[3, 2], a[4, 2], a[5, 2] = tk, thk, tkk
+    a[3, 3], a[4, 3], a[5, 3], a[4, 4], a[5, 4], a[5, 5] = u0, uh, uk, uhh, uhk, ukk
+    b[0], b[1], b[2], b[3], b[4], b[5] = y0, yh, yk, x0, xh, xk
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _weighted_normal_equations(
-    q: Floats, lo: int, hi: int, p: Floats, hk: Ints, own: Floats, weight: Any, a: Floats, b: Floats
-) -> None:
-    """Normal matrix ``a`` (lower triangle) and right side ``b`` of the step from ``p``."""
-    a[:] = 0.0
-    b[:] = 0.0
-    for i in range(lo, hi):
-        w = weight[i]
-        if w == 0.0:
-            continue
-        h, k = float(hk[i, 0]), float(hk[i, 1])
-        ry = q[i, 0] - p[0] - h * p[1] - k * p[2]
-        rx = q[i, 1] - p[3] - h * p[4] - k * p[5]
-        yy, yx, xx = w * own[i - lo, 0], w * own[i - lo, 1], w * own[i - lo, 2]
-        sy, sx = yy * ry + yx * rx, yx * ry + xx * rx
-        b[0] += sy
-        b[1] += h * sy
-        b[2] += k * sy
-        b[3] += sx
-        b[4] += h * sx
-        b[5] += k * sx
-        hh, hk_, kk = h * h, h * k, k * k
-        a[0, 0] += yy
-        a[1, 0] += h * yy
-        a[2, 0] += k * yy
-        a[1, 1] += hh * yy
-        a[2, 1] += hk_ * yy
-        a[2, 2] += kk * yy
-        a[3, 0] += yx
-        a[4, 0] += h * yx
-        a[5, 0] += k * yx
-        a[4, 1] += hh * yx
-        a[5, 1] += hk_ * yx
-        a[5, 2] += kk * yx
-        a[3, 3] += xx
-        a[4, 3] += h * xx
-        a[5, 3] += k * xx
-        a[4, 4] += hh * xx
-        a[5, 4] += hk_ * xx
-        a[5, 5] += kk * xx
-    a[3, 1], a[3, 2], a[4, 2] = a[4, 0], a[5, 0], a[5, 1]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _spans_plane(lo: int, hi: int, hk: Ints, weight: Any) -> bool:
+def _spans_plane(x: Floats, m: int, weight: Floats) -> bool:
     """Whether the nodes used lie on more than one line."""
     s0 = sh = sk = shh = shk = skk = 0.0
-    for i in range(lo, hi):
-        w, h, k = weight[i], float(hk[i, 0]), float(hk[i, 1])
+    for j in range(m):
+        w, h, k = weight[j], x[2, j], x[3, j]
         s0 += w
         sh += w * h
         sk += w * k
@@ -198,9 +189,10 @@ def fit_positions(
     for n in which:
         largest = max(largest, offsets[n + 1] - offsets[n])
     used = np.empty(largest, np.bool_)
-    own, d2, ordered = np.empty((largest, 3)), np.empty(largest), np.empty(largest)
+    x, w, ordered = np.empty((7, largest)), np.empty(largest), np.empty(largest)
     a, b, gradient, p = np.empty((6, 6)), np.empty(6), np.empty(6), np.empty(6)
     owner = np.full((255, 255), -1, np.int32)
+    tolerance2 = tolerance * tolerance
 
     for row in range(len(which)):
         n = which[row]
@@ -212,23 +204,21 @@ def fit_positions(
             reason[n] = NO_PEAKS if hi == lo else TOO_FEW
             continue
         p[:] = start[row]
-        seat_origin(q, lo, hi, p, tolerance * tolerance)
+        seat_origin(q, lo, hi, p, tolerance2)
         approach(q, lo, hi, p, tolerance, owner, hk, used)
 
-        converged, scale = False, 1.0
+        converged, scale, m = False, 1.0, 0
         for iteration in range(_MAX_ITERATIONS):
-            count = index_peaks(q, lo, hi, p, np.inf, tolerance * tolerance, owner, hk, used)
-            if count < min_peaks:
-                break
-            _distances(q, precision, lo, hi, p, hk, used, own, d2)
-            if iteration < 3:  # then kept, so that the weights can settle
-                scale = _local_scale(hi - lo, d2, used, ordered)
-            for i in range(lo, hi):
-                t = d2[i - lo] / (tukey * scale) ** 2
-                weight[i] = (1.0 - t) ** 2 if used[i - lo] and t < 1.0 else 0.0
-            _weighted_normal_equations(q, lo, hi, p, hk, own, weight, a, b)
+            if iteration < _SETTLING:
+                index_peaks(q, lo, hi, p, np.inf, tolerance2, owner, hk, used)
+                m = _gather(q, precision, lo, hi, hk, used, x)
+                w[:m] = 1.0
+                if m < min_peaks or not _spans_plane(x, m, w):
+                    break
+                scale = _local_scale(x, m, p, ordered)
+            _normal_equations(x, m, p, (tukey * scale) ** 2, w, a, b)
             gradient[:] = b
-            if not _spans_plane(lo, hi, hk, weight) or not factorise(a):
+            if not factorise(a):
                 break
             solve(a, b)
             for c in range(6):
@@ -238,21 +228,20 @@ def fit_positions(
                 break
 
         count, square, distance, farthest2 = 0, 0.0, 0.0, 0.0
-        for i in range(lo, hi):
-            if weight[i] > 0.0:
+        for j in range(m):
+            if w[j] > 0.0:
                 count += 1
-                ry = q[i, 0] - p[0] - hk[i, 0] * p[1] - hk[i, 1] * p[2]
-                rx = q[i, 1] - p[3] - hk[i, 0] * p[4] - hk[i, 1] * p[5]
+                ry = x[0, j] - p[0] - x[2, j] * p[1] - x[3, j] * p[2]
+                rx = x[1, j] - p[3] - x[2, j] * p[4] - x[3, j] * p[5]
                 square += ry * ry + rx * rx
                 farthest2 = max(farthest2, ry * ry + rx * rx)
-                j = i - lo
-                distance += own[j, 0] * ry * ry + 2 * own[j, 1] * ry * rx + own[j, 2] * rx * rx
+                distance += x[4, j] * ry * ry + 2 * x[5, j] * ry * rx + x[6, j] * rx * rx
         drift1 = np.hypot(p[1] - start[row, 1], p[4] - start[row, 4])
         drift2 = np.hypot(p[2] - start[row, 2], p[5] - start[row, 5])
         area = abs(p[1] * p[5] - p[2] * p[4])
         if count < min_peaks:
             reason[n] = TOO_FEW
-        elif not _spans_plane(lo, hi, hk, weight):
+        elif not _spans_plane(x, m, w):
             reason[n] = COLLINEAR
         elif not converged or max(drift1, drift2) > tolerance:
             reason[n] = NOT_CONVERGED
@@ -263,9 +252,12 @@ def fit_positions(
         else:
             reason[n] = FITTED
         if reason[n] != FITTED:
-            for i in range(lo, hi):
-                weight[i] = 0.0
             continue
+        m = 0
+        for i in range(lo, hi):
+            if used[i - lo]:
+                weight[i] = w[m]
+                m += 1
         params[n], n_used[n], rms[n] = p, count, np.sqrt(square / count)
         dof = 2 * count - 6
         inflation = covariance_factor
