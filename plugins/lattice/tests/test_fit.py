@@ -66,10 +66,10 @@ def test_every_reflection_to_the_edge_is_used(solve):
 
 def test_a_descan_of_many_pixels_is_followed(solve):
     rng = np.random.default_rng(0)
-    patterns = [q + [0.3 * i / 40, -0.2 * i / 40] for i, q in enumerate(scan(rng, origin=(0, 0)))]
+    descan = np.linspace([0, 0], [0.3, -0.2], 40)
+    patterns = [q + shift for q, shift in zip(scan(rng, origin=(0, 0)), descan, strict=True)]
     strain, lattice = solve(dataset(patterns, (1, 40)))
     assert worst(strain) < 1e-6
-    descan = np.array([[0.3 * i / 40, -0.2 * i / 40] for i in range(40)])
     nodes = np.linalg.solve(SQUARE, (lattice["origin"].values[0] - descan).T)
     np.testing.assert_allclose(nodes, np.rint(nodes), atol=1e-6)  # the origin is one of the nodes
 

@@ -34,7 +34,7 @@ def test_every_parameter_is_described():
 
 @pytest.mark.parametrize("basis", [{"g1": [0, 1]}, {"g1": [0, 1], "g2": [0, 2]}, {"g1": [0, 0], "g2": [0, 2]}])
 def test_a_basis_must_span_the_plane(basis):
-    with pytest.raises(ValueError, match="g2|parallel"):
+    with pytest.raises(ValueError, match=r"g2|parallel"):
         LatticeParams(basis=basis)
 
 
