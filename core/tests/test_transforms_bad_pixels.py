@@ -11,7 +11,7 @@ import xarray as xr
 from ronchi.api import Context
 from ronchi.builtin.bad_pixels import BadPixels, fill_bad
 from ronchi.builtin.params_transforms import BadPixelsParams
-from ronchi.builtin.patterns import mean_and_variance, sample_positions
+from ronchi.builtin.patterns import mean_and_variance, sample_runs
 from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.errors import DataError
 from ronchi.schema import fourd
@@ -92,7 +92,19 @@ def test_statistics_merge_like_one_block() -> None:
     mean, variance = mean_and_variance(fourd.make(values)["intensity"])
     np.testing.assert_allclose(mean, values.mean((0, 1)), rtol=1e-9)
     np.testing.assert_allclose(variance, values.var((0, 1)), rtol=1e-4)  # squares are taken in float32
-    some = sample_positions(1200, 7)
-    sampled, _ = mean_and_variance(fourd.make(values)["intensity"], 7)
+    some = np.concatenate([np.arange(*span) for span in sample_runs(1200, 20)])
+    sampled, _ = mean_and_variance(fourd.make(values)["intensity"], 20)
     np.testing.assert_allclose(sampled, values.reshape(-1, 64, 64)[some].mean(0), rtol=1e-9)
-    assert sample_positions(3, 10).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("total", "n"), [(1, 1), (9, 8), (1200, 20), (16384, 512), (100, 99)])
+def test_samples_are_inside_spread_evenly_and_about_as_many_as_asked(total: int, n: int) -> None:
+    some = np.concatenate([np.arange(*span) for span in sample_runs(total, n)])
+    assert len(np.unique(some)) >= min(n, total) / 2
+    assert some.min() >= 0
+    assert some.max() < total
+    assert len(some) <= n + 8
+    if total > 1000:
+        assert len(np.unique(some)) == len(some)
+        # Evenly spread: the middle of the sample is the middle of the scan.
+        assert some.mean() == pytest.approx(total / 2, abs=8)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from ronchi.blocks import count_positions, read_block
 from ronchi.errors import DataError
 
-__all__ = ["block_length", "float_frames", "mean_and_variance", "sample_positions"]
+__all__ = ["block_length", "float_frames", "mean_and_variance", "sample_runs"]
 
 Array = NDArray[np.float64]
 BLOCK_BYTES = 8 * 2**20
+RUN = 8
 
 
 def _ignore_progress(done: int, total: int) -> None:
@@ -29,11 +30,17 @@ def block_length(intensity: xr.DataArray) -> int:
     return int(count // width * width or count)
 
 
-def sample_positions(total: int, n: int) -> NDArray[np.int64]:
-    """``n`` flat positions evenly spread over ``total``, the same ones every time; all if there are fewer."""
+def sample_runs(total: int, n: int) -> list[tuple[int, int]]:
+    """Spans ``(start, stop)`` of about ``n`` flat positions, evenly spread over ``total`` and the same every time.
+
+    They come in runs of 8, as a file gives neighbours together or not at all; all positions
+    in one run if there are no more than ``n``.
+    """
     if n >= total:
-        return np.arange(total)
-    return ((np.arange(n) + 0.5) * total / n).astype(np.int64)
+        return [(0, total)]
+    count = -(-n // RUN)
+    starts = ((np.arange(count) + 0.5) * total / count).astype(int) - RUN // 2
+    return [(max(int(start), 0), min(int(start) + RUN, total)) for start in starts]
 
 
 def float_frames(frames: NDArray[Any], start: int, width: int) -> NDArray[np.float32]:
@@ -73,7 +80,7 @@ def mean_and_variance(
     ----------
     intensity : (scan_y, scan_x, qy, qx) DataArray
     n_sample : int, optional
-        Look at so many evenly spread patterns only.
+        Look at about so many evenly spread patterns only.
 
     Returns
     -------
@@ -90,7 +97,7 @@ def mean_and_variance(
         length = block_length(intensity)
         spans = [(start, min(start + length, total)) for start in range(0, total, length)]
     else:
-        spans = [(int(at), int(at) + 1) for at in sample_positions(total, n_sample)]
+        spans = sample_runs(total, n_sample)
     shape = (intensity.sizes["qy"], intensity.sizes["qx"])
     mean, squares, count = np.zeros(shape), np.zeros(shape), 0
     for number, (start, stop) in enumerate(spans):
