@@ -1,15 +1,14 @@
 """The shape of a diffraction disk at any sub-pixel position, tabulated once a run.
 
 A probe over vacuum shows one disk at one sub-pixel position, with an edge of about a pixel: too sharp to be shifted by
-interpolation (it rings).  So a round disk with a soft edge is fitted to the probe, and evaluated where it is needed; only a probe
-that no such disk describes (a bullseye aperture, a vortex) is interpolated.
+interpolation (it rings).  So a round disk with a soft edge is fitted to the probe, and evaluated where it is needed;
+only a probe that no such disk describes (a bullseye aperture, a vortex) is interpolated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,18 +21,20 @@ Array = NDArray[np.float64]
 Shape = Callable[[float, float, Array], Array]
 """Intensity of a disk centred at (y, x) on the square of pixels ``offsets`` x ``offsets``; the plateau is 1."""
 
+Edge = Callable[[Array, float, float], Array]
+"""Intensity at a distance from the centre, for a radius and a width."""
+
 N_PHASES = 8
 """Tabulated centres a pixel and axis; the fit extends the tables between them to first order."""
 
 RING_PX = 2.0
 """Width of the ring around the disk that tells the background."""
 
-_ROUND = 0.05
-"""A fitted disk that misses the probe by less than this, rms over the disk, stands for it."""
+_ROUND = 0.08
+"""A round disk that misses the probe by less than this, rms over the disk and smoothed, stands for it."""
 
 
-@dataclass(frozen=True)
-class DiskModel:
+class DiskModel(NamedTuple):
     """Tables of a disk on the pixels of a round window.
 
     Attributes
@@ -44,8 +45,8 @@ class DiskModel:
         Pixels of the window, relative to the pixel nearest to the disk's centre.
     table : ((N_PHASES + 1)**2, 9, pixel) float32
         Shape ``T``, slopes ``S_y = T dy / radius`` and ``S_x``, and their derivatives with the centre, in the order
-        ``T, S_y, S_x, dT/dy, dT/dx, dS_y/dy, dS_y/dx, dS_x/dy, dS_x/dx``.  A row is a centre, ``(k / N_PHASES - 1/2)`` px off
-        the pixel along y and x.
+        ``T, S_y, S_x, dT/dy, dT/dx, dS_y/dy, dS_y/dx, dS_x/dy, dS_x/dx``.  A row is a centre, ``(k / N_PHASES - 1/2)``
+        px off the pixel along y and x.
     lookup : (side, side) int32
         Row of ``offset_y`` and ``offset_x`` for a pixel of the square around the window, -1 outside the window.
     area_px : float
@@ -80,39 +81,56 @@ def model_of_probe(probe: NDArray[Any], radius_px: float, centre_px: tuple[float
     DataError
         The probe holds no disk there.
     """
-    from scipy.optimize import least_squares
-
-    probe = np.asarray(probe, dtype=np.float64)
-    y, x = np.indices(probe.shape)
-    rho = np.hypot(y - centre_px[0], x - centre_px[1])
-    near = rho < 1.6 * radius_px + 3.0
-    around = near & (rho > radius_px + 1.5)
-    core = probe[rho < max(0.6 * radius_px, 1.0)]
+    half = int(np.ceil(1.6 * radius_px)) + 5
+    top, left = (max(round(c) - half, 0) for c in centre_px)
+    probe = np.asarray(probe, dtype=np.float64)[top : top + 2 * half + 1, left : left + 2 * half + 1]
+    centre_px = centre_px[0] - top, centre_px[1] - left
+    rho = _distance(probe, *centre_px)
+    around = (rho > radius_px + 1.5) & (rho < 1.6 * radius_px + 3.0)
+    core = rho < max(0.6 * radius_px, 1.0)
     background = float(np.median(probe[around])) if around.any() else 0.0
-    height = float(np.median(core)) - background if core.size else 0.0
+    height = float(np.median(probe[core])) - background if core.any() else 0.0
     if not height > 0.0:
         raise DataError(
             f"the probe is not brighter at {centre_px[0]:.1f}, {centre_px[1]:.1f} than around it",
             where="probe",
             fix="give the probe recorded over vacuum, or `probe_radius_px`",
         )
-    values = (probe[near] - background) / height
+    image = np.where(rho < 1.6 * radius_px + 3.0, (probe - background) / height, 0.0)
+    round_disk, radius = _fit_round(image, radius_px, centre_px)
+    if round_disk is None:
+        return _tabulate(_interpolated_shape(image, centre_px, radius_px), radius_px)
+    return _tabulate(round_disk, radius)
+
+
+def _distance(image: Array, y: float, x: float) -> Array:
+    return np.asarray(np.hypot(np.arange(image.shape[0])[:, None] - y, np.arange(image.shape[1])[None, :] - x))
+
+
+def _fit_round(image: Array, radius_px: float, centre_px: tuple[float, float]) -> tuple[Shape | None, float]:
+    """Round disk that describes an image of plateau 1, and its radius; None if no disk does."""
+    from scipy.ndimage import uniform_filter
+    from scipy.optimize import least_squares
+
+    near = _distance(image, *centre_px) < 1.6 * radius_px + 3.0
+    lowest = [centre_px[0] - 2.0, centre_px[1] - 2.0, max(radius_px - 2.0, 0.5), 0.05, 0.5, -0.5]
+    highest = [centre_px[0] + 2.0, centre_px[1] + 2.0, radius_px + 2.0, 0.5 * radius_px + 1.0, 1.5, 0.5]
     best, shape, radius = np.inf, None, radius_px
     for edge in (_cosine, _logistic):
 
-        def misfit(p: Array, edge: Callable[..., Array] = edge) -> Array:
-            return p[4] * edge(np.hypot(y[near] - p[0], x[near] - p[1]), p[2], p[3]) + p[5] - values
+        def residual(p: Array, edge: Edge = edge) -> Array:
+            return np.asarray(p[4] * edge(_distance(image, p[0], p[1]), p[2], p[3]) + p[5] - image)
 
-        start = np.array([*centre_px, radius_px, 0.5, 1.0, 0.0])
-        bounds = np.array([[-2, 2], [-2, 2], [-2, 2], [-0.4, 0.5 * radius_px + 1], [-0.5, 0.5], [-0.5, 0.5]]).T + start
-        found = least_squares(misfit, start, bounds=np.maximum(bounds, [[-np.inf] * 2 + [0.5, 0.05, 0.0, -np.inf]]))
-        # The same misfit with fewer tails is the better description: take the second edge only if it is clearly better.
-        if found.cost < 0.9 * best:
-            best, radius, shape = found.cost, float(found.x[2]), _round_shape(edge, found.x[2], found.x[3])
-    if shape is None or np.sqrt(2.0 * best / (np.pi * radius**2)) > _ROUND:
-        radius = radius_px
-        shape = _interpolated_shape(np.where(near, (probe - background) / height, 0.0), centre_px, radius_px)
-    return _tabulate(shape, radius)
+        found = least_squares(
+            lambda p, f=residual: f(p)[near], [*centre_px, radius_px, 0.4, 1.0, 0.0], bounds=(lowest, highest)
+        )
+        if found.cost < best:
+            best, radius = found.cost, float(found.x[2])
+            # Structure is coarser than a pixel, the noise of the probe is not.
+            structure = uniform_filter(np.where(near, residual(found.x), 0.0), 3)
+            misfit = np.sqrt((structure**2).sum() / (np.pi * radius**2))
+            shape = _round_shape(edge, radius, float(found.x[3])) if misfit < _ROUND else None
+    return shape, radius
 
 
 def _logistic(rho: Array, radius: float, width: float) -> Array:
@@ -120,11 +138,11 @@ def _logistic(rho: Array, radius: float, width: float) -> Array:
 
 
 def _cosine(rho: Array, radius: float, width: float) -> Array:
-    """Edge without tails: ``sin^2`` from 1 to 0 over ``3.5 width``, the 10-90 % rise of the logistic edge of that width."""
+    """Edge without tails: ``sin^2`` over ``7.5 width`` has the 10-90 % rise of the logistic edge of that width."""
     return np.asarray(np.sin(0.5 * np.pi * np.clip((radius - rho) / (7.5 * width) + 0.5, 0.0, 1.0)) ** 2)
 
 
-def _round_shape(edge: Callable[[Array, float, float], Array], radius: float, width: float) -> Shape:
+def _round_shape(edge: Edge, radius: float, width: float) -> Shape:
     def shape(y: float, x: float, offsets: Array) -> Array:
         return edge(np.hypot(offsets[:, None] - y, offsets[None, :] - x), radius, width)
 
