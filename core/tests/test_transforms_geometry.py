@@ -120,6 +120,8 @@ def test_bin_follows_masks_and_origins() -> None:
     assert binned["bad_pixel"].values.sum() == 1
     assert binned["bad_pixel"].values[0, 3] == 1
     assert binned["valid"].values[0, 5] == 0
+    assert list(binned.data_vars) == list(scan().data_vars)
+    assert list(binned.sizes) == list(fourd.DIMS)
     assert binned["probe"].sum() == pytest.approx(float(scan()["probe"].sum()), rel=1e-6)
     # Pixels 4 and 5 make bin 2, whose middle lies at 4.5.
     assert binned["origin_y"].values[0, 0] == pytest.approx(2.25)
@@ -146,6 +148,13 @@ def test_bin_is_lazy_whatever_the_chunks() -> None:
         lazy = bin_(data.chunk(chunks), detector=(2, 2), scan=(2, 3))["intensity"]
         assert lazy.chunks is not None
         np.testing.assert_array_equal(lazy, eager)
+
+
+def test_a_scan_without_extras_and_one_with_a_scalar() -> None:
+    bare = fourd.make(np.ones((2, 2, 4, 4), "u2"))
+    assert bin_(bare, detector=(2, 2))["intensity"].values.max() == 4
+    tagged = bare.assign(time=variable((), 3.0, "s", "time"))
+    assert bin_(tagged, scan=(2, 2))["time"] == 3
 
 
 def test_bins_that_do_not_fit() -> None:

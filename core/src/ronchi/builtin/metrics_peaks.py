@@ -46,7 +46,7 @@ class PeakF1:
             counts = np.array([len(i), len(found.points), len(true.points)], float)
             totals += counts
             each.append(_f1(counts))
-        matched, n_found, n_true = totals
+        matched, n_found, n_true = totals.tolist()
         return {
             "precision": matched / n_found if n_found else np.nan,
             "recall": matched / n_true if n_true else np.nan,

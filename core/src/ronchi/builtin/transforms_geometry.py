@@ -101,15 +101,15 @@ class Bin:
         binned.attrs = dict(data.attrs)
         if "dose" in data.attrs:
             binned.attrs["dose"] = data.attrs["dose"] * factors["scan_y"] * factors["scan_x"]
-        return fourd.validate(binned)
+        return fourd.validate(binned[list(data.data_vars)])
 
 
 def _bin_small(ds: xr.Dataset, factors: dict[str, int]) -> xr.Dataset:
     rules = {"probe": "sum", "bad_pixel": "max", "valid": "min"}
-    out = xr.Dataset(coords=ds.coords).coarsen(factors).mean() if not ds.data_vars else xr.Dataset()
+    out = xr.Dataset()
     for name, var in ds.data_vars.items():
         here = {dim: factor for dim, factor in factors.items() if dim in var.dims}
-        reduced = getattr(var.coarsen(here), rules.get(str(name), "mean"))()
+        reduced = getattr(var.coarsen(here), rules.get(str(name), "mean"))() if here else var
         if name in _ORIGIN:
             factor = factors[_ORIGIN[str(name)]]
             reduced = (reduced - (factor - 1) / 2) / factor
