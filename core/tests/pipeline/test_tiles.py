@@ -63,7 +63,7 @@ def test_memory_ceiling_makes_blocks_smaller_or_says_what_is_needed():
     tight = patterns_per_block(data, memory_mb=400)
     assert 1 <= tight < free
     assert patterns_per_block(data, memory_mb=100_000) == free
-    with pytest.raises(ConfigError, match=r"300 MB are too few for 1 workers[\s\S]*allow at least 355 MB"):
+    with pytest.raises(ConfigError, match=r"300 MB are too few for one process[\s\S]*allow at least 355 MB"):
         patterns_per_block(data, memory_mb=300)
     with pytest.raises(ConfigError, match="fewer workers"):
         patterns_per_block(data, memory_mb=800, workers=4)

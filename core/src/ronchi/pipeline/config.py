@@ -41,9 +41,9 @@ class RunOptions(BaseModel):
     cache: str = Field(default=".ronchi/cache", description="Folder of finished results, from the current folder.")
 
     def n_workers(self) -> int:
-        """Workers that the executor starts."""
+        """Worker processes that the executor starts; 0 for none."""
         if self.executor == "serial":
-            return 1
+            return 0
         if self.workers is not None:
             return self.workers
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -58,13 +58,15 @@ def read_tile(intensity: xr.DataArray, tile: Tile) -> NDArray[np.generic]:
     return frames.reshape(-1, *frames.shape[2:])
 
 
-def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = None, workers: int = 1) -> int:
+def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = None, workers: int = 0) -> int:
     """Choose how many patterns a block has at most.
 
     Parameters
     ----------
     memory_mb : float, optional
         Ceiling for the main process and its workers together.
+    workers : int
+        Worker processes; 0 if the blocks are worked on in this process.
 
     Raises
     ------
@@ -80,15 +82,16 @@ def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = Non
         count = max(count, rows * columns)
     if memory_mb is None:
         return count
-    # With workers, the main process only collects peaks and is idle otherwise.
-    processes = workers + 1 if workers > 1 else 1
-    room = (memory_mb - processes * BASE_MB) / workers * 1e6
+    # The main process holds its base and the peaks either way; blocks lie in those that work on them.
+    base, at_once = BASE_MB * (1 + workers), max(1, workers)
+    room = (memory_mb - base) / at_once * 1e6
     if room < working + stored:
-        least = math.ceil(processes * BASE_MB + workers * (working + stored) / 1e6)
+        least = math.ceil(base + at_once * (working + stored) / 1e6)
+        who = f"{workers} workers" if workers else "one process"
         raise ConfigError(
-            f"memory_mb: {memory_mb:g} MB are too few for {workers} workers on patterns of {shape[0]} x {shape[1]}",
+            f"memory_mb: {memory_mb:g} MB are too few for {who} on patterns of {shape[0]} x {shape[1]}",
             where="run.memory_mb",
-            fix=f"allow at least {least} MB{', or use fewer workers' if workers > 1 else ''}",
+            fix=f"allow at least {least} MB{', or use fewer workers' if workers else ''}",
         )
     return max(1, min(count, int(room // (working + stored))))
 

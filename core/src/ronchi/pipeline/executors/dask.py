@@ -43,7 +43,11 @@ class DaskExecutor:
         self._peaks: dict[int, float] = {}
         if address is None:
             self._cluster = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=50
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=50,
             )
         try:
             self._client = distributed.Client(self._cluster or address, timeout=10, set_as_default=False)
@@ -76,7 +80,7 @@ class DaskExecutor:
 
         names: dict[str, Tile] = {}
         first = [submit(tile) for _, tile in zip(range(2 * threads), waiting, strict=False)]
-        running = distributed.as_completed(first)
+        running = distributed.as_completed(first, loop=self._client.loop)
         try:
             for future in running:
                 batch, pid, peak = future.result()

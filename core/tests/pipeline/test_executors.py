@@ -1,0 +1,195 @@
+"""Executors: equal bits from all, no orphans, quick to stop, bounded in memory."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ronchi.errors import ConfigError
+from ronchi.pipeline.config import RunOptions
+from ronchi.pipeline.executors import make_executor
+from ronchi.pipeline.run import run_pipeline
+
+DRIVER = Path(__file__).parent / "driver.py"
+
+
+def run(toys, *overrides):
+    return run_pipeline("toy.yaml", overrides=overrides, manager=toys, progress=False)
+
+
+def outputs(run):
+    return {name: path.read_bytes() for name, path in run.outputs.items()}
+
+
+@pytest.fixture
+def start(folder, toys):
+    """Start the toy pipeline in a process (and process group) of its own."""
+    site = str(Path(toys_site(toys)))
+    started = []
+
+    def launch(*overrides):
+        command = [sys.executable, str(DRIVER), site, "toy.yaml", *overrides]
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        return process
+
+    yield launch
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def toys_site(toys):
+    import toydist
+
+    toys.load_all()
+    return Path(toydist.__file__).parent
+
+
+def wait_for(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def workers_of(log):
+    return {int(line.split()[0]) for line in log.read_text().splitlines()} if log.exists() else set()
+
+
+def test_process_equals_serial(folder, toys):
+    serial = run(toys, "run.executor=serial")
+    process = run(toys, "run.executor=process", "run.workers=2", "run.cache=other", "disks.params.log=b.txt")
+    assert process.ok, process.steps["disks"].error
+    assert outputs(process) == outputs(serial)
+    assert os.getpid() not in workers_of(folder / "b.txt")
+    assert process.steps["disks"].key != serial.steps["disks"].key  # only because of `log`
+    assert not multiprocessing.active_children()
+
+
+def test_dask_equals_serial(folder, toys):
+    pytest.importorskip("distributed", reason="install ronchi[distributed] to test the dask executor")
+    serial = run(toys, "run.executor=serial")
+    dask = run(toys, "run.executor=dask", "run.workers=2", "run.cache=other")
+    assert dask.ok, dask.steps["disks"].error
+    assert dask.steps["disks"].status == "done"
+    assert outputs(dask) == outputs(serial)
+
+
+def test_running_dask_scheduler(folder, toys):
+    distributed = pytest.importorskip("distributed", reason="install ronchi[distributed] to test the dask executor")
+    with distributed.LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        protocol="tcp",
+        silence_logs=50,
+    ) as cluster:
+        remote = run(toys, "run.executor=dask", f"run.address={cluster.scheduler_address}")
+        assert remote.ok, remote.steps["disks"].error
+        assert cluster.workers  # a foreign cluster goes on
+    assert outputs(run(toys, "run.cache=other")) == outputs(remote)
+
+
+def test_dask_needs_distributed_and_an_answer(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ConfigError, match=r"needs the package distributed\n  -> pip install"):
+        make_executor(RunOptions(executor="dask"))
+
+
+def test_data_in_memory_reach_the_workers(folder, toys):
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "run": {"block": 3, "workers": 2},
+        "steps": {
+            "sim": {"simulator": "toysim", "params": {"n": 4}},
+            "disks": {"disk_detector": "brightest", "data": "sim"},
+        },
+        "outputs": {"peaks": {"from": "disks", "path": "peaks.nc"}},
+    }
+    serial = run_pipeline(config, manager=toys, progress=False)
+    process = run_pipeline(config, manager=toys, progress=False, executor="process", overrides=["run.cache=other"])
+    assert process.ok, process.steps["disks"].error
+    assert outputs(process) == outputs(serial)
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"), [("raise", "ValueError: detector broke"), ("die", "a worker process died")]
+)
+def test_faults_in_workers(folder, toys, fault, message):
+    failed = run(toys, "run.executor=process", "run.workers=1", f"disks.params.fault={fault}")
+    assert message in failed.steps["disks"].error
+    assert failed.steps["strain"].status == "skipped"
+
+
+@pytest.mark.parametrize("executor", ["serial", "process"])
+def test_killed_run_resumes_to_the_same_bytes(folder, start, toys, executor):
+    log = folder / "blocks.txt"
+    overrides = (f"run.executor={executor}", "run.workers=2", "disks.params.sleep_s=0.2", f"disks.params.log={log}")
+    process = start(*overrides)
+    finished = folder / ".ronchi" / "cache" / "partial"
+    wait_for(lambda: len(list(finished.rglob("*.npz"))) >= 3)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(alive(pid) for pid in workers_of(log)), 10)
+    kept = len(list(finished.rglob("*.npz")))
+    resumed = run(toys, *overrides)
+    assert (resumed.steps["disks"].blocks, resumed.steps["disks"].blocks_reused) == (10, kept)
+    assert outputs(run(toys, *overrides, "run.cache=other")) == outputs(resumed)
+
+
+@pytest.mark.parametrize("executor", ["serial", "process", "dask"])
+def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor):
+    log = folder / "blocks.txt"
+    overrides = (f"run.executor={executor}", "run.workers=2", f"disks.params.log={log}")
+    process = start(*overrides, "disks.params.sleep_s=0.5")
+    finished = folder / ".ronchi" / "cache" / "partial"
+    wait_for(lambda: len(list(finished.rglob("*.npz"))) >= 2)
+    begin = time.monotonic()
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=30)
+    assert time.monotonic() - begin < 5
+    assert process.returncode != 0
+    wait_for(lambda: not any(alive(pid) for pid in workers_of(log)), 5)
+    assert len(list(finished.rglob("*.npz"))) >= 2
+    assert not list(folder.glob("toy-out/*.nc"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["serial", "process"])
+def test_file_four_times_the_ceiling_stays_inside(folder, start, executor):
+    ceiling_mb = 500 if executor == "serial" else 850
+    patterns = 4 * ceiling_mb * 10**6 // (128 * 128 * 2)
+    shape = (64, patterns // 64, 128, 128)
+    big = np.lib.format.open_memmap(folder / "scan.npy", mode="w+", dtype="u2", shape=shape)
+    row = np.random.default_rng(0).poisson(2, shape[1:]).astype("u2")
+    for y in range(shape[0]):
+        big[y] = row
+    del big, row
+    process = start(f"run.executor={executor}", "run.workers=1", f"run.memory_mb={ceiling_mb}", "run.block=null")
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err[-2000:]
+    peak = max(json.loads(out).values())
+    assert (folder / "scan.npy").stat().st_size > 3.9e6 * ceiling_mb
+    print(f"{executor}: peak {peak:.0f} MB under a ceiling of {ceiling_mb} MB")
+    assert peak < ceiling_mb
