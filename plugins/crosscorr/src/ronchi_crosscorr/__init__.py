@@ -1,1 +1,1 @@
-"""."""
+"""Bragg-disk detection by template correlation."""

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
-from ronchi_crosscorr.correlate import Correlator
-from ronchi_crosscorr.grid import Grid
-from ronchi_crosscorr.mask import BadPixelFill
+from ronchi_crosscorr.blind import BlindSearch, Candidates
+from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
+from ronchi_crosscorr.grid import native
+from ronchi_crosscorr.likelihood import NOT_REFINED, fit_disks
 from ronchi_crosscorr.params import CrossCorrParams
-from ronchi_crosscorr.photometry import SECTORS, Aperture, aperture
-from ronchi_crosscorr.search import COLUMNS, REASONS, Rules, search
-from ronchi_crosscorr.template import ProbeShape, probe_shape, template_kernel
-from ronchi_crosscorr.uncertainty import position_covariance
+from ronchi_crosscorr.search import COLUMNS, FLAG_NOT_REFINED, REASONS
+from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
+from ronchi_crosscorr.template import Template, probe_shape
 
 __all__ = ["CrossCorr"]
-
-_CAPACITY = 4096
-"""Most candidates of a pattern."""
 
 
 class CrossCorr:
@@ -42,50 +40,40 @@ class CrossCorr:
         Raises
         ------
         DataError
-            The size of the disks cannot be known, or they do not fit into a pattern.
+            The size of the disks cannot be known, they do not fit into a pattern, or a seeded search
+            has no lattice.
         """
         p = self.params
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         shape = probe_shape(geometry, probe, p.probe_radius_px)
-        radius = shape.radius_px
-        if 2 * radius >= min(geometry.shape):
+        if 2 * shape.radius_px >= min(geometry.shape):
             raise DataError(
-                f"a disk of radius {radius:.1f} px does not fit into a pattern of {geometry.shape}",
+                f"a disk of radius {shape.radius_px:.1f} px does not fit into a pattern of {geometry.shape}",
                 fix="give the probe of this data set, or `probe_radius_px`",
             )
-        grid = Grid.make(geometry.shape, radius, margin_px=max(0.0, 1 - p.edge) * radius)
-        scale = radius / grid.binning
-        kernel = _on_grid(self._template(shape, probe, geometry.shape), grid)
-        power = {"cross": 1.0, "phase": 0.0, "hybrid": p.power}[p.mode]
-        self.shape, self.grid = shape, grid
-        self._correlator = Correlator(grid, kernel, p.low_pass * scale, p.high_pass * scale, power, ctx.device)
-        cov_shot, cov_background = position_covariance(self._correlator, kernel)
-        self._rules = Rules(
-            height=grid.used[0],
-            width=grid.used[1],
-            edge=p.edge * scale,
-            min_distance=p.min_distance * scale,
-            radius=scale,
-            min_snr=p.min_snr,
-            min_relative=p.min_relative,
-            max_peaks=p.max_peaks,
-            gain=p.counts_per_electron or 0.0,
-            linear=power == 1,
-            interpolate=p.refine == "correlation",
-            cov_shot=cov_shot,
-            cov_background=cov_background,
-        )
-        self._aperture = aperture(scale, shape.edge_px / grid.binning, grid.padded[1])
-        bad = geometry.bad_pixel
-        self._fill = BadPixelFill(np.asarray(bad, bool)) if bad is not None and np.any(bad) else None
-        self._bad_share = _bad_share(bad, grid, self._aperture)
-        self._table = np.empty((self._correlator.batch * _CAPACITY, len(COLUMNS)))
+        measured = probe is not None and p.probe_radius_px is None
+        kind = p.template if p.template != "auto" else "measured" if measured else "disk"
+        template = Template(kind, shape, probe, (p.ellipse_ratio, p.ellipse_angle_deg))
+        self.shape, self._frame = shape, geometry.shape
+        self._bad = geometry.bad_pixel
+        self._search: BlindSearch | SeededSearch = BlindSearch(p, template, geometry.shape, self._bad, ctx.device)
+        if p.search == "seeded":
+            lattice = self._lattice(geometry)
+            self._search = SeededSearch(p, template, geometry.shape, self._bad, ctx.device, lattice)
+        if probe is not None and measured:
+            self._model = model_of_probe(probe, shape.radius_px, shape.centre_px)
+        else:
+            self._model = model_of_radius(shape.radius_px, shape.edge_px)
 
-    def _template(self, shape: ProbeShape, probe: NDArray[Any] | None, frame: tuple[int, int]) -> NDArray[np.float64]:
+    def _lattice(self, geometry: Geometry) -> Lattice:
         p = self.params
-        kind = p.template if p.template != "auto" else "disk" if probe is None or p.probe_radius_px else "measured"
-        return template_kernel(kind, shape, probe, frame, (p.ellipse_ratio, p.ellipse_angle_deg))
+        if p.origin and p.g1 and p.g2:
+            return np.array([p.origin, p.g1, p.g2], np.float64)
+        if geometry.mean_pattern is None:
+            raise DataError("a seeded search needs a lattice or a mean pattern", fix="give `origin`, `g1` and `g2`")
+        table = self._search.candidates(np.asarray(geometry.mean_pattern, np.float32)[None]).table
+        return find_lattice(table[:, 0], table[:, 1], geometry.centre_px)
 
     def detect(self, frames: NDArray[Any]) -> PeakBatch:
         """Find the disks of ``frames`` (n, qy, qx), any real dtype.
@@ -95,19 +83,46 @@ class CrossCorr:
         DataError
             A pattern holds NaN or infinity, or has another shape than was prepared for.
         """
-        table, counts, gains = self._candidates(frames, explain=False)
-        column = dict(zip(COLUMNS, table.T, strict=True))
-        area = self.grid.binning**2
-        return PeakBatch(
-            counts=counts,
-            qy_px=self.grid.to_frame(column["y"]),
-            qx_px=self.grid.to_frame(column["x"]),
-            intensity=column["intensity"].astype(np.float32),
+        found = self._candidates(frames, explain=False)
+        column = dict(zip(COLUMNS, found.table.T, strict=True))
+        single = {name: column[name].astype(np.float32) for name in ("intensity", "var_yy", "var_yx", "var_xx")}
+        peaks = PeakBatch(
+            counts=found.counts,
+            qy_px=column["y"].copy(),
+            qx_px=column["x"].copy(),
             score=column["snr"].astype(np.float32),
-            var_yy=(column["var_yy"] * area).astype(np.float32),
-            var_yx=(column["var_yx"] * area).astype(np.float32),
-            var_xx=(column["var_xx"] * area).astype(np.float32),
             flags=column["flags"].astype(np.uint16),
+            **single,
+        )
+        return self._fit(frames, peaks, found.gains) if self.params.refine == "likelihood" else peaks
+
+    def _fit(self, frames: NDArray[Any], peaks: PeakBatch, gains: NDArray[np.float64]) -> PeakBatch:
+        """Replace the positions of the correlation by those of the likelihood, where the fit holds."""
+        fits = fit_disks(
+            native(np.asarray(frames)),
+            peaks.counts,
+            peaks.qy_px,
+            peaks.qx_px,
+            self._model,
+            bad_pixel=self._bad,
+            counts_per_electron=np.where(gains > 0, gains, 1.0),
+        )
+        failed = (fits.flags & NOT_REFINED) > 0
+        # The two modules agree on the bits of edge and overlap.
+        flags = peaks.flags | np.where(failed, FLAG_NOT_REFINED, fits.flags & ~np.uint8(NOT_REFINED)).astype(np.uint16)
+
+        def chosen(fitted: NDArray[np.float64], correlated: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.where(failed, correlated, fitted).astype(np.float32)
+
+        return replace(
+            peaks,
+            qy_px=np.where(failed, peaks.qy_px, fits.y),
+            qx_px=np.where(failed, peaks.qx_px, fits.x),
+            intensity=chosen(fits.intensity, peaks.intensity),
+            var_yy=chosen(fits.var_yy, peaks.var_yy),
+            var_yx=chosen(fits.var_yx, peaks.var_yx),
+            var_xx=chosen(fits.var_xx, peaks.var_xx),
+            flags=flags,
         )
 
     def explain(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -118,89 +133,21 @@ class CrossCorr:
         candidates : dict of arrays
             ``counts`` (n,) candidates of each pattern, and flat ``qy_px``, ``qx_px``, ``intensity``,
             ``score`` (0 where it was not measured) and ``reason``, an index into `reason_names`.
+            The positions are those of the correlation.
         """
-        table, counts, gains = self._candidates(frames, explain=True)
-        column = dict(zip(COLUMNS, table.T, strict=True))
+        found = self._candidates(frames, explain=True)
+        column = dict(zip(COLUMNS, found.table.T, strict=True))
         return {
-            "counts": counts,
-            "qy_px": self.grid.to_frame(column["y"]),
-            "qx_px": self.grid.to_frame(column["x"]),
+            "counts": found.counts,
+            "qy_px": column["y"].copy(),
+            "qx_px": column["x"].copy(),
             "intensity": column["intensity"].astype(np.float32),
             "score": column["snr"].astype(np.float32),
             "reason": column["reason"].astype(np.uint8),
         }
 
-    def _candidates(
-        self, frames: NDArray[Any], *, explain: bool
-    ) -> tuple[NDArray[np.float64], NDArray[np.int32], NDArray[np.float64]]:
+    def _candidates(self, frames: NDArray[Any], *, explain: bool) -> Candidates:
         frames = np.asarray(frames)
-        if frames.ndim != 3 or frames.shape[1:] != self.grid.frame:
-            raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self.grid.frame}", where="detect")
-        counts, gains = np.zeros(len(frames), np.int32), np.zeros(len(frames))
-        parts = []
-        for start in range(0, len(frames), self._correlator.batch):
-            batch = frames[start : start + self._correlator.batch]
-            correlation = self._correlator(batch if self._fill is None else self._fill(batch))
-            _check_finite(correlation.total, start)
-            rows = search(
-                correlation.counts,
-                correlation.values,
-                self._bad_share,
-                self._rules,
-                self._aperture,
-                explain,
-                self._table[: len(batch) * _CAPACITY],
-                counts[start : start + len(batch)],
-                gains[start : start + len(batch)],
-            )
-            parts.append(self._table[:rows].copy())
-        table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
-        return table, counts, gains
-
-
-def _check_finite(total: NDArray[np.float32], start: int) -> None:
-    broken = np.flatnonzero(~np.isfinite(total))
-    if len(broken):
-        raise DataError(
-            "a pattern holds NaN or infinity",
-            where=f"frame {start + int(broken[0])} of the block",
-            fix="mark the pixels in `bad_pixel`, or replace them before the detection",
-        )
-
-
-def _on_grid(kernel: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
-    """Sum a template over the grid's blocks, the template's centre kept on a pixel of the grid."""
-    from scipy import ndimage
-
-    k = grid.binning
-    rows, columns = grid.padded
-    fine = np.zeros((rows * k, columns * k))
-    height, width = min(kernel.shape[0], rows * k), min(kernel.shape[1], columns * k)
-    centre = (kernel.shape[0] // 2, kernel.shape[1] // 2)
-    y0, x0 = rows // 2 * k - height // 2, columns // 2 * k - width // 2
-    fine[y0 : y0 + height, x0 : x0 + width] = kernel[
-        centre[0] - height // 2 : centre[0] - height // 2 + height,
-        centre[1] - width // 2 : centre[1] - width // 2 + width,
-    ]
-    if k > 1:
-        # The centre of a block of k pixels lies (k - 1) / 2 beyond its first one.
-        shifted = ndimage.fourier_shift(np.fft.fft2(fine), (k - 1) / 2)
-        fine = np.fft.ifft2(shifted).real.reshape(rows, k, columns, k).sum((1, 3))
-    return fine
-
-
-def _bad_share(bad: NDArray[np.bool_] | None, grid: Grid, ap: Aperture) -> NDArray[np.float32]:
-    """Share of bad pixels in a disk centred on each pixel of the grid."""
-    from scipy import ndimage
-
-    share = np.zeros(grid.used, np.float32)
-    if bad is None or not np.any(bad):
-        return share
-    k = grid.binning
-    padded = np.zeros((grid.used[0] * k, grid.used[1] * k))
-    padded[: bad.shape[0], : bad.shape[1]] = bad
-    blocks = padded.reshape(grid.used[0], k, grid.used[1], k).mean((1, 3))
-    disk = np.zeros((2 * ap.reach + 1, 2 * ap.reach + 1))
-    n = ap.start[SECTORS]
-    disk[ap.dy[:n] + ap.reach, ap.dx[:n] + ap.reach] = 1
-    return cast("NDArray[np.float32]", ndimage.convolve(blocks, disk / disk.sum(), mode="constant").astype(np.float32))
+        if frames.ndim != 3 or frames.shape[1:] != self._frame:
+            raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self._frame}", where="detect")
+        return self._search.candidates(frames, explain=explain)

@@ -9,7 +9,9 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "fast_size", "fill_grid"]
+__all__ = ["Grid", "bin_kernel", "fast_size", "fill_grid", "native"]
+
+_COMPILED = frozenset({"uint8", "uint16", "uint32", "int8", "int16", "int32", "float32"})
 
 SEARCH_RADIUS_PX = 4.0
 """Disks of at least twice this radius are summed down to it: the search needs no more, the refinement sees all pixels."""
@@ -77,10 +79,32 @@ def fill_grid(frames: NDArray[Any], grid: Grid, out: NDArray[np.float32]) -> Non
     if grid.binning == 1:
         np.copyto(out[:, : grid.used[0], : grid.used[1]], frames, casting="unsafe")
         return
-    # numba knows neither float16 nor a foreign byte order.
-    if (frames.dtype.kind == "f" and frames.dtype.itemsize != 4) or not frames.dtype.isnative:
-        frames = frames.astype(np.float32)
-    _sum_blocks(frames, grid.binning, out)
+    _sum_blocks(native(frames), grid.binning, out)
+
+
+def native(frames: NDArray[Any]) -> NDArray[Any]:
+    """Patterns of a type that compiled code takes: float16 and foreign byte orders become float32."""
+    if frames.dtype.isnative and frames.dtype.name in _COMPILED:
+        return frames
+    return frames.astype(np.float32)
+
+
+def bin_kernel(kernel: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
+    """Sum a template over the grid's blocks, the template's centre kept on a pixel of the padded grid."""
+    from scipy import ndimage
+
+    k = grid.binning
+    rows, columns = grid.padded
+    fine = np.zeros((rows * k, columns * k))
+    height, width = min(kernel.shape[0], rows * k), min(kernel.shape[1], columns * k)
+    cy, cx = kernel.shape[0] // 2 - height // 2, kernel.shape[1] // 2 - width // 2
+    y0, x0 = rows // 2 * k - height // 2, columns // 2 * k - width // 2
+    fine[y0 : y0 + height, x0 : x0 + width] = kernel[cy : cy + height, cx : cx + width]
+    if k > 1:
+        # The centre of a block of k pixels lies (k - 1) / 2 beyond its first one.
+        shifted = ndimage.fourier_shift(np.fft.fft2(fine), (k - 1) / 2)
+        fine = np.fft.ifft2(shifted).real.reshape(rows, k, columns, k).sum((1, 3))
+    return np.asarray(fine)
 
 
 @nb.njit(cache=True, fastmath={"reassoc", "contract"})

@@ -83,9 +83,10 @@ class CrossCorrParams(Params):
         None, gt=0, description="Gain of the detector; measured on each pattern's noise if absent.",
         json_schema_extra=_unit("counts"),
     )  # fmt: skip
-    refine: Literal["parabola", "correlation"] = Field(
-        "correlation",
-        description="Position below a pixel: parabola through the maximum's neighbours, or Newton steps on the interpolated correlation.",
+    refine: Literal["parabola", "correlation", "likelihood"] = Field(
+        "likelihood",
+        description="Position below a pixel: parabola through the correlation's maximum; correlation: Newton steps on "
+        "its interpolation; likelihood: fit of the disk to the counts, the most accurate.",
     )
     search: Literal["blind", "seeded"] = Field(
         "blind", description="blind: the whole pattern; seeded: windows around the sites of a known lattice."

@@ -68,22 +68,16 @@ class Rules(NamedTuple):
 
 
 @nb.njit(cache=True)
-def _three_along(row: NDArray[np.float32], width: int, out: NDArray[np.float32]) -> None:
-    for x in range(1, width - 1):
-        pair = row[x - 1] if row[x - 1] > row[x] else row[x]
-        out[x] = row[x + 1] if row[x + 1] > pair else pair
-
-
-@nb.njit(cache=True)
 def local_maxima(
     c: NDArray[np.float32],
     height: int,
     width: int,
+    border: int,
     flags: NDArray[np.uint8],
     ys: NDArray[np.int32],
     xs: NDArray[np.int32],
 ) -> int:
-    """List the local maxima among 8 neighbours, without the outermost pixels.
+    """List the local maxima among 8 neighbours.
 
     Of equal neighbours the first in reading order wins, so that a plateau of two pixels gives one maximum.
 
@@ -92,33 +86,38 @@ def local_maxima(
     c : (my, mx) float32 array
     height, width : int
         Its used part.
-    flags : (8 * k,) uint8 array
-        Scratch of at least ``width`` rounded up to 8.
+    border : int
+        Rows at the edge of the used part that are left out, at least 1.
+    flags : (my, 8 * k) uint8 array
+        Scratch of zeros, ``8 * k >= width``; zero again at the end.
     ys, xs : (capacity,) int32 arrays
         Rows and columns, filled up to the number returned.
     """
-    found = 0
-    words = flags.view(np.uint64)
-    flags[:] = 0
-    # Largest of three along x, for three rows in turn.
-    highest = np.empty((3, width), np.float32)
-    for y in range(min(2, height)):
-        _three_along(c[y], width, highest[y])
-    for y in range(1, height - 1):
-        _three_along(c[y + 1], width, highest[(y + 1) % 3])
-        above, row = c[y - 1], c[y]
-        high0, high1, high2 = highest[0], highest[1], highest[2]
-        # No branches: the loop becomes vector compares.
+    found, stride = 0, flags.shape[1]
+    for y in range(border, height - border):
+        above, row, below, flag = c[y - 1], c[y], c[y + 1], flags[y]
+        # No branches, and a start that is known to be positive: the loop becomes vector compares.
         for x in range(1, width - 1):
             z = row[x]
-            flags[x] = (z >= high0[x]) & (z >= high1[x]) & (z >= high2[x]) & (z > row[x - 1]) & (z > above[x])
-        for w in range((width + 7) // 8):
-            if words[w] == 0:
-                continue
-            for x in range(8 * w, min(8 * w + 8, width - 1)):
-                if flags[x] and found < len(ys):
-                    ys[found], xs[found] = y, x
-                    found += 1
+            flag[x] = (
+                (z > above[x - 1])
+                & (z > above[x])
+                & (z > above[x + 1])
+                & (z > row[x - 1])
+                & (z >= row[x + 1])
+                & (z >= below[x - 1])
+                & (z >= below[x])
+                & (z >= below[x + 1])
+            )
+    words = flags.reshape(flags.size).view(np.uint64)
+    for w in range(len(words)):
+        if words[w] == 0:
+            continue
+        for i in range(8 * w, 8 * w + 8):
+            if flags[i // stride, i % stride] and found < len(ys):
+                ys[found], xs[found] = i // stride, i % stride
+                found += 1
+        words[w] = 0
     return found
 
 
@@ -164,8 +163,8 @@ def search(
     ----------
     image, c : (n, my, mx) float32 arrays
         Patterns and correlations on the grid.
-    bad : (my, mx) float32 array
-        Share of bad pixels around a disk centred there.
+    bad : (n or 1, my, mx) float32 array
+        Share of bad pixels in a disk centred there, for each pattern or for all.
     explain : bool
         List the rejected candidates too, with their reasons.
     table : (n * capacity, len(COLUMNS)) float64 array
@@ -183,7 +182,9 @@ def search(
     capacity = len(table) // n
     ys, xs = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
     height_of, kept = np.empty(capacity, np.float32), np.empty(capacity, np.int32)
-    flags = np.zeros((rules.width + 7) // 8 * 8, np.uint8)
+    flags = np.zeros((c.shape[1], (rules.width + 7) // 8 * 8), np.uint8)
+    # Maxima outside the edge are of interest only to those who ask why they were dropped.
+    border = 1 if explain else max(1, int(np.ceil(rules.edge - 0.5)))
     scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
     wy, wx = np.empty((3, 6)), np.empty((3, 6))
     distance = max(2, int(round(1.5 * rules.radius)))
@@ -191,15 +192,15 @@ def search(
     for b in range(n):
         gain = rules.gain if rules.gain > 0 else measure_gain(image[b], rules.height, rules.width)
         gains[b] = gain
-        cc, first = c[b], rows
-        found = local_maxima(cc, rules.height, rules.width, flags, ys, xs)
+        cc, share, first = c[b], bad[b % len(bad)], rows
+        found = local_maxima(cc, rules.height, rules.width, border, flags, ys, xs)
         n_kept = 0
         for i in range(found):
             y, x = ys[i], xs[i]
             reason = _ACCEPTED
             if min(y, x, rules.height - 1 - y, rules.width - 1 - x) < rules.edge - 0.5:
                 reason = _EDGE
-            elif bad[y, x] > MAX_MASKED:
+            elif share[y, x] > MAX_MASKED:
                 reason = _MASKED
             elif rules.linear:
                 rise = cc[y, x] - _surroundings(cc, rules.height, rules.width, y, x, distance, scratch[0])
@@ -243,7 +244,7 @@ def search(
             row = table[rows]
             _write(row, y + dy, x + dx, reason)
             row[_INTENSITY], row[_SNR] = intensity, snr
-            row[_FLAGS] = (FLAG_MASKED if bad[y, x] > 0 else 0) | (0 if ok else FLAG_NOT_REFINED)
+            row[_FLAGS] = (FLAG_MASKED if share[y, x] > 0 else 0) | (0 if ok else FLAG_NOT_REFINED)
             if reason == _ACCEPTED:
                 accepted += 1
                 brightest = max(brightest, intensity)

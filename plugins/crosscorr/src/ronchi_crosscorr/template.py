@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from ronchi.api import DataError, Geometry
 
-__all__ = ["ProbeShape", "measure_disk", "probe_shape", "template_kernel"]
+__all__ = ["ProbeShape", "Template", "measure_disk", "probe_shape"]
 
 Array = NDArray[np.float64]
 
@@ -132,40 +132,51 @@ def probe_shape(geometry: Geometry, probe: NDArray[Any] | None, radius_px: float
     return shape if radius_px is None else ProbeShape(float(radius_px), shape.edge_px, shape.centre_px)
 
 
-def template_kernel(
-    kind: str, shape: ProbeShape, probe: NDArray[Any] | None, frame: tuple[int, int], ellipse: tuple[float, float]
-) -> Array:
-    """Template on a frame, its centre at pixel ``(N // 2, N // 2)``.
+@dataclass(frozen=True)
+class Template:
+    """What the patterns are correlated with.
 
     Parameters
     ----------
     kind : {"measured", "disk", "edge", "radial-gradient"}
+    shape : ProbeShape
     probe : (qy, qx) array or None
         Needed for ``measured``.
-    frame : tuple of int
-        Rows and columns of the result.
     ellipse : tuple of float
-        Long over short axis, and direction of the long axis in degrees from x towards y.
-
-    Returns
-    -------
-    kernel : (rows, columns) float64 array
-        Sum 1 for ``measured`` and ``disk``; sum 0 for the others.
+        Long over short axis of a computed template, and direction of the long axis in degrees from x towards y.
     """
-    centre = (frame[0] // 2, frame[1] // 2)
-    if kind == "measured":
-        if probe is None:
-            raise DataError("the template 'measured' needs a probe", fix="give one, or use template: disk")
-        return _measured(np.asarray(probe, np.float64), shape, frame)
-    rho = _elliptical_radius(frame, centre, *ellipse)
-    radius, edge = shape.radius_px, shape.edge_px
-    disk = 1 / (1 + np.exp(np.clip((rho - radius) / edge, -50, 50)))
-    if kind == "disk":
-        return np.asarray(disk / disk.sum())
-    positive = disk if kind == "edge" else disk * (rho / radius)
-    width = max(0.5 * radius, 1.5)
-    trench = np.where((rho > radius) & (rho < radius + width), np.sin(np.pi * (rho - radius) / width) ** 2, 0)
-    return np.asarray(positive / positive.sum() - trench / trench.sum())
+
+    kind: str
+    shape: ProbeShape
+    probe: NDArray[Any] | None = None
+    ellipse: tuple[float, float] = (1.0, 0.0)
+
+    def kernel(self, frame: tuple[int, int]) -> Array:
+        """Template on a frame, its centre at pixel ``(N // 2, N // 2)``.
+
+        Returns
+        -------
+        kernel : (rows, columns) float64 array
+            Sum 1 for ``measured`` and ``disk``; sum 0 for the others.
+
+        Raises
+        ------
+        DataError
+            ``measured`` without a probe.
+        """
+        if self.kind == "measured":
+            if self.probe is None:
+                raise DataError("the template 'measured' needs a probe", fix="give one, or use template: disk")
+            return _measured(np.asarray(self.probe, np.float64), self.shape, frame)
+        rho = _elliptical_radius(frame, (frame[0] // 2, frame[1] // 2), *self.ellipse)
+        radius, edge = self.shape.radius_px, self.shape.edge_px
+        disk = 1 / (1 + np.exp(np.clip((rho - radius) / edge, -50, 50)))
+        if self.kind == "disk":
+            return np.asarray(disk / disk.sum())
+        positive = disk if self.kind == "edge" else disk * (rho / radius)
+        width = max(0.5 * radius, 1.5)
+        trench = np.where((rho > radius) & (rho < radius + width), np.sin(np.pi * (rho - radius) / width) ** 2, 0)
+        return np.asarray(positive / positive.sum() - trench / trench.sum())
 
 
 def _elliptical_radius(frame: tuple[int, int], centre: tuple[int, int], ratio: float, angle_deg: float) -> Array:
