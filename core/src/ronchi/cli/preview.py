@@ -7,14 +7,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ronchi.cli.run import add_pipeline_arguments
-from ronchi.errors import ConfigError, PluginError
-
-if TYPE_CHECKING:
-    from ronchi.pipeline.plan import PlannedStep
-    from ronchi.pipeline.result import RunResult
+from ronchi.errors import ConfigError
 
 __all__ = ["configure", "execute"]
 

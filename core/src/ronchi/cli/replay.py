@@ -11,7 +11,9 @@ __all__ = ["configure", "execute"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("provenance", type=Path, help="provenance.json of a run")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the new outputs (default: kept nowhere)")
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="DIR", help="keep the new outputs here"
+    )
     parser.add_argument(
         "--set",
         action="append",

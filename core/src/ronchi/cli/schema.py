@@ -30,7 +30,9 @@ def execute(args: argparse.Namespace) -> int:
     if args.name not in SCHEMAS:
         raise ConfigError(f"unknown schema {args.name!r}", fix=f"one of: pipeline, {', '.join(SCHEMAS)}")
     module = SCHEMAS[args.name]
-    print(f"{args.name}\n\n{inspect.getdoc(module)}\n\nmake{inspect.signature(module.make)}\n\n{inspect.getdoc(module.make)}")
+    print(
+        f"{args.name}\n\n{inspect.getdoc(module)}\n\nmake{inspect.signature(module.make)}\n\n{inspect.getdoc(module.make)}"
+    )
     return 0
 
 
@@ -44,7 +46,9 @@ def pipeline_schema() -> dict[str, object]:
     steps: list[dict[str, object]] = []
     for kind in KINDS:
         for spec in manager.specs(kind):
-            inputs = {name.removesuffix("?"): {"type": "string", "description": text} for name, text in spec.inputs.items()}
+            inputs = {
+                name.removesuffix("?"): {"type": "string", "description": text} for name, text in spec.inputs.items()
+            }
             needed = [name for name in spec.inputs if not name.endswith("?")]
             names = [spec.name, "auto"] if kind == "reader" else [spec.name]
             steps.append(

@@ -1,0 +1,144 @@
+"""Hooks of ronchi's own algorithms, which register as any plugin's do."""
+
+from __future__ import annotations
+
+from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi.builtin.params_io import NativeParams, NpyParams
+from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
+from ronchi.builtin.params_synthetic import SoftDisksParams
+from ronchi.builtin.params_transforms import (
+    BadPixelsParams,
+    BinParams,
+    CalibrateParams,
+    CentreParams,
+    CropParams,
+    EllipseParams,
+    ProbeParams,
+    RotationParams,
+)
+
+__all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_transforms"]
+
+_FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
+
+
+@hookimpl
+def ronchi_readers() -> list[AlgorithmSpec]:
+    """Describe the readers."""
+    return [
+        AlgorithmSpec(
+            name="native",
+            summary="ronchi's own files, netCDF4 or Zarr, with their truth; patterns stay on disk.",
+            params=NativeParams,
+            factory="ronchi.builtin.native:NativeReader",
+            inputs={},
+            output="fourd/1|images/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1",
+            sides={"*": "*"},
+            capabilities=frozenset({"lazy"}),
+        ),
+        AlgorithmSpec(
+            name="npy",
+            summary="NumPy arrays, memory-mapped; calibrations are parameters.",
+            params=NpyParams,
+            factory="ronchi.builtin.npy:NpyReader",
+            inputs={},
+            output="fourd/1",
+            capabilities=frozenset({"lazy"}),
+        ),
+    ]
+
+
+@hookimpl
+def ronchi_simulators() -> list[AlgorithmSpec]:
+    """Describe the simulators."""
+    return [
+        AlgorithmSpec(
+            name="soft-disks",
+            summary="A strained lattice of soft disks at exact positions, with truth: fast, for tests and trials.",
+            params=SoftDisksParams,
+            factory="ronchi.builtin.synthetic:SoftDisks",
+            inputs={},
+            output="fourd/1",
+            sides={"truth": "strain/1", "truth_peaks": "peaks/1", "truth_maps": "maps/1"},
+        )
+    ]
+
+
+def _of_patterns(name: str, summary: str, params: type[Params], factory: str, **more: str) -> AlgorithmSpec:
+    return AlgorithmSpec(
+        name=name,
+        summary=summary,
+        params=params,
+        factory=f"ronchi.builtin.{factory}",
+        inputs={"data": "fourd/1", **more},
+        output="fourd/1",
+        capabilities=frozenset({"lazy"}),
+    )
+
+
+@hookimpl
+def ronchi_transforms() -> list[AlgorithmSpec]:
+    """Describe the transforms."""
+    return [
+        _of_patterns(
+            "crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"
+        ),
+        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin"),
+        _of_patterns(
+            "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels"
+        ),
+        _of_patterns("centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre"),
+        _of_patterns(
+            "ellipse",
+            "Measure or set the elliptical distortion.",
+            EllipseParams,
+            "ellipse:Ellipse",
+            **{"peaks?": "peaks/1"},
+        ),
+        _of_patterns("rotation", "Set the angle between scan and patterns.", RotationParams, "calibration:Rotation"),
+        _of_patterns(
+            "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe"
+        ),
+        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate"),
+    ]
+
+
+@hookimpl
+def ronchi_metrics() -> list[AlgorithmSpec]:
+    """Describe the metrics."""
+    of_peaks = {"result": "peaks/1", "truth": "peaks/1"}
+    return [
+        AlgorithmSpec(
+            name="strain-rmse",
+            summary="Bias, RMS and robust error of each strain component, with the coverage.",
+            params=StrainRmseParams,
+            factory="ronchi.builtin.metrics_strain:StrainRmse",
+            inputs={"result": "strain/1", "truth": "strain/1"},
+            output="scores/1",
+        ),
+        AlgorithmSpec(
+            name="peak-f1",
+            summary="Precision, recall and F1 of peaks, matched one to one.",
+            params=PeakF1Params,
+            factory="ronchi.builtin.metrics_peaks:PeakF1",
+            inputs=of_peaks,
+            output="scores/1",
+        ),
+        AlgorithmSpec(
+            name="peak-rmse",
+            summary="RMS distance of matched peaks from the true ones.",
+            params=PeakRmseParams,
+            factory="ronchi.builtin.metrics_peaks:PeakRmse",
+            inputs=of_peaks,
+            output="scores/1",
+        ),
+        AlgorithmSpec(
+            name="eq1",
+            summary="Equation (1) of the FCU-Net paper, as coded there and one to one.",
+            params=Eq1Params,
+            factory="ronchi.builtin.metrics_peaks:Eq1",
+            inputs=of_peaks,
+            output="scores/1",
+            citation=_FCUNET,
+        ),
+    ]
