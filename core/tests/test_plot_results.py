@@ -222,6 +222,13 @@ def test_preview_refuses_candidates_of_other_frames() -> None:
         plot.preview(np.zeros((2, 4, 4)), candidates, ("accepted",))
 
 
+def test_preview_takes_the_reasons_from_the_candidates() -> None:
+    one = {"counts": np.array([1]), "qy_px": np.ones(1), "qx_px": np.ones(1), "reason": np.ones(1, int)}
+    figure = plot.preview(np.eye(4)[None], {**one, "reasons": ("accepted", "faint")}, labels=["y 3, x 7"])
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["accepted 0", "faint 1"]
+    assert figure.axes[0].get_title(loc="left") == "y 3, x 7: 0 of 1 kept"
+
+
 def make_com(shape: tuple[int, int], **derived: np.ndarray) -> xr.Dataset:
     rng = np.random.default_rng(2)
     data = {name: rng.normal(0.5, 0.01, shape) for name in ("com_y", "com_x")} | derived

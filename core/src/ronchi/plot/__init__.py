@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ronchi.plot.com import com_maps, vector_field
 from ronchi.plot.gallery import mark_positions, mosaic, spread_positions
-from ronchi.plot.images import pattern, scan_image
+from ronchi.plot.images import pattern, scan_image, scan_images
 from ronchi.plot.peaks import preview, vector_histogram, vector_map
 from ronchi.plot.profiles import strain_profiles
 from ronchi.plot.scalebar import add_scale_bar, nice_length
@@ -24,6 +24,7 @@ __all__ = [
     "preview",
     "reference_mask",
     "scan_image",
+    "scan_images",
     "spread_positions",
     "strain_histograms",
     "strain_maps",

@@ -67,7 +67,7 @@ def mosaic(
     """
     scan_shape = (data.sizes["scan_y"], data.sizes["scan_x"])
     chosen = spread_positions(scan_shape) if positions is None else list(positions)
-    columns = n_columns or min(len(chosen), 5 if len(chosen) > 6 and len(chosen) != 9 else 3)
+    columns = n_columns or min(len(chosen), 4 if len(chosen) in (4, 7, 8) or len(chosen) > 9 else 3)
     rows = -(-len(chosen) // columns)
     figure = figure or new_figure(2.15 * columns, 2.3 * rows + 0.35)
     frames = [np.asarray(data["intensity"].isel(scan_y=y, scan_x=x).values, float) for y, x in chosen]
@@ -111,7 +111,7 @@ def mark_positions(ax: Any, data: xr.Dataset, positions: Sequence[Position]) -> 
         ax.plot(x, y, "o", markersize=5, color=colour, markeredgecolor=OUTLINE, markeredgewidth=0.8)
         ax.annotate(
             str(number + 1), (x, y), xytext=(4, 0), textcoords="offset points", va="center", fontsize="small",
-            color=colour, path_effects=[withStroke(linewidth=2, foreground=OUTLINE)], annotation_clip=False,
+            color="white", path_effects=[withStroke(linewidth=2, foreground=OUTLINE)], annotation_clip=False,
         )  # fmt: skip
     return ax
 

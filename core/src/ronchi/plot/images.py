@@ -11,12 +11,12 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from ronchi.plot.canvas import OUTLINE, add_colorbar, axes_or_new, box_ratio, draw_image
+from ronchi.plot.canvas import OUTLINE, add_colorbar, axes_or_new, box_ratio, draw_image, panels
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
 
-__all__ = ["add_scan_scale_bar", "panel_size", "pattern", "scan_image"]
+__all__ = ["add_scan_scale_bar", "panel_size", "pattern", "scan_image", "scan_images"]
 
 Kind = Literal["sequential", "diverging", "cyclic"]
 _CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "cyclic": "twilight"}
@@ -28,7 +28,7 @@ def pattern(
     ax: Any = None,
     scaling: Scaling = 0.25,
     bad_pixel: Any = None,
-    radii: Sequence[float] = (),
+    circles: Sequence[tuple[float, float, float]] = (),
     title: str | None = None,
     cmap: str = "inferno",
     colorbar: bool = True,
@@ -45,8 +45,8 @@ def pattern(
         Exponent of the intensity, or the logarithm; the title says which.
     bad_pixel : (qy, qx) array, optional
         Where it is not 0, the pixel is drawn in grey and has no say in the limits.
-    radii : sequence of float
-        Circles about q = 0 in the units of q: a probe, the edges of a virtual detector.
+    circles : sequence of (y, x, radius)
+        In the units of q: a probe, the edges of a virtual detector.
     title : str, optional
         The quantity; ``long_name`` by default.
     cmap : str
@@ -63,9 +63,9 @@ def pattern(
     shown = draw_image(ax, image, cmap=cmap, norm=norm, values=values if bad is None else np.where(bad, np.nan, values))
     over: dict[str, Any] = {"color": "white", "path_effects": [withStroke(linewidth=1.6, foreground=OUTLINE)]}
     ax.plot(0, 0, "+", markersize=6, markeredgewidth=0.8, **over)
-    for radius in radii:
+    for y, x, radius in circles:
         ax.add_patch(
-            Circle((0, 0), radius, fill=False, linewidth=0.8, edgecolor="white", path_effects=over["path_effects"])
+            Circle((x, y), radius, fill=False, linewidth=0.8, edgecolor="white", path_effects=over["path_effects"])
         )
     add_scale_bar(ax, str(image[image.dims[1]].attrs["units"]))
     name = str(image.attrs.get("long_name", "intensity")) if title is None else title
@@ -120,6 +120,35 @@ def scan_image(
     if colorbar:
         add_colorbar(shown, ax)
     return ax
+
+
+def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure: Any = None) -> Any:
+    """Draw several quantities over the scan, each on its own scale.
+
+    Angles (``rad`` with an ``n_fold``) are drawn with a cyclic colour map, what has both signs with a diverging one.
+
+    Parameters
+    ----------
+    maps : xarray.Dataset
+    names : sequence of str, optional
+        Variables over ``(scan_y, scan_x)``; all of them by default.
+    figure : matplotlib Figure or SubFigure, optional
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+    """
+    chosen = names or [str(name) for name, v in maps.data_vars.items() if v.dims == ("scan_y", "scan_x")]
+    figure, axes = panels(len(chosen), box_ratio(maps["scan_y"], maps["scan_x"]), figure)
+    for ax, name in zip(axes, chosen, strict=True):
+        image = maps[name]
+        if "n_fold" in image.attrs:
+            half = float(np.pi / image.attrs["n_fold"])
+            scan_image(image, ax=ax, kind="cyclic", limits=(-half, half))
+        else:
+            low, high = robust_limits(np.asarray(image.values, float))
+            scan_image(image, ax=ax, kind="diverging" if -low > 0.2 * high > 0 else "sequential")
+    return figure
 
 
 def add_scan_scale_bar(ax: Any, image: xr.DataArray) -> None:

@@ -125,10 +125,10 @@ def _median_vector(vectors: xr.DataArray) -> NDArray[np.float64]:
 
 def preview(
     frames: NDArray[Any],
-    candidates: Mapping[str, NDArray[Any]],
-    reason_names: Sequence[str],
+    candidates: Mapping[str, Any],
+    reason_names: Sequence[str] | None = None,
     *,
-    titles: Sequence[str] | None = None,
+    labels: Sequence[str] | None = None,
     figure: Any = None,
     scaling: Scaling = 0.25,
     n_columns: int = 3,
@@ -141,8 +141,9 @@ def preview(
     candidates : mapping
         From a detector's ``explain(frames)``: ``counts`` (n,), and flat ``qy_px``, ``qx_px`` and
         ``reason``, the index of the verdict in ``reason_names``; 0 is accepted.
-    reason_names : sequence of str
-    titles : sequence of str, optional
+    reason_names : sequence of str, optional
+        ``candidates["reasons"]`` by default.
+    labels : sequence of str, optional
         One for each frame.
     figure : matplotlib Figure or SubFigure, optional
     scaling : float or "log"
@@ -166,6 +167,7 @@ def preview(
             where="candidates",
             fix="pass what `explain` returned for these very frames",
         )
+    reasons = tuple(candidates["reasons"] if reason_names is None else reason_names)
     columns = min(n_columns, len(frames))
     rows = -(-len(frames) // columns)
     figure = figure or new_figure(3.0 * columns + 0.2, 3.2 * rows + 0.8)
@@ -179,13 +181,13 @@ def preview(
         draw_image(ax, xr.DataArray(frame, pixels, ("qy", "qx")), cmap="gray", norm=norm)
         own = slice(edges[number], edges[number + 1])
         _draw_verdicts(ax, *(np.asarray(candidates[name])[own] for name in ("qy_px", "qx_px", "reason")))
-        name = f"frame {number}" if titles is None else titles[number]
+        name = f"frame {number}" if labels is None else labels[number]
         kept = int((np.asarray(candidates["reason"])[own] == 0).sum())
         ax.set_title(f"{name}: {kept} of {counts[number]} kept", fontsize="small", loc="left")
         if number == 0:
             add_scale_bar(ax, "pixel")
-    tally = np.bincount(np.asarray(candidates["reason"], int), minlength=len(reason_names))
-    entries = [(_handle(code), f"{reason_names[code]} {n}") for code, n in enumerate(tally) if n or code == 0]
+    tally = np.bincount(np.asarray(candidates["reason"], int), minlength=len(reasons))
+    entries = [(_handle(code), f"{reasons[code]} {n}") for code, n in enumerate(tally) if n or code == 0]
     figure.suptitle(titled(f"{tally.sum()} candidates", "1", scaling_name), fontsize="medium")
     figure.legend(
         *zip(*entries, strict=True),

@@ -12,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from ronchi.errors import DataError
 from ronchi.plot.canvas import WIDE_RATIO, box_ratio, draw_image, new_figure, panels
 from ronchi.plot.images import add_scan_scale_bar, scan_image
 from ronchi.plot.labels import titled
@@ -33,6 +34,7 @@ _CMAPS = {**dict.fromkeys(STRAINS, "RdBu_r"), "theta": "PuOr_r"}
 _FOOT_IN = 0.6
 
 Reference = Mapping[str, Sequence[float]]
+"""Ranges: ``scan_y``, ``scan_x`` in coordinates, both ends included; ``rows``, ``columns`` as start and stop."""
 
 
 def displayed(strain: xr.Dataset, name: str) -> NDArray[np.float64]:
@@ -41,11 +43,24 @@ def displayed(strain: xr.Dataset, name: str) -> NDArray[np.float64]:
 
 
 def reference_mask(strain: xr.Dataset, reference: Reference) -> NDArray[np.bool_]:
-    """(scan_y, scan_x) positions within ranges of coordinates, ``{"scan_x": (190, 240)}``, both ends included."""
-    inside = xr.ones_like(strain["e_xx"], dtype=bool)
-    for dim, (low, high) in reference.items():
-        inside &= (strain[dim] >= low) & (strain[dim] <= high)
-    return np.asarray(inside.values)
+    """(scan_y, scan_x) positions within all of the ranges, e.g. ``{"scan_x": (190, 240)}`` or ``{"rows": (0, 4)}``.
+
+    Raises
+    ------
+    DataError
+        A range has another name than ``scan_y``, ``scan_x``, ``rows`` and ``columns``.
+    """
+    inside = np.ones(strain["e_xx"].shape, bool)
+    for name, (low, high) in reference.items():
+        if name in ("scan_y", "scan_x"):
+            within = (strain[name].values >= low) & (strain[name].values <= high)
+        elif name in ("rows", "columns"):
+            index = np.arange(inside.shape[name == "columns"])
+            within = (index >= low) & (index < high)
+        else:
+            raise DataError(f"unknown range {name!r}", where="reference", fix="use scan_y, scan_x, rows or columns")
+        inside &= within[:, None] if name in ("scan_y", "rows") else within
+    return inside
 
 
 def strain_maps(
@@ -64,7 +79,7 @@ def strain_maps(
         ``strain/1``; NaN is drawn in grey. Truth is accepted too.
     figure : matplotlib Figure or SubFigure, optional
     reference : mapping, optional
-        Ranges of the coordinates that the strain is relative to, as in `reference_mask`; outlined.
+        Region that the strain is relative to, as in `reference_mask`; outlined.
     strain_limit_percent, theta_limit_deg : float, optional
         Half-ranges of the two scales, symmetric about 0; by default they hold 99 % of the values.
 

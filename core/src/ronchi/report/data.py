@@ -1,0 +1,86 @@
+"""The data in a report: what is calibrated, the mean pattern, and images from virtual detectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi import plot
+from ronchi.plot.canvas import WIDE_RATIO, box_ratio, new_figure
+from ronchi.plot.labels import unit_text
+from ronchi.report.elements import Section, paragraph, table
+from ronchi.report.figures import Album
+from ronchi.report.survey import Survey
+from ronchi.schema import fourd
+
+__all__ = ["calibration_table", "data_section", "draw_survey"]
+
+_QUANTITIES = {
+    "beam_energy_eV": ("beam energy", 1e-3, "keV"),
+    "semiangle_mrad": ("convergence semiangle", 1.0, "mrad"),
+    "camera_length_m": ("camera length", 1.0, "m"),
+    "scan_rotation_deg": ("rotation from scan to detector", 1.0, "°"),
+    "dose": ("dose", 1.0, "electrons a pattern"),
+}
+
+
+def data_section(name: str, data: xr.Dataset, look: Survey, album: Album) -> Section:
+    """Table of calibrations, mean pattern and virtual images of one ``fourd/1`` data set."""
+    title = str(data.attrs.get("title", ""))
+    alt = "Mean diffraction pattern, and images over the scan: " + "; ".join(look.images)
+    caption = "Mean pattern, and images over the scan from virtual detectors. " + (
+        "The circle is the edge between bright and dark field."
+        if look.circle
+        else "Bright and dark field need the size of the disk: give beam energy and semiangle, or a probe."
+    )
+    drawn = album.add(f"{name}-overview", lambda: draw_survey(data, look), alt, caption)
+    return Section(f"Data: {name}", (paragraph(title) if title else "") + calibration_table(data) + drawn)
+
+
+def calibration_table(data: xr.Dataset) -> str:
+    """What is known about the axes and the microscope, and what is not."""
+    rows: list[tuple[Any, ...]] = []
+    for dim in fourd.DIMS:
+        values, units = data[dim].values, str(data[dim].attrs["units"])
+        step = (
+            f"{(values[-1] - values[0]) / (len(values) - 1):.4g} {unit_text(units)}" if len(values) > 1 else "one value"
+        )
+        known = "not calibrated: relative" if units == "pixel" else "calibrated"
+        rows.append((dim, f"{len(values)} points", step if units != "pixel" else "1 px", known))
+    for attr, (words, factor, units) in _QUANTITIES.items():
+        if attr in data.attrs:
+            rows.append((words, "", f"{float(data.attrs[attr]) * factor:.6g} {units}", "given"))
+        else:
+            rows.append((words, "", "—", "not given"))
+    for variable, words in (
+        ("probe", "probe over vacuum"),
+        ("bad_pixel", "bad pixels"),
+        ("valid", "positions recorded"),
+    ):
+        if variable in data:
+            count = int(np.count_nonzero(data[variable].values))
+            rows.append((words, "" if variable == "probe" else str(count), "", "given"))
+    return table(("quantity", "size", "step or value", "calibration"), rows, "Axes and calibrations")
+
+
+def draw_survey(data: xr.Dataset, look: Survey) -> Any:
+    """Mean pattern beside the virtual images; below each other where the scan is long."""
+    ratio = box_ratio(data["scan_y"], data["scan_x"])
+    wide = ratio >= WIDE_RATIO
+    n = len(look.images)
+    if wide:
+        heights = (3.6, n * (7.6 / ratio + 0.4))
+        figure = new_figure(9.0, sum(heights))
+        top, bottom = np.array(figure.subfigures(2, 1, height_ratios=heights))
+        pattern_ax, axes = top.add_subplot(), [bottom.add_subplot(n, 1, number + 1) for number in range(n)]
+    else:
+        figure = new_figure(3.6 * (n + 1), 3.7)
+        pattern_ax, *axes = (figure.add_subplot(1, n + 1, number + 1) for number in range(n + 1))
+    bad = data["bad_pixel"].values if "bad_pixel" in data else None
+    circles = [look.circle] if look.circle else []
+    plot.pattern(look.mean_pattern, ax=pattern_ax, title="Mean pattern", bad_pixel=bad, circles=circles)
+    for ax, (title, image) in zip(axes, look.images.items(), strict=True):
+        plot.scan_image(image, ax=ax, cmap="gray", title=title)
+    return figure

@@ -1,0 +1,237 @@
+"""Sections of a report by what a step has made: peaks, strain, maps, descriptors, anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import xarray as xr
+
+from ronchi import plot
+from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.plot.labels import unit_text
+from ronchi.plot.strain import DISPLAY, displayed
+from ronchi.report.elements import Section, paragraph, table
+from ronchi.report.figures import Album
+from ronchi.report.survey import Survey
+from ronchi.schema import schema_of
+from ronchi.schema.strain import COMPONENTS
+
+__all__ = ["result_section", "truth_of"]
+
+_PATTERNS = 8
+_MOST_MAPS = 12
+
+
+def result_section(result: RunResult, step: StepResult, album: Album, look: Callable[[str], Survey | None]) -> Section:
+    """Draw the result of one step.
+
+    Parameters
+    ----------
+    look : callable
+        Gives the `Survey` of a reference to ``fourd/1`` data, None if there is none.
+    """
+    assert step.data is not None
+    schema = schema_of(step.data)
+    if schema == "peaks/1":
+        body = _peaks(result, step, album, look)
+    elif schema == "strain/1":
+        body = _strain(result, step, album)
+    elif {"com_y", "com_x"} <= set(step.data.data_vars):
+        body = _com(step, album) + _maps(step, album, without=("com_y", "com_x", "divergence", "curl", "phase"))
+    else:
+        body = _maps(step, album)
+    return Section(f"{step.kind.replace('_', ' ').capitalize()}: {step.step}", paragraph(_by(step)) + body)
+
+
+def truth_of(result: RunResult, step: StepResult) -> xr.Dataset | None:
+    """Strain truth on the scan of a step: the one it is scored against, else any side output ``truth``."""
+    assert step.data is not None
+    scored = [s.inputs.get("truth", "") for s in result.steps.values() if s.inputs.get("result") == step.step]
+    for reference in [*scored, *(f"{name}.truth" for name, s in result.steps.items() if "truth" in s.sides)]:
+        try:
+            found = result[reference]
+        except KeyError:
+            continue
+        same_scan = all(found.sizes.get(dim) == step.data.sizes[dim] for dim in ("scan_y", "scan_x"))
+        if same_scan and set(COMPONENTS) <= set(found.data_vars):
+            return found
+    return None
+
+
+def _by(step: StepResult) -> str:
+    source = f" ({step.dist} {step.version})" if step.dist else ""
+    return f"Made by {step.name}{source}" + (f": {step.summary}" if step.summary else ".")
+
+
+def _peaks(result: RunResult, step: StepResult, album: Album, look: Callable[[str], Survey | None]) -> str:
+    peaks = step.data
+    assert peaks is not None
+    body = ""
+    source = step.inputs.get("data", "")
+    survey = look(source)
+    if survey is not None:
+        data = result[source]
+        chosen = plot.spread_positions((data.sizes["scan_y"], data.sizes["scan_x"]), _PATTERNS)
+        title, image = next(iter(survey.images.items()))
+        body += album.add(
+            f"{step.step}-positions",
+            lambda: plot.mark_positions(plot.scan_image(image, cmap="gray", title=title), data, chosen).figure,
+            f"Image of the scan with {len(chosen)} numbered positions",
+            "Where the patterns below come from.",
+        )
+        body += album.add(
+            f"{step.step}-patterns",
+            lambda: plot.mosaic(data, chosen, peaks=peaks),
+            f"{len(chosen)} diffraction patterns with rings around the detected disks",
+            "Patterns at these positions; rings mark the detected disks.",
+        )
+    solved = next((s for s in result.steps.values() if s.inputs.get("peaks") == step.step), None)
+    lattice = solved.sides.get("lattice") if solved else None
+    body += album.add(
+        f"{step.step}-vectors",
+        lambda: plot.vector_map(peaks, lattice=lattice, bins_per_px=_bins_per_px(peaks)).figure,
+        "Two-dimensional histogram of all scattering vectors"
+        + (" with the lattice basis as arrows" if lattice else ""),
+        "All detected peaks of all positions" + ("; arrows: median basis of the fitted lattice." if lattice else "."),
+    )
+    return body
+
+
+def _bins_per_px(peaks: xr.Dataset) -> int:
+    """Finer bins than the pixels of a small detector: peaks are known to a fraction of a pixel."""
+    return max(1, 256 // max(1, int(max(peaks.attrs["q_shape"]))))
+
+
+def _strain(result: RunResult, step: StepResult, album: Album) -> str:
+    strain = step.data
+    assert strain is not None
+    lattice, truth = step.sides.get("lattice"), truth_of(result, step)
+    given = step.params.get("reference") or {}
+    ranges = {name: given[name] for name in ("scan_y", "scan_x", "rows", "columns") if given.get(name)}
+    body = ""
+    n_lattices = int(strain.attrs.get("n_lattices", 1))
+    if n_lattices > 1:
+        body += paragraph(f"The result holds {n_lattices} lattices a position; drawn is the first.")
+    body += _strain_table(strain)
+    if strain["e_xx"].size > 1:
+        body += album.add(
+            f"{step.step}-maps",
+            lambda: plot.strain_maps(strain, reference=ranges or None),
+            "Maps of the strain components e_xx, e_yy, e_xy and of the lattice rotation theta",
+            "Strain and rotation on symmetric scales; the three strains share one. Grey: no fit.",
+        )
+        body += album.add(
+            f"{step.step}-profiles",
+            lambda: plot.strain_profiles(strain, truth=truth),
+            "Profiles of the strain components along the scan" + (", with the truth" if truth is not None else ""),
+            "Profiles along the longer axis of the scan, with one standard error"
+            + (" and the truth." if truth is not None else "."),
+        )
+        body += album.add(
+            f"{step.step}-histograms",
+            lambda: plot.strain_histograms(strain),
+            "Histograms of the strain components over the fitted positions",
+            "Distributions over the fitted positions; the coloured line is the median.",
+        )
+        body += album.add(
+            f"{step.step}-quality",
+            lambda: plot.strain_quality(strain, lattice=lattice),
+            "Maps of the residual, of the number of peaks used, and of the standard error",
+            "Where the fit is to be trusted.",
+        )
+    return body + (_reasons(lattice) if lattice is not None else "")
+
+
+def _strain_table(strain: xr.Dataset) -> str:
+    rows = []
+    plain = {"e_xx": "ε_xx", "e_yy": "ε_yy", "e_xy": "ε_xy", "theta": "θ"}
+    for name in COMPONENTS:
+        values, errors = displayed(strain, name), displayed(strain, f"se_{name}")
+        fitted = np.isfinite(values)
+        unit = unit_text(DISPLAY[name][1])
+        if not fitted.any():
+            rows.append((f"{plain[name]} [{unit}]", "—", "—", "—"))
+            continue
+        low, middle, high = np.percentile(values[fitted], (5, 50, 95))
+        error = np.median(errors[np.isfinite(errors)]) if np.isfinite(errors).any() else np.nan
+        rows.append((f"{plain[name]} [{unit}]", f"{middle:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{error:.4f}"))
+    n, total = int(np.isfinite(strain["e_xx"].values).sum()), strain["e_xx"].size
+    caption = (
+        f"{n} of {total} positions fitted; {strain.attrs.get('frame', 'unknown')} frame; "
+        f"relative to {strain.attrs.get('reference', 'an unstated reference')}"
+    )
+    return table(("component", "median", "5 % to 95 %", "median standard error"), rows, caption)
+
+
+def _reasons(lattice: xr.Dataset) -> str:
+    """How many positions were fitted, and why the others were not."""
+    if "reason" not in lattice or "flag_meanings" not in lattice["reason"].attrs:
+        return ""
+    reason = lattice["reason"]
+    words = str(reason.attrs["flag_meanings"]).split()
+    codes = np.atleast_1d(reason.attrs.get("flag_values", np.arange(len(words))))
+    counts = [
+        (word.replace("_", " "), int((reason.values == code).sum())) for code, word in zip(codes, words, strict=True)
+    ]
+    return table(
+        ("outcome of the fit", "positions"), [row for row in counts if row[1]], "Why a position has a fit or none"
+    )
+
+
+def _com(step: StepResult, album: Album) -> str:
+    com = step.data
+    assert com is not None
+    return album.add(
+        f"{step.step}-com",
+        lambda: plot.com_maps(com),
+        "Maps of the centre of mass: x, y, magnitude and direction",
+        "Centre of mass relative to its median over the scan.",
+    )
+
+
+def _maps(step: StepResult, album: Album, without: Sequence[str] = ()) -> str:
+    """Whatever lies over the scan or the detector is drawn; all variables are listed."""
+    data = _components_apart(step.data)
+    over_scan = [name for name, v in data.data_vars.items() if v.dims == ("scan_y", "scan_x") and name not in without]
+    over_detector = [name for name, v in data.data_vars.items() if v.dims == ("qy", "qx")]
+    body = ""
+    for start in range(0, min(len(over_scan), _MOST_MAPS), 4):
+        names = [str(name) for name in over_scan[start : start + 4]]
+        body += album.add(
+            f"{step.step}-maps-{start // 4 + 1}" if len(over_scan) > 4 else f"{step.step}-maps",
+            partial(plot.scan_images, data, names),
+            f"Maps over the scan: {', '.join(names)}",
+            f"Maps over the scan: {', '.join(names)}.",
+        )
+    for name in over_detector:
+        words = f"Pattern: {name}"
+        body += album.add(f"{step.step}-{name}", partial(_draw_pattern, data[name]), words, f"{words}.")
+    rows = [
+        (
+            name,
+            v.attrs.get("long_name", ""),
+            unit_text(str(v.attrs.get("units", ""))),
+            " × ".join(map(str, v.shape)) or "1",
+        )
+        for name, v in data.data_vars.items()
+    ]
+    return body + table(("variable", "what", "unit", "size"), rows, "Variables of the result")
+
+
+def _draw_pattern(image: xr.DataArray) -> object:
+    return plot.pattern(image).figure
+
+
+def _components_apart(data: xr.Dataset | None) -> xr.Dataset:
+    """Descriptors over a scan as one map a component."""
+    assert data is not None
+    if "z" not in data or data["z"].dims != ("scan_y", "scan_x", "component"):
+        return data
+    apart = {
+        str(name): data["z"].isel(component=i, drop=True).assign_attrs(long_name=f"descriptor {name}")
+        for i, name in enumerate(data["component"].values)
+    }
+    others = data.drop_vars(["z", "component"])
+    return others.drop_vars(list(others.data_vars)).assign({**apart, **others.data_vars})

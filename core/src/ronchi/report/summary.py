@@ -1,0 +1,106 @@
+"""The top of a report: warnings, numbers that matter, and what each step took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ronchi.pipeline.result import RunResult
+from ronchi.report.elements import Section, key_figures, messages, paragraph, table
+from ronchi.schema import fourd, schema_of
+
+__all__ = ["duration", "steps_section", "summary_section", "warnings_of"]
+
+
+def duration(seconds: float) -> str:
+    """Time in words: ``0.3 s``, ``2 min 5 s``, ``1 h 2 min``."""
+    if seconds < 60:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def summary_section(result: RunResult) -> Section:
+    """Warnings first, then key figures and scores."""
+    failures = [
+        f"Step “{name}” {step.status}: {step.error or 'no message'}"
+        for name, step in result.steps.items()
+        if step.status in ("failed", "skipped")
+    ]
+    body = messages(failures, "error") + messages(warnings_of(result))
+    body += key_figures(_key_figures(result))
+    for name, scores in result.scores().items():
+        step = result.steps[name]
+        inputs = ", ".join(f"{key} = {reference}" for key, reference in step.inputs.items())
+        body += table(
+            ("score", "value"), [(key, f"{value:.5g}") for key, value in scores.items()], f"{step.name}: {inputs}"
+        )
+    return Section("Summary", body or paragraph("Nothing was made."))
+
+
+def warnings_of(result: RunResult) -> list[str]:
+    """Warnings of the run, and what the calibrations and the coverage of the results call for."""
+    found = [*result.warnings]
+    for name, step in result.steps.items():
+        data = step.data
+        if data is None:
+            continue
+        if schema_of(data) == fourd.NAME and step.kind in ("reader", "simulator"):
+            if fourd.scan_units(data) == "pixel":
+                found.append(f"{name}: the scan is not calibrated; all lengths on it are in px.")
+            if fourd.q_units(data) == "pixel":
+                found.append(f"{name}: the patterns are not calibrated; scattering vectors are in px, relative only.")
+            if "scan_rotation_deg" not in data.attrs:
+                found.append(
+                    f"{name}: the rotation between scan and detector is not known; "
+                    "directions are those of the detector, not of the scan."
+                )
+        if schema_of(data) == "strain/1" and "valid" in data:
+            share = float(np.mean(data["valid"].values != 0))
+            if share < 0.5:
+                found.append(f"{name}: only {100 * share:.0f} % of the positions could be fitted.")
+    return found
+
+
+def _key_figures(result: RunResult) -> Iterator[tuple[str, str]]:
+    for name, step in result.steps.items():
+        data = step.data
+        if data is None:
+            continue
+        schema = schema_of(data)
+        if schema == fourd.NAME and step.kind in ("reader", "simulator"):
+            yield f"{name}: scan", f"{data.sizes['scan_y']} × {data.sizes['scan_x']}"
+            yield f"{name}: pattern", f"{data.sizes['qy']} × {data.sizes['qx']} px"
+        elif schema == "peaks/1":
+            yield f"{name}: peaks", f"{data.sizes['peak']:,}".replace(",", " ")
+            if data.sizes["pos"]:
+                yield f"{name}: peaks a pattern", f"{np.median(data['n_peaks'].values):g}"
+        elif schema == "strain/1" and "valid" in data:
+            yield f"{name}: fitted", f"{100 * float(np.mean(data['valid'].values != 0)):.1f} %"
+            if "lattice" in step.sides:
+                chi2 = step.sides["lattice"]["chi2"].values
+                if np.isfinite(chi2).any():
+                    yield f"{name}: median χ²", f"{np.nanmedian(chi2):.3g}"
+    yield "time", duration(result.seconds or sum(step.seconds for step in result.steps.values()))
+    memory = max((step.peak_rss_mb for step in result.steps.values()), default=0.0)
+    if memory:
+        yield "peak memory", f"{memory:.0f} MB"
+
+
+def steps_section(result: RunResult) -> Section:
+    """One row a step: algorithm, version, status, time, memory, key."""
+    rows = [
+        (
+            name,
+            f"{step.kind}: {step.name}",
+            f"{step.dist} {step.version}".strip(),
+            step.status,
+            duration(step.seconds),
+            f"{step.peak_rss_mb:.0f}" if step.peak_rss_mb else "",
+            step.key[:12],
+        )
+        for name, step in result.steps.items()
+    ]
+    header = ("step", "algorithm", "from", "status", "time", "memory [MB]", "key")
+    return Section("Steps", table(header, rows, "Steps in the order of the run"))
