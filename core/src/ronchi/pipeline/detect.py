@@ -21,7 +21,7 @@ from ronchi.schema import fourd, peaks
 if TYPE_CHECKING:
     from ronchi.pipeline.executors import Executor
 
-__all__ = ["DetectJob", "Detection", "detect_dataset", "geometry_of", "run_detection"]
+__all__ = ["DetectJob", "Detection", "geometry_of", "run_detection"]
 
 _COLUMNS = tuple(field.name for field in fields(PeakBatch) if field.name != "counts")
 _DTYPES = dict(zip(_COLUMNS, ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2"), strict=True))
@@ -129,13 +129,6 @@ def run_detection(
         done += tile.size
         progress(done, total)
     return _join(job.data, counts, _stored(folder, tiles)), len(tiles), reused
-
-
-def detect_dataset(job: DetectJob, patterns: int) -> xr.Dataset:
-    """Detect in this process without a pipeline, for data at hand; see `run_detection`."""
-    detection = job.start()
-    blocks = {tile: detection.run(tile) for tile in cut(job.data["intensity"], patterns)}
-    return _join(job.data, {tile: batch.counts for tile, batch in blocks.items()}, blocks.items())
 
 
 def geometry_of(data: xr.Dataset) -> Geometry:

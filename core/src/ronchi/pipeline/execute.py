@@ -25,7 +25,7 @@ from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
 from ronchi.pipeline.tiles import patterns_per_block
 
-__all__ = ["StepMaker"]
+__all__ = ["StepMaker", "make_job"]
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SAMPLES_PER_BLOCK = 65536
@@ -86,17 +86,13 @@ class StepMaker:
         return self.cache.get(result.key) or made
 
     def _detect(self, step: PlannedStep, result: StepResult, inputs: Mapping[str, xr.Dataset], scratch: Path) -> Result:
-        data = inputs["data"]
-        probe = inputs["probe"]["probe"] if "probe" in inputs else data.get("probe")
-        patterns = self._patterns(data)
-        job = DetectJob(
-            data=data if self.options.executor == "serial" else _portable(data, scratch / "data"),
-            spec=step.spec,
-            params=step.params,
-            geometry=geometry_of(data),
-            probe=None if probe is None else probe.values.astype(np.float32),
+        patterns = self._patterns(inputs["data"])
+        job = make_job(
+            step,
+            inputs,
             entropy=self.identities.entropy(step),
             device=self.identities.device(step),
+            portable=None if self.options.executor == "serial" else scratch / "data",
         )
         folder = self.cache.partial(result.key)
         try:
@@ -136,6 +132,36 @@ class StepMaker:
             log=logging.getLogger(f"ronchi.step.{step.config.step}"),
             scratch=scratch,
         )
+
+
+def make_job(
+    step: PlannedStep,
+    inputs: Mapping[str, xr.Dataset],
+    *,
+    entropy: list[int],
+    device: str = "cpu",
+    portable: Path | None = None,
+) -> DetectJob:
+    """Put together what a detector needs, with the mean pattern and the probe.
+
+    Parameters
+    ----------
+    inputs : mapping
+        ``data`` (``fourd/1``), and ``probe`` (``maps/1``) if it does not come with the data.
+    portable : pathlib.Path, optional
+        Folder to be made for patterns that lie in memory, so that workers can read them.
+    """
+    data = inputs["data"]
+    probe = inputs["probe"]["probe"] if "probe" in inputs else data.get("probe")
+    return DetectJob(
+        data=data if portable is None else _portable(data, portable),
+        spec=step.spec,
+        params=step.params,
+        geometry=geometry_of(data),
+        probe=None if probe is None else probe.values.astype(np.float32),
+        entropy=entropy,
+        device=device,
+    )
 
 
 def _portable(data: xr.Dataset, scratch: Path) -> xr.Dataset:

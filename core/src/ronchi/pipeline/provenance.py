@@ -125,6 +125,7 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
             name: {"from": outputs[name], "path": str(path.relative_to(run.out_dir)), "sha256": _file_digest(path)}
             for name, path in run.outputs.items()
         },
+        "scores": run.scores(),
         "citations": sorted({step.citation for step in run.steps.values() if step.citation}),
         "warnings": run.warnings,
     }

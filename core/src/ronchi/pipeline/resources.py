@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import os
+import platform
 import resource
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["has_cuda", "peak_rss_mb", "reset_peak_rss"]
+__all__ = ["has_cuda", "peak_rss_mb", "reset_peak_rss", "scratch_folder"]
 
 
 def peak_rss_mb() -> float:
@@ -39,3 +45,26 @@ def has_cuda() -> bool:
         return False
     count = ctypes.c_int(0)
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder for the time of a run; those of runs that were killed on this machine are removed."""
+    prefix = f"scratch-{platform.node()}-"
+    for old in parent.glob(f"{prefix}*"):
+        if not _is_running(int(old.name.removeprefix(prefix).partition("-")[0])):
+            shutil.rmtree(old, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=f"{prefix}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True
+    ) as folder:
+        yield Path(folder)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

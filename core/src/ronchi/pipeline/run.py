@@ -4,32 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ronchi.api import Context, Result
 from ronchi.errors import OutputError, RonchiError, RunError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import PipelineConfig, load_config
 from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
-from ronchi.pipeline.keys import params_json
+from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.outputs import check_formats, check_steps, check_writable, write_output
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
-from ronchi.pipeline.resources import peak_rss_mb, reset_peak_rss
+from ronchi.pipeline.resources import peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, StepResult
-from ronchi.pipeline.steps import is_stored
+from ronchi.pipeline.steps import call, check_inputs, is_stored
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["check_pipeline", "run_pipeline"]
+__all__ = ["check_pipeline", "run_lazy_steps", "run_pipeline"]
 
 LOG_NAME = "log.txt"
 _log = logging.getLogger("ronchi.run")
@@ -111,6 +113,30 @@ def run_pipeline(
         return runner.run(shown)
 
 
+def run_lazy_steps(plan: Plan, reference: str) -> Result:
+    """Make what a reference stands for, and only what it needs, without cache and outputs.
+
+    Parameters
+    ----------
+    plan : Plan
+    reference : str
+        ``"step"`` or ``"step.side"``; meant for readers and transforms, which are lazy.
+
+    Returns
+    -------
+    Result
+        With the step's sides, or the side alone.
+    """
+    name, _, side = reference.partition(".")
+    step = plan.steps[name]
+    inputs = {key: run_lazy_steps(plan, ref).data for key, ref in step.config.inputs.items()}
+    check_inputs(step, inputs)
+    params = params_json(step.params)
+    rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
+    made = call(step, inputs, Context(rng=rng), lambda: 1)
+    return Result(made.sides[side]) if side else made
+
+
 def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Manager]:
     if manager is None:
         from ronchi.manager import Manager, get_manager
@@ -156,7 +182,7 @@ class _Runner:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_log_file(self.run_result.out_dir / LOG_NAME))
             stack.enter_context(_dask_threads(self.config.run.threads))
-            scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="scratch-", dir=self.cache.folder))
+            scratch = stack.enter_context(scratch_folder(self.cache.folder))
             executor = make_executor(self.config.run)
             stack.callback(executor.close)
             maker = StepMaker(
@@ -166,7 +192,7 @@ class _Runner:
                 cache=self.cache,
                 executor=executor,
                 progress=progress,
-                scratch=Path(scratch),
+                scratch=scratch,
                 force=self.force,
             )
             for name in self.plan.steps:

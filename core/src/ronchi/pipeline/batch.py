@@ -1,0 +1,243 @@
+"""One pipeline on many files: each in a process of its own, and a table of how they ended."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any, TextIO
+
+from ronchi.errors import ConfigError
+from ronchi.pipeline.cache import write_atomically
+from ronchi.pipeline.config import PipelineConfig, load_config
+from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.provenance import FILE_NAME
+
+__all__ = ["SOME_FAILED", "SUMMARY_NAME", "Row", "run_batch"]
+
+SOME_FAILED = 3
+"""Exit code of a batch in which some files failed and others may not have."""
+
+SUMMARY_NAME = "summary.csv"
+_COLUMNS = ("input", "status", "reason", "seconds", "peak_rss_mb", "out")
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one file ended.
+
+    Parameters
+    ----------
+    input : str
+    status : str
+        ``"done"``, ``"failed"`` or ``"stopped"``.
+    reason : str
+        First line of the error.
+    seconds, peak_rss_mb : float
+    out : str
+        Folder of its outputs.
+    scores : dict of str to float
+        ``step.figure`` to number.
+    """
+
+    input: str
+    status: str
+    reason: str
+    seconds: float
+    out: str
+    peak_rss_mb: float = 0.0
+    scores: dict[str, float] = field(default_factory=dict)
+
+
+def run_batch(
+    pipeline: str | Path,
+    inputs: str,
+    *,
+    out: str | Path | None = None,
+    jobs: int = 1,
+    overrides: Sequence[str] = (),
+    executor: str | None = None,
+    stream: TextIO | None = None,
+) -> int:
+    """Run a pipeline once for every file, in place of its reader's path.
+
+    Every file has its own process and folder, so that a crash costs one file. ``summary.csv`` in
+    the output folder has a row a file and is up to date at any time.
+
+    Parameters
+    ----------
+    inputs : str
+        Glob of input files, ``**`` included.
+    out : path, optional
+        Folder of the folders; ``./<name>-out`` by default.
+    jobs : int
+        Files at a time.
+    executor : str, optional
+        Instead of ``run.executor``.
+    stream : file, optional
+        Gets a line a file; stderr by default.
+
+    Returns
+    -------
+    int
+        0 if all files are done, else `SOME_FAILED`.
+
+    Raises
+    ------
+    ConfigError
+        The pipeline has no reader or several, or no file matches.
+    OutputError
+    """
+    # `Path.glob` takes no absolute pattern.
+    files = sorted({Path(name).absolute() for name in glob.glob(inputs, recursive=True)})  # noqa: PTH207
+    if not files:
+        raise ConfigError("no file matches", where=f"--inputs {inputs}", fix="quote the pattern: --inputs 'scans/*.nc'")
+    if jobs < 1:
+        raise ConfigError("at least one job is needed", where=f"--jobs {jobs}")
+    config = load_config(pipeline, overrides=overrides)
+    reader = _reader(config)
+    folder = Path(out or f"{config.name}-out").absolute()
+    check_writable(folder)
+    options = [*overrides, *([f"run.executor={executor}"] if executor else [])]
+    rows: list[Row] = []
+    with _Runs(Path(pipeline), reader, options) as runs, ThreadPoolExecutor(jobs) as pool:
+        futures = [
+            pool.submit(runs.run, file, where) for file, where in zip(files, _folders(files, folder), strict=True)
+        ]
+        try:
+            for future in as_completed(futures):
+                rows.append(future.result())
+                _write_summary(folder / SUMMARY_NAME, rows)
+                _tell(rows[-1], len(rows), len(files), stream or sys.stderr)
+        except KeyboardInterrupt:
+            for future in futures:
+                future.cancel()
+            runs.stop()
+            raise
+    return SOME_FAILED if any(row.status != "done" for row in rows) else 0
+
+
+class _Runs:
+    """Runs of the command line in subprocesses, which can be stopped together."""
+
+    def __init__(self, pipeline: Path, reader: str, overrides: Sequence[str]) -> None:
+        self.pipeline, self.reader, self.overrides = pipeline, reader, overrides
+        self.lock, self.stopped = threading.Lock(), False
+        self.running: set[subprocess.Popen[str]] = set()
+
+    def __enter__(self) -> _Runs:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Interrupt what runs, and start nothing more."""
+        with self.lock:
+            self.stopped = True
+            for process in self.running:
+                # As Ctrl-C does: the run cleans up and keeps finished blocks. Windows knows only the hard way.
+                process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+
+    def run(self, file: Path, out: Path) -> Row:
+        """Run the pipeline on one file."""
+        path = f"{self.reader}.params.path={json.dumps(str(file))}"
+        sets = [word for text in (*self.overrides, path) for word in ("--set", text)]
+        command = [sys.executable, "-m", "ronchi", "run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
+        start, before = time.perf_counter(), _stamp(out / FILE_NAME)
+        with self.lock:
+            if self.stopped:
+                return Row(str(file), "stopped", "stopped before it began", 0.0, str(out))
+            # A session of its own, so that Ctrl-C reaches it once, from `stop`.
+            process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+            )
+            self.running.add(process)
+        _, errors = process.communicate()
+        with self.lock:
+            self.running.discard(process)
+        record, seconds = _record(out, before), time.perf_counter() - start
+        peak = float(record.get("peak_rss_mb", 0.0))
+        if process.returncode == 0:
+            return Row(str(file), "done", "", seconds, str(out), peak, _scores(record))
+        status = "stopped" if self.stopped else "failed"
+        return Row(str(file), status, _reason(record, errors, process.returncode), seconds, str(out), peak)
+
+
+def _reader(config: PipelineConfig) -> str:
+    readers = [name for name, step in config.steps.items() if step.kind == "reader"]
+    if len(readers) != 1:
+        what = f"a batch needs a pipeline with one reader, this has {len(readers)}"
+        raise ConfigError(what, where=config.source.name, fix="run the pipeline by itself")
+    return readers[0]
+
+
+def _folders(files: Sequence[Path], folder: Path) -> list[Path]:
+    """A folder for every file: its stem, or its name and the folders above where stems clash."""
+    stems = Counter(file.stem for file in files)
+    above = Path(os.path.commonpath([file.parent for file in files]))
+    return [
+        folder / (file.stem if stems[file.stem] == 1 else "--".join(file.relative_to(above).parts)) for file in files
+    ]
+
+
+def _stamp(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _record(out: Path, before: int) -> dict[str, Any]:
+    """Provenance of the run that has just ended; empty if it did not get so far."""
+    path = out / FILE_NAME
+    if _stamp(path) == before:
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _scores(record: Mapping[str, Any]) -> dict[str, float]:
+    scores: Mapping[str, Mapping[str, float]] = record.get("scores", {})
+    return {f"{step}.{name}": value for step, figures in scores.items() for name, value in figures.items()}
+
+
+def _reason(record: Mapping[str, Any], errors: str, code: int) -> str:
+    failed = [
+        f"{name}: {step['error']}" for name, step in record.get("steps", {}).items() if step["status"] == "failed"
+    ]
+    lines = (failed[0] if failed else errors.strip().removeprefix("ronchi: ")).splitlines()
+    return lines[0] if lines else f"the process ended with exit code {code}"
+
+
+def _write_summary(path: Path, rows: Sequence[Row]) -> None:
+    ordered = sorted(rows, key=lambda row: row.input)
+    figures = sorted({name for row in ordered for name in row.scores})
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_COLUMNS, *figures])
+    for row in ordered:
+        fixed = [row.input, row.status, row.reason, f"{row.seconds:.2f}", f"{row.peak_rss_mb:.0f}", row.out]
+        writer.writerow([*fixed, *(repr(row.scores[name]) if name in row.scores else "" for name in figures)])
+    write_atomically(path, text.getvalue().encode())
+
+
+def _tell(row: Row, done: int, total: int, stream: TextIO) -> None:
+    ended = f"{row.status} in {row.seconds:.1f} s" if row.status == "done" else f"{row.status}: {row.reason}"
+    stream.write(f"[{done} of {total}] {Path(row.input).name}: {ended}\n")
+    stream.flush()

@@ -1,0 +1,99 @@
+"""Provenance says how results came about, and replaying it proves it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from ronchi.errors import ConfigError
+from ronchi.pipeline.provenance import replay
+from ronchi.pipeline.resources import scratch_folder
+from ronchi.pipeline.run import run_pipeline
+
+
+@pytest.fixture
+def record(folder, toys):
+    run_pipeline("toy.yaml", manager=toys, progress=False, overrides=["disks.params.sigma_px=1.5"])
+    return folder / "toy-out" / "provenance.json"
+
+
+def test_record_is_complete(record, folder):
+    data = json.loads(record.read_text())
+    scan = (folder / "scan.npy").read_bytes()
+    assert data["inputs"]["load.params.path"]["sha256"] == hashlib.sha256(scan).hexdigest()
+    assert data["steps"]["disks"]["params"] == {
+        "sigma_px": 1.5,
+        "mode": "cross",
+        "sleep_s": 0.0,
+        "noise": 0.1,
+        "fault": "",
+        "log": "",
+    }
+    assert data["config"]["steps"]["disks"]["params"]["sigma_px"] == 1.5
+    assert data["source"] == (folder / "toy.yaml").read_text()
+    assert data["seed"] == 3
+    assert data["versions"]["toydist"] == "1.0"
+    assert {"python", "numpy", "xarray", "ronchi"} <= data["versions"].keys()
+    assert data["citations"] == ["Toy, J. Toys 1, 1 (2020)"]
+    assert data["steps"]["disks"]["peak_rss_mb"] > 20
+    assert data["steps"]["disks"]["seconds"] > 0
+    assert data["steps"]["disks"]["blocks"] == 10
+    assert set(data["steps"]["strain"]["arrays"]["strain"]) > {"e_xx", "theta", "scan_x"}
+    assert data["outputs"]["peaks"]["sha256"] == hashlib.sha256((record.parent / "peaks.nc").read_bytes()).hexdigest()
+    assert data["scores"]["score"].keys() == {"e_xx"}
+
+
+def test_replay_gives_the_same_arrays(record, toys):
+    outcome = replay(record, manager=toys, progress=False)
+    assert outcome.equal, outcome.differences
+    assert outcome.compared > 20
+    assert outcome.run.steps["disks"].status == "done"
+    assert outcome.notes == []
+
+
+def test_replay_sees_a_difference(record, toys):
+    data = json.loads(record.read_text())
+    data["seed"] = data["config"]["seed"] = 4
+    data["versions"]["toydist"] = "0.9"
+    record.write_text(json.dumps(data))
+    outcome = replay(record, manager=toys, progress=False)
+    assert outcome.differences == ["disks.qy: the values differ"]
+    assert outcome.notes == ["toydist was 0.9, is 1.0"]
+
+
+def test_replay_names_a_step_that_fails_now(record, toys):
+    outcome = replay(record, manager=toys, progress=False, overrides=("strain.params.fault=true",))
+    assert any("strain: was not made: ZeroDivisionError" in text for text in outcome.differences)
+
+
+def test_replay_refuses_other_inputs(record, toys, folder):
+    moved = folder / "moved.npy"
+    (folder / "scan.npy").rename(moved)
+    with pytest.raises(ConfigError, match=r"input file is gone\n  -> --set load\.params\.path=PATH"):
+        replay(record, manager=toys, progress=False)
+    assert replay(record, manager=toys, progress=False, overrides=(f"load.params.path={moved}",)).equal
+    np.save(folder / "scan.npy", np.zeros((5, 7, 8, 9), "f4"))
+    with pytest.raises(ConfigError, match="has changed since the run"):
+        replay(record, manager=toys, progress=False)
+
+
+def test_replay_refuses_other_files(folder):
+    (folder / "x.json").write_text("{}")
+    with pytest.raises(ConfigError, match="no provenance record"):
+        replay(folder / "x.json")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        replay(folder / "absent.json")
+
+
+def test_scratch_of_killed_runs_is_removed(tmp_path):
+    with scratch_folder(tmp_path) as ours:
+        dead = ours.with_name(ours.name.replace(str(ours.name.split("-")[-2]), "999999999"))
+        dead.mkdir()
+        with scratch_folder(tmp_path) as second:
+            assert ours.exists()
+            assert second.exists()
+            assert not dead.exists()
+    assert not list(tmp_path.iterdir())
