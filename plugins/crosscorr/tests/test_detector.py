@@ -111,7 +111,7 @@ def test_likelihood_is_the_most_accurate_and_the_parabola_the_least(scene: Simpl
         rms.append(np.sqrt((nearest**2).mean()))
     # Seed 14, some 500 disks: each rms is known to 3 %.
     assert rms[0] > rms[1] > 1.1 * rms[2]
-    # Cramer-Rao bound of a disk with a logistic edge of scale a = 0.35 px, without background: 2 a r / N along each axis.
+    # Cramer-Rao bound of a disk with a logistic edge of scale a = 0.35 px on no background: 2 a r / N an axis.
     bound = np.sqrt(2 * 2 * 0.35 * 5.0 / 500.0)
     assert rms[2] < 1.25 * bound
 
@@ -129,7 +129,7 @@ def test_intensity_is_the_disks_counts_above_background(scene: SimpleNamespace) 
     np.testing.assert_allclose(mean, counts, rtol=0.06)
     expected = counts / np.sqrt(counts + 2.0 * np.pi * 5.0**2)
     score = np.array([batch.score[nearest == k].mean() for k in range(len(sites))])
-    # The background is measured, too, and the gain is known to a tenth or two: never better than the ideal, nor much worse.
+    # The background is measured, too: never better than the ideal, nor much worse.
     assert (score < 1.05 * expected).all()
     assert (score > 0.7 * expected).all()
 

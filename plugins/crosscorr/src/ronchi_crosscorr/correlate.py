@@ -1,4 +1,4 @@
-"""Correlation with a template: one forward and one inverse transform, small batches, one product for search and refinement."""
+"""Correlation with a template: two transforms, small batches, and one product for search and refinement."""
 
 from __future__ import annotations
 
@@ -78,11 +78,12 @@ class Correlator:
         self.batch = max(1, _CACHE_BYTES // (4 * area)) if self.device.type == "cpu" else max(1, 2**26 // area)
         self._work = torch.zeros((self.batch, *grid.padded), dtype=torch.float32)
         self._counts = self._work.numpy()
+        self._raw = np.empty((self.batch if grid.binning > 1 else 0, *grid.frame), np.float32)
 
     def __call__(self, frames: NDArray[Any]) -> Correlation:
         """Correlate ``frames`` (n, qy, qx), n at most `batch`, of any real dtype."""
         n = len(frames)
-        fill_grid(frames, self.grid, self._counts[:n])
+        fill_grid(frames, self.grid, self._raw[:n], self._counts[:n])
         spectrum = torch.fft.rfft2(self._work[:n].to(self.device))
         total = spectrum[:, 0, 0].real.cpu().numpy().copy()
         if self.power != 1:

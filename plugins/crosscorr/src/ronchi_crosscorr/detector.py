@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError, Geometry, PeakBatch
 from ronchi_crosscorr.blind import BlindSearch, Candidates
 from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
-from ronchi_crosscorr.grid import native
-from ronchi_crosscorr.likelihood import NOT_REFINED, fit_disks
+from ronchi_crosscorr.likelihood import NOT_REFINED, DiskFits, fit_disks
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.search import COLUMNS, FLAG_NOT_REFINED, REASONS
 from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
 from ronchi_crosscorr.template import Template, probe_shape
 
 __all__ = ["CrossCorr"]
+
+_FIT_BATCH = 16
+"""Patterns converted at a time for the fit."""
 
 
 class CrossCorr:
@@ -94,19 +96,30 @@ class CrossCorr:
             flags=column["flags"].astype(np.uint16),
             **single,
         )
-        return self._fit(frames, peaks, found.gains) if self.params.refine == "likelihood" else peaks
+        return self._fit(np.asarray(frames), peaks, found.gains) if self.params.refine == "likelihood" else peaks
 
     def _fit(self, frames: NDArray[Any], peaks: PeakBatch, gains: NDArray[np.float64]) -> PeakBatch:
         """Replace the positions of the correlation by those of the likelihood, where the fit holds."""
-        fits = fit_disks(
-            native(np.asarray(frames)),
-            peaks.counts,
-            peaks.qy_px,
-            peaks.qx_px,
-            self._model,
-            bad_pixel=self._bad,
-            counts_per_electron=np.where(gains > 0, gains, 1.0),
-        )
+        gains = np.where(gains > 0, gains, 1.0)
+        first = np.concatenate([[0], np.cumsum(peaks.counts)])
+        parts = []
+        for start in range(0, len(frames), _FIT_BATCH):
+            batch = slice(start, start + _FIT_BATCH)
+            own = slice(first[start], first[min(start + _FIT_BATCH, len(frames))])
+            # One type: code compiled for another would cost the first user of each type some seconds.
+            part = fit_disks(
+                frames[batch].astype(np.float32),
+                peaks.counts[batch],
+                peaks.qy_px[own],
+                peaks.qx_px[own],
+                self._model,
+                bad_pixel=self._bad,
+                counts_per_electron=gains[batch],
+            )
+            parts.append(part)
+        if not parts:
+            return peaks
+        fits = DiskFits(*map(np.concatenate, zip(*parts, strict=True)))
         failed = (fits.flags & NOT_REFINED) > 0
         # The two modules agree on the bits of edge and overlap.
         flags = peaks.flags | np.where(failed, FLAG_NOT_REFINED, fits.flags & ~np.uint8(NOT_REFINED)).astype(np.uint16)

@@ -9,12 +9,10 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Grid", "bin_kernel", "fast_size", "fill_grid", "native"]
-
-_COMPILED = frozenset({"uint8", "uint16", "uint32", "int8", "int16", "int32", "float32"})
+__all__ = ["Grid", "bin_kernel", "fast_size", "fill_grid"]
 
 SEARCH_RADIUS_PX = 4.0
-"""Disks of at least twice this radius are summed down to it: the search needs no more, the refinement sees all pixels."""
+"""Larger disks are summed down to about this radius: the search needs no more, and the fit sees all pixels."""
 
 
 @dataclass(frozen=True)
@@ -67,26 +65,22 @@ def fast_size(n: int) -> int:
         size += 2
 
 
-def fill_grid(frames: NDArray[Any], grid: Grid, out: NDArray[np.float32]) -> None:
+def fill_grid(frames: NDArray[Any], grid: Grid, raw: NDArray[np.float32], out: NDArray[np.float32]) -> None:
     """Put patterns on the grid.
 
     Parameters
     ----------
     frames : (n, qy, qx) array of any real dtype
+    raw : (n, qy, qx) float32 array
+        Scratch, used where the grid is binned: compiled code for one type serves all.
     out : (n, *grid.padded) float32 array
         Only its used part is written.
     """
     if grid.binning == 1:
         np.copyto(out[:, : grid.used[0], : grid.used[1]], frames, casting="unsafe")
         return
-    _sum_blocks(native(frames), grid.binning, out)
-
-
-def native(frames: NDArray[Any]) -> NDArray[Any]:
-    """Patterns of a type that compiled code takes: float16 and foreign byte orders become float32."""
-    if frames.dtype.isnative and frames.dtype.name in _COMPILED:
-        return frames
-    return frames.astype(np.float32)
+    np.copyto(raw, frames, casting="unsafe")
+    _sum_blocks(raw, grid.binning, out)
 
 
 def bin_kernel(kernel: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
@@ -108,7 +102,7 @@ def bin_kernel(kernel: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
 
 
 @nb.njit(cache=True, fastmath={"reassoc", "contract"})
-def _sum_blocks(frames: NDArray[Any], binning: int, out: NDArray[np.float32]) -> None:
+def _sum_blocks(frames: NDArray[np.float32], binning: int, out: NDArray[np.float32]) -> None:
     n, height, width = frames.shape
     row = np.empty(width, np.float32)
     for i in range(n):
@@ -117,7 +111,7 @@ def _sum_blocks(frames: NDArray[Any], binning: int, out: NDArray[np.float32]) ->
                 row[x] = frames[i, y0, x]
             for y in range(y0 + 1, min(y0 + binning, height)):
                 for x in range(width):
-                    row[x] += np.float32(frames[i, y, x])
+                    row[x] += frames[i, y, x]
             target = out[i, y0 // binning]
             if binning == 2:
                 for x in range(width // 2):

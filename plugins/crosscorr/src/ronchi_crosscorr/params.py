@@ -1,4 +1,4 @@
-"""Parameters of the correlation detector; lengths in units of the probe radius, so that the defaults fit any binning."""
+"""Parameters of the correlation detector; lengths in probe radii, so that the defaults fit any binning."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class CrossCorrParams(Params):
     min_snr: float = Field(
         6.0,
         ge=0,
-        description="Least signal-to-noise ratio of a disk's intensity; 5 finds fainter ones, with a false one in some 10^4.",
+        description="Least signal-to-noise ratio of a disk's intensity; at 5, one disk in some 10^4 is false. "
+        "A seeded search may go down to 3.",
         json_schema_extra=_unit("1"),
     )
     min_relative: float = Field(

@@ -1,4 +1,4 @@
-"""Position of a maximum of the correlation below a pixel, and how well it is known."""
+"""Position of a maximum of the correlation below a pixel."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[flo
 
 
 @nb.njit(cache=True)
-def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, float, float, float, bool]:
+def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool]:
     """Maximum of the least-squares quadratic through 3 x 3 values around a pixel.
 
     Returns
     -------
     dy, dx : float
         Offset from the pixel, at most 1 along each axis.
-    hyy, hyx, hxx : float
-        Second derivatives.
     ok : bool
         False where the surface is not a maximum; the offset is then 0.
     """
@@ -38,7 +36,7 @@ def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, floa
     hxx = (a + e + h + d + g + j - 2 * (b + f + i)) / 3
     hyx = (a + j - d - h) / 4
     dy, dx, ok = _step(gy, gx, hyy, hyx, hxx)
-    return min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0), hyy, hyx, hxx, ok
+    return min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0), ok
 
 
 @nb.njit(cache=True, inline="always")
@@ -62,20 +60,20 @@ def _quintic(t: float, w: NDArray[np.float64]) -> None:
 @nb.njit(cache=True)
 def newton(
     c: NDArray[np.float32], y: int, x: int, wy: NDArray[np.float64], wx: NDArray[np.float64]
-) -> tuple[float, float, float, float, float, bool]:
+) -> tuple[float, float, bool]:
     """Maximum of the interpolated correlation, by Newton steps from the parabola's.
 
     The correlation is band-limited by the template and its low-pass, so the quintic through
     6 x 6 values follows it closely. Returns what `parabola` does; ``wy``, ``wx`` are (3, 6) scratch.
     """
-    dy, dx, hyy, hyx, hxx, ok = parabola(c, y, x)
+    dy, dx, ok = parabola(c, y, x)
     if not ok or y < 3 or x < 3 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
-        return dy, dx, hyy, hyx, hxx, ok
+        return dy, dx, ok
     for _ in range(6):
         iy, ix = int(np.floor(dy)), int(np.floor(dx))
         _quintic(dy - iy, wy)
         _quintic(dx - ix, wx)
-        gy, gx, nyy, nyx, nxx = 0.0, 0.0, 0.0, 0.0, 0.0
+        gy, gx, hyy, hyx, hxx = 0.0, 0.0, 0.0, 0.0, 0.0
         for u in range(6):
             v0, v1, v2 = 0.0, 0.0, 0.0
             for v in range(6):
@@ -85,20 +83,19 @@ def newton(
                 v2 += wx[2, v] * z
             gy += wy[1, u] * v0
             gx += wy[0, u] * v1
-            nyy += wy[2, u] * v0
-            nyx += wy[1, u] * v1
-            nxx += wy[0, u] * v2
-        sy, sx, good = _step(gy, gx, nyy, nyx, nxx)
+            hyy += wy[2, u] * v0
+            hyx += wy[1, u] * v1
+            hxx += wy[0, u] * v2
+        sy, sx, good = _step(gy, gx, hyy, hyx, hxx)
         if not good:
             break
         length = np.sqrt(sy * sy + sx * sx)
         if length > 0.5:
             sy, sx = 0.5 * sy / length, 0.5 * sx / length
         dy, dx = dy + sy, dx + sx
-        hyy, hyx, hxx = nyy, nyx, nxx
         if dy < -1.0 or dy > 1.0 or dx < -1.0 or dx > 1.0:
             dy, dx = min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0)
             break
         if length < 1e-3:
             break
-    return dy, dx, hyy, hyx, hxx, ok
+    return dy, dx, ok

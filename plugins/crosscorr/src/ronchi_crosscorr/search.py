@@ -126,7 +126,7 @@ def _surroundings(
     c: NDArray[np.float32], height: int, width: int, y: int, x: int, distance: int, v: NDArray[np.float32]
 ) -> float:
     """Third lowest of eight values around a pixel: the level next to a disk, whatever neighbours it has."""
-    diagonal = max(1, int(round(0.7071 * distance)))
+    diagonal = max(1, round(0.7071 * distance))
     up, down = max(y - distance, 0), min(y + distance, height - 1)
     left, right = max(x - distance, 0), min(x + distance, width - 1)
     up_d, down_d = max(y - diagonal, 0), min(y + diagonal, height - 1)
@@ -142,7 +142,7 @@ def _surroundings(
             low1, low2 = z, low1
         elif z < low2:
             low2 = z
-    return low2
+    return float(low2)
 
 
 @nb.njit(cache=True)
@@ -187,7 +187,7 @@ def search(
     border = 1 if explain else max(1, int(np.ceil(rules.edge - 0.5)))
     scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
     wy, wx = np.empty((3, 6)), np.empty((3, 6))
-    distance = max(2, int(round(1.5 * rules.radius)))
+    distance = max(2, round(1.5 * rules.radius))
     rows = 0
     for b in range(n):
         gain = rules.gain if rules.gain > 0 else measure_gain(image[b], rules.height, rules.width)
@@ -218,9 +218,9 @@ def search(
         for o in order:
             y, x = ys[kept[o]], xs[kept[o]]
             if rules.interpolate:
-                dy, dx, hyy, hyx, hxx, ok = newton(cc, y, x, wy, wx)
+                dy, dx, ok = newton(cc, y, x, wy, wx)
             else:
-                dy, dx, hyy, hyx, hxx, ok = parabola(cc, y, x)
+                dy, dx, ok = parabola(cc, y, x)
             reason = _ACCEPTED
             for i in range(first_kept, rows):
                 if table[i, _REASON] == _ACCEPTED:

@@ -142,7 +142,7 @@ class SeededSearch:
             table = found.table
             table[:, :2] += np.repeat(self._corner - self._half, found.counts, axis=0)
             away = np.hypot(*(table[:, :2] - np.repeat(self._sites, found.counts, axis=0)).T)
-            parts.append(table[(away <= self._capture) | (table[:, COLUMNS.index("reason")] != 0)])
+            parts.append(table[away <= self._capture])
             counts[i] = len(parts[-1])
         table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
         return Candidates(table, counts, gains)

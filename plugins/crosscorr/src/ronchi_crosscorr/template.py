@@ -209,4 +209,4 @@ def _measured(probe: Array, shape: ProbeShape, frame: tuple[int, int]) -> Array:
     ty, tx = rows // 2 + np.arange(-window, window + 1), columns // 2 + np.arange(-window, window + 1)
     iny, inx = (ty >= 0) & (ty < rows), (tx >= 0) & (tx < columns)
     kernel[np.ix_(ty[iny], tx[inx])] = patch[np.ix_(iny, inx)]
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum())
