@@ -242,6 +242,18 @@ def test_run_without_any_data_has_a_report(tmp_path: Path) -> None:
     assert not page.all("img")
 
 
+def test_patterns_that_cannot_be_read_any_more_cost_their_pictures_only(tmp_path: Path) -> None:
+    result = make_result(make_scan())
+    broken = result.steps["load"].data
+    assert broken is not None
+    unreadable = broken["intensity"].astype(float) * np.nan
+    result.steps["load"].data = broken.assign(intensity=broken["intensity"].copy(data=unreadable.values))
+    page = Page(write_report(result, tmp_path / "r.html"))
+    assert "The patterns could not be looked at" in page.said
+    assert "5 Å" in page.said
+    assert "strain-maps.png" in {file.name for file in (tmp_path / "figures").iterdir()}
+
+
 def test_figure_that_cannot_be_drawn_leaves_a_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     def draw() -> None:
         raise ValueError("no <data>")

@@ -69,7 +69,8 @@ def mosaic(
     chosen = spread_positions(scan_shape) if positions is None else list(positions)
     columns = n_columns or min(len(chosen), 4 if len(chosen) in (4, 7, 8) or len(chosen) > 9 else 3)
     rows = -(-len(chosen) // columns)
-    figure = figure or new_figure(2.15 * columns, 2.3 * rows + 0.35)
+    width_in = {1: 4.6, 2: 3.2}.get(columns, 2.15)
+    figure = figure or new_figure(width_in * columns, (width_in + 0.15) * rows + 0.35)
     frames = [np.asarray(data["intensity"].isel(scan_y=y, scan_x=x).values, float) for y, x in chosen]
     bad = data["bad_pixel"].values != 0 if "bad_pixel" in data else None
     norm, scaling_name = intensity_norm(
@@ -131,4 +132,4 @@ def _ring_peaks(ax: Any, data: xr.Dataset, peaks: xr.Dataset, scan_y: int, scan_
     (y_step, x_step), (y_centre, x_centre) = fourd.q_step(data), fourd.centre_px(data)
     y, x = (rows - y_centre) * y_step, (columns - x_centre) * x_step
     ax.plot(x, y, linestyle="none", **RING)
-    return f", {len(rows)} peaks"
+    return f", {len(rows)} peak" + ("" if len(rows) == 1 else "s")

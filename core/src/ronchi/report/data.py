@@ -10,12 +10,12 @@ import xarray as xr
 from ronchi import plot
 from ronchi.plot.canvas import WIDE_RATIO, box_ratio, new_figure
 from ronchi.plot.labels import unit_text
-from ronchi.report.elements import Section, paragraph, table
+from ronchi.report.elements import Section, messages, paragraph, table
 from ronchi.report.figures import Album
-from ronchi.report.survey import Survey
+from ronchi.report.survey import Looks, Survey
 from ronchi.schema import fourd
 
-__all__ = ["calibration_table", "data_section", "draw_survey"]
+__all__ = ["calibration_table", "data_section", "draw_survey", "draw_virtual_image"]
 
 _QUANTITIES = {
     "beam_energy_eV": ("beam energy", 1e-3, "keV"),
@@ -26,17 +26,23 @@ _QUANTITIES = {
 }
 
 
-def data_section(name: str, data: xr.Dataset, look: Survey, album: Album) -> Section:
+def data_section(name: str, data: xr.Dataset, looks: Looks, album: Album) -> Section:
     """Table of calibrations, mean pattern and virtual images of one ``fourd/1`` data set."""
     title = str(data.attrs.get("title", ""))
-    alt = "Mean diffraction pattern, and images over the scan: " + "; ".join(look.images)
-    caption = "Mean pattern, and images over the scan from virtual detectors. " + (
-        "The circle is the edge between bright and dark field."
-        if look.circle
-        else "Bright and dark field need the size of the disk: give beam energy and semiangle, or a probe."
-    )
+    body = (paragraph(title) if title else "") + calibration_table(data)
+    look = looks(name)
+    if look is None:
+        return Section(f"Data: {name}", body + messages([looks.errors[name]], "error"))
+    alt, caption = "Mean diffraction pattern", "Mean pattern"
+    if look.images:
+        alt += ", and images over the scan: " + ", ".join(look.images)
+        caption += ", and images over the scan from virtual detectors. " + (
+            "The circle is the edge between bright and dark field."
+            if look.circle
+            else "Bright and dark field need the size of the disk: give beam energy and semiangle, or a probe."
+        )
     drawn = album.add(f"{name}-overview", lambda: draw_survey(data, look), alt, caption)
-    return Section(f"Data: {name}", (paragraph(title) if title else "") + calibration_table(data) + drawn)
+    return Section(f"Data: {name}", body + drawn)
 
 
 def calibration_table(data: xr.Dataset) -> str:
@@ -44,11 +50,10 @@ def calibration_table(data: xr.Dataset) -> str:
     rows: list[tuple[Any, ...]] = []
     for dim in fourd.DIMS:
         values, units = data[dim].values, str(data[dim].attrs["units"])
-        step = (
-            f"{(values[-1] - values[0]) / (len(values) - 1):.4g} {unit_text(units)}" if len(values) > 1 else "one value"
-        )
-        known = "not calibrated: relative" if units == "pixel" else "calibrated"
-        rows.append((dim, f"{len(values)} points", step if units != "pixel" else "1 px", known))
+        n = len(values)
+        step = f"{(values[-1] - values[0]) / (n - 1):.4g} {unit_text(units)}" if n > 1 else "—"
+        known = "not calibrated: relative" if units == "pixel" else "calibrated" if n > 1 else "one position: no step"
+        rows.append((dim, f"{n} points" if n > 1 else "1 point", step, known))
     for attr, (words, factor, units) in _QUANTITIES.items():
         if attr in data.attrs:
             rows.append((words, "", f"{float(data.attrs[attr]) * factor:.6g} {units}", "given"))
@@ -82,5 +87,12 @@ def draw_survey(data: xr.Dataset, look: Survey) -> Any:
     circles = [look.circle] if look.circle else []
     plot.pattern(look.mean_pattern, ax=pattern_ax, title="Mean pattern", bad_pixel=bad, circles=circles)
     for ax, (title, image) in zip(axes, look.images.items(), strict=True):
-        plot.scan_image(image, ax=ax, cmap="gray", title=title)
+        draw_virtual_image(title, image, ax)
     return figure
+
+
+def draw_virtual_image(title: str, image: xr.DataArray, ax: Any = None) -> Any:
+    """Draw an image of a `Survey`, with its detector in the second line of the title."""
+    ax = plot.scan_image(image, ax=ax, cmap="gray", title=title)
+    ax.set_title(f"{ax.get_title(loc='left')}\n{image.attrs['detector']}", fontsize="medium", loc="left")
+    return ax

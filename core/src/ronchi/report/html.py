@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,12 @@ from ronchi.report.figures import Album
 from ronchi.report.provenance import config_hash, provenance_section
 from ronchi.report.results import result_section
 from ronchi.report.summary import steps_section, summary_section
-from ronchi.report.survey import Survey, survey
+from ronchi.report.survey import Looks
 from ronchi.schema import fourd, schema_of
 
 __all__ = ["write_report"]
+
+_log = logging.getLogger("ronchi.report")
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -117,28 +120,17 @@ def write_report(result: RunResult, path: str | Path) -> Path:
 
 
 def _sections(result: RunResult, album: Album) -> list[Section]:
-    looks: dict[str, Survey | None] = {}
-
-    def look(reference: str) -> Survey | None:
-        if reference not in looks:
-            looks[reference] = _survey_or_none(result, reference)
-        return looks[reference]
-
-    makers = [(f"Data: {name}", partial(_data_section, result, name, album, look)) for name in _scans_to_show(result)]
+    looks = Looks(result)
+    makers = [
+        (f"Data: {name}", partial(data_section, name, result[name], looks, album)) for name in _scans_to_show(result)
+    ]
     makers += [
-        (name, partial(result_section, result, step, album, look))
+        (name, partial(result_section, result, step, album, looks))
         for name, step in result.steps.items()
         if step.data is not None and step.kind != "metric" and schema_of(step.data) != fourd.NAME
     ]
     made = [_guarded(title, make) for title, make in makers]
     return [summary_section(result), *made, steps_section(result), provenance_section(result)]
-
-
-def _data_section(result: RunResult, reference: str, album: Album, look: Callable[[str], Survey | None]) -> Section:
-    seen = look(reference)
-    if seen is None:
-        raise KeyError(reference)
-    return data_section(reference, result[reference], seen, album)
 
 
 def _scans_to_show(result: RunResult) -> list[str]:
@@ -155,20 +147,13 @@ def _scans_to_show(result: RunResult) -> list[str]:
     return [name for name in scans if name in used] or scans[-1:]
 
 
-def _survey_or_none(result: RunResult, reference: str) -> Survey | None:
-    try:
-        data = result[reference]
-    except KeyError:
-        return None
-    return survey(data) if schema_of(data) == fourd.NAME else None
-
-
 def _guarded(title: str, make: Callable[[], Section]) -> Section:
     try:
         return make()
     except OSError:
         raise
     except Exception as error:  # noqa: BLE001 - the other sections still count
+        _log.exception("section %s", title)
         return Section(title, messages([f"This section could not be made: {type(error).__name__}: {error}"], "error"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
@@ -12,30 +12,30 @@ from ronchi import plot
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.labels import unit_text
 from ronchi.plot.strain import DISPLAY, displayed
+from ronchi.report.data import draw_virtual_image
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
-from ronchi.report.survey import Survey
+from ronchi.report.survey import Looks
 from ronchi.schema import schema_of
 from ronchi.schema.strain import COMPONENTS
 
 __all__ = ["result_section", "truth_of"]
 
-_PATTERNS = 8
 _MOST_MAPS = 12
 
 
-def result_section(result: RunResult, step: StepResult, album: Album, look: Callable[[str], Survey | None]) -> Section:
+def result_section(result: RunResult, step: StepResult, album: Album, looks: Looks) -> Section:
     """Draw the result of one step.
 
     Parameters
     ----------
-    look : callable
-        Gives the `Survey` of a reference to ``fourd/1`` data, None if there is none.
+    looks : Looks
+        Surveys of the scans, for images to mark positions on.
     """
     assert step.data is not None
     schema = schema_of(step.data)
     if schema == "peaks/1":
-        body = _peaks(result, step, album, look)
+        body = _peaks(result, step, album, looks)
     elif schema == "strain/1":
         body = _strain(result, step, album)
     elif {"com_y", "com_x"} <= set(step.data.data_vars):
@@ -65,38 +65,47 @@ def _by(step: StepResult) -> str:
     return f"Made by {step.name}{source}" + (f": {step.summary}" if step.summary else ".")
 
 
-def _peaks(result: RunResult, step: StepResult, album: Album, look: Callable[[str], Survey | None]) -> str:
+def _peaks(result: RunResult, step: StepResult, album: Album, looks: Looks) -> str:
     peaks = step.data
     assert peaks is not None
-    body = ""
-    source = step.inputs.get("data", "")
-    survey = look(source)
-    if survey is not None:
-        data = result[source]
-        chosen = plot.spread_positions((data.sizes["scan_y"], data.sizes["scan_x"]), _PATTERNS)
-        title, image = next(iter(survey.images.items()))
-        body += album.add(
-            f"{step.step}-positions",
-            lambda: plot.mark_positions(plot.scan_image(image, cmap="gray", title=title), data, chosen).figure,
-            f"Image of the scan with {len(chosen)} numbered positions",
-            "Where the patterns below come from.",
-        )
-        body += album.add(
-            f"{step.step}-patterns",
-            lambda: plot.mosaic(data, chosen, peaks=peaks),
-            f"{len(chosen)} diffraction patterns with rings around the detected disks",
-            "Patterns at these positions; rings mark the detected disks.",
-        )
+    body = _patterns(result, step, album, looks)
     solved = next((s for s in result.steps.values() if s.inputs.get("peaks") == step.step), None)
     lattice = solved.sides.get("lattice") if solved else None
     body += album.add(
         f"{step.step}-vectors",
         lambda: plot.vector_map(peaks, lattice=lattice, bins_per_px=_bins_per_px(peaks)).figure,
         "Two-dimensional histogram of all scattering vectors"
-        + (" with the lattice basis as arrows" if lattice else ""),
-        "All detected peaks of all positions" + ("; arrows: median basis of the fitted lattice." if lattice else "."),
+        + (" with the lattice basis as arrows" if lattice is not None else ""),
+        "All detected peaks of all positions"
+        + ("." if lattice is None else "; arrows: median basis of the fitted lattice."),
     )
     return body
+
+
+def _patterns(result: RunResult, step: StepResult, album: Album, looks: Looks) -> str:
+    """Some patterns with their peaks, and where on the scan they are."""
+    source = step.inputs.get("data", "")
+    look = looks(source)
+    if look is None:
+        return ""
+    data, peaks = result[source], step.data
+    height, width = data.sizes["scan_y"], data.sizes["scan_x"]
+    chosen = plot.spread_positions((height, width), 9 if 1 / 3 < height / width < 3 else 8)
+    body = ""
+    if look.images:
+        first = next(iter(look.images.items()))
+        body += album.add(
+            f"{step.step}-positions",
+            lambda: plot.mark_positions(draw_virtual_image(*first), data, chosen).figure,
+            f"Image of the scan with {len(chosen)} numbered positions",
+            "Where the patterns below come from.",
+        )
+    return body + album.add(
+        f"{step.step}-patterns",
+        lambda: plot.mosaic(data, chosen, peaks=peaks),
+        f"Diffraction patterns of {len(chosen)} positions with rings around the detected disks",
+        "Patterns at these positions; rings mark the detected disks.",
+    )
 
 
 def _bins_per_px(peaks: xr.Dataset) -> int:

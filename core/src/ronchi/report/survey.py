@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.blocks import count_positions
+from ronchi.pipeline.result import RunResult
 from ronchi.plot.labels import unit_text
-from ronchi.schema import fourd
+from ronchi.schema import fourd, schema_of
 
-__all__ = ["Survey", "survey"]
+__all__ = ["Looks", "Survey", "survey"]
 
+_log = logging.getLogger("ronchi.report")
 _SAMPLE = 512
 _EDGE = 1.15
 """Edge between the two detectors, in radii of the bright disk: its blurred rim belongs to the bright field."""
+
+_TITLES = {"bright_field": "Bright field", "dark_field": "Dark field"}
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Survey:
     ----------
     mean_pattern : (qy, qx) DataArray
     images : dict of str to (scan_y, scan_x) DataArray
-        Title to image.
+        Name to image, whose attribute ``detector`` says which part of the patterns it collects;
+        none for a single position.
     circle : (y, x, radius) or None
         Edge of the bright-field detector in the units of q; None if the size of the disk is not known.
     """
@@ -36,6 +43,35 @@ class Survey:
     circle: tuple[float, float, float] | None
 
 
+class Looks:
+    """Surveys of the scans of a run, each made once; what cannot be read has none.
+
+    Parameters
+    ----------
+    result : RunResult
+    """
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        self.errors: dict[str, str] = {}
+        self._made: dict[str, Survey | None] = {}
+
+    def __call__(self, reference: str) -> Survey | None:
+        """Survey of the ``fourd/1`` data ``"step"`` or ``"step.side"``; None if there is none, see `errors`."""
+        if reference not in self._made:
+            self._made[reference] = self._look(reference)
+        return self._made[reference]
+
+    def _look(self, reference: str) -> Survey | None:
+        try:
+            data = self.result[reference]
+            return survey(data) if schema_of(data) == fourd.NAME else None
+        except Exception as error:  # noqa: BLE001 - a file may have gone since it was read; the results still count
+            _log.exception("survey of %s", reference)
+            self.errors[reference] = f"The patterns could not be looked at: {error}"
+            return None
+
+
 def survey(data: xr.Dataset) -> Survey:
     """Look at ``fourd/1`` data once, block by block.
 
@@ -43,16 +79,19 @@ def survey(data: xr.Dataset) -> Survey:
     """
     from ronchi.builtin.reduce import reduce_scan
 
-    masks, titles, circle = _detectors(data)
-    maps = reduce_scan(data, masks=masks, sum_image=not masks, mean_pattern=True)
-    images = {titles[name]: maps[name] for name in masks} if masks else {"Sum of the pattern": maps["sum_image"]}
+    one_position = count_positions(data["intensity"]) == 1
+    masks, words, circle = ({}, {}, None) if one_position else _detectors(data)
+    maps = reduce_scan(data, masks=masks, sum_image=not masks and not one_position, mean_pattern=True)
+    images = {_TITLES[name]: maps[name].assign_attrs(detector=words[name]) for name in masks}
+    if "sum" in maps:
+        images["Sum"] = maps["sum"].assign_attrs(detector="whole patterns")
     return Survey(maps["mean_pattern"], images, circle)
 
 
 def _detectors(
     data: xr.Dataset,
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, str], tuple[float, float, float] | None]:
-    """Masks on the detector, their titles, and the circle between them."""
+) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str], tuple[float, float, float] | None]:
+    """Masks on the detector, what they are in words, and the circle between them."""
     from ronchi.builtin.beam import direct_beam
     from ronchi.builtin.optics import disk_radius_px
     from ronchi.builtin.patterns import mean_and_variance
@@ -71,6 +110,6 @@ def _detectors(
     calibrated = fourd.q_units(data) == "1/angstrom"
     where = f"{edge_px:.1f} px" + (f" = {edge:.3g} {unit_text('1/angstrom')}" if calibrated else "")
     masks = {"bright_field": (distance <= edge_px) & good, "dark_field": (distance > edge_px) & good}
-    titles = {"bright_field": f"Bright field, within {where}", "dark_field": f"Dark field, beyond {where}"}
-    chosen = {name: mask.astype(np.float32) for name, mask in masks.items() if mask.any()}
-    return chosen, titles, ((centre[0] - origin[0]) * steps[0], (centre[1] - origin[1]) * steps[1], edge)
+    words = {"bright_field": f"within {where}", "dark_field": f"beyond {where}"}
+    chosen = {name: mask for name, mask in masks.items() if mask.any()}
+    return chosen, words, ((centre[0] - origin[0]) * steps[0], (centre[1] - origin[1]) * steps[1], edge)
