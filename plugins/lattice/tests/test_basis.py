@@ -84,6 +84,11 @@ def test_peaks_on_one_line_are_refused():
         find_basis(table([line] * 20), 5)
 
 
+def test_peaks_that_all_coincide_are_refused():
+    with pytest.raises(DataError, match="no lattice explains"):
+        find_basis(table([np.full((6, 2), 0.3)] * 5), 5)
+
+
 def test_scattered_peaks_are_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(DataError, match="no lattice explains"):

@@ -204,8 +204,25 @@ def test_error_of_the_reference_is_part_of_the_error_bar(solve):
         strain, _ = solve(
             heteroscedastic(np.random.default_rng(seed), 12, 0.0), reference={"columns": [0, 2], "statistic": "mean"}
         )
-        z.append([strain[name][0, -1] / strain[f"se_{name}"][0, -1] for name in COMPONENTS])
-    assert 0.85 < np.std(z) < 1.15  # 240 numbers: +-0.05; without the reference's part 1.22
+        z.append([strain[name][0, 2:] / strain[f"se_{name}"][0, 2:] for name in COMPONENTS])
+    assert 0.9 < np.std(z) < 1.1  # 60 references: +-0.03; without the reference's part 1.22
+
+
+def test_the_whole_covariance_of_a_peak_counts(solve):
+    """Disks that are sure along one oblique direction only: the covariance yx carries most of what is known."""
+    rng = np.random.default_rng(5)
+    nodes = Crystal(STILL[:1], SQUARE, origin=(0, 0)).peaks(rng)[0]
+    along = np.where(np.arange(len(nodes)) % 2, 1.0, -1.0)  # one half along y = x, the other along y = -x
+    t, u = 3e-3 * rng.normal(size=(400, len(nodes))), 2e-4 * rng.normal(size=(400, len(nodes)))
+    q = nodes + np.stack([t + u, along * (t - u)], axis=-1) / np.sqrt(2)
+    var, mixed = (9e-6 + 4e-8) / 2, np.tile(along * (9e-6 - 4e-8) / 2, 400)
+    cell = {"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]}
+    spread = []
+    for var_yx in (mixed, 0 * mixed):
+        size = np.full(len(mixed), var)
+        peaks = dataset(list(q), (1, 400), var_yy=size, var_yx=var_yx, var_xx=size)
+        spread.append(float(solve(peaks, reference=cell)[0]["e_xx"].std()))
+    assert spread[0] < 0.3 * spread[1]
 
 
 def test_weights_follow_the_variances(solve):
@@ -233,6 +250,20 @@ def test_overconfident_variances_of_bright_disks_do_not_decide_alone(solve):
     equal, _ = solve(dataset(list(q), (1, 400)), reference=reference)
     assert float(strain["e_xx"].std()) < 1.05 * float(equal["e_xx"].std())
     assert lattice.attrs["model_sigma"] == pytest.approx(2e-3, rel=0.06)
+
+
+def test_the_direct_beam_weighs_no_more_than_the_other_disks(solve):
+    """Its counts would make it a thousand times surer than all others: beyond their average that is not believed."""
+    rng = np.random.default_rng(5)
+    nodes = Crystal(STILL[:1], SQUARE, origin=(0, 0)).peaks(rng)[0]
+    q = nodes + 1e-3 * rng.normal(size=(60, len(nodes), 2))
+    direct = np.hypot(*nodes.T) < 1e-9
+    results = []
+    for ratio in (1e-2, 1e-6):
+        var = np.tile(np.where(direct, ratio * 1e-6, 1e-6), 60)
+        results.append(solve(dataset(list(q), (1, 60), var_yy=var, var_xx=var)))
+    for name in ("g1", "origin", "cov"):
+        np.testing.assert_allclose(results[0][1][name], results[1][1][name], rtol=1e-6, atol=1e-12)
 
 
 def test_a_position_worse_than_the_others_gets_larger_error_bars(solve):

@@ -27,6 +27,17 @@ def test_advertising_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_manager_finds_it_and_checks_its_parameters():
+    from ronchi.errors import RonchiError
+    from ronchi.manager import get_manager
+
+    manager = get_manager()
+    solver = manager.create("strain_solver", "lattice", {"reference": {"scan_x": [300, 380]}})
+    assert solver.params.reference.scan_x == (300, 380)
+    with pytest.raises(RonchiError, match="refrence"):
+        manager.create("strain_solver", "lattice", {"refrence": {}})
+
+
 def test_every_parameter_is_described():
     for name, field in LatticeParams.model_fields.items():
         assert field.description, name

@@ -30,9 +30,8 @@ def test_fit_takes_microseconds_a_position():
         np.linalg.lstsq(np.column_stack([np.ones(len(q)), hk]), q, rcond=None)
         loop.append(time.perf_counter() - start)
     loop_us = 1e6 * float(np.median(loop))
-    print(
-        f"\nlattice fit: {per_position_us:.2f} us a position of {peaks.counts.mean():.1f} peaks; lstsq: {loop_us:.1f} us"
-    )
+    size = peaks.counts.mean()
+    print(f"\nlattice fit: {per_position_us:.2f} us a position of {size:.1f} peaks; lstsq: {loop_us:.1f} us")
     assert fits.fitted.all()
     assert per_position_us < 40
     assert per_position_us < loop_us

@@ -20,16 +20,16 @@ __all__ = ["find_basis"]
 
 Floats = NDArray[np.float64]
 
-_POSITIONS = 400
-_PAIRS = 400_000
+_POSITIONS = 400  # spread over the scan: more of them tell nothing new
+_PAIRS = 400_000  # bounds memory where patterns hold hundreds of peaks
 _REACH = 6.0  # spacings: the longest differences looked at
 _BIN = 0.05  # spacings
 _BLUR = 1.5  # bins
-_CANDIDATES = 20
+_CANDIDATES = 20  # highest pile-ups that are tried as basis vectors
 _NEAR = 0.15  # spacings: a pile-up this close to a node belongs to it
 _FAINT = 0.15  # of the highest pile-up: lower ones do not vote
 _CONTRAST = 3.0  # height over the mean about it: at 0.2 spacings of scatter a lattice still has 4
-_AGREEMENT = 0.4
+_AGREEMENT = 0.4  # share of the height on nodes, beyond chance; a crystal gives 0.8 and more
 
 
 def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
@@ -55,7 +55,7 @@ def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
     differences, spacing = _differences(peaks, min_peaks)
     if spacing is None:
         return None
-    nodes, height = _pile_ups(differences, spacing)
+    nodes, height = _pile_ups(differences, spacing) if np.isfinite(spacing) else (differences, np.empty(0))
     best, agreement = _consensus(nodes, height, spacing)
     if best is None or agreement < _AGREEMENT:
         raise DataError(
@@ -68,7 +68,10 @@ def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
 
 
 def _differences(peaks: Peaks, min_peaks: int) -> tuple[Floats, float | None]:
-    """Differences within `_REACH` of the typical distance to the nearest peak, and that distance."""
+    """Differences within `_REACH` spacings, and the spacing: the median distance to the nearest peak.
+
+    The spacing is None without patterns to ask, and infinite if their peaks all coincide.
+    """
     enough = np.flatnonzero(peaks.counts >= min_peaks)
     if not len(enough):
         return np.empty((0, 2)), None
@@ -130,8 +133,8 @@ def _consensus(nodes: Floats, height: Floats, spacing: float) -> tuple[Floats | 
 def _on_lattice(G: Floats, nodes: Floats, spacing: float, reach: float = np.inf) -> NDArray[np.bool_]:
     """Which pile-ups lie at nodes, of indices up to ``reach``."""
     indices = np.rint(np.linalg.solve(G, nodes.T))
-    near: NDArray[np.bool_] = np.hypot(*(nodes.T - G @ indices)) < _NEAR * spacing
-    return near & (np.abs(indices).max(axis=0) <= reach)
+    near = np.hypot(*(nodes.T - G @ indices)) < _NEAR * spacing
+    return np.asarray(near & (np.abs(indices).max(axis=0) <= reach))
 
 
 def _refined(G: Floats, nodes: Floats, height: Floats, spacing: float, reach: float = np.inf) -> Floats:

@@ -68,7 +68,7 @@ def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     if 2 * large <= m:
         return 1.0
     ordered[:m].sort()
-    return np.sqrt(ordered[m // 2] / _MEDIAN_SQUARE)
+    return float(np.sqrt(ordered[m // 2] / _MEDIAN_SQUARE))
 
 
 @njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
@@ -134,7 +134,7 @@ def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) ->
     """
     chance = min(1.0, np.pi * farthest2 / area)
     ways = lgamma(n + 1.0) - lgamma(on_lattice + 1.0) - lgamma(n - on_lattice + 1.0)
-    return ways + (on_lattice - 3) * np.log(max(chance, 1e-300))
+    return float(ways + (on_lattice - 3) * np.log(max(chance, 1e-300)))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
