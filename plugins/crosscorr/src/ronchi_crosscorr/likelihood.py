@@ -24,7 +24,7 @@ Int = NDArray[np.integer[Any]]
 EDGE = 1
 """Flag: pixels of the window lie outside the frame or are bad."""
 NOT_REFINED = 2
-"""Flag: too little signal, or the fit left the start's neighbourhood; the position is the start's."""
+"""Flag: too little signal, no disk of this shape, or the fit went astray; the position is the start's."""
 OVERLAP = 4
 """Flag: another disk reaches into the window; the two were fitted in turn."""
 
@@ -33,10 +33,13 @@ MODEL_ERROR = 0.02
 WEAK_SLOPE = 1.0
 """Spread of relative slopes before the pattern has been looked at: any that leaves the disk positive."""
 NO_SLOPE = 1e-3
+WORST_SHAPE = 0.5
+"""Largest residual, rms over the disk and relative to its height, that still passes for a disk."""
 MAX_SHIFT_PX = 1.5
+MAX_STEP_PX = 0.7
 FIRST_ITERATIONS = 3
 """Steps without slopes; the last one says what slope each disk asks for."""
-MAX_ITERATIONS = 10
+MAX_ITERATIONS = 16
 TOLERANCE = 0.02
 """A step below this share of the standard error ends the fit."""
 _COMPILED = (np.uint8, np.uint16, np.float32)
@@ -212,6 +215,7 @@ def _fit_disk(view: _View, state: _State, own: int, spread: float, final: bool) 
     relative = np.zeros(N_PARAMETERS, np.float32)
     p = state.fits[own, :6].copy()
     row, column, usable = -(10**9), 0, 0
+    damping, before_y, before_x = 1.0, 0.0, 0.0
     iterations = MAX_ITERATIONS if final else FIRST_ITERATIONS
     for iteration in range(iterations):
         last = iteration == iterations - 1
@@ -246,12 +250,18 @@ def _fit_disk(view: _View, state: _State, own: int, spread: float, final: bool) 
             state.fits[own, :6] = p
             return
         length = np.hypot(step[4], step[5])
+        # The weights follow the parameters: on a steep disk full steps can swing about the maximum for ever.
+        swings = step[4] * before_y + step[5] * before_x < 0.0
+        damping = 0.5 * damping if swings else min(1.0, 1.5 * damping)
+        before_y, before_x = step[4], step[5]
         height = p[1]
-        p += step * min(1.0, 0.7 / (length + 1e-12))
+        p += step * min(damping, MAX_STEP_PX / (length + 1e-12))
         p[1] = max(p[1], 0.2 * height)
         if not np.hypot(p[4] - view.start[own, 0], p[5] - view.start[own, 1]) < MAX_SHIFT_PX:
             break
-        if final and length**2 < (1.0 if last else TOLERANCE**2) * (covariance[4, 4] + covariance[5, 5]):
+        if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * (covariance[4, 4] + covariance[5, 5]):
+            if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
+                break
             state.fits[own, :6] = p
             state.fits[own, 6] = covariance[4, 4] * misfit
             state.fits[own, 7] = covariance[4, 5] * misfit
