@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, PowerNorm
 
 from ronchi import plot
 from ronchi.plot.canvas import MAX_RATIO, box_ratio, colormap
-from ronchi.plot.limits import intensity_norm, robust_limits, symmetric_limit
+from ronchi.plot.limits import intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.schema import fourd
 from ronchi.schema import peaks as peaks_schema
 from ronchi.schema.common import variable
@@ -80,6 +80,15 @@ def test_norm_takes_counts_with_zeros_and_negative_values(scaling) -> None:
     assert name == {1: "", 0.25: "power 0.25", "log": "log scale"}[scaling]
     norm, _ = intensity_norm(np.zeros((2, 2)), scaling)
     assert np.isfinite(np.asarray(norm(np.zeros((2, 2))))).all()
+
+
+def test_ticks_of_a_power_law_are_decades_that_occur() -> None:
+    counts = np.array([0.0, 1, 30, 1000])
+    assert intensity_ticks(PowerNorm(0.25, 0, 1000), counts) == [1000, 100, 10, 1, 0]
+    assert intensity_ticks(PowerNorm(0.25, 0, 1000), counts * 10) == [1000, 100, 10, 0]
+    assert intensity_ticks(PowerNorm(0.25, 0, 873), np.array([860.0, 870])) == [870, 0]
+    assert intensity_ticks(PowerNorm(0.25, 0, 1), np.zeros(3)) is None
+    assert intensity_ticks(LogNorm(1, 10), counts) is None
 
 
 def test_pattern_names_quantity_unit_and_scaling() -> None:

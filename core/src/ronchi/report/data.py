@@ -76,7 +76,7 @@ def draw_survey(data: xr.Dataset, look: Survey) -> Any:
     wide = ratio >= WIDE_RATIO
     n = len(look.images)
     if wide:
-        heights = (3.6, n * (7.6 / ratio + 0.4))
+        heights = (3.6, n * (7.6 / ratio + 0.65))
         figure = new_figure(9.0, sum(heights))
         top, bottom = np.array(figure.subfigures(2, 1, height_ratios=heights))
         pattern_ax, axes = top.add_subplot(), [bottom.add_subplot(n, 1, number + 1) for number in range(n)]

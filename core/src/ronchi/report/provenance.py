@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import Any
 
 import yaml
 
@@ -21,10 +22,10 @@ def config_hash(result: RunResult) -> str:
 
 def provenance_section(result: RunResult) -> Section:
     """Pipeline, versions, keys, citations, outputs."""
-    full = yaml.safe_dump(json.loads(json.dumps(dict(result.config), default=str)), sort_keys=False, allow_unicode=True)
-    body = "<h3>Pipeline</h3>" + code(result.source or full)
-    if result.source:
-        body += code(full, "with all defaults")
+    full = _yaml(_with_all_params(result))
+    body = "<h3>Pipeline</h3>" + (
+        code(result.source) + code(full, "With all parameters") if result.source else code(full)
+    )
     body += paragraph(f"Seed {result.seed}; sha256 of the configuration {config_hash(result)}.")
     body += "<h3>Versions</h3>" + table(
         ("distribution", "version"), sorted(result.versions.items()), "What computed this"
@@ -38,3 +39,16 @@ def provenance_section(result: RunResult) -> Section:
         files = [(name, path.name) for name, path in result.outputs.items()]
         body += "<h3>Files</h3>" + table(("output", "file"), files, "Written beside this report")
     return Section("Provenance", body)
+
+
+def _with_all_params(result: RunResult) -> dict[str, Any]:
+    """The configuration with the parameters of each step after defaults."""
+    written = result.config.get("steps", {})
+    steps = {name: {**written.get(name, {}), "params": dict(step.params)} for name, step in result.steps.items()}
+    return {**result.config, "steps": steps}
+
+
+def _yaml(config: dict[str, Any]) -> str:
+    plain = json.loads(json.dumps(config, default=str))
+    text: str = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+    return text
