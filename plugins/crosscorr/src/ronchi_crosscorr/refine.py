@@ -40,16 +40,16 @@ def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool
 
 
 @nb.njit(cache=True, inline="always")
-def _quintic(t: float, w: NDArray[np.float64]) -> None:
-    """Weights of the values at -2..3 for value, slope and curvature of the quintic through them, at t in [0, 1]."""
+def _sextic(t: float, w: NDArray[np.float64]) -> None:
+    """Weights of the values at -3..3 for value, slope and curvature of the sextic through them, at t in [-1/2, 1/2]."""
     # Products of (t - node) without one node, and their derivatives, divided by the Lagrange denominators.
-    for k in range(6):
+    for k in range(7):
         value, slope, curve = 1.0, 0.0, 0.0
         denominator = 1.0
-        for m in range(6):
+        for m in range(7):
             if m == k:
                 continue
-            factor = t - (m - 2)
+            factor = t - (m - 3)
             curve = curve * factor + 2 * slope
             slope = slope * factor + value
             value = value * factor
@@ -63,21 +63,21 @@ def newton(
 ) -> tuple[float, float, bool]:
     """Maximum of the interpolated correlation, by Newton steps from the parabola's.
 
-    The correlation is band-limited by the template and its low-pass, so the quintic through
-    6 x 6 values follows it closely. Returns what `parabola` does; ``wy``, ``wx`` are (3, 6) scratch.
+    The correlation is band-limited by the template and its low-pass, so the sextic through
+    7 x 7 values follows it closely. Returns what `parabola` does; ``wy``, ``wx`` are (3, 7) scratch.
     """
     dy, dx, ok = parabola(c, y, x)
-    if not ok or y < 3 or x < 3 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
+    if not ok or y < 4 or x < 4 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
         return dy, dx, ok
     for _ in range(6):
-        iy, ix = int(np.floor(dy)), int(np.floor(dx))
-        _quintic(dy - iy, wy)
-        _quintic(dx - ix, wx)
+        iy, ix = round(dy), round(dx)
+        _sextic(dy - iy, wy)
+        _sextic(dx - ix, wx)
         gy, gx, hyy, hyx, hxx = 0.0, 0.0, 0.0, 0.0, 0.0
-        for u in range(6):
+        for u in range(7):
             v0, v1, v2 = 0.0, 0.0, 0.0
-            for v in range(6):
-                z = c[y + iy + u - 2, x + ix + v - 2]
+            for v in range(7):
+                z = c[y + iy + u - 3, x + ix + v - 3]
                 v0 += wx[0, v] * z
                 v1 += wx[1, v] * z
                 v2 += wx[2, v] * z

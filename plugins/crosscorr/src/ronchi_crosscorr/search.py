@@ -186,7 +186,7 @@ def search(
     # Maxima outside the edge are of interest only to those who ask why they were dropped.
     border = 1 if explain else max(1, int(np.ceil(rules.edge - 0.5)))
     scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
-    wy, wx = np.empty((3, 6)), np.empty((3, 6))
+    wy, wx = np.empty((3, 7)), np.empty((3, 7))
     distance = max(2, round(1.5 * rules.radius))
     rows = 0
     for b in range(n):

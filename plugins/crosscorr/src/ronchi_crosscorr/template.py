@@ -52,8 +52,8 @@ def measure_disk(pattern: NDArray[Any]) -> ProbeShape:
     if not np.isfinite(image).all():
         raise DataError("the probe holds NaN or infinity", fix="mask bad pixels, or record the probe again")
     image = image - np.median(image)
-    # A disk of two pixels must survive the smoothing that keeps hot pixels from being taken for it.
-    smooth = ndimage.uniform_filter(image, 3, mode="nearest")
+    # The median of nine leaves a disk of two pixels, and no hot pixel.
+    smooth = ndimage.median_filter(image, 3, mode="nearest")
     top = smooth.max()
     if top <= 1e-9 * max(np.abs(np.asarray(pattern, np.float64)).max(), 1e-300):
         raise DataError("the probe is constant: no disk in it", fix="give a probe, or set `probe_radius_px`")
