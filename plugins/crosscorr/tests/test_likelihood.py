@@ -51,6 +51,7 @@ def test_noise_free_disk_is_found_where_it_is(radius: float, fraction: Any, offs
     assert np.abs(error_of(fits, truth)).max() < 3e-3  # px; the tables' interpolation
     counts = 5000 * disk((31, 31), truth[0], radius).sum()
     assert fits.intensity[0] == pytest.approx(counts, rel=0.01)
+    np.testing.assert_allclose([fits.slope_y[0], fits.slope_x[0]], slope, atol=0.02)
     assert fits.background[0] == pytest.approx(3.0, abs=5.0)  # of a plateau of 5000
 
 

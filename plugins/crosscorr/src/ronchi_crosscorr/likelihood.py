@@ -15,18 +15,22 @@ from numpy.typing import NDArray
 
 from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
 from ronchi_crosscorr.fisher import N_PARAMETERS, normal_equations, solve
+from ronchi_crosscorr.window import (
+    EDGE,
+    NOT_REFINED,
+    OVERLAP,
+    State,
+    View,
+    background_and_height,
+    distance_of,
+    gather,
+    reach_of,
+)
 
 __all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "DiskFits", "fit_disks"]
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
-
-EDGE = 1
-"""Flag: pixels of the window lie outside the frame or are bad."""
-NOT_REFINED = 2
-"""Flag: too little signal, no disk of this shape, or the fit went astray; the position is the start's."""
-OVERLAP = 4
-"""Flag: another disk reaches into the window; the two were fitted in turn."""
 
 MODEL_ERROR = 0.02
 """Error of the disk's shape relative to its height, added to the variance of the counts."""
@@ -63,6 +67,9 @@ class DiskFits(NamedTuple):
         infinite where not refined.
     flags : (p,) uint8
         `EDGE`, `NOT_REFINED`, `OVERLAP`.
+    slope_y, slope_x : (p,) float64
+        Relative slope of the intensity from centre to rim.  It moves the disk's centre of mass, not its position, by
+        ``slope * radius / 4``.
     """
 
     y: NDArray[np.float64]
@@ -73,29 +80,8 @@ class DiskFits(NamedTuple):
     var_yx: NDArray[np.float64]
     var_xx: NDArray[np.float64]
     flags: NDArray[np.uint8]
-
-
-class _View(NamedTuple):
-    """A frame and its disks as they were found."""
-
-    frame: NDArray[Any]
-    good: NDArray[np.bool_]
-    scale: float
-    start: Float
-    model: DiskModel
-
-
-class _State(NamedTuple):
-    """What the fit of a frame has found so far.
-
-    ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
-    relative slopes and their variances.
-    """
-
-    fits: Float
-    slopes: Float
-    flags: NDArray[np.uint8]
-    window: Float
+    slope_y: NDArray[np.float64]
+    slope_x: NDArray[np.float64]
 
 
 def fit_disks(
@@ -141,9 +127,18 @@ def fit_disks(
     spread = -1.0 if slope is None else max(slope, NO_SLOPE)
     _fit_frames(frames, good, (counts, 1.0 / gain), start, model, spread, fits, flags)
     gain = np.repeat(gain, counts)
-    background, height = fits[:, 0] * gain, fits[:, 1] * gain
+    slopes = fits[:, 2:4] / np.where(fits[:, 1:2] > 0.0, fits[:, 1:2], 1.0)
     return DiskFits(
-        fits[:, 4], fits[:, 5], height * model.area_px, background, fits[:, 6], fits[:, 7], fits[:, 8], flags
+        y=fits[:, 4],
+        x=fits[:, 5],
+        intensity=fits[:, 1] * gain * model.area_px,
+        background=fits[:, 0] * gain,
+        var_yy=fits[:, 6],
+        var_yx=fits[:, 7],
+        var_xx=fits[:, 8],
+        flags=flags,
+        slope_y=slopes[:, 0],
+        slope_x=slopes[:, 1],
     )
 
 
@@ -163,18 +158,18 @@ def _fit_frames(  # noqa: PLR0917
     end = 0
     for n in range(len(frames)):
         first, end = end, end + counts[n]
-        view = _View(frames[n], good, scale[n], start[first:end], model)
-        state = _State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window)
+        view = View(frames[n], good, scale[n], start[first:end], model)
+        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window)
         _fit_frame(view, state, spread)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fit_frame(view: _View, state: _State, spread: float) -> None:
+def _fit_frame(view: View, state: State, spread: float) -> None:
     n = len(view.start)
     for i in range(n):
         state.fits[i, 4:6] = view.start[i]
         for j in range(n):
-            if j != i and _distance(view.start, i, j) < _reach(view.model):
+            if j != i and distance_of(view.start, i, j) < reach_of(view.model):
                 state.flags[i] |= OVERLAP
     for i in range(n):
         _fit_disk(view, state, i, NO_SLOPE, False)
@@ -189,7 +184,7 @@ def _fit_frame(view: _View, state: _State, spread: float) -> None:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _slope_spread(state: _State) -> float:
+def _slope_spread(state: State) -> float:
     """Maximum-likelihood spread of the relative slopes, whose errors are known."""
     variance = 0.1
     for _ in range(8):
@@ -206,7 +201,7 @@ def _slope_spread(state: _State) -> float:
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fit_disk(view: _View, state: _State, own: int, spread: float, final: bool) -> None:
+def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) -> None:
     """Fisher scoring of one disk from its row of ``fits``; not ``final``: few steps, and note the slope it asks for."""
     if state.flags[own] & NOT_REFINED:
         return
@@ -221,13 +216,13 @@ def _fit_disk(view: _View, state: _State, own: int, spread: float, final: bool) 
         last = iteration == iterations - 1
         if round(p[4]) != row or round(p[5]) != column:
             row, column = round(p[4]), round(p[5])
-            usable = _gather(view, state, own, (row, column), final)
+            usable = gather(view, state, own, (row, column), final)
             if usable < max(state.window.shape[1] // 2, 2 * N_PARAMETERS):
                 break
         ky, kx = round((p[4] - row + 0.5) * N_PHASES), round((p[5] - column + 0.5) * N_PHASES)
         shape = view.model.table[ky * (N_PHASES + 1) + kx]
         if p[1] <= 0.0:
-            p[0], p[1] = _background_and_height(state.window, shape)
+            p[0], p[1] = background_and_height(state.window, shape)
             if p[1] <= 0.0:
                 break
         relative[:] = p
@@ -271,90 +266,3 @@ def _fit_disk(view: _View, state: _State, own: int, spread: float, final: bool) 
     state.fits[own, :4] = 0.0
     state.fits[own, 4:6] = view.start[own]
     state.fits[own, 6:] = np.inf, 0.0, np.inf
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _gather(view: _View, state: _State, own: int, centre: tuple[int, int], subtract: bool) -> int:
-    """Fill the window around ``centre``; return how many of its pixels are usable.
-
-    Of another disk that reaches into it, the latest state is taken off (``subtract``), or its pixels are left out.
-    """
-    row, column = centre
-    offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
-    n = 0
-    for i in range(len(offset_y)):
-        r, c = row + offset_y[i], column + offset_x[i]
-        inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
-        window[0, i] = view.frame[r, c] * view.scale if inside else 0.0
-        window[1, i] = 1.0 if inside else 0.0
-        window[2, i] = 0.0
-        n += inside
-    if n < len(offset_y):
-        state.flags[own] |= EDGE
-    if state.flags[own] & OVERLAP:
-        for other in range(len(view.start)):
-            if other != own and _distance(view.start, own, other) < _reach(view.model):
-                if subtract and not state.flags[other] & NOT_REFINED:
-                    _add_disk(view, state, other, centre)
-                else:
-                    n -= _leave_out(view, state, own, other, centre)
-    return n
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _add_disk(view: _View, state: _State, other: int, centre: tuple[int, int]) -> None:
-    """Add the mean of another disk to the window around ``centre``."""
-    model, fit = view.model, state.fits[other]
-    row, column = round(fit[4]), round(fit[5])
-    ky, kx = round((fit[4] - row + 0.5) * N_PHASES), round((fit[5] - column + 0.5) * N_PHASES)
-    shape = model.table[ky * (N_PHASES + 1) + kx]
-    side = len(model.lookup)
-    for i in range(len(model.offset_y)):
-        r = centre[0] + model.offset_y[i] - row + side // 2
-        c = centre[1] + model.offset_x[i] - column + side // 2
-        if 0 <= r < side and 0 <= c < side and model.lookup[r, c] >= 0:
-            k = model.lookup[r, c]
-            state.window[2, i] += fit[1] * shape[0, k] + fit[2] * shape[1, k] + fit[3] * shape[2, k]
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _leave_out(view: _View, state: _State, own: int, other: int, centre: tuple[int, int]) -> int:
-    """Make pixels unusable that lie in another disk and nearer to it; return how many."""
-    model, start = view.model, view.start
-    n = 0
-    for i in range(len(model.offset_y)):
-        r, c = centre[0] + model.offset_y[i], centre[1] + model.offset_x[i]
-        distance = np.hypot(r - start[other, 0], c - start[other, 1])
-        nearer = distance < np.hypot(r - start[own, 0], c - start[own, 1])
-        if nearer and distance < model.radius_px + 1.5 and state.window[1, i] > 0.0:
-            state.window[1, i] = 0.0
-            n += 1
-    return n
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _distance(start: Float, i: int, j: int) -> float:
-    return float(np.hypot(start[i, 0] - start[j, 0], start[i, 1] - start[j, 1]))
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _reach(model: DiskModel) -> float:
-    """Distance below which the light of one disk falls into the window of another."""
-    return model.radius_px + 0.5 * len(model.lookup) + 1.0
-
-
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _background_and_height(window: Float, shape: Float) -> tuple[float, float]:
-    """Fit the counts by a constant and the disk, without weights."""
-    s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0
-    for i in range(window.shape[1]):
-        t, usable, pixel = shape[0, i], window[1, i], window[0, i]
-        s1 += usable
-        st += usable * t
-        stt += usable * t * t
-        sp += usable * pixel
-        spt += usable * pixel * t
-    determinant = s1 * stt - st * st
-    if determinant <= 0.0:
-        return 0.0, 0.0
-    return (stt * sp - st * spt) / determinant, (s1 * spt - st * sp) / determinant

@@ -1,0 +1,143 @@
+"""The pixels around a disk: its own counts, what is usable of them, and the light of its neighbours."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
+
+__all__ = [
+    "EDGE",
+    "NOT_REFINED",
+    "OVERLAP",
+    "State",
+    "View",
+    "background_and_height",
+    "distance_of",
+    "gather",
+    "reach_of",
+]
+
+Float = NDArray[np.floating[Any]]
+
+EDGE = 1
+"""Flag: pixels of the window lie outside the frame or are bad."""
+NOT_REFINED = 2
+"""Flag: too little signal, no disk of this shape, or the fit went astray; the position is the start's."""
+OVERLAP = 4
+"""Flag: another disk reaches into the window; the two were fitted in turn."""
+
+
+class View(NamedTuple):
+    """A frame and its disks as they were found."""
+
+    frame: NDArray[Any]
+    good: NDArray[np.bool_]
+    scale: float
+    start: Float
+    model: DiskModel
+
+
+class State(NamedTuple):
+    """What the fit of a frame has found so far.
+
+    ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
+    relative slopes and their variances.
+    """
+
+    fits: Float
+    slopes: Float
+    flags: NDArray[np.uint8]
+    window: Float
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract: bool) -> int:
+    """Fill the window around ``centre``; return how many of its pixels are usable.
+
+    Of another disk that reaches into it, the latest state is taken off (``subtract``), or its pixels are left out.
+    """
+    row, column = centre
+    offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
+    n = 0
+    for i in range(len(offset_y)):
+        r, c = row + offset_y[i], column + offset_x[i]
+        inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
+        window[0, i] = view.frame[r, c] * view.scale if inside else 0.0
+        window[1, i] = 1.0 if inside else 0.0
+        window[2, i] = 0.0
+        n += inside
+    if n < len(offset_y):
+        state.flags[own] |= EDGE
+    if state.flags[own] & OVERLAP:
+        for other in range(len(view.start)):
+            if other != own and distance_of(view.start, own, other) < reach_of(view.model):
+                if subtract and not state.flags[other] & NOT_REFINED:
+                    _add_disk(view, state, other, centre)
+                else:
+                    n -= _leave_out(view, state, own, other, centre)
+    return n
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> None:
+    """Add the mean of another disk to the window around ``centre``."""
+    model, fit = view.model, state.fits[other]
+    row, column = round(fit[4]), round(fit[5])
+    ky, kx = round((fit[4] - row + 0.5) * N_PHASES), round((fit[5] - column + 0.5) * N_PHASES)
+    shape = model.table[ky * (N_PHASES + 1) + kx]
+    side = len(model.lookup)
+    for i in range(len(model.offset_y)):
+        r = centre[0] + model.offset_y[i] - row + side // 2
+        c = centre[1] + model.offset_x[i] - column + side // 2
+        if 0 <= r < side and 0 <= c < side and model.lookup[r, c] >= 0:
+            k = model.lookup[r, c]
+            state.window[2, i] += fit[1] * shape[0, k] + fit[2] * shape[1, k] + fit[3] * shape[2, k]
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int, int]) -> int:
+    """Make pixels unusable that lie in another disk and nearer to it; return how many."""
+    model, start = view.model, view.start
+    n = 0
+    for i in range(len(model.offset_y)):
+        r, c = centre[0] + model.offset_y[i], centre[1] + model.offset_x[i]
+        distance = np.hypot(r - start[other, 0], c - start[other, 1])
+        nearer = distance < np.hypot(r - start[own, 0], c - start[own, 1])
+        if nearer and distance < model.radius_px + 1.5 and state.window[1, i] > 0.0:
+            state.window[1, i] = 0.0
+            n += 1
+    return n
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def distance_of(start: Float, i: int, j: int) -> float:
+    """Distance of two disks as they were found, px."""
+    return float(np.hypot(start[i, 0] - start[j, 0], start[i, 1] - start[j, 1]))
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def reach_of(model: DiskModel) -> float:
+    """Distance below which the light of one disk falls into the window of another."""
+    return model.radius_px + 0.5 * len(model.lookup) + 1.0
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def background_and_height(window: Float, shape: Float) -> tuple[float, float]:
+    """Fit the counts by a constant and the disk, without weights."""
+    s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(window.shape[1]):
+        t, usable, pixel = shape[0, i], window[1, i], window[0, i]
+        s1 += usable
+        st += usable * t
+        stt += usable * t * t
+        sp += usable * pixel
+        spt += usable * pixel * t
+    determinant = s1 * stt - st * st
+    if determinant <= 0.0:
+        return 0.0, 0.0
+    return (stt * sp - st * spt) / determinant, (s1 * spt - st * sp) / determinant
