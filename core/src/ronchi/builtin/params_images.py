@@ -1,0 +1,66 @@
+"""Parameters of virtual images and of the overview."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from ronchi.api import Field, Params
+
+__all__ = ["OverviewParams", "VirtualImageParams"]
+
+Pair = tuple[float, float]
+
+
+class VirtualImageParams(Params):
+    """Shape and place of a virtual detector."""
+
+    mode: Literal["disk", "annulus", "point", "rectangle", "mask"] = Field("disk", description="Shape of the detector.")
+    center: Pair = Field((0.0, 0.0), description="Its centre (y, x), in `units`.")
+    radius: float | None = Field(
+        None, gt=0, description="Radius of the disk, in `units`; that of the direct beam if absent."
+    )
+    inner: float | None = Field(
+        None, ge=0, description="Inner radius of the annulus; 1.5 radii of the direct beam if absent."
+    )
+    outer: float | None = Field(None, gt=0, description="Outer radius of the annulus; the whole detector if absent.")
+    size: Pair | None = Field(None, description="Height and width of the rectangle, in `units`.")
+    path: str | None = Field(None, description="2-D .npy file of 0 and 1, or of weights, for mode mask.")
+    units: Literal["q", "px"] = Field(
+        "q",
+        description="q: the data's own units from q = 0; px: of the detector, (0, 0) at the centre of the first pixel.",
+    )
+    antialias: bool = Field(False, description="Count pixels on the edge in part, by a ramp one pixel wide.")
+    name: str = Field("virtual", min_length=1, description="Name of the image in the result.")
+
+    @model_validator(mode="after")
+    def _complete(self) -> VirtualImageParams:
+        if self.mode == "rectangle" and (self.size is None or min(self.size) <= 0):
+            raise ValueError("mode 'rectangle' needs `size`, a height and a width above 0")
+        if self.mode == "mask" and not self.path:
+            raise ValueError("mode 'mask' needs `path`")
+        if self.inner is not None and self.outer is not None and self.inner >= self.outer:
+            raise ValueError("`inner` must be smaller than `outer`")
+        return self
+
+
+class OverviewParams(Params):
+    """What the first look at a scan contains."""
+
+    center: Pair = Field((0.0, 0.0), description="Direct beam (y, x), in the units of q.")
+    bf_radius: float | None = Field(
+        None, gt=0, description="Radius of the bright-field disk in the units of q; that of the direct beam if absent."
+    )
+    adf_inner: float | None = Field(
+        None, gt=0, description="Inner radius of the dark-field ring; 1.5 bright-field radii if absent."
+    )
+    adf_outer: float | None = Field(None, gt=0, description="Its outer radius; the whole detector if absent.")
+    com: bool = Field(True, description="Also compute the centre of mass of each pattern.")
+    max_pattern: bool = Field(True, description="Also compute the maximum of each pixel over the scan.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> OverviewParams:
+        if self.adf_inner is not None and self.adf_outer is not None and self.adf_inner >= self.adf_outer:
+            raise ValueError("`adf_inner` must be smaller than `adf_outer`")
+        return self

@@ -1,0 +1,314 @@
+"""Virtual detectors: masks over the pattern, and the images that they see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from ronchi.api import Context
+from ronchi.builtin.optics import disk_radius_px
+from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
+from ronchi.builtin.patterns import mean_and_variance
+from ronchi.builtin.probe import cut_disk
+from ronchi.builtin.reduce import reduce_scan
+from ronchi.errors import CalibrationError, DataError, ReadError
+from ronchi.schema import fourd
+
+__all__ = [
+    "Overview",
+    "VirtualImage",
+    "annulus_mask",
+    "disk_mask",
+    "point_mask",
+    "rectangle_mask",
+    "virtual_image",
+]
+
+Axis = NDArray[np.float64]
+Mask = NDArray[Any]
+Pair = tuple[float, float]
+
+ADF_INNER = 1.5
+"""Inner edge of the dark field in radii of the direct beam: clear of its edge and of small shifts of it."""
+
+RADIUS_SAMPLE = 64
+"""Patterns whose mean shows the direct beam where no calibration gives its radius."""
+
+
+def disk_mask(qy: Axis, qx: Axis, center: Pair, radius: float, *, antialias: bool = False) -> Mask:
+    """Disk over a detector.
+
+    Parameters
+    ----------
+    qy, qx : (ny,), (nx,) float
+        Coordinates of rows and columns, evenly spaced; ``center`` and ``radius`` are in their units.
+    antialias : bool
+        Pixels on the edge count in part: a ramp one pixel wide along the radius.
+
+    Returns
+    -------
+    (ny, nx) bool, or float64 if ``antialias``
+        Without, the pixels with their centre at less than the radius.
+    """
+    y, x = qy[:, None] - center[0], qx[None, :] - center[1]
+    distance = np.hypot(y, x)
+    if not antialias:
+        inside: Mask = distance < radius
+        return inside
+    # Width of a pixel along the radius; it depends on the direction where the steps differ.
+    with np.errstate(invalid="ignore"):
+        width = np.hypot(_step(qy) * y, _step(qx) * x) / distance
+    width = np.where(distance > 0, width, math.sqrt(_step(qy) * _step(qx)))
+    cover: Mask = np.clip((radius - distance) / width + 0.5, 0.0, 1.0)
+    return cover
+
+
+def annulus_mask(
+    qy: Axis, qx: Axis, center: Pair, inner: float, outer: float = math.inf, *, antialias: bool = False
+) -> Mask:
+    """Ring from ``inner`` (included) to ``outer`` (not included); else as `disk_mask`."""
+    hole = disk_mask(qy, qx, center, inner, antialias=antialias)
+    whole = disk_mask(qy, qx, center, outer, antialias=antialias) if math.isfinite(outer) else np.ones_like(hole)
+    ring: Mask = whole - hole if antialias else whole & ~hole
+    return ring
+
+
+def point_mask(qy: Axis, qx: Axis, center: Pair) -> Mask:
+    """Mark the pixel nearest to ``center``.
+
+    Raises
+    ------
+    DataError
+        It lies more than half a pixel outside the detector.
+    """
+    mask = np.zeros((len(qy), len(qx)), bool)
+    at: list[int] = []
+    for axis, value, name in ((qy, center[0], "y"), (qx, center[1], "x")):
+        nearest = int(np.argmin(np.abs(axis - value)))
+        if abs(axis[nearest] - value) > 0.5001 * _step(axis):
+            raise DataError(f"the point lies outside the detector along {name}", where=f"center {center}")
+        at.append(nearest)
+    mask[at[0], at[1]] = True
+    return mask
+
+
+def rectangle_mask(qy: Axis, qx: Axis, center: Pair, size: Pair, *, antialias: bool = False) -> Mask:
+    """Rectangle of height and width ``size``; lower edges included, else as `disk_mask`."""
+    sides: list[Mask] = []
+    for axis, middle, length in zip((qy, qx), center, size, strict=True):
+        low, high = middle - length / 2, middle + length / 2
+        if antialias:
+            half = _step(axis) / 2
+            overlap = np.minimum(axis + half, high) - np.maximum(axis - half, low)
+            sides.append(np.clip(overlap / (2 * half), 0.0, 1.0))
+        else:
+            sides.append((axis >= low) & (axis < high))
+    mask: Mask = sides[0][:, None] * sides[1][None, :]
+    return mask
+
+
+def virtual_image(
+    data: xr.Dataset,
+    mode: str = "disk",
+    center: Pair = (0.0, 0.0),
+    radius: float | Pair | None = None,
+    *,
+    size: Pair | None = None,
+    mask: ArrayLike | None = None,
+    units: str = "q",
+    antialias: bool = False,
+    name: str = "virtual",
+    progress: Callable[[int, int], None] | None = None,
+) -> xr.Dataset:
+    """Sum each pattern under a virtual detector.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        ``fourd/1``.
+    mode : {"disk", "annulus", "point", "rectangle", "mask"}
+    center : tuple of float
+        (y, x) in ``units``.
+    radius : float or (inner, outer), optional
+        Of the disk or annulus, in ``units``; a disk defaults to the direct beam, an annulus to
+        all beyond 1.5 of its radii.
+    size : tuple of float, optional
+        Height and width of the rectangle, in ``units``.
+    mask : (qy, qx) array, optional
+        Of bool or weights, for mode ``"mask"``.
+    units : {"q", "px"}
+        The data's q units from q = 0, or px with (0, 0) at the centre of the first pixel.
+
+    Returns
+    -------
+    xarray.Dataset
+        ``maps/1`` with one variable called ``name``.
+
+    Raises
+    ------
+    CalibrationError
+        No radius was given and that of the direct beam cannot be found.
+    DataError
+        The mode or units are unknown, the mode's size is missing, or the mask is empty or does not fit.
+    """
+    fourd.validate(data)
+    detector = _detector(data, mode, center, radius, size=size, mask=mask, units=units, antialias=antialias)
+    if not np.any(detector):
+        raise DataError(
+            f"the virtual detector ({mode}) covers no pixel", where=name, fix=f"check centre and size, in {units}"
+        )
+    image = reduce_scan(data, masks={name: detector}, sum_image=False, mean_pattern=False, progress=progress)
+    image[name].attrs |= {"detector": mode, "detector_center": np.array(center, float), "detector_units": units}
+    return image
+
+
+def _detector(
+    data: xr.Dataset,
+    mode: str,
+    center: Pair,
+    radius: float | Pair | None,
+    *,
+    size: Pair | None,
+    mask: ArrayLike | None,
+    units: str,
+    antialias: bool,
+) -> Mask:
+    if units not in ("q", "px"):
+        raise DataError(f"units {units!r} are not known", where="virtual image", fix="allowed: q, px")
+    qy, qx = (
+        data[dim].values.astype(float) if units == "q" else np.arange(data.sizes[dim], dtype=float)
+        for dim in ("qy", "qx")
+    )
+    if mode == "mask":
+        if mask is None:
+            raise DataError("mode 'mask' needs a mask", where="virtual image", fix="give a (qy, qx) array")
+        return np.asarray(mask)
+    if mode == "point":
+        return point_mask(qy, qx, center)
+    if mode == "rectangle":
+        if size is None:
+            raise DataError("mode 'rectangle' needs `size`", where="virtual image", fix="give height and width")
+        return rectangle_mask(qy, qx, center, size, antialias=antialias)
+    if mode == "disk":
+        if isinstance(radius, tuple | list):
+            raise DataError(f"a disk has one radius, not {radius}", where="virtual image", fix="or use mode 'annulus'")
+        r = beam_radius(data, units) if radius is None else radius
+        return disk_mask(qy, qx, center, r, antialias=antialias)
+    if mode == "annulus":
+        if radius is None:
+            inner, outer = ADF_INNER * beam_radius(data, units), math.inf
+        elif isinstance(radius, tuple | list):
+            inner, outer = radius
+        else:
+            inner, outer = radius, math.inf
+        return annulus_mask(qy, qx, center, inner, outer, antialias=antialias)
+    raise DataError(
+        f"mode {mode!r} is not known", where="virtual image", fix="allowed: disk, annulus, point, rectangle, mask"
+    )
+
+
+def beam_radius(data: xr.Dataset, units: str = "q") -> float:
+    """Radius of the direct beam: from the calibration or the probe, else from the mean of some patterns.
+
+    Raises
+    ------
+    CalibrationError
+        No disk stands out of the mean pattern.
+    """
+    radius_px = disk_radius_px(data)
+    if radius_px is None:
+        mean, _ = mean_and_variance(data["intensity"], RADIUS_SAMPLE)
+        try:
+            radius_px = cut_disk(mean, None)[1]
+        except CalibrationError as error:
+            raise CalibrationError(
+                "the radius of the direct beam is unknown, and no disk stands out of the mean pattern",
+                where="virtual image",
+                fix="give a radius, run the transform `probe` first, or set energy, semiangle and q step",
+            ) from error
+    step_y, step_x = fourd.q_step(data)
+    return radius_px if units == "px" else radius_px * math.sqrt(step_y * step_x)
+
+
+def _step(axis: Axis) -> float:
+    return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
+
+
+class VirtualImage:
+    """Sums every pattern under a virtual detector."""
+
+    def __init__(self, params: VirtualImageParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Make the image; raises as `virtual_image` does, and `ReadError` for a mask that cannot be read."""
+        p = self.params
+        radius: float | Pair | None = p.radius
+        if p.mode == "annulus" and (p.inner is not None or p.outer is not None):
+            inner = ADF_INNER * beam_radius(data, p.units) if p.inner is None else p.inner
+            radius = (inner, math.inf if p.outer is None else p.outer)
+        elif p.mode == "annulus":
+            radius = None
+        return virtual_image(
+            data,
+            p.mode,
+            p.center,
+            radius,
+            size=p.size,
+            mask=_read_mask(Path(p.path)) if p.mode == "mask" and p.path else None,
+            units=p.units,
+            antialias=p.antialias,
+            name=p.name,
+            progress=ctx.progress,
+        )
+
+
+class Overview:
+    """The first look at a scan, in one pass: images, centre of mass, mean and maximum pattern."""
+
+    def __init__(self, params: OverviewParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Make ``sum``, ``bf``, ``adf``, ``mean_pattern`` and, if asked to, ``com_y``, ``com_x``, ``max_pattern``.
+
+        Raises
+        ------
+        CalibrationError
+            The radius of the direct beam is neither given nor found.
+        DataError
+            The dark field lies outside the detector.
+        """
+        p = self.params
+        bf = p.bf_radius or beam_radius(data)
+        inner, outer = p.adf_inner or ADF_INNER * bf, p.adf_outer or math.inf
+        qy, qx = (data[dim].values.astype(float) for dim in ("qy", "qx"))
+        masks = {
+            "bf": disk_mask(qy, qx, p.center, bf),
+            "adf": annulus_mask(qy, qx, p.center, inner, outer),
+        }
+        for name, mask in masks.items():
+            if not mask.any():
+                raise DataError(f"the virtual detector {name!r} covers no pixel", where="overview", fix="check radii")
+        result = reduce_scan(data, masks=masks, max_pattern=p.max_pattern, com=p.com, progress=ctx.progress)
+        result["bf"].attrs |= {"long_name": "virtual bright field", "detector_outer": bf}
+        result["adf"].attrs |= {"long_name": "virtual annular dark field", "detector_inner": inner}
+        if math.isfinite(outer):
+            result["adf"].attrs["detector_outer"] = outer
+        return result
+
+
+def _read_mask(path: Path) -> Mask:
+    try:
+        mask = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ReadError(f"no .npy array of numbers: {error}", where=str(path), fix="save it with numpy.save") from error
+    if not isinstance(mask, np.ndarray):
+        raise ReadError("an .npz archive, not an .npy array", where=str(path), fix="save the mask on its own")
+    return mask

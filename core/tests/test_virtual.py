@@ -1,0 +1,143 @@
+"""Virtual detectors: where they lie, what they add up, and what they refuse."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ronchi.api import Context
+from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
+from ronchi.builtin.virtual import (
+    Overview,
+    VirtualImage,
+    annulus_mask,
+    disk_mask,
+    point_mask,
+    rectangle_mask,
+    virtual_image,
+)
+from ronchi.errors import CalibrationError, DataError, ReadError
+from ronchi.schema import fourd
+
+CTX = Context(rng=np.random.default_rng(0))
+
+
+@pytest.fixture
+def data():  # type: ignore[no-untyped-def]
+    """Poisson background with a disk of radius 4 px at q = 0 on an uneven detector grid."""
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[-16:16, -12:12]
+    disk = 50.0 * (np.hypot(y, x) < 4)
+    return fourd.make(rng.poisson(disk + 1, (3, 4, 32, 24)).astype(np.uint16), q_step=(0.1, 0.1))
+
+
+def test_disk_follows_the_units_of_unequal_axes() -> None:
+    qy, qx = np.arange(-20, 20) * 0.1, np.arange(-40, 40) * 0.05
+    mask = disk_mask(qy, qx, (0.3, -0.2), 1.0)
+    rows, columns = np.nonzero(mask)
+    # Half a pixel of either axis is the most that a mask of pixel centres can be off.
+    assert qy[rows].mean() == pytest.approx(0.3, abs=0.05)
+    assert qx[columns].mean() == pytest.approx(-0.2, abs=0.025)
+    assert mask.sum() * 0.005 == pytest.approx(math.pi, rel=0.02)
+
+
+@pytest.mark.parametrize("radius", [2.3, 5.0, 9.7])
+@pytest.mark.parametrize("step_x", [1.0, 0.5])
+def test_antialiased_disk_has_the_area_of_the_circle(radius: float, step_x: float) -> None:
+    qy, qx = np.arange(-15.0, 16), np.arange(-15, 15, step_x)
+    mask = disk_mask(qy, qx, (0.2, -0.3), radius, antialias=True)
+    # The ramp takes the edge for straight: at a radius of 2 px, that is off by less than 2 %.
+    assert mask.sum() * step_x == pytest.approx(math.pi * radius**2, rel=0.02)
+    assert mask.min() == 0
+    assert mask.max() == 1
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+def test_disk_and_annulus_share_no_pixel_and_miss_none(antialias: bool) -> None:
+    q = np.arange(-8.0, 8)
+    together = disk_mask(q, q, (0, 0), 3.0, antialias=antialias).astype(float) + annulus_mask(
+        q, q, (0, 0), 3.0, antialias=antialias
+    )
+    np.testing.assert_allclose(together, 1.0, atol=1e-15)
+
+
+def test_point_is_the_nearest_pixel() -> None:
+    qy, qx = np.arange(-4, 4) * 0.5, np.arange(-3, 3) * 0.2
+    assert np.argwhere(point_mask(qy, qx, (0.7, -0.35))).tolist() == [[5, 1]]
+    with pytest.raises(DataError, match="outside"):
+        point_mask(qy, qx, (0.0, 5.0))
+
+
+def test_rectangle_has_its_area() -> None:
+    q = np.arange(-10.0, 10)
+    assert rectangle_mask(q, q, (0, 0), (4, 6)).sum() == 24
+    # Overlap with a rectangle is a product of lengths, so it is exact up to double rounding.
+    assert rectangle_mask(q, q, (0.3, 0.1), (3.7, 5.2), antialias=True).sum() == pytest.approx(3.7 * 5.2, rel=1e-12)
+
+
+def test_q_and_px_name_the_same_detector(data) -> None:  # type: ignore[no-untyped-def]
+    in_q = virtual_image(data, "annulus", (0.1, -0.2), (0.55, 0.9))["virtual"]
+    in_px = virtual_image(data, "annulus", (17, 10), (5.5, 9), units="px")["virtual"]
+    assert (in_q == in_px).all()
+    assert (in_q > 0).all()
+
+
+def test_point_image_is_the_pixel_itself(data) -> None:  # type: ignore[no-untyped-def]
+    image = virtual_image(data, "point", (3, 4), units="px", name="pixel")["pixel"]
+    assert (image == data["intensity"][:, :, 3, 4]).all()
+
+
+def test_radius_defaults_to_the_direct_beam(data) -> None:  # type: ignore[no-untyped-def]
+    assert (virtual_image(data)["virtual"] == virtual_image(data, radius=0.4)["virtual"]).mean() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "says"),
+    [
+        ({"mode": "disk", "center": (9.0, 9.0), "radius": 0.1}, "covers no pixel"),
+        ({"mode": "star"}, "not known"),
+        ({"mode": "disk", "radius": (1.0, 2.0)}, "one radius"),
+        ({"mode": "rectangle"}, "size"),
+        ({"mode": "mask"}, "needs a mask"),
+        ({"mode": "disk", "radius": 1.0, "units": "mrad"}, "units"),
+    ],
+)
+def test_detectors_that_make_no_sense_are_refused(data, kwargs, says) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(DataError, match=says):
+        virtual_image(data, **kwargs)
+
+
+def test_unknown_radius_of_a_flat_pattern_is_refused() -> None:
+    flat = fourd.make(np.ones((2, 2, 16, 16), np.uint16))
+    with pytest.raises(CalibrationError, match="radius"):
+        Overview(OverviewParams()).apply(data=flat, ctx=CTX)
+
+
+def test_transform_makes_the_same_image(data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    made = VirtualImage(VirtualImageParams(mode="annulus", inner=0.5, outer=0.9, name="adf")).apply(data=data, ctx=CTX)
+    assert (made["adf"] == virtual_image(data, "annulus", radius=(0.5, 0.9))["virtual"]).all()
+    weights = np.random.default_rng(0).random((32, 24))
+    np.save(tmp_path / "mask.npy", weights)
+    params = VirtualImageParams(mode="mask", path=str(tmp_path / "mask.npy"))
+    expected = (data["intensity"].values * weights).sum((2, 3))
+    # Double-precision sums of 768 terms.
+    np.testing.assert_allclose(VirtualImage(params).apply(data=data, ctx=CTX)["virtual"], expected, rtol=1e-12)
+    with pytest.raises(ReadError, match="npy"):
+        VirtualImage(VirtualImageParams(mode="mask", path=str(tmp_path / "none.npy"))).apply(data=data, ctx=CTX)
+
+
+def test_overview_holds_everything_and_splits_the_counts(data) -> None:  # type: ignore[no-untyped-def]
+    found = Overview(OverviewParams(bf_radius=0.45, adf_inner=0.45)).apply(data=data, ctx=CTX)
+    assert set(found.data_vars) == {"sum", "bf", "adf", "com_y", "com_x", "mean_pattern", "max_pattern"}
+    assert (found["bf"] + found["adf"] == found["sum"]).all()
+    assert found["adf"].attrs["detector_inner"] == 0.45
+
+
+@pytest.mark.parametrize("fields", [{"mode": "rectangle"}, {"mode": "mask"}, {"inner": 2.0, "outer": 1.0}])
+def test_incomplete_parameters_are_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        VirtualImageParams.model_validate(fields)
