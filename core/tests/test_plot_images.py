@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
+import matplotlib.image
 import numpy as np
 import pytest
 import xarray as xr
@@ -109,6 +111,20 @@ def test_pattern_draws_row_0_at_the_top_and_q_on_its_axes() -> None:
     assert (left, right) == pytest.approx((-0.95, 0.85))  # 18 px of 0.1 about pixel 9, with half a pixel around
     (x,), (y,) = ax.lines[0].get_data()
     assert (x, y) == (0, 0)
+
+
+def test_a_value_is_drawn_at_its_coordinates() -> None:
+    values = np.zeros((4, 6))
+    values[0, 4] = 1  # near the upper right corner
+    ax = plot.scan_image(scan_map((4, 6), "angstrom", (2, 2), values), cmap="gray", colorbar=False)
+    ax.figure.set_dpi(100)
+    buffer = io.BytesIO()
+    ax.figure.savefig(buffer, dpi=100, format="png")
+    buffer.seek(0)
+    picture = matplotlib.image.imread(buffer)[..., 0]
+    for row, column, expected in ((0, 4, 1), (3, 4, 0), (0, 1, 0)):
+        x, y = ax.transData.transform((2 * column, 2 * row))
+        assert picture[len(picture) - 1 - round(y), round(x)] == expected
 
 
 def test_bad_pixels_are_grey_and_have_no_say() -> None:

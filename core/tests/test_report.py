@@ -238,7 +238,8 @@ def test_failed_run_has_a_report(tmp_path: Path) -> None:
 
 def test_run_without_any_data_has_a_report(tmp_path: Path) -> None:
     step = StepResult(step="load", kind="reader", name="native", status="failed", error="no such file")
-    page = Page(write_report(make_result(make_scan(), steps={"load": step}), tmp_path / "r.html"))
+    page = Page(write_report(make_result(make_scan(), steps={"load": step}, name="a<i>b"), tmp_path / "r.html"))
+    assert "<i>" not in page.text
     assert "no such file" in page.said
     assert not page.all("img")
 
