@@ -332,7 +332,7 @@ def test_a_failing_output_does_not_cost_the_others(go, folder, monkeypatch):
 
 def test_memory_ceiling_too_low_is_refused_with_advice(go):
     run = go("run.memory_mb=100", replace=[("{block: 4}", "{}")])
-    assert "allow at least 351 MB" in run.steps["disks"].error
+    assert "allow at least 601 MB" in run.steps["disks"].error
 
 
 def test_progress_in_plain_lines(go, folder, toys, capsys):

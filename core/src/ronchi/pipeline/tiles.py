@@ -18,8 +18,8 @@ BLOCK_BYTES = 16 * 2**20
 CHUNK_LIMIT_BYTES = 128 * 2**20
 """A chunk of the file up to this size is read once, as a block of its own."""
 
-BASE_MB = 350.0
-"""What a process holds before it sees data: the interpreter, numpy, xarray, a detector's compiled code."""
+BASE_MB = 600.0
+"""What a process holds before it sees data: the interpreter, numpy, xarray, a detector's code and its compiler."""
 
 WORK_FACTOR = 4
 """Memory of a detector on a block, in sizes of the block as float32: what it reads, converts and copies."""
