@@ -1,1 +1,1 @@
-"""."""
+"""Centre of mass and differential phase contrast, for ronchi."""

@@ -1,0 +1,186 @@
+"""The descriptor learner ``com``: mean deflection of the beam in every pattern."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import Context, DataError
+from ronchi.blocks import count_positions, iter_regions
+from ronchi.schema import descriptors
+from ronchi.schema.common import variable
+from ronchi_com.descan import DescanSurface
+from ronchi_com.moments import frame_moments
+from ronchi_com.params import ComParams
+
+__all__ = ["CentreOfMass"]
+
+Floats = NDArray[np.float64]
+
+_STATE = "com.json"
+_SCAN = ("scan_y", "scan_x")
+
+
+class CentreOfMass:
+    """Centre of mass of patterns relative to q = 0.
+
+    Parameters
+    ----------
+    params : ComParams
+    """
+
+    def __init__(self, params: ComParams) -> None:
+        self.params = params
+        self.surface: DescanSurface | None = None
+
+    def fit(self, x: xr.DataArray, ctx: Context) -> None:
+        """Estimate the descan in one pass over the data; does nothing if none is asked for.
+
+        Parameters
+        ----------
+        x : (scan_y, scan_x, qy, qx) DataArray
+            Lazy or not; read block by block.
+
+        Raises
+        ------
+        DataError
+            A descan is asked for, but the samples are no scan or no pattern has counts.
+        """
+        if self.params.descan == "none":
+            return
+        scan_y, scan_x = _scan_coordinates(x)
+        inside, n = self._inside(x), count_positions(x)
+        com, done = np.empty((n, 2)), 0
+        for region, frames in iter_regions(x):
+            com[region.positions(len(scan_x))] = _centres(x, frames, inside)
+            done += region.size
+            ctx.progress(done, n)
+        com[~_recorded(x).reshape(-1)] = np.nan
+        if not np.isfinite(com).any():
+            raise DataError("no pattern has counts: there is no descan to estimate", where="com", fix="descan: none")
+        self.surface = DescanSurface.fit(self.params.descan, scan_y, scan_x, com.reshape(len(scan_y), len(scan_x), 2))
+
+    def transform(self, x: xr.DataArray) -> xr.Dataset:
+        """Centres of mass of a block of patterns.
+
+        Parameters
+        ----------
+        x : (..., qy, qx) DataArray
+            Any real type. The coordinates of the last two dims give q; without them q is in pixels
+            from the middle. Pixels that a coordinate ``bad_pixel`` marks count for nothing, and
+            samples that a coordinate ``valid`` excludes are NaN.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``descriptors/1``: ``z`` with the components ``com_y`` and ``com_x`` in q units, the same as
+            variables, ``magnitude``, and ``angle``, the direction of the shift from x towards y. NaN
+            where the counts do not add up to more than 0.
+
+        Raises
+        ------
+        DataError
+            There is no sample dimension, the mask leaves no pixel, or the descan was not estimated.
+        """
+        samples = tuple(str(dim) for dim in x.dims[:-2])
+        if not samples:
+            raise DataError(f"dims are {x.dims}: expected samples before the pattern", where="com")
+        frames = np.asarray(x.data).reshape(-1, *x.shape[-2:])
+        com = _centres(x, frames, self._inside(x)).reshape(*x.shape[:-2], 2)
+        com[~_recorded(x)] = np.nan
+        if self.params.descan != "none":
+            if self.surface is None:
+                raise DataError(f"descan {self.params.descan!r} was not estimated", where="com", fix="call `fit` first")
+            com -= self.surface.at(*_scan_coordinates(x))
+        units = _axis(x, str(x.dims[-1]))[2]
+        y, x_ = com[..., 0], com[..., 1]
+        return descriptors.make(
+            com,
+            dims=samples,
+            component=("com_y", "com_x"),
+            units=units,
+            angle=np.arctan2(y, x_),
+            n_fold=1,
+            coords={name: coord.variable for name, coord in x.coords.items() if name in samples},
+            attrs={"descan": self.params.descan},
+            com_y=variable(samples, y, units, "centre of mass, y"),
+            com_x=variable(samples, x_, units, "centre of mass, x"),
+            magnitude=variable(samples, np.hypot(y, x_), units, "distance of the centre of mass from q = 0"),
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write the estimated descan as JSON."""
+        state = self.surface.to_json() if self.surface else None
+        (folder / _STATE).write_text(json.dumps({"descan": state}), encoding="utf-8")
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        DataError
+            It was saved with another descan than this learner's parameters ask for.
+        """
+        state = json.loads((folder / _STATE).read_text(encoding="utf-8"))["descan"]
+        saved = state["order"] if state else "none"
+        if saved != self.params.descan:
+            raise DataError(f"saved with descan {saved!r}, not {self.params.descan!r}", where=str(folder / _STATE))
+        self.surface = DescanSurface.from_json(state) if state else None
+
+    def _inside(self, x: xr.DataArray) -> NDArray[np.bool_]:
+        """(qy, qx) pixels that count."""
+        (y0, step_y, _), (x0, step_x, units) = (_axis(x, str(dim)) for dim in x.dims[-2:])
+        qy, qx = y0 + step_y * np.arange(x.shape[-2]), x0 + step_x * np.arange(x.shape[-1])
+        inner, outer = self.params.inner_radius, self.params.outer_radius
+        q = np.hypot(qy[:, None], qx)
+        inside: NDArray[np.bool_] = (q >= inner) & (q <= (np.inf if outer is None else outer))
+        if "bad_pixel" in x.coords:
+            inside &= ~x.coords["bad_pixel"].values.astype(bool)
+        if not inside.any():
+            raise DataError(
+                f"no good pixel lies between the radii {inner} and {outer} {units}",
+                where="com",
+                fix="give the radii in the units of the q axes",
+            )
+        return inside
+
+
+def _centres(x: xr.DataArray, frames: NDArray[Any], inside: NDArray[np.bool_]) -> Floats:
+    """(n, 2) centres of mass (y, x) of ``frames`` in the units of q, NaN where there is no mass."""
+    moments = frame_moments(frames, inside)
+    mass = np.where(moments[:, :1] > 0, moments[:, :1], np.nan)
+    origin, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
+    centres: Floats = moments[:, 1:] / mass * step + origin
+    return centres
+
+
+def _axis(x: xr.DataArray, dim: str) -> tuple[float, float, str]:
+    """First value, step and units of a pattern axis."""
+    n = x.sizes[dim]
+    if dim not in x.coords:
+        return -float(n // 2), 1.0, "pixel"
+    values = x.coords[dim].values
+    step = float(values[-1] - values[0]) / (n - 1) if n > 1 else 1.0
+    return float(values[0]), step, str(x.coords[dim].attrs.get("units", "pixel"))
+
+
+def _recorded(x: xr.DataArray) -> NDArray[np.bool_]:
+    """Samples with a pattern."""
+    if "valid" not in x.coords:
+        return np.ones(x.shape[:-2], bool)
+    return np.asarray(x.coords["valid"].transpose(*x.dims[:-2]).values.astype(bool))
+
+
+def _scan_coordinates(x: xr.DataArray) -> tuple[Floats, Floats]:
+    if x.dims[:-2] != _SCAN or not set(_SCAN) <= set(x.coords):
+        raise DataError(
+            f"a descan needs samples on a scan with coordinates, these have dims {x.dims[:-2]}",
+            where="com",
+            fix="descan: none",
+        )
+    return x.coords["scan_y"].values.astype(float), x.coords["scan_x"].values.astype(float)
