@@ -162,6 +162,17 @@ def test_diverging_limits_are_symmetric_and_cyclic_ones_one_turn() -> None:
     assert (norm.vmin, norm.vmax) == pytest.approx((-np.pi, np.pi))
 
 
+def test_angles_are_drawn_within_one_turn_of_their_symmetry() -> None:
+    angle = scan_map((2, 2), values=np.array([[0.1, np.pi / 3 + 0.1], [-np.pi, 3.0]]))
+    angle.attrs.update(units="rad", long_name="orientation", n_fold=6)
+    (ax, *_) = plot.scan_images(angle.to_dataset(name="angle")).axes
+    assert ax.get_title(loc="left") == "Orientation, 6-fold [rad]"
+    assert ax.images[0].cmap.name == "twilight"
+    shown = np.asarray(drawn_values(ax))
+    np.testing.assert_allclose(shown, [[0.1, 0.1], [0, 3 - np.pi]], atol=1e-12)  # equal up to a sixth of a turn
+    assert ax.images[0].norm.vmax == pytest.approx(np.pi / 6)
+
+
 @pytest.mark.parametrize("shape", [(2, 40), (1, 256), (40, 1), (1, 1), (256, 256), (3, 2)])
 def test_any_shape_of_scan_is_drawn(shape: tuple[int, int]) -> None:
     ax = plot.scan_image(scan_map(shape))

@@ -96,5 +96,6 @@ def test_titles_name_the_unit_and_the_scaling() -> None:
     assert titled("Mean pattern", "counts", "log scale") == "Mean pattern [counts], log scale"
     assert titled("Peaks used", "1") == "Peaks used"
     assert unit_text("(1/angstrom)^2") == "Å⁻²"
+    assert unit_text("e/angstrom^2") == "e/Å²"
     assert unit_text("furlong") == "furlong"  # an unknown unit is shown, never guessed
     assert length_text(9.0, "angstrom") == "9 Å"

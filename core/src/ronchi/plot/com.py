@@ -56,7 +56,7 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
     scan_image(x.copy(data=np.hypot(x.values, y.values)), ax=axes[2], title="Magnitude")
     vector_field(y, x, ax=axes[3])
     for ax, name in zip(axes[4:], derived, strict=True):
-        scan_image(com[name], ax=ax, kind=_DERIVED[name], title=name.capitalize())  # type: ignore[arg-type]
+        scan_image(com[name], ax=ax, kind=_DERIVED[name])  # type: ignore[arg-type]
     if words:
         figure.suptitle(words, fontsize="medium")
     return figure

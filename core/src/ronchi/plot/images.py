@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -11,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from ronchi.plot.canvas import OUTLINE, add_colorbar, axes_or_new, box_ratio, draw_image, panels
+from ronchi.plot.canvas import OUTLINE, WIDE_RATIO, add_colorbar, axes_or_new, box_ratio, draw_image, panels
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
@@ -19,6 +20,7 @@ from ronchi.plot.scalebar import add_scale_bar
 __all__ = ["add_scan_scale_bar", "panel_size", "pattern", "scan_image", "scan_images"]
 
 Kind = Literal["sequential", "diverging", "cyclic"]
+_TITLE_WIDTH = 32
 _CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "cyclic": "twilight"}
 
 
@@ -68,8 +70,11 @@ def pattern(
             Circle((x, y), radius, fill=False, linewidth=0.8, edgecolor="white", path_effects=over["path_effects"])
         )
     add_scale_bar(ax, str(image[image.dims[1]].attrs["units"]))
-    name = str(image.attrs.get("long_name", "intensity")) if title is None else title
-    ax.set_title(titled(name, str(image.attrs.get("units", "")), scaling_name), fontsize="medium", loc="left")
+    ax.set_title(
+        titled(_quantity(image) if title is None else title, str(image.attrs.get("units", "")), scaling_name),
+        fontsize="medium",
+        loc="left",
+    )
     if colorbar:
         add_colorbar(shown, ax, ticks=intensity_ticks(norm, values))
     return ax
@@ -115,11 +120,18 @@ def scan_image(
         limits = robust_limits(values) if kind == "sequential" else (-half, half)
     shown = draw_image(ax, image, cmap=cmap or _CMAPS[kind], norm=Normalize(*limits), values=values)
     add_scan_scale_bar(ax, image)
-    name = str(image.attrs.get("long_name", image.name or "")) if title is None else title
-    ax.set_title(titled(name, str(image.attrs.get("units", ""))), fontsize="medium", loc="left")
+    words = titled(_quantity(image) if title is None else title, str(image.attrs.get("units", "")))
+    if ratio < WIDE_RATIO and len(words) > _TITLE_WIDTH:
+        words = textwrap.fill(words, _TITLE_WIDTH, break_long_words=False)
+    ax.set_title(words, fontsize="medium", loc="left")
     if colorbar:
         add_colorbar(shown, ax)
     return ax
+
+
+def _quantity(image: xr.DataArray) -> str:
+    name = str(image.attrs.get("long_name", image.name or ""))
+    return name[:1].upper() + name[1:]
 
 
 def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure: Any = None) -> Any:
@@ -143,8 +155,11 @@ def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure:
     for ax, name in zip(axes, chosen, strict=True):
         image = maps[name]
         if "n_fold" in image.attrs:
-            half = float(np.pi / image.attrs["n_fold"])
-            scan_image(image, ax=ax, kind="cyclic", limits=(-half, half))
+            n_fold = int(image.attrs["n_fold"])
+            half = np.pi / n_fold
+            wrapped = image.copy(data=(image.values + half) % (2 * half) - half)
+            title = _quantity(image) + (f", {n_fold}-fold" if n_fold > 1 else "")
+            scan_image(wrapped, ax=ax, kind="cyclic", limits=(-half, half), title=title)
         else:
             low, high = robust_limits(np.asarray(image.values, float))
             scan_image(image, ax=ax, kind="diverging" if -low > 0.2 * high > 0 else "sequential")

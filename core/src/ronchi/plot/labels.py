@@ -21,12 +21,13 @@ _ANGSTROM_STEPS = ((1e4, "µm"), (10.0, "nm"))
 
 
 def unit_text(units: str) -> str:
-    """A unit as it is written on a figure; an unknown one stays as it is.
+    """A unit as it is written on a figure; an unknown one stays as it is, but for its symbols.
 
     >>> unit_text("1/angstrom")
     'Å⁻¹'
     """
-    return _UNIT_TEXT.get(units, units)
+    known = _UNIT_TEXT.get(units)
+    return units.replace("angstrom", "Å").replace("pixel", "px").replace("^2", "²") if known is None else known
 
 
 def titled(quantity: str, units: str, scaling: str = "") -> str:

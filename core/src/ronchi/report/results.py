@@ -39,7 +39,9 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
     elif schema == "strain/1":
         body = _strain(result, step, album)
     elif {"com_y", "com_x"} <= set(step.data.data_vars):
-        body = _com(step, album) + _maps(step, album, without=("com_y", "com_x", "divergence", "curl", "phase"))
+        body = _com(step, album) + _maps(
+            step, album, without=("com_y", "com_x", "magnitude", "divergence", "curl", "phase")
+        )
     else:
         body = _maps(step, album)
     return Section(f"{step.kind.replace('_', ' ').capitalize()}: {step.step}", paragraph(_by(step)) + body)
