@@ -19,7 +19,7 @@ from ronchi.pipeline.source import Source, did_you_mean
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "make_plan", "ports"]
+__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "choose_reader", "make_plan", "ports"]
 
 ANY_SCHEMA = "*"
 """Schema of an input that takes, or a side that may be, anything."""
