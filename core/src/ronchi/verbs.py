@@ -150,7 +150,7 @@ def apply(
     with make_progress(show) as bars:
         bars.started(StepResult(step=name, kind=kind, name=name))
         if kind == "disk_detector":
-            result = Result(_detect(step, inputs, seed, device, workers, bars.update))
+            result = Result(_detect(step, inputs, seed=seed, device=device, workers=workers, update=bars.update))
         else:
             ctx = Context(rng=np.random.default_rng(seed), device=device, progress=bars.update)
             result = call(step, inputs, ctx, lambda: _patterns(inputs))
@@ -162,6 +162,7 @@ def apply(
 def _detect(
     step: PlannedStep,
     inputs: Mapping[str, xr.Dataset],
+    *,
     seed: int,
     device: str,
     workers: int,

@@ -26,7 +26,9 @@ def table(patterns):
     counts = [len(pattern) for pattern in patterns]
     q = np.concatenate(patterns)
     offsets = np.concatenate([[0], np.cumsum(counts)])
-    return Peaks(q, np.tile([1e-6, 0, 1e-6], (len(q), 1)), offsets, np.arange(len(counts)), (1, len(counts)))
+    return Peaks(
+        q, np.tile([1e-6, 0, 1e-6], (len(q), 1)), np.ones(len(q)), offsets, np.arange(len(counts)), (1, len(counts))
+    )
 
 
 def crystal(G, n=60, **more):

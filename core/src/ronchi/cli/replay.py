@@ -11,9 +11,7 @@ __all__ = ["configure", "execute"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("provenance", type=Path, help="provenance.json of a run")
-    parser.add_argument(
-        "-o", "--out", type=Path, metavar="DIR", help="keep the new outputs here"
-    )
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="keep the new outputs here")
     parser.add_argument(
         "--set",
         action="append",

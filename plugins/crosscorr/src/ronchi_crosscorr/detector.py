@@ -21,6 +21,8 @@ __all__ = ["CrossCorr"]
 
 _FIT_BATCH = 16
 """Patterns converted at a time for the fit."""
+_UNREFINED_VARIANCE_PX2 = 1.0
+"""Added where the fit found no disk of the probe's shape: the correlation's own error bar assumes one."""
 
 
 class CrossCorr:
@@ -124,6 +126,8 @@ class CrossCorr:
         # The two modules agree on the bits of edge and overlap.
         flags = peaks.flags | np.where(failed, FLAG_NOT_REFINED, fits.flags & ~np.uint8(NOT_REFINED)).astype(np.uint16)
 
+        blind = np.where(failed, _UNREFINED_VARIANCE_PX2, 0.0).astype(np.float32)
+
         def chosen(fitted: NDArray[np.float64], correlated: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.where(failed, correlated, fitted).astype(np.float32)
 
@@ -132,9 +136,9 @@ class CrossCorr:
             qy_px=np.where(failed, peaks.qy_px, fits.y),
             qx_px=np.where(failed, peaks.qx_px, fits.x),
             intensity=chosen(fits.intensity, peaks.intensity),
-            var_yy=chosen(fits.var_yy, peaks.var_yy),
+            var_yy=chosen(fits.var_yy, peaks.var_yy) + blind,
             var_yx=chosen(fits.var_yx, peaks.var_yx),
-            var_xx=chosen(fits.var_xx, peaks.var_xx),
+            var_xx=chosen(fits.var_xx, peaks.var_xx) + blind,
             flags=flags,
         )
 
@@ -157,6 +161,7 @@ class CrossCorr:
             "intensity": column["intensity"].astype(np.float32),
             "score": column["snr"].astype(np.float32),
             "reason": column["reason"].astype(np.uint8),
+            "reasons": self.reason_names,
         }
 
     def _candidates(self, frames: NDArray[Any], *, explain: bool) -> Candidates:

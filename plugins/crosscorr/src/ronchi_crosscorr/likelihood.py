@@ -63,8 +63,7 @@ class DiskFits(NamedTuple):
     background : (p,) float64
         Counts a pixel.
     var_yy, var_yx, var_xx : (p,) float64
-        Covariance of the position in px^2 from the Fisher information, times the reduced chi^2 where that is above 1;
-        infinite where not refined.
+        Covariance of the position in px^2 from the Fisher information of the counts; infinite where not refined.
     flags : (p,) uint8
         `EDGE`, `NOT_REFINED`, `OVERLAP`.
     slope_y, slope_x : (p,) float64
@@ -143,7 +142,7 @@ def fit_disks(
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _fit_frames(  # noqa: PLR0917
+def _fit_frames(
     frames: NDArray[Any],
     good: NDArray[np.bool_],
     of_frame: tuple[Int, Float],
@@ -257,10 +256,14 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * (covariance[4, 4] + covariance[5, 5]):
             if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
                 break
+            # What the shape does not explain repeats from pattern to pattern: the error bars are those of the counts.
+            normal_equations(state.window, shape, relative, 1.0 / state.window.shape[1], system)
+            for k in range(2, 4):
+                system[k, k] += stiffness
+            if not solve(system, scratch, covariance, step):
+                break
             state.fits[own, :6] = p
-            state.fits[own, 6] = covariance[4, 4] * misfit
-            state.fits[own, 7] = covariance[4, 5] * misfit
-            state.fits[own, 8] = covariance[5, 5] * misfit
+            state.fits[own, 6:] = covariance[4, 4], covariance[4, 5], covariance[5, 5]
             return
     state.flags[own] |= NOT_REFINED
     state.fits[own, :4] = 0.0

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_lattice import kernel
-from ronchi_lattice.noise import model_variance, precisions, usable_variances
+from ronchi_lattice.noise import Weights, model_variance, usable_variances, weights
 from ronchi_lattice.peaklist import Peaks
 
 __all__ = ["Fits", "Settings", "fit_from", "fit_scan", "start_of", "tukey_covariance_factor"]
@@ -110,7 +110,7 @@ def tukey_covariance_factor(c: float) -> float:
 
 def fit_scan(
     peaks: Peaks, basis: Floats, settings: Settings, progress: Callable[[int, int], None] = lambda done, total: None
-) -> tuple[Fits, Floats, float]:
+) -> tuple[Fits, Weights, float]:
     """Fit the lattice near ``basis`` at every position.
 
     Parameters
@@ -125,10 +125,10 @@ def fit_scan(
     Returns
     -------
     fits : Fits
-    precision : (peak, 3) float64
-        Inverse covariances that were the weights.
+    weighted : Weights
+        Of all peaks.
     model_sigma : float
-        Square root of the common model variance, in units of q.
+        Square root of the model variance of a peak of typical intensity, in units of q.
     """
     n = len(peaks.counts)
     floor = _VARIANCE_FLOOR * float((basis**2).sum(axis=0).min())
@@ -137,14 +137,14 @@ def fit_scan(
     extra = _model_variance(peaks, own, basis, settings, floor)
     if extra is None:  # nothing is left over to tell it: believe the detector
         own, extra = var, floor
-    precision = precisions(own, extra)
+    weighted = weights(own, extra, peaks.dimness)
 
     fits = Fits.empty(n, len(peaks.q))
     for first in range(0, n, _BLOCK):
         block = np.arange(first, min(first + _BLOCK, n))
-        fit_from(fits, peaks, precision, block, start_of(basis, len(block)), settings)
+        fit_from(fits, peaks, weighted, block, start_of(basis, len(block)), settings)
         progress(int(block[-1]) + 1, n)
-    return fits, precision, float(np.sqrt(extra))
+    return fits, weighted, float(np.sqrt(extra))
 
 
 def start_of(basis: Floats, n: int) -> Floats:
@@ -153,13 +153,14 @@ def start_of(basis: Floats, n: int) -> Floats:
 
 
 def fit_from(
-    fits: Fits, peaks: Peaks, precision: Floats, which: NDArray[np.int64], start: Floats, settings: Settings
+    fits: Fits, peaks: Peaks, weighted: Weights, which: NDArray[np.int64], start: Floats, settings: Settings
 ) -> None:
     """Fit the positions ``which`` from ``start`` (which, 6) and write the results into ``fits``."""
     shortest = np.sqrt(min((start[:, [1, 4]] ** 2).sum(axis=1).min(), (start[:, [2, 5]] ** 2).sum(axis=1).min()))
     kernel.fit_positions(
         peaks.q,
-        precision,
+        weighted.precision,
+        weighted.typical,
         peaks.offsets,
         which,
         start,
@@ -190,12 +191,14 @@ def _model_variance(peaks: Peaks, var: Floats, basis: Floats, settings: Settings
     position = np.repeat(np.arange(len(chosen)), sample.counts)
     extra = _FIRST_SIGMA**2 * float((basis**2).sum(axis=0).min())
     for _ in range(3):
-        everything = np.arange(len(chosen))
-        fit_from(fits, sample, precisions(var, extra), everything, start_of(basis, len(chosen)), settings)
+        everything, start = np.arange(len(chosen)), start_of(basis, len(chosen))
+        start = start_of(basis, len(chosen))
+        fit_from(fits, sample, weights(var, extra, sample.dimness), everything, start, settings)
         used = (fits.weight > 0) & (fits.n_used[position] > 3)
         if not used.any():
             return None
         p, (h, k) = fits.params[position[used]], fits.hk[used].T
         nodes = np.stack([p[:, 0] + h * p[:, 1] + k * p[:, 2], p[:, 3] + h * p[:, 4] + k * p[:, 5]], axis=1)
-        extra = model_variance(sample.q[used] - nodes, var[used], 1 - 3 / fits.n_used[position[used]], floor)
+        shrinkage = 1 - 3 / fits.n_used[position[used]]
+        extra = model_variance(sample.q[used] - nodes, var[used], sample.dimness[used], shrinkage, floor)
     return extra

@@ -32,10 +32,12 @@ _LOG_FALSE_ALARMS = np.log(0.01)  # a lattice that one pattern in a hundred of r
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _gather(q: Floats, precision: Floats, lo: int, hi: int, hk: Ints, used: Any, x: Floats) -> int:
-    """Copy the used peaks into the rows y, x, h, k, precision yy, yx, xx of ``x`` (7, m); returns how many.
+def _gather(q: Floats, precision: Floats, typical: float, lo: int, hi: int, hk: Ints, used: Any, x: Floats) -> int:
+    """Copy the used peaks into the rows y, x, h, k, precision yy, yx, xx, slack of ``x`` (8, m); returns how many.
 
-    The direct beam is by far the brightest disk: it gets no more weight than the others have on average.
+    A bright peak is no outlier for lying farther off than its own small error, if a typical peak lies there too:
+    its slack is the ratio of the two variances. The direct beam is by far the brightest disk: it gets no more
+    weight than the others have on average.
     """
     m, direct, trace = 0, -1, 0.0
     for i in range(lo, hi):
@@ -44,6 +46,7 @@ def _gather(q: Floats, precision: Floats, lo: int, hi: int, hk: Ints, used: Any,
         x[0, m], x[1, m] = q[i, 0], q[i, 1]
         x[2, m], x[3, m] = hk[i, 0], hk[i, 1]
         x[4, m], x[5, m], x[6, m] = precision[i, 0], precision[i, 1], precision[i, 2]
+        x[7, m] = max(1.0, (precision[i, 0] + precision[i, 2]) / typical)
         if hk[i, 0] == 0 and hk[i, 1] == 0:
             direct = m
         else:
@@ -75,7 +78,7 @@ def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
 def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats, a: Floats, b: Floats) -> None:
     """Normal matrix ``a`` (lower triangle) and right side ``b`` of the robust step from ``p``, and its weights.
 
-    ``cut2`` is the squared Mahalanobis distance at which the weight is 0.
+    ``cut2`` is the squared Mahalanobis distance at which the weight of a peak without slack is 0.
     """
     s0 = sh = sk = shh = shk = skk = 0.0  # weighted by the precision yy
     t0 = th = tk = thh = thk = tkk = 0.0  # by yx
@@ -86,7 +89,7 @@ def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats,
         ry = x[0, j] - p[0] - h * p[1] - k * p[2]
         rx = x[1, j] - p[3] - h * p[4] - k * p[5]
         gy, gx = x[4, j] * ry + x[5, j] * rx, x[5, j] * ry + x[6, j] * rx
-        left = max(0.0, 1.0 - (gy * ry + gx * rx) / cut2)
+        left = max(0.0, 1.0 - (gy * ry + gx * rx) / (cut2 * x[7, j]))
         w = left * left
         weight[j] = w
         yy, yx, xx = w * x[4, j], w * x[5, j], w * x[6, j]
@@ -141,6 +144,7 @@ def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) ->
 def fit_positions(
     q: Floats,
     precision: Floats,
+    typical: float,
     offsets: NDArray[np.int64],
     which: NDArray[np.int64],
     start: Floats,
@@ -166,6 +170,8 @@ def fit_positions(
         Peak positions (y, x), all finite.
     precision : (peak, 3) float64
         Inverse covariance of each peak: yy, yx, xx.
+    typical : float
+        Sum of yy and xx of a peak of typical intensity that is known as well as the model allows.
     offsets : (pos + 1,) int64
         Where the peaks of each position start.
     which : (n,) int64
@@ -189,7 +195,7 @@ def fit_positions(
     for n in which:
         largest = max(largest, offsets[n + 1] - offsets[n])
     used = np.empty(largest, np.bool_)
-    x, w, ordered = np.empty((7, largest)), np.empty(largest), np.empty(largest)
+    x, w, ordered = np.empty((8, largest)), np.empty(largest), np.empty(largest)
     a, b, gradient, p = np.empty((6, 6)), np.empty(6), np.empty(6), np.empty(6)
     owner = np.full((255, 255), -1, np.int32)
     tolerance2 = tolerance * tolerance
@@ -211,7 +217,7 @@ def fit_positions(
         for iteration in range(_MAX_ITERATIONS):
             if iteration < _SETTLING:
                 index_peaks(q, lo, hi, p, np.inf, tolerance2, owner, hk, used)
-                m = _gather(q, precision, lo, hi, hk, used, x)
+                m = _gather(q, precision, typical, lo, hi, hk, used, x)
                 w[:m] = 1.0
                 if m < min_peaks or not _spans_plane(x, m, w):
                     break

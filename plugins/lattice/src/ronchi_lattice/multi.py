@@ -60,8 +60,8 @@ def fit_lattices(
         if basis is None:
             break
         share = partial(_progress_of_share, progress, number, n_lattices)
-        fits, precision, model_sigma = fit_scan(peaks, basis, settings, share)
-        retry_from_neighbours(fits, peaks, precision, settings)
+        fits, weighted, model_sigma = fit_scan(peaks, basis, settings, share)
+        retry_from_neighbours(fits, peaks, weighted, settings)
         if number > 0 and not fits.fitted.any():
             break
         lattices.append(FittedLattice(basis, fits, model_sigma))

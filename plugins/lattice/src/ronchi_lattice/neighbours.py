@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_lattice.fit import Fits, Settings, fit_from
+from ronchi_lattice.noise import Weights
 from ronchi_lattice.peaklist import Peaks
 
 __all__ = ["retry_from_neighbours"]
@@ -14,7 +15,7 @@ _WEAK_BELOW = 0.7  # share of a position's peaks on the lattice under which a ne
 _ROUNDS = 100
 
 
-def retry_from_neighbours(fits: Fits, peaks: Peaks, precision: NDArray[np.float64], settings: Settings) -> None:
+def retry_from_neighbours(fits: Fits, peaks: Peaks, weighted: Weights, settings: Settings) -> None:
     """Start badly fitted positions from their best neighbour, round by round, while that helps.
 
     A lattice that turns or stretches across the scan is followed beyond the reach of a single start.
@@ -34,7 +35,7 @@ def retry_from_neighbours(fits: Fits, peaks: Peaks, precision: NDArray[np.float6
         if not promising.any():
             return
         start = fits.params[np.take_along_axis(near, share.argmax(axis=0)[None], axis=0)[0]]
-        improved = _retry(fits, peaks, precision, weak[promising], start[promising], settings)
+        improved = _retry(fits, peaks, weighted, weak[promising], start[promising], settings)
         fresh = np.zeros(len(counts), bool)
         fresh[improved] = True
 
@@ -42,7 +43,7 @@ def retry_from_neighbours(fits: Fits, peaks: Peaks, precision: NDArray[np.float6
 def _retry(
     fits: Fits,
     peaks: Peaks,
-    precision: NDArray[np.float64],
+    weighted: Weights,
     which: NDArray[np.int64],
     start: NDArray[np.float64],
     settings: Settings,
@@ -50,7 +51,7 @@ def _retry(
     """Fit ``which`` from ``start``; keep and return those that use more peaks than before."""
     peak_rows, part = peaks.at(which)
     trial = Fits.empty(len(which), len(peak_rows))
-    fit_from(trial, part, precision[peak_rows], np.arange(len(which)), start, settings)
+    fit_from(trial, part, weighted.at(peak_rows), np.arange(len(which)), start, settings)
     better = trial.n_used > fits.n_used[which]
     for name in ("params", "cov", "chi2", "rms", "n_used", "reason"):
         getattr(fits, name)[which[better]] = getattr(trial, name)[better]

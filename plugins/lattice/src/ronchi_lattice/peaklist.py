@@ -15,6 +15,8 @@ __all__ = ["Peaks", "read"]
 
 Floats = NDArray[np.float64]
 
+_MOST_DIM = 1e3
+
 
 @dataclass(frozen=True)
 class Peaks:
@@ -26,6 +28,8 @@ class Peaks:
         Positions (y, x), finite.
     var : (peak, 3) float64
         Covariances yy, yx, xx.
+    dimness : (peak,) float64
+        Median intensity of the scan's peaks over the peak's own; 1 where no intensity is known.
     offsets : (n + 1,) int64
         Where the peaks of each position start.
     flat_index : (n,) int64
@@ -35,6 +39,7 @@ class Peaks:
 
     q: Floats
     var: Floats
+    dimness: Floats
     offsets: NDArray[np.int64]
     flat_index: NDArray[np.int64]
     scan_shape: tuple[int, int]
@@ -47,14 +52,15 @@ class Peaks:
     def keep(self, marked: NDArray[np.bool_]) -> Peaks:
         """The same positions with only the peaks that are ``marked`` (peak,)."""
         offsets = np.concatenate([[0], np.cumsum(marked)])[self.offsets]
-        return Peaks(self.q[marked], self.var[marked], offsets, self.flat_index, self.scan_shape)
+        return Peaks(self.q[marked], self.var[marked], self.dimness[marked], offsets, self.flat_index, self.scan_shape)
 
     def at(self, which: NDArray[np.int64]) -> tuple[NDArray[np.int64], Peaks]:
         """The positions ``which``, and the rows of their peaks in these arrays."""
         counts = self.counts[which]
         offsets = np.concatenate([[0], np.cumsum(counts)])
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[which] - offsets[:-1], counts)
-        return rows, Peaks(self.q[rows], self.var[rows], offsets, self.flat_index[which], self.scan_shape)
+        flat = self.flat_index[which]
+        return rows, Peaks(self.q[rows], self.var[rows], self.dimness[rows], offsets, flat, self.scan_shape)
 
 
 def read(ds: xr.Dataset) -> Peaks:
@@ -75,8 +81,17 @@ def read(ds: xr.Dataset) -> Peaks:
     matrix = frame.distortion(ds.attrs)
     if matrix is not None:
         q, var = frame.apply_to_points(matrix, q), frame.apply_to_covariance(matrix, var)
-    peaks = Peaks(q, var, schema.offsets(ds), flat, (height, width))
+    peaks = Peaks(q, var, _dimness(ds["intensity"].values), schema.offsets(ds), flat, (height, width))
     if (np.diff(flat) < 0).any():
         peaks = peaks.at(np.argsort(flat, kind="stable"))[1]
     finite = np.asarray(np.isfinite(peaks.q).all(axis=1))
     return peaks if finite.all() else peaks.keep(finite)
+
+
+def _dimness(intensity: NDArray[np.float32]) -> Floats:
+    known = np.isfinite(intensity) & (intensity > 0)
+    if not known.any():
+        return np.ones(len(intensity))
+    relative = np.where(known, intensity, np.inf).astype(np.float64)
+    typical = float(np.median(relative[known]))
+    return np.where(known, np.clip(typical / relative, 1 / _MOST_DIM, _MOST_DIM), 1.0)
