@@ -80,9 +80,7 @@ def _of_patterns(name: str, summary: str, params: type[Params], factory: str, **
 def ronchi_transforms() -> list[AlgorithmSpec]:
     """Describe the transforms."""
     return [
-        _of_patterns(
-            "crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"
-        ),
+        _of_patterns("crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"),
         _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin"),
         _of_patterns(
             "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels"

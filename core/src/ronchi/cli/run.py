@@ -70,6 +70,6 @@ def summarise(result: RunResult) -> int:
     for name, path in result.outputs.items():
         print(f"{name}: {path}")
     failed = [step for step in result.steps.values() if step.status == "failed"]
-    for step in failed:
-        print(f"failed: {step.step}: {step.error}\n  -> the traceback is in {result.out_dir / 'log.txt'}")
+    for broken in failed:
+        print(f"failed: {broken.step}: {broken.error}\n  -> the traceback is in {result.out_dir / 'log.txt'}")
     return int(not result.ok)
