@@ -63,7 +63,8 @@ class CentreOfMass:
         com[~_recorded(x).reshape(-1)] = np.nan
         if not np.isfinite(com).any():
             raise DataError("no pattern has counts: there is no descan to estimate", where="com", fix="descan: none")
-        self.surface = DescanSurface.fit(self.params.descan, scan_y, scan_x, com.reshape(len(scan_y), len(scan_x), 2))
+        on_scan = com.reshape(len(scan_y), len(scan_x), 2)
+        self.surface = DescanSurface.fit(self.params.descan, scan_y, scan_x, on_scan, ctx.rng)
 
     def transform(self, x: xr.DataArray) -> xr.Dataset:
         """Centres of mass of a block of patterns.

@@ -82,8 +82,8 @@ class Dpc:
             "field_y": (field_y, q_units, "deflection along scan y" + doubt),
             "field_x": (field_x, q_units, "deflection along scan x" + doubt),
             "phase": (phase, "rad" if calibrated else "1", "phase" + doubt),
-            "divergence": (divergence, slope_units, "divergence of the deflection" + doubt),
-            "curl": (curl, slope_units, "curl of the deflection" + doubt),
+            "divergence": (divergence, slope_units, "divergence" + doubt),
+            "curl": (curl, slope_units, "curl" + doubt),
             "charge_density": (charge, charge_units, charge_name + doubt),
         }
         result = data.assign({name: variable(_SCAN, *rest) for name, rest in made.items()})

@@ -64,15 +64,18 @@ def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
 def _sum_frames(
     frames: NDArray[Any], runs: NDArray[np.int64], first_run: NDArray[np.int64], moments: NDArray[np.float64]
 ) -> None:
+    columns = np.arange(frames.shape[2]).astype(np.float64)
     for i in range(frames.shape[0]):
         total, moment_y, moment_x = 0.0, 0.0, 0.0
         for y in range(frames.shape[1]):
             row_total, row_moment = 0.0, 0.0
             for k in range(first_run[y], first_run[y + 1]):
-                for x in range(runs[k, 0], runs[k, 1]):
-                    value = np.float64(frames[i, y, x])
+                # Slices, and a table of x in place of the counter, are what the compiler turns into vector code.
+                part, x = frames[i, y, runs[k, 0] : runs[k, 1]], columns[runs[k, 0] : runs[k, 1]]
+                for j in range(len(part)):
+                    value = np.float64(part[j])
                     row_total += value
-                    row_moment += value * x
+                    row_moment += value * x[j]
             total += row_total
             moment_y += row_total * y
             moment_x += row_moment

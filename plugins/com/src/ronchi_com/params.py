@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import JsonValue, model_validator
+from pydantic import FiniteFloat, JsonValue, model_validator
 
 from ronchi.api import Field, Params
 
@@ -37,7 +37,7 @@ class ComParams(Params):
 class DpcParams(Params):
     """How the detector lies relative to the scan."""
 
-    rotation: Literal["auto", "known", "fit"] | float = Field(
+    rotation: Literal["auto", "known", "fit"] | FiniteFloat = Field(
         "auto",
         description="Angle from the patterns' x axis to the scan's x axis, positive from x towards y; or known: the "
         "attribute scan_rotation_deg; fit: from the data; auto: known where there is one, else fit.",

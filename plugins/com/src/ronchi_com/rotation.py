@@ -14,6 +14,7 @@ as well leaves much curl at every angle, unless the field has but one direction.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -195,5 +196,6 @@ def _skewness(values: Floats, known: NDArray[np.bool_]) -> float:
         return 0.0
     padded = [2 * size for size in values.shape]
     rho = fft.irfft2(np.abs(fft.rfft2(values, padded)) ** 2, padded) / power
-    skewness = float((values**3).sum()) / n / (power / n) ** 1.5
-    return skewness / float(np.sqrt(6 * max(1.0, float((rho**3).sum())) / n))
+    skewness = float((values**3).sum()) / n / math.sqrt(power / n) ** 3
+    error = math.sqrt(6 * max(1.0, float((rho**3).sum())) / n)
+    return skewness / error

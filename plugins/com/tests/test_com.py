@@ -1,0 +1,195 @@
+"""Centres of mass: values, types, masks, descan, blocks, state."""
+
+from __future__ import annotations
+
+import dask.array as da
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ronchi
+from ronchi.api import Context, DataError
+from ronchi.schema import descriptors, fourd
+from ronchi_com.com import CentreOfMass
+from ronchi_com.params import ComParams
+
+TYPES = ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8", "f2", "f4", "f8", ">u2", ">f4", "?"]
+
+
+def encode(x: xr.DataArray, **params) -> xr.Dataset:
+    return CentreOfMass(ComParams(**params)).transform(x)
+
+
+def by_definition(patterns: np.ndarray, qy: np.ndarray, qx: np.ndarray, inside=True) -> np.ndarray:
+    weight = np.where(inside, patterns, 0).astype(float)
+    mass = weight.sum((-2, -1))
+    return np.stack([(weight * qy[:, None]).sum((-2, -1)) / mass, (weight * qx).sum((-2, -1)) / mass], -1)
+
+
+def counts(shape=(3, 4, 20, 17), seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).poisson(3, shape)
+
+
+def scan(patterns: np.ndarray, **more) -> xr.Dataset:
+    return fourd.make(patterns, scan_step=(0.5, 0.3), q_step=(0.02, 0.03), centre_px=(9.3, 8.6), **more)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_it_is_the_mean_of_q_whatever_the_type(dtype: str):
+    patterns = (counts() > 2 if dtype == "?" else counts()).astype(dtype)
+    data = scan(patterns.astype("u1") if dtype == "?" else patterns)
+    x = data["intensity"].copy(data=patterns)
+    z = encode(x)["z"]
+    expected = by_definition(patterns, data["qy"].values, data["qx"].values)
+    np.testing.assert_allclose(z, expected, rtol=0, atol=1e-14)  # sums of integers are exact
+    assert z.attrs["units"] == "1/angstrom"
+    assert list(z["component"].values) == ["com_y", "com_x"]
+
+
+def test_the_data_are_not_written_to_and_may_lie_anyhow_in_memory():
+    patterns = counts().astype("u2")
+    turned = np.asfortranarray(patterns)
+    every_other = np.repeat(patterns, 2, axis=-1)[..., ::2]
+    patterns.flags.writeable = False
+    results = [encode(scan(each)["intensity"]) for each in (patterns, turned, every_other)]
+    assert results[0].identical(results[1])
+    assert results[0].identical(results[2])
+
+
+def test_magnitude_and_direction():
+    patterns = np.zeros((1, 2, 9, 9), "u2")
+    patterns[0, 0, 4 + 3, 4] = 5  # downwards
+    patterns[0, 1, 4 + 3, 4 - 4] = 5
+    result = encode(fourd.make(patterns)["intensity"])
+    descriptors.validate(result)
+    np.testing.assert_allclose(result["magnitude"], [[3, 5]], atol=1e-15)
+    np.testing.assert_allclose(result["angle"], [[np.pi / 2, np.arctan2(3, -4)]], atol=1e-15)
+    assert result["angle"].attrs["n_fold"] == 1
+    np.testing.assert_array_equal(result["com_y"], [[3, 3]])
+    np.testing.assert_array_equal(result["com_x"], [[0, -4]])
+
+
+def test_no_counts_give_nan_and_constant_frames_the_middle():
+    patterns = np.zeros((1, 4, 6, 8), "f4")
+    patterns[0, 1], patterns[0, 2], patterns[0, 3] = 7, -1, np.nan
+    result = encode(fourd.make(patterns)["intensity"])
+    for name in ("com_y", "com_x", "angle", "magnitude"):
+        np.testing.assert_array_equal(np.isnan(result[name]), [[True, False, True, True]])
+    # Pixels from -3 to 2 and from -4 to 3: the middle of an even axis lies half a pixel before q = 0.
+    np.testing.assert_array_equal(result["z"][0, 1], [-0.5, -0.5])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(-6, 6), st.integers(-6, 6), st.floats(0.01, 3), st.floats(0.01, 3), st.integers(0, 2**31),
+    st.sampled_from(["u1", "i4", "f4"]),
+)  # fmt: skip
+def test_a_shifted_pattern_has_a_shifted_centre(dy: int, dx: int, step_y: float, step_x: float, seed: int, dtype: str):
+    patterns = np.zeros((2, 1, 24, 20), dtype)
+    patterns[0, 0, 7:16, 7:13] = counts((9, 6), seed) + np.eye(9, 6)
+    patterns[1, 0] = np.roll(patterns[0, 0], (dy, dx), (0, 1))
+    z = encode(fourd.make(patterns, q_step=(step_y, step_x))["intensity"])["z"].values[:, 0]
+    np.testing.assert_allclose(z[1] - z[0], [dy * step_y, dx * step_x], rtol=0, atol=1e-12)
+
+
+def test_annulus_in_units_of_q():
+    data = scan(counts())
+    qy, qx = data["qy"].values, data["qx"].values
+    q = np.hypot(qy[:, None], qx)
+    inside = (q >= 0.06) & (q <= 0.15)
+    assert 0 < inside.sum() < inside.size
+    result = encode(data["intensity"], inner_radius=0.06, outer_radius=0.15)
+    expected = by_definition(counts(), qy, qx, inside)
+    np.testing.assert_allclose(result["z"], expected, rtol=0, atol=1e-14)
+    with pytest.raises(DataError, match="radii"):
+        encode(data["intensity"], inner_radius=5.0)
+
+
+def test_bad_pixels_and_missing_patterns_that_travel_as_coordinates():
+    patterns = counts()
+    patterns[..., 3, 5] = 10_000
+    bad = np.zeros(patterns.shape[2:], bool)
+    bad[3, 5] = True
+    valid = np.ones(patterns.shape[:2], bool)
+    valid[1, 2] = False
+    data = scan(patterns)
+    x = data["intensity"].assign_coords(bad_pixel=(("qy", "qx"), bad), valid=(("scan_y", "scan_x"), valid))
+    z = encode(x)["z"].values
+    expected = by_definition(patterns, data["qy"].values, data["qx"].values, ~bad)
+    np.testing.assert_allclose(z[valid], expected[valid], rtol=0, atol=1e-14)
+    assert np.isnan(z[~valid]).all()
+
+
+def test_pipeline_blocks_and_laziness_change_nothing():
+    patterns = counts((6, 5, 20, 17)).astype("u2")
+    eager = ronchi.com(scan(patterns), descan="plane")
+    lazy = ronchi.com(scan(da.from_array(patterns, chunks=(2, 2, 20, 17))), descan="plane")
+    np.testing.assert_array_equal(eager["z"], lazy["z"])
+    learner = CentreOfMass(ComParams(descan="plane"))
+    x = scan(patterns)["intensity"]
+    learner.fit(x, Context(rng=np.random.default_rng(0)))
+    parts = [learner.transform(x.isel(scan_y=slice(i, i + 1))) for i in range(6)]
+    np.testing.assert_array_equal(xr.concat(parts, "scan_y", data_vars="minimal")["z"], eager["z"])
+
+
+def test_fitting_reads_the_data_once():
+    patterns = counts((4, 4, 20, 17)).astype("u2")
+    reads = np.zeros((4, 4), int)
+
+    def read(block, block_info=None):
+        if block_info:
+            (y, _), (x, _) = block_info[0]["array-location"][:2]
+            reads[y, x] += 1
+        return block
+
+    lazy = da.from_array(patterns, chunks=(1, 1, 20, 17)).map_blocks(read, dtype="u2", meta=np.empty(0, "u2"))
+    x = scan(lazy)["intensity"]
+    CentreOfMass(ComParams()).fit(x, Context(rng=np.random.default_rng(0)))
+    assert reads.sum() == 0  # without descan there is nothing to learn
+    CentreOfMass(ComParams(descan="mean")).fit(x, Context(rng=np.random.default_rng(0)))
+    np.testing.assert_array_equal(reads, 1)
+
+
+def test_state_comes_back_bit_for_bit(tmp_path):
+    x = scan(counts((6, 5, 20, 17)))["intensity"]
+    learner = CentreOfMass(ComParams(descan="parabola"))
+    learner.fit(x, Context(rng=np.random.default_rng(0)))
+    learner.save(tmp_path)
+    again = CentreOfMass(ComParams(descan="parabola"))
+    again.load(tmp_path)
+    assert again.transform(x).identical(learner.transform(x))
+    with pytest.raises(DataError, match="parabola"):
+        CentreOfMass(ComParams()).load(tmp_path)
+    CentreOfMass(ComParams()).save(tmp_path)
+    CentreOfMass(ComParams()).load(tmp_path)
+    with pytest.raises(DataError, match="parabola"):
+        CentreOfMass(ComParams(descan="parabola")).load(tmp_path)
+
+
+def test_what_cannot_be_done_is_said(ctx):
+    x = scan(counts())["intensity"]
+    with pytest.raises(DataError, match="not estimated"):
+        encode(x, descan="mean")
+    with pytest.raises(DataError, match="scan"):
+        CentreOfMass(ComParams(descan="mean")).fit(x.rename(scan_y="frame"), ctx)
+    with pytest.raises(DataError, match="samples"):
+        encode(x[0, 0])
+    with pytest.raises(DataError, match="no pattern has counts"):
+        CentreOfMass(ComParams(descan="mean")).fit(x * 0, ctx)
+
+
+def test_other_sample_dims_and_no_coordinates():
+    patterns = counts((5, 6, 8))
+    result = encode(xr.DataArray(patterns, dims=("sample", "y", "x")))
+    assert result["z"].dims == ("sample", "component")
+    assert result["z"].attrs["units"] == "pixel"
+    np.testing.assert_allclose(result["z"], by_definition(patterns, np.arange(6) - 3, np.arange(8) - 4), atol=1e-14)
+
+
+def test_one_row_and_one_position():
+    for shape in ((1, 5, 6, 6), (5, 1, 6, 6), (1, 1, 6, 6)):
+        result = ronchi.com(scan(counts(shape)), descan="plane")
+        assert result["z"].shape == (*shape[:2], 2)
+        assert np.isfinite(result["z"]).all()
