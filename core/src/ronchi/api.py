@@ -223,7 +223,7 @@ class Context:
     Parameters
     ----------
     rng : numpy.random.Generator
-        Seeded from the pipeline's seed and the step's key: the only source of randomness.
+        Seeded from the pipeline's seed, the algorithm and its parameters: the only source of randomness.
     device : str
         ``"cpu"`` or ``"cuda"`` (``"auto"`` is already resolved).
     n_threads : int

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ronchi.errors import DataError
 from ronchi_lattice import kernel
 from ronchi_lattice.fit import tukey_covariance_factor
 from ronchi_lattice.output import NOT_MEASURED
@@ -115,13 +116,10 @@ def test_random_peaks_are_hardly_ever_a_lattice(solve):
     assert float((lattice["reason"][0, 20:] == 0).mean()) < 0.03
 
 
-def test_a_scan_without_any_peaks_is_nan(solve):
-    strain, lattice = solve(dataset([np.empty((0, 2))] * 6, (2, 3)))
-    assert np.isnan(strain["e_xx"]).all()
-    assert (lattice["reason"] == kernel.NO_PEAKS).all()
-    assert strain.sizes["scan_y"] == 2
-    strain, _ = solve(dataset([], (2, 3)))
-    assert np.isnan(strain["theta"]).all()
+@pytest.mark.parametrize("n", [6, 0])
+def test_a_scan_without_any_lattice_is_an_error(solve, n):
+    with pytest.raises(DataError, match=f"any of {n} positions, which have 0 to 0 peaks"):
+        solve(dataset([np.empty((0, 2))] * n, (2, 3)))
 
 
 def test_one_position(solve):

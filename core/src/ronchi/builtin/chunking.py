@@ -45,12 +45,17 @@ def scan_chunks(
     rows, columns, *pattern = shape
     pattern_bytes = math.prod(pattern) * itemsize
     count = max(1, block_bytes // pattern_bytes)
-    block = (1, min(columns, count)) if count < columns else (min(rows, count // columns), columns)
+    block = (1, _even(columns, count)) if count < columns else (_even(rows, count // columns), columns)
     if stored is not None:
         aligned = tuple(min(n, math.ceil(b / s) * s) for n, b, s in zip(shape, block, stored, strict=False))
         if math.prod(aligned) * pattern_bytes <= STORED_LIMIT_BYTES:
             block = (aligned[0], aligned[1])
     return block[0], block[1], pattern[0], pattern[1]
+
+
+def _even(n: int, most: int) -> int:
+    """Length of equal parts of ``n``, at most ``most`` each."""
+    return math.ceil(n / math.ceil(n / most))
 
 
 def chunks_of_stack(shape: Sequence[int], itemsize: int, block_bytes: int = BLOCK_BYTES) -> tuple[int, ...]:

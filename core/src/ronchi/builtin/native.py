@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +112,8 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
     else:
         check_complete(path)
         try:
-            ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
+            with _small_chunk_cache():
+                ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
         except (OSError, RuntimeError, ValueError, AttributeError) as error:
             raise ReadError(
                 f"the file is damaged or not netCDF: {error}", where=str(path), fix="copy it again from where it came"
@@ -118,6 +121,19 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
     ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
     _complete_attrs(ds)
     return _fixed_width_text(ds)
+
+
+@contextlib.contextmanager
+def _small_chunk_cache() -> Iterator[None]:
+    """Blocks are read once and whole: HDF5's own cache of chunks would only hold them a second time."""
+    import netCDF4
+
+    size, elements, preemption = netCDF4.get_chunk_cache()
+    netCDF4.set_chunk_cache(size=2**20)
+    try:
+        yield
+    finally:
+        netCDF4.set_chunk_cache(size, elements, preemption)
 
 
 def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:

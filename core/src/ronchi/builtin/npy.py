@@ -68,12 +68,18 @@ class _MappedArray(BackendArray):
         self.path = path
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
+        self._open: NDArray[Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_open": None}
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        part = np.asarray(_map(self.path).reshape(self.shape)[key])
+        if self._open is None:
+            self._open = _map(self.path).reshape(self.shape)
+        part = np.asarray(self._open[key])
         return part.astype(self.dtype, copy=False)
 
 

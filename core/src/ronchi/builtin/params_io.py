@@ -43,5 +43,7 @@ class NpyParams(Params):
         None, gt=0, description="Convergence semiangle.", json_schema_extra={"unit": "mrad"}
     )
     scan_rotation_deg: float | None = Field(
-        None, description="Rotation between scan and detector.", json_schema_extra={"unit": "deg"}
+        None,
+        description="Angle from the detector's x axis to the scan's x axis, positive from x towards y.",
+        json_schema_extra={"unit": "deg"},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NpyParams
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
 from ronchi.builtin.params_synthetic import SoftDisksParams
@@ -96,6 +97,22 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
         _of_patterns("rotation", "Set the angle between scan and patterns.", RotationParams, "calibration:Rotation"),
         _of_patterns(
             "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe"
+        ),
+        AlgorithmSpec(
+            name="overview",
+            summary="Sum, bright field, dark field, centre of mass, mean and max pattern, in one pass.",
+            params=OverviewParams,
+            factory="ronchi.builtin.virtual:Overview",
+            inputs={"data": "fourd/1"},
+            output="maps/1",
+        ),
+        AlgorithmSpec(
+            name="virtual-image",
+            summary="Sum each pattern under a virtual detector: disk, annulus, point, rectangle or a mask.",
+            params=VirtualImageParams,
+            factory="ronchi.builtin.virtual:VirtualImage",
+            inputs={"data": "fourd/1"},
+            output="maps/1",
         ),
         _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate"),
     ]

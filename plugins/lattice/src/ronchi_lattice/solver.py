@@ -64,7 +64,14 @@ class LatticeSolver:
         self, lattice: FittedLattice | None, number: int, table: Peaks, coords: dict[str, xr.Variable], ctx: Context
     ) -> ReferenceLattice | None:
         if lattice is None or not lattice.fits.fitted.any():
-            ctx.log.warning("no position has a fitted lattice: all strain is NaN")
+            if number == 1:
+                counts = table.counts
+                raise DataError(
+                    f"no lattice could be fitted at any of {len(counts)} positions, which have "
+                    f"{counts.min(initial=0)} to {counts.max(initial=0)} peaks; {self.params.min_peaks} are needed",
+                    where="peaks",
+                    fix="look at what the detector finds with `ronchi preview`, or give a `basis`",
+                )
             return None
         try:
             return make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords)
