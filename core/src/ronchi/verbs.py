@@ -133,6 +133,7 @@ def apply(
     from ronchi.api import Context
     from ronchi.manager import get_manager
     from ronchi.pipeline.config import StepConfig
+    from ronchi.pipeline.keys import entropy, params_json
     from ronchi.pipeline.plan import PlannedStep
     from ronchi.pipeline.progress import make_progress
     from ronchi.pipeline.result import StepResult
@@ -144,18 +145,28 @@ def apply(
     _check_inputs(spec, inputs)
     dist, version, editable = manager.dist(kind, name)
     config = StepConfig(step=name, kind=kind, name=name, inputs={key: key for key in inputs}, params=dict(params))
-    files = {"path": Path(params["path"])} if "path" in params else {}
+    files = {
+        field: value.expanduser().absolute()
+        for field in type(checked).model_fields
+        if isinstance(value := getattr(checked, field), Path)
+    }
+    checked = checked.model_copy(update=files)
+    if kind == "reader":
+        files["path"] = Path(params["path"])
+    # As in a pipeline, so that the same step has the same random numbers there.
+    drawn_from = {field: value for field, value in params_json(checked).items() if field not in files}
+    numbers = entropy(seed, kind, name, drawn_from)
     step = PlannedStep(config, name, spec, dist, version, editable, checked, files)
     show = sys.stderr.isatty() if progress is None else progress
     with make_progress(show) as bars:
         bars.started(StepResult(step=name, kind=kind, name=name))
         if kind == "disk_detector":
-            result = Result(_detect(step, inputs, seed=seed, device=device, workers=workers, update=bars.update))
+            result = Result(_detect(step, inputs, numbers=numbers, device=device, workers=workers, update=bars.update))
         else:
-            ctx = Context(rng=np.random.default_rng(seed), device=device, progress=bars.update)
+            ctx = Context(rng=np.random.default_rng(numbers), device=device, progress=bars.update)
             result = call(step, inputs, ctx, lambda: _patterns(inputs))
     given = checked.model_dump(mode="json", exclude_unset=True)
-    made = record({"": result.data, **result.sides}, kind, name, given, inputs)
+    made = record({"": result.data, **result.sides}, kind, name, given, inputs, seed)
     return Result(made.pop(""), made)
 
 
@@ -163,7 +174,7 @@ def _detect(
     step: PlannedStep,
     inputs: Mapping[str, xr.Dataset],
     *,
-    seed: int,
+    numbers: list[int],
     device: str,
     workers: int,
     update: Callable[[int, int], None],
@@ -180,7 +191,7 @@ def _detect(
         blocks = Path(folder) / "blocks"
         blocks.mkdir()
         portable = Path(folder) / "data" if workers > 1 else None
-        job = make_job(step, inputs, entropy=[seed], device=device, portable=portable)
+        job = make_job(step, inputs, entropy=numbers, device=device, portable=portable)
         executor = make_executor(options)
         try:
             return run_detection(job, executor, patterns, blocks, update)[0]

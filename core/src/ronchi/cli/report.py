@@ -1,4 +1,4 @@
-"""Make the report of a finished run again, from its provenance file and the cache."""
+"""Make the report of a finished run again. Give the options of the run: all steps then come from the cache."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ def execute(args: argparse.Namespace) -> int:
     if args.name is None:
         print("pipeline")
         for name, module in SCHEMAS.items():
-            print(f"{name:<15} {(inspect.getdoc(module) or '').splitlines()[0]}")
+            first = (inspect.getdoc(module) or "").splitlines()[0]
+            print(f"{name:<15} {first.partition(': ')[2]}")
         return 0
     if args.name not in SCHEMAS:
         raise ConfigError(f"unknown schema {args.name!r}", fix=f"one of: pipeline, {', '.join(SCHEMAS)}")

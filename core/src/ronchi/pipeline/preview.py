@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ronchi.api import Context
-from ronchi.errors import ConfigError, PluginError
-from ronchi.pipeline.detect import check_finite, geometry_of
-from ronchi.pipeline.plan import PlannedStep
+from ronchi.errors import ConfigError, DataError, PluginError
+from ronchi.pipeline.detect import check_finite
+from ronchi.pipeline.execute import make_job
+from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.run import check_pipeline, run_lazy_steps
 from ronchi.pipeline.tiles import spread
 
@@ -41,46 +42,61 @@ def preview_detection(
     Raises
     ------
     ConfigError
-        The pipeline is not valid, or has no or several detectors and ``step`` does not say which.
+        The pipeline is not valid, has no or several detectors and ``step`` does not say which, or the
+        detector needs what another detector finds.
+    DataError
+        The scan has no valid pattern.
     PluginError
         The detector cannot explain itself.
     """
     plan = check_pipeline(origin, overrides=overrides)
-    detector = _detector_step(plan.steps, step)
-    results = run_lazy_steps(plan, detector.config.inputs["data"])
-    data = results.data
-    n = data.sizes["scan_y"] * data.sizes["scan_x"]
-    chosen = np.array(spread(n, min(frames, n)))
-    patterns, explanation = explain_positions(detector, data, chosen)
+    detector = _detector_step(plan, step)
+    inputs = {name: run_lazy_steps(plan, reference).data for name, reference in detector.config.inputs.items()}
+    width = inputs["data"].sizes["scan_x"]
+    chosen = _positions(inputs["data"], frames)
+    patterns, explanation = explain_positions(detector, inputs, chosen, seed=plan.config.seed)
     codes = np.asarray(explanation["reason"])
     reasons = {name: int((codes == code).sum()) for code, name in enumerate(explanation["reasons"])}
     from ronchi.plot import preview
 
-    labels = [f"y {i // data.sizes['scan_x']}, x {i % data.sizes['scan_x']}" for i in chosen]
+    labels = [f"y {i // width}, x {i % width}" for i in chosen]
     return Preview(preview(patterns, explanation, labels=labels), reasons, len(chosen))
 
 
 def explain_positions(
-    step: PlannedStep, data: xr.Dataset, positions: NDArray[np.int64]
+    step: PlannedStep, inputs: Mapping[str, xr.Dataset], positions: NDArray[np.int64], *, seed: int = 0
 ) -> tuple[NDArray[Any], dict[str, Any]]:
     """Patterns at flat scan positions, and what the detector's ``explain`` says of them."""
-    detector = step.spec.create(step.params)
+    numbers = entropy(seed, step.config.kind, step.name, params_json(step.params))
+    detector = make_job(step, inputs, entropy=numbers).start().detector
     if not hasattr(detector, "explain"):
         raise PluginError(f"the detector {step.name!r} does not explain its verdicts", fix="use `ronchi run` instead")
-    probe = data["probe"].values.astype(np.float32) if "probe" in data else None
-    detector.prepare(geometry_of(data), probe, Context(rng=np.random.default_rng(0)))
-    width = data.sizes["scan_x"]
-    at = np.stack([positions // width, positions % width], 1)
+    data = inputs["data"]
+    at = np.stack(np.divmod(positions, data.sizes["scan_x"]), 1)
     patterns = np.stack([np.asarray(data["intensity"].isel(scan_y=int(y), scan_x=int(x)).data) for y, x in at])
     check_finite(patterns, at)
     return patterns, detector.explain(patterns)
 
 
-def _detector_step(steps: Mapping[str, PlannedStep], name: str | None) -> PlannedStep:
-    found = {key: step for key, step in steps.items() if step.config.kind == "disk_detector"}
-    if name is None and len(found) == 1:
-        return next(iter(found.values()))
-    if name not in found:
-        have = ", ".join(found) or "none"
-        raise ConfigError(f"no detector step {name!r}" if name else "which detector?", fix=f"--step, one of: {have}")
-    return found[name]
+def _positions(data: xr.Dataset, frames: int) -> NDArray[np.int64]:
+    n = data.sizes["scan_y"] * data.sizes["scan_x"]
+    recorded = np.flatnonzero(data["valid"].values) if "valid" in data else np.arange(n)
+    if not len(recorded):
+        raise DataError("the scan has no valid pattern", where="valid")
+    return recorded[spread(len(recorded), min(frames, len(recorded)))]
+
+
+def _detector_step(plan: Plan, name: str | None) -> PlannedStep:
+    found = [key for key, step in plan.steps.items() if step.config.kind == "disk_detector"]
+    if not found:
+        raise ConfigError("the pipeline has no disk detector to preview", where=plan.config.source.name)
+    if name is None and len(found) > 1:
+        raise ConfigError(f"the pipeline has {len(found)} disk detectors", fix=f"--step, one of: {', '.join(found)}")
+    if name is not None and name not in found:
+        raise ConfigError(f"{name!r} is no disk detector of the pipeline", fix=f"--step, one of: {', '.join(found)}")
+    chosen = name or found[0]
+    for other in found:
+        if chosen in plan.downstream(other):
+            what = f"the data of {chosen!r} depend on the disks that {other!r} finds; a preview runs one detector"
+            raise ConfigError(what, fix=f"preview {other!r}, or run the pipeline")
+    return plan.steps[chosen]
