@@ -127,7 +127,10 @@ def test_where_the_rotation_comes_from(atoms, com_data, dpc, caplog):
         assert fitted.attrs["rotation_deg"] == pytest.approx(30, abs=0.01)
         assert not caplog.records
         dpc(com_data(*com, scan_rotation_deg=-30.0))
-    assert "scan_rotation_deg is -30.0" in caplog.text
+        assert "scan_rotation_deg is -30.0" in caplog.text
+        caplog.clear()
+        dpc(com_data(*field.measured(30, True), scan_rotation_deg=30.0))
+        assert "mirrored" in caplog.text
     with pytest.raises(CalibrationError, match="scan_rotation_deg"):
         dpc(com_data(*com), rotation="known")
     flipped = dpc(com_data(*field.measured(30, True)), rotation=30.0, flip=True)
