@@ -24,7 +24,13 @@ def execute(args: argparse.Namespace) -> int:
     """Run the demo pipeline and print its scores and the path of the report."""
     with as_file(files("ronchi") / "demo_data") as folder:
         if args.save_data:
-            shutil.copyfile(folder / "sige_onzone.nc", args.save_data)
+            try:
+                shutil.copyfile(folder / "sige_onzone.nc", args.save_data)
+            except OSError as error:
+                from ronchi.errors import OutputError
+
+                where = str(args.save_data)
+                raise OutputError(f"cannot be written: {error.strerror}", where=where, fix="choose another") from error
             print(args.save_data)
             return 0
         from ronchi.cli.run import summarise

@@ -1,0 +1,258 @@
+"""Every command: what it prints, its exit code, and its JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import xarray as xr
+
+from ronchi.builtin.writer import write
+from ronchi.cli.main import COMMANDS, main
+from ronchi.manager import get_manager
+from ronchi.verbs import apply
+
+PIPELINE = """\
+schema: ronchi.pipeline/1
+name: small
+steps:
+  load:   {reader: auto, params: {path: scan.nc}}
+  disks:  {disk_detector: crosscorr, data: load}
+  strain: {strain_solver: lattice, peaks: disks, params: {reference: {scan_x: [0, 20]}}}
+  score:  {metric: strain-rmse, result: strain, truth: load.truth}
+outputs:
+  strain: {from: strain, path: strain.nc}
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small scan with its truth."""
+    for kind, name in (("disk_detector", "crosscorr"), ("strain_solver", "lattice")):
+        if name not in get_manager().names(kind):
+            pytest.skip(f"the plugin ronchi-{name} is not installed: `pip install -e plugins/{name}` to run this test")
+    made = apply("simulator", "soft-disks", {"scan_shape": (2, 6), "pattern_shape": (64, 64)}, {})
+    return write(made.data, tmp_path_factory.mktemp("data") / "scan.nc", made.sides)
+
+
+@pytest.fixture
+def folder(scan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with a pipeline on the scan."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scan.nc").write_bytes(scan.read_bytes())
+    (tmp_path / "small.yaml").write_text(PIPELINE)
+    return tmp_path
+
+
+@pytest.fixture
+def ronchi(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command; gives the exit code, stdout and stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(list(arguments))
+        except SystemExit as stop:  # argparse ends --help and usage errors itself
+            code = int(stop.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def read_json(ronchi: Run, *arguments: str) -> Any:
+    code, out, err = ronchi(*arguments, "--json")
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_without_command_the_help_comes_with_a_usage_error(ronchi: Run) -> None:
+    code, out, _ = ronchi()
+    assert code == 2
+    assert all(f"  {name} " in out for name in COMMANDS)
+    assert ronchi("--help")[0] == 0
+    assert ronchi("--version")[1].startswith("ronchi 0.")
+
+
+def test_an_unknown_command_suggests_its_neighbour(ronchi: Run) -> None:
+    assert ronchi("vaildate") == (2, "", "ronchi: unknown command 'vaildate'\n  -> did you mean 'validate'?\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_refuses_unknown_options(ronchi: Run, command: str) -> None:
+    code, out, _ = ronchi(command, "--help")
+    assert code == 0
+    assert out.startswith(f"usage: ronchi {command}")
+    code, out, err = ronchi(command, "--no-such-option")
+    assert (code, out) == (2, "")
+    assert "usage:" in err
+
+
+def test_read(ronchi: Run, folder: Path) -> None:
+    code, out, _ = ronchi("read", "scan.nc")
+    assert code == 0
+    for line in ("schema: fourd/1", "scan_x: 6, step 10 angstrom", "beam energy [eV]: 200000.0", "not calibrated:"):
+        assert line in out
+    described = read_json(ronchi, "read", "scan.nc")
+    assert described["schema"] == "fourd/1"
+    assert set(described["side outputs"]) == {"truth", "truth_peaks", "truth_maps"}
+
+
+def test_read_says_what_is_missing(ronchi: Run, folder: Path) -> None:
+    code, _, err = ronchi("read", "none.nc")
+    assert code == 1
+    assert err.startswith("ronchi: ")
+    assert "none.nc" in err
+    assert "Traceback" not in err
+
+
+def test_convert(ronchi: Run, folder: Path) -> None:
+    assert ronchi("convert", "scan.nc", "copy.nc")[:2] == (0, "copy.nc\n")
+    code, _, err = ronchi("convert", "scan.nc", "copy.nc")
+    assert code == 1
+    assert "--overwrite" in err
+    assert ronchi("convert", "scan.nc", "copy.nc", "--overwrite")[0] == 0
+    assert ronchi("convert", "scan.nc", "x.nc", "--param", "block_mb")[0] == 2
+    assert ronchi("convert", "scan.nc", "x.nc", "--param", "block_mbb=3")[0] == 2
+
+
+def test_validate(ronchi: Run, folder: Path) -> None:
+    code, out, _ = ronchi("validate", "small.yaml")
+    assert code == 0
+    assert out.endswith("small.yaml: valid\n")
+    assert "disks: disk_detector crosscorr of ronchi-crosscorr" in out
+    (folder / "bad.yaml").write_text(PIPELINE.replace("data: load", "data: laod").replace("truth: load", "truht: load"))
+    code, _, err = ronchi("validate", "bad.yaml")
+    assert code == 2
+    assert "bad.yaml:5:44: disks.data: there is no step 'laod'" in err
+    assert "did you mean 'load'?" in err
+    assert "bad.yaml:7:49: score.truht: unknown input" in err, "all faults are told at once"
+
+
+def test_run_resumes_explains_and_scores(ronchi: Run, folder: Path) -> None:
+    code, out, err = ronchi("run", "small.yaml", "-o", "out")
+    assert code == 0
+    assert "score: coverage = 1\n" in out
+    assert "disks: 100 %" in err
+    assert xr.open_dataset("out/strain.nc").attrs["ronchi_schema"] == "strain/1"
+    assert "disks: disk_detector crosscorr: reused" in ronchi("run", "small.yaml", "-o", "out")[2]
+    code, out, _ = ronchi("run", "small.yaml", "--explain", "--set", "strain.params.min_peaks=6")
+    assert code == 0
+    assert "disks: reuse: nothing it depends on has changed" in out
+    assert "strain: run: params.min_peaks changed 5 -> 6" in out
+    assert ronchi("run", "small.yaml", "--dry-run", "--force", "disks")[1].count("disks: run: forced") == 1
+    assert ronchi("run", "small.yaml", "--quiet")[2] == ""
+
+
+def test_run_tells_wrong_usage_from_failure(ronchi: Run, folder: Path) -> None:
+    assert ronchi("run", "none.yaml")[0] == 2
+    assert ronchi("run", "small.yaml", "--set", "disks.params.min_snrr=3")[0] == 2
+    assert ronchi("run", "small.yaml", "--force", "disk")[0] == 2
+    code, out, _ = ronchi("run", "small.yaml", "--set", "disks.params.probe_radius_px=60", "--quiet")
+    assert code == 1
+    assert "failed: disks" in out
+
+
+def test_batch_has_a_row_a_file_and_its_own_exit_code(ronchi: Run, folder: Path) -> None:
+    (folder / "scans").mkdir()
+    (folder / "scans" / "good.nc").write_bytes((folder / "scan.nc").read_bytes())
+    (folder / "scans" / "cut.nc").write_bytes((folder / "scan.nc").read_bytes()[:5000])
+    assert ronchi("run", "small.yaml", "--inputs", "scans/*.nc", "-o", "all")[0] == 3
+    rows = (folder / "all" / "summary.csv").read_text().splitlines()
+    assert rows[0].startswith("input,status,reason")
+    assert [line.split(",")[1] for line in rows[1:]] == ["failed", "done"]
+    assert ronchi("run", "small.yaml", "--inputs", "scans/*.tif")[0] == 2
+
+
+def test_preview(ronchi: Run, folder: Path) -> None:
+    code, out, _ = ronchi("preview", "small.yaml", "--frames", "2")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].endswith("candidates in 2 patterns")
+    assert sum(int(line.split()[-1]) for line in lines[1:-1]) == int(lines[0].split()[0])
+    assert (folder / "preview.png").read_bytes().startswith(b"\x89PNG")
+    counts = read_json(ronchi, "preview", "small.yaml", "--frames", "2")
+    assert sum(counts["reasons"].values()) == counts["candidates"]
+    assert ronchi("preview", "small.yaml", "--frames", "0")[0] == 2
+    assert ronchi("preview", "small.yaml", "-o", "picture.foo")[0] == 2
+    assert ronchi("preview", "small.yaml", "-o", "none/picture.png")[0] == 1
+
+
+def test_replay_and_report(ronchi: Run, folder: Path) -> None:
+    ronchi("run", "small.yaml", "-o", "out", "--quiet")
+    code, out, _ = ronchi("replay", "out/provenance.json")
+    assert code == 0
+    assert out.endswith("arrays compared: all equal\n")
+    record = json.loads((folder / "out" / "provenance.json").read_text())
+    record["steps"]["strain"]["arrays"]["strain"]["e_xx"] = "0" * 64
+    (folder / "out" / "provenance.json").write_text(json.dumps(record))
+    code, out, _ = ronchi("replay", "out/provenance.json")
+    assert code == 1
+    assert "differs: strain.e_xx: the values differ" in out
+    assert ronchi("replay", "small.yaml")[0] == 2
+    code, out, _ = ronchi("report", "small.yaml", "-o", "out", "--path", "page.html")
+    assert (code, out) == (0, "page.html\n")
+    assert "<html" in (folder / "page.html").read_text()
+
+
+def test_plugins(ronchi: Run) -> None:
+    code, out, _ = ronchi("plugins", "metric")
+    assert code == 0
+    assert "strain-rmse" in out
+    assert "transform" not in out
+    listed = read_json(ronchi, "plugins")["algorithms"]
+    assert ("transform", "crop") in {(entry["kind"], entry["name"]) for entry in listed}
+    assert ronchi("plugins", "metrics")[0] == 2
+
+
+def test_info(ronchi: Run) -> None:
+    code, out, _ = ronchi("info", "transform/calibrate")
+    assert code == 0
+    assert "beam_energy_eV: number (> 0) | null = null [eV]" in out
+    assert ronchi("info", "calibrate")[1] == out, "a name that is unique needs no kind"
+    assert "beam_energy_eV" in read_json(ronchi, "info", "calibrate")["properties"]
+    code, _, err = ronchi("info", "calibrat")
+    assert code == 2
+    assert "ronchi plugins" in err
+
+
+def test_schema(ronchi: Run) -> None:
+    assert [line.split()[0] for line in ronchi("schema")[1].splitlines()][:3] == ["pipeline", "fourd/1", "peaks/1"]
+    assert "counts : (pos,) int" in ronchi("schema", "peaks/1")[1]
+    assert ronchi("schema", "peak/1")[0] == 2
+    described = json.loads(ronchi("schema", "pipeline")[1])
+    assert set(described["properties"]) == {"schema", "name", "seed", "plugins", "run", "steps", "outputs"}
+
+
+def test_doctor(ronchi: Run, make_dist: Callable[..., Path]) -> None:
+    assert ronchi("doctor")[0] == 0
+    assert read_json(ronchi, "doctor") == []
+    site = make_dist("sick", "[ronchi.metrics]\nsick = sick\n", "raise RuntimeError('no licence')\n")
+    code, out, _ = ronchi("doctor")
+    assert code == 1
+    assert "no licence" in out
+    code, out, _ = ronchi("doctor", "sick", "--json")
+    assert code == 1
+    assert [problem["dist"] for problem in json.loads(out)] == ["sick"]
+    assert ronchi("doctor", "--path", str(site))[0] == 0, "another environment is looked at, not imported"
+
+
+def test_demo(ronchi: Run, folder: Path) -> None:
+    assert ronchi("demo", "--save-data", "demo.nc")[:2] == (0, "demo.nc\n")
+    assert xr.open_dataset("demo.nc").attrs["ronchi_schema"] == "fourd/1"
+    assert ronchi("demo", "--save-data", "none/demo.nc")[0] == 1
+
+
+def test_errors_leave_a_traceback_only_where_it_is_wanted(
+    ronchi: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ronchi.errors import ConfigError
+
+    assert "Traceback" not in ronchi("validate", "none.yaml")[2]
+    monkeypatch.setenv("RONCHI_TRACE", "1")
+    with pytest.raises(ConfigError):
+        ronchi("validate", "none.yaml")
