@@ -15,6 +15,7 @@ from ronchi.kinds import KINDS
 from ronchi.pipeline.arrays import is_lazy
 from ronchi.pipeline.plan import ANY_SCHEMA, ports
 from ronchi.schema import scores
+from ronchi.schema.common import carry_attrs
 
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import PlannedStep
@@ -114,6 +115,9 @@ def encode(learner: Any, data: xr.Dataset, ctx: Context, patterns: int) -> Resul
     Samples are scan positions, frames, or the sample dims of descriptors.
     """
     x = data["z"] if "z" in data else data["intensity"]
+    # What the patterns do not carry themselves, and a learner has to heed.
+    heeded = {name: data[name].variable for name in ("bad_pixel", "valid") if name in data}
+    x = x.assign_coords({name: held for name, held in heeded.items() if set(held.dims) <= set(x.dims)})
     samples = [str(dim) for dim in x.dims if dim in ("scan_y", "scan_x", "frame", "sample")]
     learner.fit(x, ctx)
     rows = []
@@ -123,7 +127,8 @@ def encode(learner: Any, data: xr.Dataset, ctx: Context, patterns: int) -> Resul
     for start in range(0, n, step):
         rows.append(_encode_rows(learner, x.isel({samples[0]: slice(start, start + step)}), samples, patterns))
         ctx.progress(min(start + step, n), n)
-    return Result(_concatenate(rows, samples[0]))
+    encoded = _concatenate(rows, samples[0])
+    return Result(encoded.assign_attrs({**carry_attrs(data), **encoded.attrs}))
 
 
 def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: int) -> xr.Dataset:
