@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_PARAMETERS", "normal_equations", "solve"]
+__all__ = ["N_PARAMETERS", "invert", "normal_equations", "solve"]
 
 Float = NDArray[np.floating[Any]]
 
@@ -17,7 +17,7 @@ N_PARAMETERS = 6
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def normal_equations(window: Float, shape: Float, p: Float, floor: float, system: Float) -> float:
+def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: Float, system: Float) -> float:
     """Fisher information and score of one disk.
 
     Parameters
@@ -30,6 +30,8 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, system
         Parameters; the centre relative to that of the row.
     floor : float
         Variance beyond that of the counts.
+    rows : (7, pixel) float32
+        Room to work in.
     system : (6, 7) float64
         Filled with the upper triangle of the information, and the score in the last column.
 
@@ -39,76 +41,84 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, system
         Sum of squared residuals over their variance.
     """
     b, height, sy, sx, dy, dx = p[0], p[1], p[2], p[3], p[4], p[5]
-    least = np.float32(floor)
-    # Scalars, not an array: they stay in registers.
-    zero = np.float32(0.0)
-    chi = zero
-    h00 = h01 = h02 = h03 = h04 = h05 = zero
-    h11 = h12 = h13 = h14 = h15 = zero
-    h22 = h23 = h24 = h25 = zero
-    h33 = h34 = h35 = zero
-    h44 = h45 = h55 = zero
-    g0 = g1 = g2 = g3 = g4 = g5 = zero
-    for i in range(window.shape[1]):
+    n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
+    weight, by_t, by_u, by_v, by_y, by_x, residual = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
+    # Several short loops of few sums: one loop of all 28 does not fit into the registers, and takes twice as long.
+    for i in range(n):
         t = shape[0, i] + dy * shape[3, i] + dx * shape[4, i]
         u = shape[1, i] + dy * shape[5, i] + dx * shape[6, i]
         v = shape[2, i] + dy * shape[7, i] + dx * shape[8, i]
-        by_y = height * shape[3, i] + sy * shape[5, i] + sx * shape[7, i]
-        by_x = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
         mean = b + height * t + sy * u + sx * v + window[2, i]
-        w = window[1, i] / (max(mean, zero) + least)
-        r = window[0, i] - mean
-        wr, wt, wu, wv, wy, wx = w * r, w * t, w * u, w * v, w * by_y, w * by_x
-        chi += wr * r
-        h00 += w
-        h01 += wt
-        h02 += wu
-        h03 += wv
-        h04 += wy
-        h05 += wx
-        h11 += wt * t
-        h12 += wt * u
-        h13 += wt * v
-        h14 += wt * by_y
-        h15 += wt * by_x
-        h22 += wu * u
-        h23 += wu * v
-        h24 += wu * by_y
-        h25 += wu * by_x
-        h33 += wv * v
-        h34 += wv * by_y
-        h35 += wv * by_x
-        h44 += wy * by_y
-        h45 += wy * by_x
-        h55 += wx * by_x
+        weight[i] = window[1, i] / (max(mean, zero) + least)
+        by_t[i], by_u[i], by_v[i] = t, u, v
+        by_y[i] = height * shape[3, i] + sy * shape[5, i] + sx * shape[7, i]
+        by_x[i] = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
+        residual[i] = window[0, i] - mean
+    chi = one = t1 = u1 = v1 = y1 = x1 = g0 = zero
+    for i in range(n):
+        w = weight[i]
+        wr = w * residual[i]
+        chi += wr * residual[i]
         g0 += wr
-        g1 += wr * t
-        g2 += wr * u
-        g3 += wr * v
-        g4 += wr * by_y
-        g5 += wr * by_x
-    system[0, 0], system[0, 1], system[0, 2], system[0, 3], system[0, 4], system[0, 5] = h00, h01, h02, h03, h04, h05
-    system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = h11, h12, h13, h14, h15
-    system[2, 2], system[2, 3], system[2, 4], system[2, 5] = h22, h23, h24, h25
-    system[3, 3], system[3, 4], system[3, 5] = h33, h34, h35
-    system[4, 4], system[4, 5], system[5, 5] = h44, h45, h55
+        one += w
+        t1 += w * by_t[i]
+        u1 += w * by_u[i]
+        v1 += w * by_v[i]
+        y1 += w * by_y[i]
+        x1 += w * by_x[i]
+    system[0, 0], system[0, 1], system[0, 2], system[0, 3], system[0, 4], system[0, 5] = one, t1, u1, v1, y1, x1
+    tt = tu = tv = ty = tx = g1 = zero
+    for i in range(n):
+        w = weight[i] * by_t[i]
+        tt += w * by_t[i]
+        tu += w * by_u[i]
+        tv += w * by_v[i]
+        ty += w * by_y[i]
+        tx += w * by_x[i]
+        g1 += w * residual[i]
+    system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = tt, tu, tv, ty, tx
+    uu = uv = uy = ux = vv = vy = vx = g2 = g3 = zero
+    for i in range(n):
+        w = weight[i] * by_u[i]
+        uu += w * by_u[i]
+        uv += w * by_v[i]
+        uy += w * by_y[i]
+        ux += w * by_x[i]
+        g2 += w * residual[i]
+        w = weight[i] * by_v[i]
+        vv += w * by_v[i]
+        vy += w * by_y[i]
+        vx += w * by_x[i]
+        g3 += w * residual[i]
+    system[2, 2], system[2, 3], system[2, 4], system[2, 5] = uu, uv, uy, ux
+    system[3, 3], system[3, 4], system[3, 5] = vv, vy, vx
+    yy = yx = xx = g4 = g5 = zero
+    for i in range(n):
+        w = weight[i] * by_y[i]
+        yy += w * by_y[i]
+        yx += w * by_x[i]
+        g4 += w * residual[i]
+        w = weight[i] * by_x[i]
+        xx += w * by_x[i]
+        g5 += w * residual[i]
+    system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
     system[0, 6], system[1, 6], system[2, 6], system[3, 6], system[4, 6], system[5, 6] = g0, g1, g2, g3, g4, g5
     return float(chi)
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def solve(system: Float, scratch: Float, covariance: Float, step: Float) -> bool:
-    """Covariance (inverse information) and step by Cholesky; False where the information is singular.
+def solve(system: Float, lower: Float, step: Float) -> bool:
+    """Step by Cholesky's factor, which is kept for `invert`; False where the information is singular.
 
     Parameters
     ----------
     system : (6, 7) float64
         As `normal_equations` left it.
-    scratch : (2, 6, 6) float64
-    covariance, step : (6, 6), (6,) float64
+    lower : (6, 6) float64
+        Filled below and on its diagonal; 1 over the last diagonal element squared is a parameter's variance.
+    step : (6,) float64
         Filled.
     """
-    lower, inverse = scratch[0], scratch[1]
     for i in range(N_PARAMETERS):
         for j in range(i + 1):
             total = system[j, i]
@@ -120,6 +130,30 @@ def solve(system: Float, scratch: Float, covariance: Float, step: Float) -> bool
                 lower[i, i] = np.sqrt(total)
             else:
                 return False
+    for i in range(N_PARAMETERS):
+        total = system[i, 6]
+        for k in range(i):
+            total -= lower[i, k] * step[k]
+        step[i] = total / lower[i, i]
+    for i in range(N_PARAMETERS - 1, -1, -1):
+        total = step[i]
+        for k in range(i + 1, N_PARAMETERS):
+            total -= lower[k, i] * step[k]
+        step[i] = total / lower[i, i]
+    return True
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def invert(lower: Float, inverse: Float, covariance: Float) -> None:
+    """Covariance, the inverse information, from the factor that `solve` left.
+
+    Parameters
+    ----------
+    lower, inverse : (6, 6) float64
+        ``inverse`` is room to work in.
+    covariance : (6, 6) float64
+        Filled.
+    """
     for j in range(N_PARAMETERS):
         inverse[j, j] = 1.0 / lower[j, j]
         for i in range(j + 1, N_PARAMETERS):
@@ -134,8 +168,3 @@ def solve(system: Float, scratch: Float, covariance: Float, step: Float) -> bool
                 total += inverse[k, i] * inverse[k, j]
             covariance[i, j] = total
             covariance[j, i] = total
-    for i in range(N_PARAMETERS):
-        step[i] = 0.0
-        for j in range(N_PARAMETERS):
-            step[i] += covariance[i, j] * system[j, 6]
-    return True

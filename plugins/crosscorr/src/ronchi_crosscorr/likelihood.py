@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
-from ronchi_crosscorr.fisher import N_PARAMETERS, normal_equations, solve
+from ronchi_crosscorr.fisher import N_PARAMETERS, invert, normal_equations, solve
 from ronchi_crosscorr.window import (
     EDGE,
     NOT_REFINED,
@@ -41,10 +41,10 @@ WORST_SHAPE = 0.5
 """Largest residual, rms over the disk and relative to its height, that still passes for a disk."""
 MAX_SHIFT_PX = 1.5
 MAX_STEP_PX = 0.7
-FIRST_ITERATIONS = 3
+FIRST_ITERATIONS = 2
 """Steps without slopes; the last one says what slope each disk asks for."""
 MAX_ITERATIONS = 16
-TOLERANCE = 0.02
+TOLERANCE = 0.1
 """A step below this share of the standard error ends the fit."""
 _COMPILED = (np.uint8, np.uint16, np.float32)
 SWEEPS = 2
@@ -153,12 +153,12 @@ def _fit_frames(
     flags: NDArray[np.uint8],
 ) -> None:
     counts, scale = of_frame
-    window = np.zeros((3, len(model.offset_y)), np.float32)
+    window, rows = np.zeros((3, len(model.offset_y)), np.float32), np.zeros((7, len(model.offset_y)), np.float32)
     end = 0
     for n in range(len(frames)):
         first, end = end, end + counts[n]
         view = View(frames[n], good, scale[n], start[first:end], model)
-        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window)
+        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window, rows)
         _fit_frame(view, state, spread)
 
 
@@ -204,8 +204,9 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
     """Fisher scoring of one disk from its row of ``fits``; not ``final``: few steps, and note the slope it asks for."""
     if state.flags[own] & NOT_REFINED:
         return
-    system, scratch = np.zeros((N_PARAMETERS, N_PARAMETERS + 1)), np.zeros((2, N_PARAMETERS, N_PARAMETERS))
-    covariance, step = np.zeros((N_PARAMETERS, N_PARAMETERS)), np.zeros(N_PARAMETERS)
+    system, step = np.zeros((N_PARAMETERS, N_PARAMETERS + 1)), np.zeros(N_PARAMETERS)
+    room = np.zeros((3, N_PARAMETERS, N_PARAMETERS))
+    lower, inverse, covariance = room[0], room[1], room[2]
     relative = np.zeros(N_PARAMETERS, np.float32)
     p = state.fits[own, :6].copy()
     row, column, usable = -(10**9), 0, 0
@@ -229,15 +230,16 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         relative[5] = p[5] - column + 0.5 - kx / N_PHASES
         # One electron in the window is the least that is known of a dark background.
         floor = (MODEL_ERROR * p[1]) ** 2 + 1.0 / state.window.shape[1]
-        chi2 = normal_equations(state.window, shape, relative, floor, system)
+        chi2 = normal_equations(state.window, shape, relative, floor, state.rows, system)
         misfit = max(1.0, chi2 / (usable - N_PARAMETERS))
         stiffness = 1.0 / ((WEAK_SLOPE if last and not final else spread) * p[1]) ** 2
         for k in range(2, 4):
             system[k, k] += stiffness
             system[k, 6] -= stiffness * p[k]
-        if not solve(system, scratch, covariance, step):
+        if not solve(system, lower, step):
             break
         if last and not final:
+            invert(lower, inverse, covariance)
             for k in range(2):
                 state.slopes[own, k] = (p[2 + k] + step[2 + k]) / p[1]
                 state.slopes[own, 2 + k] = covariance[2 + k, 2 + k] * misfit / p[1] ** 2
@@ -253,15 +255,17 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         p[1] = max(p[1], 0.2 * height)
         if not np.hypot(p[4] - view.start[own, 0], p[5] - view.start[own, 1]) < MAX_SHIFT_PX:
             break
-        if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * (covariance[4, 4] + covariance[5, 5]):
+        variance = 1.0 / lower[4, 4] ** 2 + 1.0 / lower[5, 5] ** 2
+        if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * variance:
             if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
                 break
             # What the shape does not explain repeats from pattern to pattern: the error bars are those of the counts.
-            normal_equations(state.window, shape, relative, 1.0 / state.window.shape[1], system)
+            normal_equations(state.window, shape, relative, 1.0 / state.window.shape[1], state.rows, system)
             for k in range(2, 4):
                 system[k, k] += stiffness
-            if not solve(system, scratch, covariance, step):
+            if not solve(system, lower, step):
                 break
+            invert(lower, inverse, covariance)
             state.fits[own, :6] = p
             state.fits[own, 6:] = covariance[4, 4], covariance[4, 5], covariance[5, 5]
             return

@@ -46,13 +46,14 @@ class State(NamedTuple):
     """What the fit of a frame has found so far.
 
     ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
-    relative slopes and their variances.
+    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels.
     """
 
     fits: Float
     slopes: Float
     flags: NDArray[np.uint8]
     window: Float
+    rows: Float
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
