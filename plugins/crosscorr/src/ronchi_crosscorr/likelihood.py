@@ -44,7 +44,7 @@ MAX_STEP_PX = 0.7
 FIRST_ITERATIONS = 2
 """Steps without slopes; the last one says what slope each disk asks for."""
 MAX_ITERATIONS = 16
-TOLERANCE = 0.1
+TOLERANCE = 0.05
 """A step below this share of the standard error ends the fit."""
 _COMPILED = (np.uint8, np.uint16, np.float32)
 SWEEPS = 2
