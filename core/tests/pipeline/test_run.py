@@ -267,6 +267,29 @@ def test_schema_found_on_opening_is_checked_again(toys, folder, monkeypatch):
     assert "'load' turned out to be images/1, but 'halve' takes fourd/1" in run.steps["half"].error
 
 
+@pytest.mark.parametrize("link", [False, True])
+def test_an_input_is_never_overwritten(toys, folder, link):
+    (folder / "data").mkdir()
+    xr.Dataset({"x": ("a", [1.0])}).to_netcdf(folder / "data" / "scan.nc")
+    before = (folder / "data" / "scan.nc").read_bytes()
+    if link:
+        (folder / "link").symlink_to("data")
+    text = (folder / "toy.yaml").read_text()
+    text = text.replace("path: scan.npy", "path: data/scan.nc").replace("path: strain.nc", "path: scan.nc")
+    (folder / "toy.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"toy\.yaml:13:\d+: outputs\.strain\.path: the output would overwrite"):
+        run_pipeline("toy.yaml", out="link" if link else "data", manager=toys, progress=False)
+    assert (folder / "data" / "scan.nc").read_bytes() == before
+    assert not (folder / ".ronchi").exists()
+
+
+def test_nothing_is_written_into_an_input_folder(go, folder):
+    mask = folder / "store.zarr"
+    mask.mkdir()
+    with pytest.raises(ConfigError, match=r"outputs\.peaks\.path: the output would overwrite"):
+        go("load.params.path=store.zarr", out=mask / "run")
+
+
 def test_output_folder_that_cannot_be_made_stops_before_the_work(go, folder):
     (folder / "file").write_text("")
     with pytest.raises(OutputError, match=r"the folder cannot be written to[\s\S]*-o"):

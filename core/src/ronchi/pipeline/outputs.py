@@ -13,9 +13,10 @@ from ronchi.pipeline.source import did_you_mean
 
 if TYPE_CHECKING:
     from ronchi.pipeline.config import OutputConfig, PipelineConfig
+    from ronchi.pipeline.plan import Plan
     from ronchi.pipeline.result import RunResult
 
-__all__ = ["check_formats", "check_steps", "check_writable", "write_output"]
+__all__ = ["check_formats", "check_inputs_are_kept", "check_steps", "check_writable", "write_output"]
 
 _LEAST_FREE_MB = 32
 
@@ -30,6 +31,21 @@ def check_formats(config: PipelineConfig) -> None:
             what = f"unknown extension {suffix!r}"
             config.source.fault(("outputs", name, "path"), what, did_you_mean(suffix, FORMATS))
     config.source.check()
+
+
+def check_inputs_are_kept(plan: Plan, out_dir: Path) -> None:
+    """Refuse outputs that would replace, or be written into, an input; raises `ConfigError`."""
+    source = plan.config.source
+    for name, output in plan.config.outputs.items():
+        target = (out_dir / output.path).resolve()
+        for step, planned in plan.steps.items():
+            for field, path in planned.files.items():
+                held = path.resolve()
+                if target == held or target in held.parents or held in target.parents:
+                    what = f"the output would overwrite {str(path)!r}, which is {step}.params.{field}"
+                    fix = "choose another name, or another folder with -o"
+                    source.fault(("outputs", name, "path"), what, fix)
+    source.check()
 
 
 def check_writable(folder: Path) -> None:

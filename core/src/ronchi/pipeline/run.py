@@ -20,7 +20,13 @@ from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import entropy, params_json
-from ronchi.pipeline.outputs import check_formats, check_steps, check_writable, write_output
+from ronchi.pipeline.outputs import (
+    check_formats,
+    check_inputs_are_kept,
+    check_steps,
+    check_writable,
+    write_output,
+)
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
@@ -106,7 +112,9 @@ def run_pipeline(
     config = load_config(origin, overrides=[*overrides, *([f"run.executor={executor}"] if executor else [])], base=base)
     plan, manager = _planned(config, manager)
     check_steps(plan.steps, force, "--force")
-    runner = _Runner(plan, manager, Path(out or f"{config.name}-out").absolute(), frozenset(force))
+    out_dir = Path(out or f"{config.name}-out").absolute()
+    check_inputs_are_kept(plan, out_dir)
+    runner = _Runner(plan, manager, out_dir, frozenset(force))
     if dry_run:
         return runner.explain()
     with make_progress(progress) as shown:
