@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["BAND_ROWS", "MAX_FRAMES", "accumulator_of", "mask_runs", "reduce_frames"]
 
@@ -56,7 +57,7 @@ def mask_runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.
 
 
 # Called twice and big, it would not be inlined otherwise: that costs a third of the speed.
-@numba.njit(cache=True, nogil=True, inline="always")
+@njit(nogil=True, inline="always")
 def _add_row(
     row: NDArray[Any],
     y: int,
@@ -99,7 +100,7 @@ def _add_row(
             top[x] = row[x] if row[x] > top[x] else top[x]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(nogil=True)
 def reduce_frames(
     frames: NDArray[Any],
     valid: NDArray[np.bool_],

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["frame_moments"]
 
@@ -60,7 +61,7 @@ def _runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int6
 
 
 # Without licence to reorder, a sum of floats is one long chain of dependent additions. NaN stays NaN all the same.
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(nogil=True, fastmath={"reassoc", "contract"})
 def _sum_frames(
     frames: NDArray[Any], runs: NDArray[np.int64], first_run: NDArray[np.int64], moments: NDArray[np.float64]
 ) -> None:

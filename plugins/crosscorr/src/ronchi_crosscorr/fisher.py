@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["N_PARAMETERS", "invert", "normal_equations", "solve"]
 
@@ -16,7 +17,7 @@ N_PARAMETERS = 6
 """Background, height, slopes (times height) along y and x, centre y and x."""
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True, fastmath=True)
 def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: Float, system: Float) -> float:
     """Fisher information and score of one disk.
 
@@ -106,7 +107,7 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     return float(chi)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def solve(system: Float, lower: Float, step: Float) -> bool:
     """Step by Cholesky's factor, which is kept for `invert`; False where the information is singular.
 
@@ -143,7 +144,7 @@ def solve(system: Float, lower: Float, step: Float) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def invert(lower: Float, inverse: Float, covariance: Float) -> None:
     """Covariance, the inverse information, from the factor that `solve` left.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["Grid", "bin_kernel", "fast_size", "fill_grid"]
 
@@ -101,7 +102,7 @@ def bin_kernel(kernel: NDArray[np.float64], grid: Grid) -> NDArray[np.float64]:
     return np.asarray(fine)
 
 
-@nb.njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(fastmath={"reassoc", "contract"})
 def _sum_blocks(frames: NDArray[np.float32], binning: int, out: NDArray[np.float32]) -> None:
     n, height, width = frames.shape
     row = np.empty(width, np.float32)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.compiled import njit
 from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
 from ronchi_crosscorr.fisher import N_PARAMETERS, invert, normal_equations, solve
 from ronchi_crosscorr.window import (
@@ -141,7 +141,7 @@ def fit_disks(
     )
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _fit_frames(
     frames: NDArray[Any],
     good: NDArray[np.bool_],
@@ -162,7 +162,7 @@ def _fit_frames(
         _fit_frame(view, state, spread)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _fit_frame(view: View, state: State, spread: float) -> None:
     n = len(view.start)
     for i in range(n):
@@ -182,7 +182,7 @@ def _fit_frame(view: View, state: State, spread: float) -> None:
                 _fit_disk(view, state, i, spread, True)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _slope_spread(state: State) -> float:
     """Maximum-likelihood spread of the relative slopes, whose errors are known."""
     variance = 0.1
@@ -199,7 +199,7 @@ def _slope_spread(state: State) -> float:
     return min(float(np.sqrt(variance)), WEAK_SLOPE)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) -> None:
     """Fisher scoring of one disk from its row of ``fits``; not ``final``: few steps, and note the slope it asks for."""
     if state.flags[own] & NOT_REFINED:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["measure_gain"]
 
@@ -17,7 +18,7 @@ _COUNTING = (0.6, 3.0)
 """Disks that leave no quiet tile raise the figure; in this range it stands for counted electrons."""
 
 
-@nb.njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(fastmath={"reassoc", "contract"})
 def measure_gain(image: NDArray[np.float32], height: int, width: int) -> float:
     """Variance of a pixel over its value: counts per electron where counting is the noise.
 
@@ -61,7 +62,7 @@ def measure_gain(image: NDArray[np.float32], height: int, width: int) -> float:
     return 1.0 if _COUNTING[0] < gain < _COUNTING[1] else gain
 
 
-@nb.njit(cache=True)
+@njit()
 def _quantile(values: NDArray[np.float32], share: float) -> float:
     """Quantile of values from 0 up, 0 if there are none.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["SECTORS", "Aperture", "aperture", "measure"]
 
@@ -56,7 +57,7 @@ def aperture(radius_px: float, edge_px: float, stride: int) -> Aperture:
     return Aperture(y, x, y * stride + x, start.astype(np.int64), reach)
 
 
-@nb.njit(cache=True, fastmath={"reassoc", "contract"})
+@njit(fastmath={"reassoc", "contract"})
 def _collect(
     image: NDArray[np.float32],
     height: int,
@@ -97,14 +98,14 @@ def _collect(
         square[s] = squares / np.float32(max(n, 1))
 
 
-@nb.njit(cache=True)
+@njit()
 def _three_lowest(low0: float, low1: float, low2: float, value: float) -> tuple[float, float, float]:
     """Keep the three lowest values seen, in order, without branches."""
     rest = max(low0, value)
     return min(low0, value), min(low1, rest), min(low2, max(low1, rest))
 
 
-@nb.njit(cache=True)
+@njit()
 def _clean_background(
     mean: NDArray[np.float32], square: NDArray[np.float32], number: NDArray[np.int64], gain: float
 ) -> tuple[float, float, int]:
@@ -140,7 +141,7 @@ def _clean_background(
     return level, variance, pixels
 
 
-@nb.njit(cache=True)
+@njit()
 def measure(
     image: NDArray[np.float32],
     height: int,

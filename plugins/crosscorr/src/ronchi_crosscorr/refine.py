@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["newton", "parabola"]
 
 
-@nb.njit(cache=True, inline="always")
+@njit(inline="always")
 def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[float, float, bool]:
     det = hyy * hxx - hyx * hyx
     if not (hyy < 0 and det > 1e-4 * hyy * hyy):
@@ -17,7 +18,7 @@ def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[flo
     return (hyx * gx - hxx * gy) / det, (hyx * gy - hyy * gx) / det, True
 
 
-@nb.njit(cache=True)
+@njit()
 def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool]:
     """Maximum of the least-squares quadratic through 3 x 3 values around a pixel.
 
@@ -39,7 +40,7 @@ def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool
     return min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0), ok
 
 
-@nb.njit(cache=True, inline="always")
+@njit(inline="always")
 def _sextic(t: float, w: NDArray[np.float64]) -> None:
     """Weights of the values at -3..3 for value, slope and curvature of the sextic through them, at t in [-1/2, 1/2]."""
     # Products of (t - node) without one node, and their derivatives, divided by the Lagrange denominators.
@@ -57,7 +58,7 @@ def _sextic(t: float, w: NDArray[np.float64]) -> None:
         w[0, k], w[1, k], w[2, k] = value / denominator, slope / denominator, curve / denominator
 
 
-@nb.njit(cache=True)
+@njit()
 def newton(
     c: NDArray[np.float32], y: int, x: int, wy: NDArray[np.float64], wx: NDArray[np.float64]
 ) -> tuple[float, float, bool]:

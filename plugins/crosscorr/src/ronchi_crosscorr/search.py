@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.compiled import njit
 from ronchi_crosscorr.noise import measure_gain
 from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
@@ -67,7 +67,7 @@ class Rules(NamedTuple):
     cov_background: NDArray[np.float64]
 
 
-@nb.njit(cache=True)
+@njit()
 def local_maxima(
     c: NDArray[np.float32],
     height: int,
@@ -121,7 +121,7 @@ def local_maxima(
     return found
 
 
-@nb.njit(cache=True)
+@njit()
 def _surroundings(
     c: NDArray[np.float32], height: int, width: int, y: int, x: int, distance: int, v: NDArray[np.float32]
 ) -> float:
@@ -145,7 +145,7 @@ def _surroundings(
     return float(low2)
 
 
-@nb.njit(cache=True)
+@njit()
 def search(
     image: NDArray[np.float32],
     c: NDArray[np.float32],
@@ -257,13 +257,13 @@ def search(
     return rows
 
 
-@nb.njit(cache=True)
+@njit()
 def _write(row: NDArray[np.float64], y: float, x: float, reason: int) -> None:
     row[:] = 0
     row[_Y], row[_X], row[_REASON] = y, x, reason
 
 
-@nb.njit(cache=True)
+@njit()
 def _finish(table: NDArray[np.float64], first: int, last: int, rules: Rules, brightest: float, explain: bool) -> int:
     """Apply the relative threshold, flag disks that touch, and close the ranks."""
     rows = first

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.compiled import njit
 from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
 
 __all__ = [
@@ -37,7 +37,8 @@ class View(NamedTuple):
 
     frame: NDArray[Any]
     good: NDArray[np.bool_]
-    scale: float
+    all_good: bool
+    scale: np.float32
     start: Float
     model: DiskModel
 
@@ -46,7 +47,8 @@ class State(NamedTuple):
     """What the fit of a frame has found so far.
 
     ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
-    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels.
+    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels,
+    ``room`` for its equations.
     """
 
     fits: Float
@@ -54,9 +56,10 @@ class State(NamedTuple):
     flags: NDArray[np.uint8]
     window: Float
     rows: Float
+    room: Float
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract: bool) -> int:
     """Fill the window around ``centre``; return how many of its pixels are usable.
 
@@ -64,8 +67,15 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
     """
     row, column = centre
     offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
-    n = 0
-    for i in range(len(offset_y)):
+    n, reach = 0, len(view.model.lookup) // 2
+    within = reach <= row < view.frame.shape[0] - reach and reach <= column < view.frame.shape[1] - reach
+    if within and view.all_good:
+        n = len(offset_y)
+        for i in range(n):
+            window[0, i] = view.frame[row + offset_y[i], column + offset_x[i]] * view.scale
+        window[1, :n] = 1.0
+        window[2, :n] = 0.0
+    for i in range(n, len(offset_y)):
         r, c = row + offset_y[i], column + offset_x[i]
         inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
         window[0, i] = view.frame[r, c] * view.scale if inside else 0.0
@@ -84,7 +94,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
     return n
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> None:
     """Add the mean of another disk to the window around ``centre``."""
     model, fit = view.model, state.fits[other]
@@ -100,7 +110,7 @@ def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> 
             state.window[2, i] += fit[1] * shape[0, k] + fit[2] * shape[1, k] + fit[3] * shape[2, k]
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int, int]) -> int:
     """Make pixels unusable that lie in another disk and nearer to it; return how many."""
     model, start = view.model, view.start
@@ -115,19 +125,19 @@ def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int
     return n
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def distance_of(start: Float, i: int, j: int) -> float:
     """Distance of two disks as they were found, px."""
     return float(np.hypot(start[i, 0] - start[j, 0], start[i, 1] - start[j, 1]))
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def reach_of(model: DiskModel) -> float:
     """Distance below which the light of one disk falls into the window of another."""
     return model.radius_px + 0.5 * len(model.lookup) + 1.0
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def background_and_height(window: Float, shape: Float) -> tuple[float, float]:
     """Fit the counts by a constant and the disk, without weights."""
     s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from ronchi.compiled import njit
 
 __all__ = ["factorise", "invert", "solve"]
 
 Floats = NDArray[np.float64]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def factorise(a: Floats) -> bool:
     """Factor the 6 x 6 matrix in place, lower triangle; False unless it is positive definite."""
     for j in range(6):
@@ -28,7 +29,7 @@ def factorise(a: Floats) -> bool:
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def solve(factor: Floats, x: Floats) -> None:
     """Solve in place with the factor of `factorise`."""
     for i in range(6):
@@ -41,7 +42,7 @@ def solve(factor: Floats, x: Floats) -> None:
         x[i] /= factor[i, i]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def invert(factor: Floats, scale: float, inverse: Floats) -> None:
     """Write ``scale`` times the inverse of the matrix that `factorise` factored; ``factor`` is used up."""
     for j in range(6):

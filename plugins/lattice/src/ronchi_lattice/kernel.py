@@ -12,9 +12,9 @@ from math import lgamma
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from ronchi.compiled import njit
 from ronchi_lattice.cholesky import factorise, invert, solve
 from ronchi_lattice.indexing import approach, index_peaks, seat_origin
 
@@ -31,7 +31,7 @@ _MEDIAN_SQUARE = 1.3863  # median of chi-squared with two degrees of freedom
 _LOG_FALSE_ALARMS = np.log(0.01)  # a lattice that one pattern in a hundred of random peaks would show is no lattice
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _gather(q: Floats, precision: Floats, typical: float, lo: int, hi: int, hk: Ints, used: Any, x: Floats) -> int:
     """Copy the used peaks into the rows y, x, h, k, precision yy, yx, xx, slack of ``x`` (8, m); returns how many.
 
@@ -59,7 +59,7 @@ def _gather(q: Floats, precision: Floats, typical: float, lo: int, hi: int, hk: 
     return m
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     """Robust standard deviation of the residuals, by their median; 1 where they are no larger than expected."""
     large = 0
@@ -74,7 +74,7 @@ def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     return float(np.sqrt(ordered[m // 2] / _MEDIAN_SQUARE))
 
 
-@njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats, a: Floats, b: Floats) -> None:
     """Normal matrix ``a`` (lower triangle) and right side ``b`` of the robust step from ``p``, and its weights.
 
@@ -110,7 +110,7 @@ def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats,
     b[0], b[1], b[2], b[3], b[4], b[5] = y0, yh, yk, x0, xh, xk
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _spans_plane(x: Floats, m: int, weight: Floats) -> bool:
     """Whether the nodes used lie on more than one line."""
     s0 = sh = sk = shh = shk = skk = 0.0
@@ -128,7 +128,7 @@ def _spans_plane(x: Floats, m: int, weight: Floats) -> bool:
     return chh * ckk - chk * chk > 1e-4 * (chh + ckk) ** 2
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) -> float:
     """Log of how often random peaks show as good a lattice: so many of ``n``, none farther from its node.
 
@@ -140,7 +140,7 @@ def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) ->
     return float(ways + (on_lattice - 3) * np.log(max(chance, 1e-300)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(nogil=True, error_model="numpy")
 def fit_positions(
     q: Floats,
     precision: Floats,
