@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
+import platform
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -15,6 +20,7 @@ from ronchi.pipeline import cache as cache_module
 from ronchi.pipeline.arrays import array_digests, is_lazy, load_dataset, save_dataset
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import FileDigests, changes, code_digest, entropy, step_key
+from ronchi.pipeline.resources import name_of_process
 
 KEY = "ab" + "0" * 62
 
@@ -120,6 +126,52 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
         cache.put(KEY, Result(dataset()), {})
     assert not cache.has(KEY)
     assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_an_entry_that_another_process_has_just_finished_is_kept(tmp_path, monkeypatch):
+    cache, sync = Cache(tmp_path), cache_module._sync_tree
+
+    def overtaken(folder):
+        monkeypatch.setattr(cache_module, "_sync_tree", sync)
+        cache.put(KEY, Result(dataset()), {})
+        # The first one saw no entry before.
+        monkeypatch.setattr(cache_module.Path, "exists", lambda path: False)
+
+    monkeypatch.setattr(cache_module, "_sync_tree", overtaken)
+    cache.put(KEY, Result(dataset()), {})
+    monkeypatch.undo()
+    xr.testing.assert_identical(cache.get(KEY).data, dataset())
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_what_killed_runs_left_is_removed(tmp_path):
+    cache = Cache(tmp_path)
+    dead = tmp_path / "tmp" / f"put+{platform.node()}+999999999+x"
+    foreign = tmp_path / "tmp" / f"put+{platform.node()}-2+999999999+x"
+    alive = tmp_path / "tmp" / f"{name_of_process('put')}x"
+    old, new = cache.partial("a"), cache.partial("b")
+    for folder in (dead, foreign, alive):
+        folder.mkdir(parents=True)
+    (old / "block.npz").write_bytes(b"1")
+    month_ago = time.time() - 31 * 86400
+    os.utime(old, (month_ago, month_ago))
+    cache.tidy()
+    assert [folder.exists() for folder in (dead, foreign, alive, old, new)] == [False, True, True, False, True]
+
+
+def test_one_at_a_time_makes_an_entry_and_a_killed_one_lets_go(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from ronchi.pipeline.cache import Cache\n"
+        "with Cache(Path(sys.argv[1])).making('k', lambda: None): print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout.readline() == "held\n"
+        # Killed while we wait: the system, not the owner, releases the lock.
+        with Cache(tmp_path).making("k", owner.kill) as waited:
+            assert waited
+    with Cache(tmp_path).making("k", lambda: None) as waited:
+        assert not waited
+    assert not list((tmp_path / "locks").iterdir())
 
 
 def test_full_disk_and_bad_folder_are_output_errors(tmp_path, monkeypatch):

@@ -158,6 +158,19 @@ def test_killed_run_resumes_to_the_same_bytes(folder, start, toys, executor):
     assert outputs(run(toys, *overrides, "run.cache=other")) == outputs(resumed)
 
 
+def test_two_runs_on_one_cache_share_the_work(folder, start, toys):
+    log = folder / "blocks.txt"
+    overrides = ("disks.params.sleep_s=0.1", f"disks.params.log={log}")
+    first = start(*overrides)
+    wait_for(lambda: log.exists())
+    second = start(*overrides)
+    ends = [process.communicate(timeout=60) for process in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert len(log.read_text().splitlines()) == 10  # each of the blocks once, by the first
+    assert "disks: waiting for another run" in ends[1][1]
+    assert outputs(run(toys, *overrides, "run.cache=other")) == outputs(run(toys, *overrides))
+
+
 @pytest.mark.parametrize("executor", ["serial", "process", "dask"])
 def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor):
     log = folder / "blocks.txt"

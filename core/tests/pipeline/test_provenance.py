@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 
 import numpy as np
 import pytest
@@ -90,10 +91,15 @@ def test_replay_refuses_other_files(folder):
 
 def test_scratch_of_killed_runs_is_removed(tmp_path):
     with scratch_folder(tmp_path) as ours:
-        dead = ours.with_name(ours.name.replace(str(ours.name.split("-")[-2]), "999999999"))
+        dead = ours.with_name(ours.name.replace(ours.name.split("+")[2], "999999999"))
         dead.mkdir()
+        # A host whose name begins like ours may share the cache.
+        other = tmp_path / f"scratch+{platform.node()}-2+999999999+x"
+        other.mkdir()
         with scratch_folder(tmp_path) as second:
             assert ours.exists()
             assert second.exists()
             assert not dead.exists()
+        assert other.exists()
+        other.rmdir()
     assert not list(tmp_path.iterdir())

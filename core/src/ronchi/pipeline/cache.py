@@ -8,19 +8,23 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ronchi.api import Result
 from ronchi.errors import OutputError
 from ronchi.pipeline.arrays import load_dataset, save_dataset
+from ronchi.pipeline.resources import locked, name_of_process, remove_dead
 
 __all__ = ["Cache", "file_sha256", "write_atomically"]
 
 FORMAT = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
+_ABANDONED_S = 30 * 86400.0
 
 
 class Cache:
@@ -46,14 +50,20 @@ class Cache:
         """True if there is an entry that claims to be complete; its bytes are not read."""
         return self._meta(key) is not None
 
-    def get(self, key: str) -> Result | None:
-        """Read an entry, or None if it is absent, damaged or foreign."""
+    def get(self, key: str, *, check: bool = True) -> Result | None:
+        """Read an entry, or None if it is absent, damaged or foreign.
+
+        Parameters
+        ----------
+        check : bool
+            Compare all bytes with their digests; of no use right after `put`.
+        """
         meta, folder = self._meta(key), self.path(key)
         if meta is None:
             return None
         try:
             for name, digest in meta["files"].items():
-                if file_sha256(folder / name) != digest:
+                if check and file_sha256(folder / name) != digest:
                     return None
             sides = {side: load_dataset(folder / f"side-{side}") for side in meta["sides"]}
             return Result(load_dataset(folder / "result"), sides)
@@ -69,7 +79,7 @@ class Cache:
             The folder cannot be written to, or the disk is full.
         """
         final = self.path(key)
-        temporary = self.folder / "tmp" / f"{key[:16]}-{uuid.uuid4().hex}"
+        temporary = self.folder / "tmp" / f"{name_of_process('put')}{key[:16]}-{uuid.uuid4().hex}"
         with _output_errors(self.folder):
             try:
                 temporary.mkdir(parents=True)
@@ -91,7 +101,13 @@ class Cache:
                     if not replace and self.get(key) is not None:
                         return
                     shutil.rmtree(final)
-                temporary.replace(final)
+                try:
+                    temporary.replace(final)
+                except OSError as error:
+                    # Another process has finished the same entry just now.
+                    if error.errno in _NOT_EMPTY and self.get(key) is not None:
+                        return
+                    raise
                 _sync_folder(final.parent)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -106,6 +122,36 @@ class Cache:
     def drop_partial(self, key: str) -> None:
         """Remove the finished blocks of a step."""
         shutil.rmtree(self.folder / "partial" / key, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def making(self, key: str, waiting: Callable[[], None]) -> Iterator[bool]:
+        """Hold the right to make an entry, which one process has at a time.
+
+        Parameters
+        ----------
+        waiting : callable
+            Called once if another process has it; when that one ends, in whatever way, it is ours.
+
+        Yields
+        ------
+        waited : bool
+            Another process may have made the entry meanwhile.
+        """
+        folder = self.folder / "locks"
+        with _output_errors(self.folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / key, waiting) as waited:
+            yield waited
+
+    def tidy(self) -> None:
+        """Remove what killed runs have left: unfinished entries, and blocks that nobody came back for."""
+        remove_dead(self.folder / "tmp", "put")
+        before = time.time() - _ABANDONED_S
+        for place in ("tmp", "partial"):
+            for left in (self.folder / place).glob("*"):
+                with contextlib.suppress(OSError):
+                    if left.stat().st_mtime < before:
+                        shutil.rmtree(left)
 
     def last(self, pipeline: str) -> dict[str, Any]:
         """Key components of the steps of the last run of a pipeline, by step."""

@@ -62,28 +62,36 @@ class StepMaker:
         RonchiError
             And whatever the algorithm raises.
         """
-        stored, forced = is_stored(step), step.config.step in self.force
-        if stored and not forced:
-            known = self.cache.get(result.key)
-            if known is not None:
-                result.cached = True
-                return known
+        if not is_stored(step):
+            return self._make(step, result)
+        forced = step.config.step in self.force
+        known = None if forced else self.cache.get(result.key)
+        if known is None:
+            note = f"{step.config.step}: waiting for another run, which is making the same result"
+            with self.cache.making(result.key, lambda: self.progress.note(note)) as waited:
+                known = self.cache.get(result.key) if waited and not forced else None
+                if known is None:
+                    return self._make_and_store(step, result, forced=forced)
+        result.cached = True
+        return known
+
+    def _make_and_store(self, step: PlannedStep, result: StepResult, *, forced: bool) -> Result:
+        if forced:
+            self.cache.drop_partial(result.key)
+        made = in_memory(self._make(step, result))
+        self.cache.put(result.key, made, self.identities.components[step.config.step], replace=forced)
+        self.cache.drop_partial(result.key)
+        # What is read back is what the next run will see, so both write the same bytes.
+        return self.cache.get(result.key, check=False) or made
+
+    def _make(self, step: PlannedStep, result: StepResult) -> Result:
         inputs = {name: self._data(reference) for name, reference in step.config.inputs.items()}
         check_inputs(step, inputs)
         scratch = self.scratch / step.config.step
         scratch.mkdir()
         if step.config.kind == "disk_detector":
-            if forced:
-                self.cache.drop_partial(result.key)
-            made = self._detect(step, result, inputs, scratch)
-        else:
-            made = call(step, inputs, self._context(step, scratch), lambda: self._patterns(next(iter(inputs.values()))))
-        if not stored:
-            return made
-        self.cache.put(result.key, in_memory(made), self.identities.components[step.config.step], replace=forced)
-        self.cache.drop_partial(result.key)
-        # What is read back is what the next run will see, so both write the same bytes.
-        return self.cache.get(result.key) or made
+            return self._detect(step, result, inputs, scratch)
+        return call(step, inputs, self._context(step, scratch), lambda: self._patterns(next(iter(inputs.values()))))
 
     def _detect(self, step: PlannedStep, result: StepResult, inputs: Mapping[str, xr.Dataset], scratch: Path) -> Result:
         patterns = self._patterns(inputs["data"])

@@ -22,6 +22,9 @@ class Progress:
     def update(self, done: int, total: int) -> None:
         """``done`` of ``total`` units of the current step are finished."""
 
+    def note(self, text: str) -> None:
+        """Say why nothing seems to happen."""
+
     def finished(self, step: StepResult) -> None:
         """Note that a step is done, reused, failed or skipped."""
 
@@ -44,6 +47,10 @@ class PlainProgress(Progress):
         if tenths > self._tenths:
             self._tenths = tenths
             self._line(f"{self._step}: {10 * tenths} % ({done} of {total})")
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        self._line(text)
 
     def finished(self, step: StepResult) -> None:
         """Write how the step ended."""
@@ -72,12 +79,16 @@ class RichProgress(Progress):
         if self._task is not None:
             self.bars.update(self._task, completed=done, total=total)
 
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.bars.console.print(text, markup=False, highlight=False)
+
     def finished(self, step: StepResult) -> None:
         """Replace the bar by a line that stays."""
         if self._task is not None:
             self.bars.remove_task(self._task)
             self._task = None
-        self.bars.console.print(describe(step), markup=False, highlight=False)
+        self.note(describe(step))
 
 
 def describe(step: StepResult) -> str:

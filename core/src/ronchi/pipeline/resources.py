@@ -10,10 +10,26 @@ import resource
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-__all__ = ["has_cuda", "peak_rss_mb", "reset_peak_rss", "scratch_folder"]
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = [
+    "has_cuda",
+    "locked",
+    "name_of_process",
+    "peak_rss_mb",
+    "remove_dead",
+    "reset_peak_rss",
+    "scratch_folder",
+]
+
+_POLL_S = 0.1
 
 
 def peak_rss_mb() -> float:
@@ -47,17 +63,83 @@ def has_cuda() -> bool:
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
+def name_of_process(what: str) -> str:
+    """Beginning of the names of folders that belong to this process: ``what+host+pid+``."""
+    return f"{what}+{platform.node()}+{os.getpid()}+"
+
+
+def remove_dead(parent: Path, what: str) -> None:
+    """Remove folders named by `name_of_process` whose process has ended; those of other hosts stay."""
+    # No host name contains a plus, so that the host `a` does not take `a+1` … of the host `a-b` for its own.
+    prefix = f"{what}+{platform.node()}+"
+    for old in parent.glob(f"{what}+*"):
+        pid = old.name.removeprefix(prefix).partition("+")[0]
+        if old.name.startswith(prefix) and pid.isdecimal() and not _is_running(int(pid)):
+            shutil.rmtree(old, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
     """Make a folder for the time of a run; those of runs that were killed on this machine are removed."""
-    prefix = f"scratch-{platform.node()}-"
-    for old in parent.glob(f"{prefix}*"):
-        if not _is_running(int(old.name.removeprefix(prefix).partition("-")[0])):
-            shutil.rmtree(old, ignore_errors=True)
+    remove_dead(parent, "scratch")
     with tempfile.TemporaryDirectory(
-        prefix=f"{prefix}{os.getpid()}-", dir=parent, ignore_cleanup_errors=True
+        prefix=name_of_process("scratch"), dir=parent, ignore_cleanup_errors=True
     ) as folder:
         yield Path(folder)
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+    """Hold a lock file, which the system releases when its owner ends in whatever way.
+
+    Where the system or the file system has no locks (Windows, some network shares) it does nothing.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Made, and removed on release.
+    waiting : callable
+        Called once if another process holds the lock.
+
+    Yields
+    ------
+    waited : bool
+        Another process held it before.
+    """
+    if fcntl is None:
+        yield False
+        return
+    waited = False
+    while True:
+        file = path.open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            if not waited:
+                waiting()
+            waited = True
+            time.sleep(_POLL_S)
+        except OSError:
+            break
+        else:
+            if _is_same(file.fileno(), path):
+                break
+            # Its last owner removed it between our opening and our locking.
+            file.close()
+    try:
+        yield waited
+    finally:
+        # First removed, then released: whoever opened it meanwhile sees that it is gone, and makes a new one.
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _is_same(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_running(pid: int) -> bool:

@@ -185,6 +185,7 @@ class _Runner:
         start = time.perf_counter()
         for folder in (self.run_result.out_dir, self.cache.folder):
             check_writable(folder)
+        self.cache.tidy()
         identities = self._identify()
         self._notify("ronchi_run_started")
         with contextlib.ExitStack() as stack:
