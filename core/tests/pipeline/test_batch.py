@@ -57,3 +57,10 @@ def test_faults_of_the_call(scans):
         run_batch("toy.yaml", "scans/*.h5")
     with pytest.raises(ConfigError, match="at least one job"):
         run_batch("toy.yaml", "scans/*.npy", jobs=0)
+
+
+def test_any_file_name(scans):
+    name = "\N{MICROSCOPE}: 'a' \"b\" é #1"
+    (scans / "scans" / "a1.npy").rename(scans / "scans" / f"{name}.npy")
+    assert run_batch("toy.yaml", f"scans/{name[0]}*.npy", out="all", stream=io.StringIO()) == 0
+    assert rows(scans / "all" / "summary.csv")[name]["status"] == "done"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -142,6 +145,60 @@ def test_faults_in_workers(folder, toys, fault, message):
     assert failed.steps["strain"].status == "skipped"
 
 
+@pytest.mark.parametrize("executor", ["serial", "process", "dask"])
+def test_warnings_of_algorithms_reach_the_user(folder, toys, executor):
+    before = logging.getLogger("ronchi").level
+    made = run(toys, f"run.executor={executor}", "run.workers=2", "disks.params.fault=warn")
+    assert made.warnings == ["disks: blurred by 2 px"]  # once, though every block says it
+    log = (made.out_dir / "log.txt").read_text()
+    assert log.count("INFO ronchi.step.disks: a block of") == 10
+    assert json.loads((made.out_dir / "provenance.json").read_text())["warnings"] == made.warnings
+    assert logging.getLogger("ronchi").level == before
+
+
+def test_a_job_travels_once_to_a_worker(folder, toys, monkeypatch):
+    from ronchi.pipeline.executors import worker
+    from ronchi.pipeline.tiles import Tile
+
+    class Job:
+        def start(self):
+            started.append(1)
+            return self
+
+        def run(self, tile):
+            return tile.size
+
+    started = []
+    file = folder / "job"
+    packed = worker.PackedJob("digest", file)
+    monkeypatch.setattr(worker, "_local", threading.local())
+    monkeypatch.setattr("pickle.loads", lambda content: Job())
+    file.write_bytes(b"1")
+    assert worker.run_block(packed, Tile(0, 1, 0, 2)).batch == 2
+    file.unlink()
+    assert worker.run_block(packed, Tile(0, 1, 0, 3)).batch == 3
+    assert started == [1]
+
+
+def test_what_is_sent_with_a_block_does_not_grow_with_the_job(folder, toys, monkeypatch):
+    from ronchi.pipeline.executors import process
+
+    sizes = []
+
+    class Pool(process.ProcessPoolExecutor):
+        def submit(self, call, *args):
+            sizes.append(len(pickle.dumps(args)))
+            return super().submit(call, *args)
+
+    monkeypatch.setattr(process, "ProcessPoolExecutor", Pool)
+    np.save("scan.npy", np.random.default_rng(0).random((2, 4, 256, 256), dtype="f4"))
+    made = run(toys, "run.executor=process", "run.workers=1")
+    assert made.ok, made.steps["disks"].error
+    assert len(sizes) == 2
+    assert max(sizes) < 2000  # bytes; the mean pattern alone has 262144
+    assert not list((folder / ".ronchi" / "cache").glob("scratch*"))
+
+
 @pytest.mark.parametrize("executor", ["serial", "process"])
 def test_killed_run_resumes_to_the_same_bytes(folder, start, toys, executor):
     log = folder / "blocks.txt"
@@ -162,7 +219,7 @@ def test_two_runs_on_one_cache_share_the_work(folder, start, toys):
     log = folder / "blocks.txt"
     overrides = ("disks.params.sleep_s=0.1", f"disks.params.log={log}")
     first = start(*overrides)
-    wait_for(lambda: log.exists())
+    wait_for(log.exists)
     second = start(*overrides)
     ends = [process.communicate(timeout=60) for process in (first, second)]
     assert (first.returncode, second.returncode) == (0, 0), ends

@@ -47,6 +47,37 @@ def test_record_is_complete(record, folder):
     assert data["scores"]["score"].keys() == {"e_xx"}
 
 
+def test_record_of_a_mapping_with_numpy_values_and_numbers_that_json_lacks(folder, toys, monkeypatch):
+    import toydist
+
+    monkeypatch.setattr(toydist.Rms, "score", lambda self, result, truth, ctx: {"e_xx": np.nan, "e_yy": 1.0})
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "seed": np.int64(3),
+        "run": {"block": np.uint8(4)},
+        "steps": {
+            "load": {"reader": "toyread", "params": {"path": "scan.npy", "scale": np.float32(0.5)}},
+            "disks": {"disk_detector": "brightest", "data": "load", "params": {"sigma_px": float("inf")}},
+            "strain": {
+                "strain_solver": "toystrain",
+                "peaks": "disks",
+                "params": {"reference": {"scan_x": np.array([0, 3])}},
+            },
+            "score": {"metric": "rms", "result": "strain", "truth": "load.truth"},
+        },
+    }
+    run = run_pipeline(config, manager=toys, progress=False, out="out")
+    assert run.ok, [step.error for step in run.steps.values()]
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    data = json.loads((folder / "out" / "provenance.json").read_text(), parse_constant=refuse)
+    assert data["scores"]["score"] == {"e_xx": None, "e_yy": 1.0}
+    assert data["config"]["steps"]["strain"]["params"] == {"reference": {"scan_x": [0, 3]}}
+    assert replay(folder / "out" / "provenance.json", manager=toys, progress=False).equal
+
+
 def test_replay_gives_the_same_arrays(record, toys):
     outcome = replay(record, manager=toys, progress=False)
     assert outcome.equal, outcome.differences

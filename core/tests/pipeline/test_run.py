@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ronchi.catalog import scan
 from ronchi.errors import ConfigError, OutputError
+from ronchi.manager import Manager
 from ronchi.pipeline import outputs as outputs_module
 from ronchi.pipeline.run import run_pipeline
 
@@ -290,6 +292,19 @@ def test_nothing_is_written_into_an_input_folder(go, folder):
         go("load.params.path=store.zarr", out=mask / "run")
 
 
+def test_a_device_that_is_not_there_is_refused_before_the_work(go, folder, monkeypatch):
+    monkeypatch.setattr("ronchi.pipeline.run.has_cuda", lambda: False)
+    message = r"run\.device: no CUDA device was found\n  -> device: auto, or cpu"
+    with pytest.raises(ConfigError, match=r"run\.yaml:4:\d+: " + message):
+        go(replace=[("{block: 4}", "{block: 4, device: cuda}")])
+    with pytest.raises(ConfigError, match=r"--set run\.device=cuda: " + message):
+        go("run.device=cuda")
+    assert not (folder / ".ronchi").exists()
+    assert go("run.device=auto").ok
+    monkeypatch.setattr("ronchi.pipeline.run.has_cuda", lambda: True)
+    assert go("run.device=cuda").ok
+
+
 def test_output_folder_that_cannot_be_made_stops_before_the_work(go, folder):
     (folder / "file").write_text("")
     with pytest.raises(OutputError, match=r"the folder cannot be written to[\s\S]*-o"):
@@ -366,3 +381,24 @@ def test_progress_in_plain_lines(go, folder, toys, capsys):
     assert lines[-1].startswith("score: metric rms: done in")
     assert "\r" not in "".join(lines)
     assert "\x1b" not in "".join(lines)
+
+
+def test_observers_are_told(toys, folder, make_dist):
+    code = """
+        from ronchi.api import hookimpl
+        seen = []
+        @hookimpl
+        def ronchi_run_started(run):
+            seen.append(run.name)
+        @hookimpl
+        def ronchi_step_finished(run, step):
+            seen.append((step.step, step.status))
+        @hookimpl
+        def ronchi_run_finished(run):
+            seen.append(run.ok)
+    """
+    site = make_dist("watcher", "[ronchi.observers]\nwatcher = watcher\n", code)
+    run_pipeline("toy.yaml", manager=Manager(scan([site])), progress=False)
+    import watcher
+
+    assert watcher.seen == ["toy", *ALL_DONE.items(), True]

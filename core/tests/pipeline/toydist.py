@@ -144,7 +144,7 @@ class Brightest:
     def prepare(self, geometry, probe, ctx):
         if self.params.fault == "prepare":
             raise ValueError("cannot prepare")
-        self.mean, self.rng = geometry.mean_pattern, ctx.rng
+        self.mean, self.rng, self.log = geometry.mean_pattern, ctx.rng, ctx.log
 
     def detect(self, frames):
         import numpy as np
@@ -158,6 +158,9 @@ class Brightest:
         time.sleep(p.sleep_s)
         if p.fault == "die":
             os._exit(9)
+        if p.fault == "warn":
+            self.log.info("a block of %d", len(frames))
+            self.log.warning("blurred by %g px", p.sigma_px)
         if p.fault == "raise":
             raise ValueError("detector broke")
         n = len(frames)

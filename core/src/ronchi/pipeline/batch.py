@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import math
 import os
 import signal
 import subprocess
@@ -153,7 +154,7 @@ class _Runs:
 
     def run(self, file: Path, out: Path) -> Row:
         """Run the pipeline on one file."""
-        path = f"{self.reader}.params.path={json.dumps(str(file))}"
+        path = f"{self.reader}.params.path={json.dumps(str(file), ensure_ascii=False)}"
         sets = [word for text in (*self.overrides, path) for word in ("--set", text)]
         command = [sys.executable, "-m", "ronchi", "run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
         start, before = time.perf_counter(), _stamp(out / FILE_NAME)
@@ -213,8 +214,12 @@ def _record(out: Path, before: int) -> dict[str, Any]:
 
 
 def _scores(record: Mapping[str, Any]) -> dict[str, float]:
-    scores: Mapping[str, Mapping[str, float]] = record.get("scores", {})
-    return {f"{step}.{name}": value for step, figures in scores.items() for name, value in figures.items()}
+    scores: Mapping[str, Mapping[str, float | None]] = record.get("scores", {})
+    return {
+        f"{step}.{name}": math.nan if value is None else value
+        for step, figures in scores.items()
+        for name, value in figures.items()
+    }
 
 
 def _reason(record: Mapping[str, Any], errors: str, code: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,6 +45,8 @@ class DetectJob:
     entropy : list of int
         Seed of the random numbers; every block starts afresh from it and its place.
     device : str
+    log : str
+        Name of the logger that the detector is given.
     """
 
     data: xr.Dataset
@@ -53,6 +56,7 @@ class DetectJob:
     probe: NDArray[np.float32] | None
     entropy: list[int]
     device: str = "cpu"
+    log: str = "ronchi.step"
 
     def start(self) -> Detection:
         """Make and prepare the detector, in the process that will use it."""
@@ -66,7 +70,8 @@ class Detection:
         self.job = job
         self.rng = np.random.default_rng(job.entropy)
         self.detector = job.spec.create(job.params)
-        self.detector.prepare(job.geometry, job.probe, Context(rng=self.rng, device=job.device, n_threads=1))
+        ctx = Context(rng=self.rng, device=job.device, n_threads=1, log=logging.getLogger(job.log))
+        self.detector.prepare(job.geometry, job.probe, ctx)
         self.valid = job.data["valid"].values.astype(bool) if "valid" in job.data else None
 
     def run(self, tile: Tile) -> PeakBatch:

@@ -19,6 +19,7 @@ from ronchi.pipeline.config import RunOptions
 from ronchi.pipeline.detect import DetectJob, geometry_of, run_detection
 from ronchi.pipeline.executors import Executor
 from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.logs import logger_name
 from ronchi.pipeline.plan import PlannedStep
 from ronchi.pipeline.progress import Progress
 from ronchi.pipeline.result import RunResult, StepResult
@@ -137,7 +138,7 @@ class StepMaker:
             device=self.identities.device(step),
             n_threads=self.options.threads,
             progress=self.progress.update,
-            log=logging.getLogger(f"ronchi.step.{step.config.step}"),
+            log=logging.getLogger(logger_name(step.config.step)),
             scratch=scratch,
         )
 
@@ -169,6 +170,7 @@ def make_job(
         probe=None if probe is None else probe.values.astype(np.float32),
         entropy=entropy,
         device=device,
+        log=logger_name(step.config.step),
     )
 
 

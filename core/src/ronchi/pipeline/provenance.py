@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 import sys
 import tempfile
@@ -91,7 +92,7 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
         "versions": dict(run.versions),
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "config": run.config,
+        "config": _finite(run.config),
         "source": run.source,
         "base": str(plan.config.source.base),
         "inputs": {
@@ -105,7 +106,7 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
                 "name": step.name,
                 "dist": step.dist,
                 "version": step.version,
-                "params": step.params,
+                "params": _finite(step.params),
                 "inputs": step.inputs,
                 "key": step.key,
                 "device": components[name].get("device", "cpu"),
@@ -125,13 +126,16 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
             name: {"from": outputs[name], "path": str(path.relative_to(run.out_dir)), "sha256": _file_digest(path)}
             for name, path in run.outputs.items()
         },
-        "scores": run.scores(),
+        "scores": {
+            step: {name: value if math.isfinite(value) else None for name, value in figures.items()}
+            for step, figures in run.scores().items()
+        },
         "citations": sorted({step.citation for step in run.steps.values() if step.citation}),
         "warnings": run.warnings,
     }
     path = run.out_dir / FILE_NAME
     try:
-        write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+        write_atomically(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
     except OSError as error:
         fix = "free some space or choose another folder; results are kept in the cache"
         raise OutputError(f"cannot be written: {error.strerror}", where=str(path), fix=fix) from error
@@ -170,7 +174,7 @@ def replay(
         run = run_pipeline(
             record["config"],
             out=out or Path(folder) / "out",
-            overrides=(*overrides, f"run.cache={json.dumps(str(Path(folder) / 'cache'))}"),
+            overrides=(*overrides, f"run.cache={json.dumps(str(Path(folder) / 'cache'), ensure_ascii=False)}"),
             manager=manager,
             progress=progress,
             base=Path(record["base"]),
@@ -185,6 +189,15 @@ def replay(
     if record["platform"] != platform.platform():
         notes.append(f"the platform was {record['platform']}, is {platform.platform()}")
     return Replay(run, compared, differences, notes)
+
+
+def _finite(value: Any) -> Any:
+    # JSON has no number for these; as text they are still what a parameter accepts when the run is replayed.
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _arrays(run: RunResult, name: str, stored: bool, wanted: set[str]) -> dict[str, dict[str, str]]:

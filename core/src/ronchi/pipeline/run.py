@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.logs import logged
 from ronchi.pipeline.outputs import (
     check_formats,
     check_inputs_are_kept,
@@ -30,7 +31,7 @@ from ronchi.pipeline.outputs import (
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
-from ronchi.pipeline.resources import peak_rss_mb, reset_peak_rss, scratch_folder
+from ronchi.pipeline.resources import has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, is_stored
 
@@ -114,6 +115,7 @@ def run_pipeline(
     check_steps(plan.steps, force, "--force")
     out_dir = Path(out or f"{config.name}-out").absolute()
     check_inputs_are_kept(plan, out_dir)
+    _check_device(config)
     runner = _Runner(plan, manager, out_dir, frozenset(force))
     if dry_run:
         return runner.explain()
@@ -155,6 +157,12 @@ def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Man
     return plan, manager
 
 
+def _check_device(config: PipelineConfig) -> None:
+    if config.run.device == "cuda" and not has_cuda():
+        config.source.fault(("run", "device"), "no CUDA device was found", "device: auto, or cpu")
+    config.source.check()
+
+
 class _Runner:
     def __init__(self, plan: Plan, manager: Manager, out_dir: Path, force: frozenset[str]) -> None:
         self.plan, self.manager, self.force = plan, manager, force
@@ -187,12 +195,13 @@ class _Runner:
             check_writable(folder)
         self.cache.tidy()
         identities = self._identify()
+        self.manager.load_observers()
         self._notify("ronchi_run_started")
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_log_file(self.run_result.out_dir / LOG_NAME))
+            stack.enter_context(logged(self.run_result.out_dir / LOG_NAME, self.run_result.warnings))
             stack.enter_context(_dask_threads(self.config.run.threads))
             scratch = stack.enter_context(scratch_folder(self.cache.folder))
-            executor = make_executor(self.config.run)
+            executor = make_executor(self.config.run, scratch)
             stack.callback(executor.close)
             maker = StepMaker(
                 run=self.run_result,
@@ -279,8 +288,7 @@ class _Runner:
             raise faults[0]
 
     def _notify(self, hook: str, **more: Any) -> None:
-        if hasattr(self.manager, "notify"):
-            self.manager.notify(hook, run=self.run_result, **more)
+        self.manager.notify(hook, run=self.run_result, **more)
 
 
 def _waiting(step: PlannedStep) -> StepResult:
@@ -295,21 +303,6 @@ def _waiting(step: PlannedStep) -> StepResult:
         params=params_json(step.params),
         inputs=dict(step.config.inputs),
     )
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    path.unlink(missing_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8", delay=True)
-    handler.setLevel(logging.INFO)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("ronchi")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
 
 
 def _dask_threads(threads: int) -> contextlib.AbstractContextManager[Any]:

@@ -141,11 +141,13 @@ def parse_value(text: str, origin: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    # A copy that `Source.set` may change, with tuples and paths as YAML would write them.
+    # A copy that `Source.set` may change, with tuples, paths and numpy's values as YAML would write them.
     if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
     return str(value) if isinstance(value, Path) else value
 
 

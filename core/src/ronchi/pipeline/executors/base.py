@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ronchi.api import PeakBatch
     from ronchi.pipeline.config import RunOptions
     from ronchi.pipeline.detect import DetectJob
@@ -27,8 +29,14 @@ class Executor(Protocol):
         """Stop the workers at once, whatever they are doing."""
 
 
-def make_executor(options: RunOptions) -> Executor:
+def make_executor(options: RunOptions, scratch: Path | None = None) -> Executor:
     """Make the executor that ``run`` asks for.
+
+    Parameters
+    ----------
+    options : RunOptions
+    scratch : pathlib.Path, optional
+        Folder for temporary files; the system's by default.
 
     Raises
     ------
@@ -38,7 +46,7 @@ def make_executor(options: RunOptions) -> Executor:
     if options.executor == "process":
         from ronchi.pipeline.executors.process import ProcessExecutor
 
-        return ProcessExecutor(options.n_workers())
+        return ProcessExecutor(options.n_workers(), scratch)
     if options.executor == "dask":
         from ronchi.pipeline.executors.dask import DaskExecutor
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import ConfigError, RunError
 from ronchi.pipeline.executors.worker import pack, run_block
+from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
@@ -83,9 +85,11 @@ class DaskExecutor:
         running = distributed.as_completed(first, loop=self._client.loop)
         try:
             for future in running:
-                batch, pid, peak = future.result()
-                self._peaks[pid] = peak
-                yield names.pop(future.key), batch
+                done = future.result()
+                self._peaks[done.pid] = done.peak_rss_mb
+                if done.pid != os.getpid():  # a cluster may have its workers in this process
+                    replay_records(done.log)
+                yield names.pop(future.key), done.batch
                 for tile in waiting:
                     running.add(submit(tile))
                     break

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ronchi.errors import RunError
-from ronchi.pipeline.executors.worker import pack, run_block, start_worker
+from ronchi.pipeline.executors.worker import BlockDone, PackedJob, pack, run_block, start_worker
+from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
@@ -25,10 +28,12 @@ class ProcessExecutor:
     Parameters
     ----------
     workers : int
+    scratch : pathlib.Path, optional
+        Folder for the file that hands a job to the workers; the system's by default.
     """
 
-    def __init__(self, workers: int) -> None:
-        self.workers = workers
+    def __init__(self, workers: int, scratch: Path | None = None) -> None:
+        self.workers, self.scratch = workers, scratch
         self._pool: ProcessPoolExecutor | None = None
         self._before: set[int | None] = set()
         self._peaks: dict[int, float] = {}
@@ -43,9 +48,13 @@ class ProcessExecutor:
         """
         if not tiles:
             return
-        packed, waiting = pack(job), iter(tiles)
+        # A file, because what is submitted is sent to a worker with every single block.
+        with tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch, ignore_cleanup_errors=True) as folder:
+            yield from self._map_packed(pack(job, Path(folder) / "job"), iter(tiles))
+
+    def _map_packed(self, packed: PackedJob, waiting: Iterator[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
         pool = self._start()
-        running: dict[Future[tuple[PeakBatch, int, float]], Tile] = {}
+        running: dict[Future[BlockDone], Tile] = {}
         try:
             while True:
                 for tile in waiting:
@@ -56,9 +65,10 @@ class ProcessExecutor:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     tile = running.pop(future)
-                    batch, pid, peak = future.result()
-                    self._peaks[pid] = peak
-                    yield tile, batch
+                    done = future.result()
+                    self._peaks[done.pid] = done.peak_rss_mb
+                    replay_records(done.log)
+                    yield tile, done.batch
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died, perhaps killed because memory ran out",

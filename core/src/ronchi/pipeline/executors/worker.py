@@ -9,14 +9,18 @@ import hashlib
 import os
 import signal
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ronchi.api import PeakBatch
     from ronchi.pipeline.detect import Detection, DetectJob
+    from ronchi.pipeline.logs import Record
     from ronchi.pipeline.tiles import Tile
 
-__all__ = ["THREAD_VARIABLES", "pack", "run_block", "start_worker"]
+__all__ = ["THREAD_VARIABLES", "BlockDone", "PackedJob", "pack", "run_block", "start_worker"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -32,41 +36,75 @@ def start_worker() -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 
-def pack(job: DetectJob) -> bytes:
-    """Bytes of a job for `run_block`; dask graphs hold closures, so cloudpickle."""
-    import cloudpickle  # type: ignore[import-untyped]
+@dataclass(frozen=True)
+class PackedJob:
+    """A job on its way to a worker.
 
-    packed: bytes = cloudpickle.dumps(job)
-    return packed
+    Parameters
+    ----------
+    digest : str
+        Sha256 of the bytes, in hex.
+    content : bytes or pathlib.Path
+        The bytes, or the file that holds them.
+    """
+
+    digest: str
+    content: bytes | Path
 
 
-def run_block(packed: bytes, tile: Tile) -> tuple[PeakBatch, int, float]:
-    """Detect one block; the detector is prepared at the first one and kept.
+@dataclass(frozen=True)
+class BlockDone:
+    """What a worker gives back.
 
-    Returns
-    -------
+    Parameters
+    ----------
     batch : PeakBatch
     pid : int
     peak_rss_mb : float
-        Of this process, ever.
+        Of the worker's process, ever.
+    log : list of Record
+        What the detector logged.
     """
+
+    batch: PeakBatch
+    pid: int
+    peak_rss_mb: float
+    log: list[Record]
+
+
+def pack(job: DetectJob, file: Path | None = None) -> PackedJob:
+    """Pack a job for `run_block`, into a file if one is given; dask graphs hold closures, so cloudpickle."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    content: bytes = cloudpickle.dumps(job)
+    digest = hashlib.sha256(content).hexdigest()
+    if file is None:
+        return PackedJob(digest, content)
+    file.write_bytes(content)
+    return PackedJob(digest, file)
+
+
+def run_block(packed: PackedJob, tile: Tile) -> BlockDone:
+    """Detect one block; the job is loaded and the detector prepared at the first one, and kept."""
     import dask
 
+    from ronchi.pipeline.logs import collect
     from ronchi.pipeline.resources import peak_rss_mb
 
-    with dask.config.set(scheduler="synchronous"):
+    log: list[Record] = []
+    with dask.config.set(scheduler="synchronous"), collect(log):
         batch = _detection(packed).run(tile)
-    return batch, os.getpid(), peak_rss_mb()
+    return BlockDone(batch, os.getpid(), peak_rss_mb(), log)
 
 
-def _detection(packed: bytes) -> Detection:
+def _detection(packed: PackedJob) -> Detection:
     # Detectors have buffers of their own, so each thread of a dask worker has its own detector.
     import pickle
 
-    digest = hashlib.sha256(packed).digest()
-    kept: tuple[bytes, Any] | None = getattr(_local, "kept", None)
-    if kept is None or kept[0] != digest:
-        _local.kept = kept = (digest, pickle.loads(packed).start())
+    kept: tuple[str, Any] | None = getattr(_local, "kept", None)
+    if kept is None or kept[0] != packed.digest:
+        content = packed.content if isinstance(packed.content, bytes) else packed.content.read_bytes()
+        _local.kept = kept = (packed.digest, pickle.loads(content).start())
     detection: Detection = kept[1]
     return detection
 

@@ -1,0 +1,91 @@
+"""What algorithms say while they run: to the log file, and warnings to the user."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["Record", "collect", "logged", "logger_name", "replay_records"]
+
+Record = tuple[str, int, str]
+"""Logger, level and message: a log record that can travel between processes."""
+
+_PREFIX = "ronchi.step."
+
+
+def logger_name(step: str) -> str:
+    """Name of a step's logger."""
+    return _PREFIX + step
+
+
+@contextlib.contextmanager
+def logged(path: Path, warnings: list[str]) -> Iterator[None]:
+    """Write what is logged to a file, and append the warnings of steps to a list, each once.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Made with the first record.
+    warnings : list of str
+        Gets ``"step: message"``.
+    """
+    path.unlink(missing_ok=True)
+    file = logging.FileHandler(path, encoding="utf-8", delay=True)
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("ronchi")
+    level = logger.level
+    try:
+        with _listening(file), _listening(_Warnings(warnings)):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def collect(records: list[Record]) -> Iterator[None]:
+    """Append what this thread logs to a list, in a worker that has no log file."""
+    with _listening(_Records(records)):
+        yield
+
+
+def replay_records(records: list[Record]) -> None:
+    """Log in this process what a worker has collected."""
+    for name, level, message in records:
+        logging.getLogger(name).log(level, "%s", message)
+
+
+@contextlib.contextmanager
+def _listening(handler: logging.Handler) -> Iterator[None]:
+    logger = logging.getLogger("ronchi")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, warnings: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self.warnings = warnings
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = f"{record.name.removeprefix(_PREFIX)}: {record.getMessage()}"
+        # A detector may say the same of every block.
+        if record.name.startswith(_PREFIX) and text not in self.warnings:
+            self.warnings.append(text)
+
+
+class _Records(logging.Handler):
+    def __init__(self, records: list[Record]) -> None:
+        super().__init__()
+        self.records, self.thread = records, threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self.thread:
+            self.records.append((record.name, record.levelno, record.getMessage()))
