@@ -46,6 +46,8 @@ FIRST_ITERATIONS = 2
 MAX_ITERATIONS = 16
 TOLERANCE = 0.05
 """A step below this share of the standard error ends the fit."""
+NEGLIGIBLE = 0.02
+"""Share of the counts' variance that the model error may add to them unnoticed."""
 _COMPILED = (np.uint8, np.uint16, np.float32)
 SWEEPS = 2
 """Rounds in which overlapping disks are fitted again, each with the others' latest state taken off."""
@@ -153,12 +155,14 @@ def _fit_frames(
     flags: NDArray[np.uint8],
 ) -> None:
     counts, scale = of_frame
-    window, rows = np.zeros((3, len(model.offset_y)), np.float32), np.zeros((7, len(model.offset_y)), np.float32)
+    window, rows = np.zeros((3, model.table.shape[2]), np.float32), np.zeros((7, model.table.shape[2]), np.float32)
+    room = np.zeros((4, N_PARAMETERS, N_PARAMETERS + 1))
+    all_good = good.all()
     end = 0
     for n in range(len(frames)):
         first, end = end, end + counts[n]
-        view = View(frames[n], good, scale[n], start[first:end], model)
-        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window, rows)
+        view = View(frames[n], good, all_good, np.float32(scale[n]), start[first:end], model)
+        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
 
@@ -204,10 +208,8 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
     """Fisher scoring of one disk from its row of ``fits``; not ``final``: few steps, and note the slope it asks for."""
     if state.flags[own] & NOT_REFINED:
         return
-    system, step = np.zeros((N_PARAMETERS, N_PARAMETERS + 1)), np.zeros(N_PARAMETERS)
-    room = np.zeros((3, N_PARAMETERS, N_PARAMETERS))
-    lower, inverse, covariance = room[0], room[1], room[2]
-    relative = np.zeros(N_PARAMETERS, np.float32)
+    system, lower, inverse, covariance = state.room[0], state.room[1], state.room[2], state.room[3]
+    step, relative = np.zeros(N_PARAMETERS), np.zeros(N_PARAMETERS, np.float32)
     p = state.fits[own, :6].copy()
     row, column, usable = -(10**9), 0, 0
     damping, before_y, before_x = 1.0, 0.0, 0.0
@@ -217,7 +219,7 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         if round(p[4]) != row or round(p[5]) != column:
             row, column = round(p[4]), round(p[5])
             usable = gather(view, state, own, (row, column), final)
-            if usable < max(state.window.shape[1] // 2, 2 * N_PARAMETERS):
+            if usable < max(len(view.model.offset_y) // 2, 2 * N_PARAMETERS):
                 break
         ky, kx = round((p[4] - row + 0.5) * N_PHASES), round((p[5] - column + 0.5) * N_PHASES)
         shape = view.model.table[ky * (N_PHASES + 1) + kx]
@@ -229,7 +231,7 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         relative[4] = p[4] - row + 0.5 - ky / N_PHASES
         relative[5] = p[5] - column + 0.5 - kx / N_PHASES
         # One electron in the window is the least that is known of a dark background.
-        floor = (MODEL_ERROR * p[1]) ** 2 + 1.0 / state.window.shape[1]
+        floor = (MODEL_ERROR * p[1]) ** 2 + 1.0 / len(view.model.offset_y)
         chi2 = normal_equations(state.window, shape, relative, floor, state.rows, system)
         misfit = max(1.0, chi2 / (usable - N_PARAMETERS))
         stiffness = 1.0 / ((WEAK_SLOPE if last and not final else spread) * p[1]) ** 2
@@ -259,12 +261,13 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * variance:
             if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
                 break
-            # What the shape does not explain repeats from pattern to pattern: the error bars are those of the counts.
-            normal_equations(state.window, shape, relative, 1.0 / state.window.shape[1], state.rows, system)
-            for k in range(2, 4):
-                system[k, k] += stiffness
-            if not solve(system, lower, step):
-                break
+            if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
+                # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.
+                normal_equations(state.window, shape, relative, 1.0 / len(view.model.offset_y), state.rows, system)
+                for k in range(2, 4):
+                    system[k, k] += stiffness
+                if not solve(system, lower, step):
+                    break
             invert(lower, inverse, covariance)
             state.fits[own, :6] = p
             state.fits[own, 6:] = covariance[4, 4], covariance[4, 5], covariance[5, 5]

@@ -37,7 +37,8 @@ class View(NamedTuple):
 
     frame: NDArray[Any]
     good: NDArray[np.bool_]
-    scale: float
+    all_good: bool
+    scale: np.float32
     start: Float
     model: DiskModel
 
@@ -46,7 +47,8 @@ class State(NamedTuple):
     """What the fit of a frame has found so far.
 
     ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
-    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels.
+    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels,
+    ``room`` for its equations.
     """
 
     fits: Float
@@ -54,6 +56,7 @@ class State(NamedTuple):
     flags: NDArray[np.uint8]
     window: Float
     rows: Float
+    room: Float
 
 
 @njit(nogil=True)
@@ -64,8 +67,15 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
     """
     row, column = centre
     offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
-    n = 0
-    for i in range(len(offset_y)):
+    n, reach = 0, len(view.model.lookup) // 2
+    within = reach <= row < view.frame.shape[0] - reach and reach <= column < view.frame.shape[1] - reach
+    if within and view.all_good:
+        n = len(offset_y)
+        for i in range(n):
+            window[0, i] = view.frame[row + offset_y[i], column + offset_x[i]] * view.scale
+        window[1, :n] = 1.0
+        window[2, :n] = 0.0
+    for i in range(n, len(offset_y)):
         r, c = row + offset_y[i], column + offset_x[i]
         inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
         window[0, i] = view.frame[r, c] * view.scale if inside else 0.0
