@@ -25,9 +25,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.builtin.masks import annulus_mask, disk_mask
 from ronchi.builtin.native import open_native
 from ronchi.builtin.reduce import reduce_scan
-from ronchi.builtin.virtual import annulus_mask, disk_mask
 from ronchi.schema import fourd
 
 Pattern = NDArray[np.uint16]

@@ -10,16 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from ronchi.api import Context
+from ronchi.builtin.masks import annulus_mask, disk_mask, point_mask, rectangle_mask
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
-from ronchi.builtin.virtual import (
-    Overview,
-    VirtualImage,
-    annulus_mask,
-    disk_mask,
-    point_mask,
-    rectangle_mask,
-    virtual_image,
-)
+from ronchi.builtin.virtual import Overview, VirtualImage, beam_radius, virtual_image
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 
@@ -28,11 +21,20 @@ CTX = Context(rng=np.random.default_rng(0))
 
 @pytest.fixture
 def data():  # type: ignore[no-untyped-def]
-    """Poisson background with a disk of radius 4 px at q = 0 on an uneven detector grid."""
+    """Poisson background with a disk of radius 4 px at q = 0 on a detector that is not square."""
     rng = np.random.default_rng(4)
     y, x = np.mgrid[-16:16, -12:12]
     disk = 50.0 * (np.hypot(y, x) < 4)
     return fourd.make(rng.poisson(disk + 1, (3, 4, 32, 24)).astype(np.uint16), q_step=(0.1, 0.1))
+
+
+@pytest.fixture
+def uneven():  # type: ignore[no-untyped-def]
+    """A disk of radius 4 px along y and 8 px along x, round in q: pixels twice as high as they are wide."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[-16:16, -24:24]
+    disk = 50.0 * (np.hypot(y, x / 2) < 4)
+    return fourd.make(rng.poisson(disk + 1, (3, 4, 32, 48)).astype(np.uint16), q_step=(0.1, 0.05))
 
 
 def test_disk_follows_the_units_of_unequal_axes() -> None:
@@ -92,7 +94,20 @@ def test_point_image_is_the_pixel_itself(data) -> None:  # type: ignore[no-untyp
 
 
 def test_radius_defaults_to_the_direct_beam(data) -> None:  # type: ignore[no-untyped-def]
-    assert (virtual_image(data)["virtual"] == virtual_image(data, radius=0.4)["virtual"]).mean() > 0.5
+    # 3.7 px are found for 4 px: both cover the pixels up to sqrt(13) px, and no others.
+    assert (virtual_image(data)["virtual"] == virtual_image(data, radius=0.4)["virtual"]).all()
+
+
+def test_disk_on_an_uneven_grid_is_round_in_q(uneven) -> None:  # type: ignore[no-untyped-def]
+    y, x = np.mgrid[-16:16, -24:24]
+    expected = uneven["intensity"].values[..., np.hypot(y, x / 2) < 4].sum(-1)
+    # The last pixels inside 4 px of y lie at sqrt(15.25) = 3.905, the next ones at 4: rounding decides nothing.
+    assert (virtual_image(uneven, radius=0.395)["virtual"] == expected).all()
+    in_q = virtual_image(uneven, "rectangle", (0.1, -0.2), size=(0.5, 0.4))["virtual"]
+    in_px = virtual_image(uneven, "rectangle", (17, 20), size=(5, 8), units="px")["virtual"]
+    assert (in_q == in_px).all()
+    # The radius of an ellipse in px is the geometric mean of its axes; it is found to half a pixel.
+    assert beam_radius(uneven) == pytest.approx(0.4, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -122,12 +137,12 @@ def test_transform_makes_the_same_image(data, tmp_path: Path) -> None:  # type: 
     assert (made["adf"] == virtual_image(data, "annulus", radius=(0.5, 0.9))["virtual"]).all()
     weights = np.random.default_rng(0).random((32, 24))
     np.save(tmp_path / "mask.npy", weights)
-    params = VirtualImageParams(mode="mask", path=str(tmp_path / "mask.npy"))
+    params = VirtualImageParams(mode="mask", path=tmp_path / "mask.npy")
     expected = (data["intensity"].values * weights).sum((2, 3))
     # Double-precision sums of 768 terms.
     np.testing.assert_allclose(VirtualImage(params).apply(data=data, ctx=CTX)["virtual"], expected, rtol=1e-12)
     with pytest.raises(ReadError, match="npy"):
-        VirtualImage(VirtualImageParams(mode="mask", path=str(tmp_path / "none.npy"))).apply(data=data, ctx=CTX)
+        VirtualImage(VirtualImageParams(mode="mask", path=tmp_path / "none.npy")).apply(data=data, ctx=CTX)
 
 
 def test_overview_holds_everything_and_splits_the_counts(data) -> None:  # type: ignore[no-untyped-def]
@@ -137,7 +152,25 @@ def test_overview_holds_everything_and_splits_the_counts(data) -> None:  # type:
     assert found["adf"].attrs["detector_inner"] == 0.45
 
 
-@pytest.mark.parametrize("fields", [{"mode": "rectangle"}, {"mode": "mask"}, {"inner": 2.0, "outer": 1.0}])
+@pytest.mark.parametrize(
+    "fields", [{"mode": "rectangle"}, {"mode": "mask"}, {"mode": "annulus", "inner": 2.0, "outer": 1.0}]
+)
 def test_incomplete_parameters_are_refused(fields: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         VirtualImageParams.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"mode": "annulus", "radius": 2.0}, "'annulus' makes no use of `radius`; it takes center, inner, outer"),
+        ({"mode": "disk", "inner": 1.0, "outer": 2.0}, "no use of `inner`, `outer`"),
+        ({"mode": "point", "size": (1, 1), "antialias": True}, "no use of `size`, `antialias`"),
+        ({"mode": "mask", "path": "mask.npy", "center": (0, 1)}, "no use of `center`"),
+        ({"mode": "rectangle", "size": (1, 1), "path": "mask.npy"}, "no use of `path`"),
+    ],
+)
+def test_parameters_that_the_mode_does_not_use_are_named(fields: dict[str, object], says: str) -> None:
+    with pytest.raises(ValidationError, match=says):
+        VirtualImageParams.model_validate(fields)
+    VirtualImageParams.model_validate({**VirtualImageParams().model_dump(), "name": "all defaults spelt out"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
@@ -11,6 +12,15 @@ from ronchi.api import Field, Params
 __all__ = ["OverviewParams", "VirtualImageParams"]
 
 Pair = tuple[float, float]
+
+_USED = {
+    "disk": {"center", "radius", "units", "antialias"},
+    "annulus": {"center", "inner", "outer", "units", "antialias"},
+    "point": {"center", "units"},
+    "rectangle": {"center", "size", "units", "antialias"},
+    "mask": {"path"},
+}
+"""Parameters that say something in a mode."""
 
 
 class VirtualImageParams(Params):
@@ -26,7 +36,7 @@ class VirtualImageParams(Params):
     )
     outer: float | None = Field(None, gt=0, description="Outer radius of the annulus; the whole detector if absent.")
     size: Pair | None = Field(None, description="Height and width of the rectangle, in `units`.")
-    path: str | None = Field(None, description="2-D .npy file of 0 and 1, or of weights, for mode mask.")
+    path: Path | None = Field(None, description="2-D .npy file of 0 and 1, or of weights, for mode mask.")
     units: Literal["q", "px"] = Field(
         "q",
         description="q: the data's own units from q = 0; px: of the detector, (0, 0) at the centre of the first pixel.",
@@ -38,8 +48,14 @@ class VirtualImageParams(Params):
     def _complete(self) -> VirtualImageParams:
         if self.mode == "rectangle" and (self.size is None or min(self.size) <= 0):
             raise ValueError("mode 'rectangle' needs `size`, a height and a width above 0")
-        if self.mode == "mask" and not self.path:
+        if self.mode == "mask" and self.path in (None, Path()):
             raise ValueError("mode 'mask' needs `path`")
+        fields = type(self).model_fields
+        given = [name for name in fields if getattr(self, name) != fields[name].default]
+        unused = [f"`{name}`" for name in given if name not in {*_USED[self.mode], "mode", "name"}]
+        if unused:
+            used = ", ".join(name for name in fields if name in _USED[self.mode])
+            raise ValueError(f"mode {self.mode!r} makes no use of {', '.join(unused)}; it takes {used}")
         if self.inner is not None and self.outer is not None and self.inner >= self.outer:
             raise ValueError("`inner` must be smaller than `outer`")
         return self

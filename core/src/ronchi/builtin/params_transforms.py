@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import model_validator
@@ -147,13 +148,13 @@ class ProbeParams(Params):
         None, gt=0, description="Radius of the central disk; from the calibration or its edge if absent.",
         json_schema_extra={"unit": "px"},
     )  # fmt: skip
-    path: str | None = Field(None, description="2-D .npy file, or a ronchi file that holds a probe.")
+    path: Path | None = Field(None, description="2-D .npy file, or a ronchi file that holds a probe.")
 
     @model_validator(mode="after")
     def _complete(self) -> ProbeParams:
         if self.method == "vacuum" and self.scan_y is None and self.scan_x is None:
             raise ValueError("method 'vacuum' needs `scan_y` or `scan_x`, the region that is vacuum")
-        if self.method == "file" and not self.path:
+        if self.method == "file" and self.path in (None, Path()):
             raise ValueError("method 'file' needs `path`")
         return self
 

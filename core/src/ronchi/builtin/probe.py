@@ -48,8 +48,8 @@ class Probe:
             The file holds no probe.
         """
         p = self.params
-        if p.method == "file":
-            probe, source = _read(Path(str(p.path))), f"file {Path(str(p.path)).name}"
+        if p.path is not None and p.method == "file":
+            probe, source = _read(p.path), f"file {p.path.name}"
         elif p.method == "vacuum":
             region = Crop(CropParams.model_validate({"scan_y": p.scan_y, "scan_x": p.scan_x})).apply(data=data, ctx=ctx)
             probe, _ = mean_and_variance(_filled(region), progress=ctx.progress)

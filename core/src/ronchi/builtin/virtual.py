@@ -1,4 +1,4 @@
-"""Virtual detectors: masks over the pattern, and the images that they see."""
+"""Virtual detectors and the images that they see."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ronchi.api import Context
+from ronchi.builtin.masks import annulus_mask, disk_mask, point_mask, rectangle_mask
 from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.patterns import mean_and_variance
@@ -20,17 +21,8 @@ from ronchi.builtin.reduce import reduce_scan
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 
-__all__ = [
-    "Overview",
-    "VirtualImage",
-    "annulus_mask",
-    "disk_mask",
-    "point_mask",
-    "rectangle_mask",
-    "virtual_image",
-]
+__all__ = ["Overview", "VirtualImage", "beam_radius", "virtual_image"]
 
-Axis = NDArray[np.float64]
 Mask = NDArray[Any]
 Pair = tuple[float, float]
 
@@ -39,78 +31,6 @@ ADF_INNER = 1.5
 
 RADIUS_SAMPLE = 64
 """Patterns whose mean shows the direct beam where no calibration gives its radius."""
-
-
-def disk_mask(qy: Axis, qx: Axis, center: Pair, radius: float, *, antialias: bool = False) -> Mask:
-    """Disk over a detector.
-
-    Parameters
-    ----------
-    qy, qx : (ny,), (nx,) float
-        Coordinates of rows and columns, evenly spaced; ``center`` and ``radius`` are in their units.
-    antialias : bool
-        Pixels on the edge count in part: a ramp one pixel wide along the radius.
-
-    Returns
-    -------
-    (ny, nx) bool, or float64 if ``antialias``
-        Without, the pixels with their centre at less than the radius.
-    """
-    y, x = qy[:, None] - center[0], qx[None, :] - center[1]
-    distance = np.hypot(y, x)
-    if not antialias:
-        inside: Mask = distance < radius
-        return inside
-    # Width of a pixel along the radius; it depends on the direction where the steps differ.
-    with np.errstate(invalid="ignore"):
-        width = np.hypot(_step(qy) * y, _step(qx) * x) / distance
-    width = np.where(distance > 0, width, math.sqrt(_step(qy) * _step(qx)))
-    cover: Mask = np.clip((radius - distance) / width + 0.5, 0.0, 1.0)
-    return cover
-
-
-def annulus_mask(
-    qy: Axis, qx: Axis, center: Pair, inner: float, outer: float = math.inf, *, antialias: bool = False
-) -> Mask:
-    """Ring from ``inner`` (included) to ``outer`` (not included); else as `disk_mask`."""
-    hole = disk_mask(qy, qx, center, inner, antialias=antialias)
-    whole = disk_mask(qy, qx, center, outer, antialias=antialias) if math.isfinite(outer) else np.ones_like(hole)
-    ring: Mask = whole - hole if antialias else whole & ~hole
-    return ring
-
-
-def point_mask(qy: Axis, qx: Axis, center: Pair) -> Mask:
-    """Mark the pixel nearest to ``center``.
-
-    Raises
-    ------
-    DataError
-        It lies more than half a pixel outside the detector.
-    """
-    mask = np.zeros((len(qy), len(qx)), bool)
-    at: list[int] = []
-    for axis, value, name in ((qy, center[0], "y"), (qx, center[1], "x")):
-        nearest = int(np.argmin(np.abs(axis - value)))
-        if abs(axis[nearest] - value) > 0.5001 * _step(axis):
-            raise DataError(f"the point lies outside the detector along {name}", where=f"center {center}")
-        at.append(nearest)
-    mask[at[0], at[1]] = True
-    return mask
-
-
-def rectangle_mask(qy: Axis, qx: Axis, center: Pair, size: Pair, *, antialias: bool = False) -> Mask:
-    """Rectangle of height and width ``size``; lower edges included, else as `disk_mask`."""
-    sides: list[Mask] = []
-    for axis, middle, length in zip((qy, qx), center, size, strict=True):
-        low, high = middle - length / 2, middle + length / 2
-        if antialias:
-            half = _step(axis) / 2
-            overlap = np.minimum(axis + half, high) - np.maximum(axis - half, low)
-            sides.append(np.clip(overlap / (2 * half), 0.0, 1.0))
-        else:
-            sides.append((axis >= low) & (axis < high))
-    mask: Mask = sides[0][:, None] * sides[1][None, :]
-    return mask
 
 
 def virtual_image(
@@ -236,10 +156,6 @@ def beam_radius(data: xr.Dataset, units: str = "q") -> float:
     return radius_px if units == "px" else radius_px * math.sqrt(step_y * step_x)
 
 
-def _step(axis: Axis) -> float:
-    return float(axis[-1] - axis[0]) / (len(axis) - 1) if len(axis) > 1 else 1.0
-
-
 class VirtualImage:
     """Sums every pattern under a virtual detector."""
 
@@ -261,7 +177,7 @@ class VirtualImage:
             p.center,
             radius,
             size=p.size,
-            mask=_read_mask(Path(p.path)) if p.mode == "mask" and p.path else None,
+            mask=None if p.path is None else _read_mask(p.path),
             units=p.units,
             antialias=p.antialias,
             name=p.name,
