@@ -42,7 +42,7 @@ def simulate(n: int) -> Peaks:
     q[stray] = rng.uniform(-RADIUS_PX, RADIUS_PX, (int(stray.sum()), 2))
     variance = np.repeat(sigma.ravel()[:, None] ** 2, 3, axis=1) * [1.0, 0.0, 1.0]
     offsets = np.arange(n + 1) * len(hk)
-    return Peaks(q.reshape(-1, 2), variance, offsets, np.arange(n), (1, n))
+    return Peaks(q.reshape(-1, 2), variance, np.ones(len(variance)), offsets, np.arange(n), (1, n))
 
 
 def lstsq_loop(peaks: Peaks, basis: NDArray[np.float64]) -> NDArray[np.float64]:
