@@ -256,3 +256,50 @@ def test_errors_leave_a_traceback_only_where_it_is_wanted(
     monkeypatch.setenv("RONCHI_TRACE", "1")
     with pytest.raises(ConfigError):
         ronchi("validate", "none.yaml")
+
+
+def test_unexpected_errors_are_one_line(ronchi: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **more: object) -> None:
+        raise KeyError("first line\nsecond")
+
+    monkeypatch.setattr("ronchi.verbs.read_result", broken)
+    code, out, err = ronchi("read", "scan.nc")
+    assert (code, out) == (1, "")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("ronchi: unexpected KeyError: ")
+    assert err.endswith(" -> please report it; RONCHI_TRACE=1 shows the traceback\n")
+    monkeypatch.setenv("RONCHI_TRACE", "1")
+    with pytest.raises(KeyError):
+        ronchi("read", "scan.nc")
+
+
+def test_reader_parameters_are_parsed_as_in_a_pipeline(ronchi: Run, folder: Path) -> None:
+    code, _, err = ronchi("convert", "scan.nc", "out.nc", "--param", "x=[1")
+    assert code == 2
+    assert err.startswith("ronchi: --param x=[1:")
+    assert "not valid YAML" in err
+
+
+@pytest.mark.parametrize("option", [("--explain",), ("--dry-run",), ("--force", "disks")])
+def test_options_that_a_batch_cannot_have(ronchi: Run, folder: Path, option: tuple[str, ...]) -> None:
+    code, _, err = ronchi("run", "small.yaml", "--inputs", "*.nc", *option)
+    assert code == 2
+    assert "neither --explain nor --dry-run nor --force" in err
+    assert not (folder / "small-out").exists()
+
+
+def test_the_log_is_named_only_where_it_has_a_traceback(
+    ronchi: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ronchi.errors import DataError
+    from ronchi_lattice import solver
+
+    def fail(error: Exception) -> str:
+        def solve(*args: object, **more: object) -> None:
+            raise error
+
+        monkeypatch.setattr(solver.LatticeSolver, "solve", solve)
+        return ronchi("run", "small.yaml", "--quiet")[1]
+
+    assert "the traceback is in" not in fail(DataError("no lattice"))
+    assert fail(ValueError("no lattice")).count("the traceback is in") == 1

@@ -91,6 +91,18 @@ def test_entries_with_sides(tmp_path):
     assert not list((tmp_path / "c" / "tmp").iterdir())
 
 
+def test_an_entry_is_hashed_once_when_it_is_made(tmp_path, monkeypatch):
+    read, digest = [], cache_module.file_sha256
+    monkeypatch.setattr(cache_module, "file_sha256", lambda path: read.append(path) or digest(path))
+    cache = Cache(tmp_path)
+    cache.put(KEY, Result(dataset()), {})
+    made = len(read)
+    xr.testing.assert_identical(cache.get(KEY, check=False).data, dataset())
+    assert len(read) == made
+    cache.get(KEY)
+    assert len(read) == 2 * made
+
+
 @pytest.mark.parametrize("damage", ["truncate", "flip", "remove", "format", "key", "garbage"])
 def test_damaged_or_foreign_entries_are_absent_and_replaced(tmp_path, damage):
     cache = Cache(tmp_path)
@@ -234,6 +246,18 @@ def test_file_digests_are_remembered_until_the_file_changes(tmp_path, monkeypatc
     assert FileDigests(tmp_path / "c" / "files.json").of(file) == known
     file.write_bytes(b"abcd")
     assert FileDigests(tmp_path / "c" / "files.json").of(file) == {"size": 4, "sha256": "read again"}
+
+
+def test_reading_a_large_file_is_announced_once(tmp_path, monkeypatch):
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate(1_200_000_000)
+    monkeypatch.setattr("ronchi.pipeline.keys.file_sha256", lambda path: "x")
+    told = []
+    digests = FileDigests(tmp_path / "files.json", told.append)
+    digests.of(large)
+    digests.of(large)
+    assert told == ["large.bin: reading 1.2 GB once, to know when the content changes"]
 
 
 def test_folders_are_digested_by_content(tmp_path):

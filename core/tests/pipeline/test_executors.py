@@ -246,7 +246,7 @@ def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("executor", "ceiling_mb", "times"), [("serial", 700, 4), ("process", 1300, 2)])
+@pytest.mark.parametrize(("executor", "ceiling_mb", "times"), [("serial", 700, 4), ("process", 1300, 4)])
 def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceiling_mb, times):
     patterns = times * ceiling_mb * 10**6 // (128 * 128 * 2)
     shape = (64, patterns // 64, 128, 128)

@@ -64,6 +64,8 @@ def test_main_job_is_the_same_for_any_executor_and_block():
     assert serial.outputs["report"].stat().st_size > 10_000
     assert files(run("run.block=24", "run.cache=a")) == expected
     assert files(run("run.block=5", "run.cache=b", "run.executor=process", "run.workers=2")) == expected
+    pytest.importorskip("distributed", reason="install ronchi[distributed] to test the dask executor")
+    assert files(run("run.block=5", "run.cache=c", "run.executor=dask", "run.workers=2")) == expected
 
 
 def test_written_data_give_the_same_results_as_the_simulation():

@@ -133,6 +133,7 @@ def test_a_failed_step_stops_only_what_needs_it(go):
     assert "ZeroDivisionError: no lattice (in toystrain of toydist 1.0)" in run.steps["strain"].error
     assert "Traceback" in (run.out_dir / "log.txt").read_text()
     assert "Traceback" not in run.steps["strain"].error
+    assert run.steps["strain"].error.count("the traceback is in") == 1
     assert list(run.outputs) == ["peaks"]
     assert json.loads((run.out_dir / "provenance.json").read_text())["ok"] is False
     assert statuses(go()) == {**REUSED, "strain": "done", "score": "done"}
@@ -312,6 +313,26 @@ def test_output_folder_that_cannot_be_made_stops_before_the_work(go, folder):
     with pytest.raises(OutputError, match="cannot be written to"):
         go(out=Path("/proc/ronchi-out"))
     assert not (folder / ".ronchi").exists()
+
+
+def test_advice_for_the_cache_folder_names_its_option(go, folder):
+    (folder / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file: the folder cannot[\s\S]*with --set run\.cache=FOLDER, and"):
+        go("run.cache=file")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("steps=3", r"--set steps=3: the steps cannot be replaced as a whole\n  -> STEP\.params"),
+        ("load=5", r"--set load=5: a step cannot be replaced as a whole\n  -> load\.params"),
+        ("laod.params.scale=5", r"there is no step 'laod'\n  -> did you mean 'load'"),
+        ("laod=5", r"there is no step 'laod'\n  -> did you mean 'load'"),
+    ],
+)
+def test_overrides_that_name_no_value(go, override, message):
+    with pytest.raises(ConfigError, match=message):
+        go(override)
 
 
 def test_read_only_output_folder(go, folder, monkeypatch):

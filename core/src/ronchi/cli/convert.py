@@ -19,9 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Convert and print the path."""
-    import yaml
-
     from ronchi.errors import ConfigError, OutputError
+    from ronchi.pipeline.source import parse_value
     from ronchi.verbs import convert
 
     if args.target.exists() and not args.overwrite:
@@ -31,6 +30,6 @@ def execute(args: argparse.Namespace) -> int:
         name, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"--param {text!r} is not NAME=VALUE")
-        params[name] = yaml.safe_load(value)
+        params[name] = parse_value(value, f"--param {text}")
     print(convert(args.source, args.target, args.reader, progress=True, **params))
     return 0

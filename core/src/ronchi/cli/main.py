@@ -73,7 +73,7 @@ def _execute(args: argparse.Namespace) -> int:
         return int(args.execute(args) or 0)
     except RonchiError as error:
         print(f"ronchi: {error}", file=sys.stderr)
-        if os.environ.get("RONCHI_TRACE", "") not in ("", "0"):
+        if _wants_traceback():
             raise
         return USAGE_ERROR if isinstance(error, ConfigError) else FAILURE
     except KeyboardInterrupt:
@@ -82,6 +82,16 @@ def _execute(args: argparse.Namespace) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILURE
+    except Exception as error:
+        if _wants_traceback():
+            raise
+        what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        print(f"ronchi: {what} -> please report it; RONCHI_TRACE=1 shows the traceback", file=sys.stderr)
+        return FAILURE
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("RONCHI_TRACE", "") not in ("", "0")
 
 
 def _unknown(command: str) -> int:

@@ -35,7 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, and print where the outputs are."""
+    dry = args.explain or args.dry_run
     if args.inputs:
+        if dry or args.force:
+            from ronchi.errors import ConfigError
+
+            what = "a run over many files takes neither --explain nor --dry-run nor --force"
+            fix = f"try it on one of the files: --set STEP.params.path=FILE, without --inputs {args.inputs}"
+            raise ConfigError(what, where="--inputs", fix=fix)
         from ronchi.pipeline.batch import run_batch
 
         return run_batch(
@@ -43,7 +50,6 @@ def execute(args: argparse.Namespace) -> int:
         )
     from ronchi.pipeline.run import run_pipeline
 
-    dry = args.explain or args.dry_run
     result = run_pipeline(
         args.pipeline,
         out=args.out,
@@ -69,7 +75,7 @@ def summarise(result: RunResult) -> int:
             print(f"{step}: {name} = {value:.6g}")
     for name, path in result.outputs.items():
         print(f"{name}: {path}")
-    failed = [step for step in result.steps.values() if step.status == "failed"]
-    for broken in failed:
-        print(f"failed: {broken.step}: {broken.error}\n  -> the traceback is in {result.out_dir / 'log.txt'}")
+    for broken in result.steps.values():
+        if broken.status == "failed":
+            print(f"failed: {broken.step}: {broken.error}")
     return int(not result.ok)

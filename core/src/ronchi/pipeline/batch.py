@@ -110,7 +110,7 @@ def run_batch(
     config = load_config(pipeline, overrides=overrides)
     reader = _reader(config)
     folder = Path(out or f"{config.name}-out").absolute()
-    check_writable(folder)
+    check_writable(folder, "-o")
     options = [*overrides, *([f"run.executor={executor}"] if executor else [])]
     rows: list[Row] = []
     with _Runs(Path(pipeline), reader, options) as runs, ThreadPoolExecutor(jobs) as pool:

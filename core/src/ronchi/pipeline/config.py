@@ -176,10 +176,13 @@ def _override(source: Source, text: str) -> None:
     known = list(steps) if isinstance(steps, dict) else []
     if path[0] not in _TOP:
         path = ("steps", *path)
-    if path[0] == "steps" and (len(path) < 3 or path[1] not in known):
-        raise ConfigError(
-            f"there is no step {path[min(1, len(path) - 1)]!r}", where=origin, fix=did_you_mean(path[1], known)
-        )
+    if path == ("steps",):
+        raise ConfigError("the steps cannot be replaced as a whole", where=origin, fix="STEP.params.NAME=VALUE")
+    if path[0] == "steps" and path[1] not in known:
+        raise ConfigError(f"there is no step {path[1]!r}", where=origin, fix=did_you_mean(path[1], known))
+    if path[0] == "steps" and len(path) == 2:
+        what = "a step cannot be replaced as a whole"
+        raise ConfigError(what, where=origin, fix=f"{path[1]}.params.NAME=VALUE, or {path[1]}.INPUT=STEP")
     source.set(path, parse_value(value, origin), origin)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ronchi.pipeline.cache import Cache
@@ -25,6 +25,8 @@ class Identities:
     plan : Plan
     cache : Cache
         Also remembers the digests of input files and the keys of the last run.
+    tell : callable, optional
+        Is told before a large input file is read.
 
     Attributes
     ----------
@@ -34,13 +36,13 @@ class Identities:
         Step to the sha256 of that.
     """
 
-    def __init__(self, plan: Plan, cache: Cache) -> None:
+    def __init__(self, plan: Plan, cache: Cache, tell: Callable[[str], None] | None = None) -> None:
         self.plan, self.cache = plan, cache
         self.components: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, str] = {}
         options = plan.config.run
         self._cuda = options.device == "cuda" or (options.device == "auto" and has_cuda())
-        self._files = FileDigests(cache.folder / "files.json")
+        self._files = FileDigests(cache.folder / "files.json", tell)
         self._last = cache.last(plan.config.name)
         for name, step in plan.steps.items():
             self.components[name] = self._components(step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ __all__ = [
 
 KEY_FORMAT = 1
 """Raise it when the core itself changes results or their layout."""
+
+_LARGE_BYTES = 10**9
 
 
 def canonical_json(value: Any) -> str:
@@ -68,10 +70,12 @@ class FileDigests:
     ----------
     memo : pathlib.Path
         JSON file that remembers; it may be lost at any time.
+    tell : callable, optional
+        Is told before more than 1 GB is read.
     """
 
-    def __init__(self, memo: Path) -> None:
-        self.memo = memo
+    def __init__(self, memo: Path, tell: Callable[[str], None] | None = None) -> None:
+        self.memo, self.tell = memo, tell
         try:
             known = json.loads(memo.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -82,10 +86,14 @@ class FileDigests:
     def of(self, path: Path) -> dict[str, Any]:
         """Size and sha256 of a file, or of all files of a folder such as a zarr store."""
         path = path.resolve()
+        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        unread = sum(file.stat().st_size for file in files if not self._is_known(file))
+        if self.tell is not None and unread > _LARGE_BYTES:
+            self.tell(f"{path.name}: reading {unread / 1e9:.1f} GB once, to know when the content changes")
         if not path.is_dir():
             return {"size": path.stat().st_size, "sha256": self._sha256(path)}
         digest, size = hashlib.sha256(), 0
-        for file in sorted(item for item in path.rglob("*") if item.is_file()):
+        for file in files:
             digest.update(f"{file.relative_to(path).as_posix()}\0{self._sha256(file)}\n".encode())
             size += file.stat().st_size
         return {"size": size, "sha256": digest.hexdigest()}
@@ -97,15 +105,20 @@ class FileDigests:
             write_atomically(self.memo, json.dumps(self._known).encode())
             self._changed = False
 
-    def _sha256(self, path: Path) -> str:
-        stat = path.stat()
-        stamp = [stat.st_size, stat.st_mtime_ns]
+    def _is_known(self, path: Path) -> bool:
         found = self._known.get(str(path))
-        if not isinstance(found, list) or found[:2] != stamp:
-            found = [*stamp, file_sha256(path)]
-            self._known[str(path)] = found
+        return isinstance(found, list) and found[:2] == _stamp(path)
+
+    def _sha256(self, path: Path) -> str:
+        if not self._is_known(path):
+            self._known[str(path)] = [*_stamp(path), file_sha256(path)]
             self._changed = True
-        return str(found[2])
+        return str(self._known[str(path)][2])
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns]
 
 
 def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

@@ -48,15 +48,21 @@ def check_inputs_are_kept(plan: Plan, out_dir: Path) -> None:
     source.check()
 
 
-def check_writable(folder: Path) -> None:
+def check_writable(folder: Path, option: str) -> None:
     """Make a folder and write to it, so that hours of work do not end in an error.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+    option : str
+        What chooses another folder, for the message.
 
     Raises
     ------
     OutputError
         It cannot be made or written to, or the disk is (nearly) full.
     """
-    fix = "choose another folder with -o, and see its rights and quota"
+    fix = f"choose another folder with {option}, and see its rights and quota"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".try-") as file:

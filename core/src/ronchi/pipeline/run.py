@@ -117,10 +117,8 @@ def run_pipeline(
     check_inputs_are_kept(plan, out_dir)
     _check_device(config)
     runner = _Runner(plan, manager, out_dir, frozenset(force))
-    if dry_run:
-        return runner.explain()
     with make_progress(progress) as shown:
-        return runner.run(shown)
+        return runner.explain(shown) if dry_run else runner.run(shown)
 
 
 def run_lazy_steps(plan: Plan, reference: str) -> Result:
@@ -179,9 +177,9 @@ class _Runner:
             warnings=list(plan.warnings),
         )
 
-    def explain(self) -> RunResult:
+    def explain(self, progress: Progress) -> RunResult:
         """Fill in what would be done."""
-        identities = self._identify()
+        identities = self._identify(progress)
         for name, step in self.plan.steps.items():
             result = self.run_result.steps[name]
             result.cached = is_stored(step) and name not in self.force and self.cache.has(identities.keys[name])
@@ -191,10 +189,10 @@ class _Runner:
     def run(self, progress: Progress) -> RunResult:
         """Run all steps and write all outputs."""
         start = time.perf_counter()
-        for folder in (self.run_result.out_dir, self.cache.folder):
-            check_writable(folder)
+        check_writable(self.run_result.out_dir, "-o")
+        check_writable(self.cache.folder, "--set run.cache=FOLDER")
         self.cache.tidy()
-        identities = self._identify()
+        identities = self._identify(progress)
         self.manager.load_observers()
         self._notify("ronchi_run_started")
         with contextlib.ExitStack() as stack:
@@ -223,8 +221,8 @@ class _Runner:
         self._notify("ronchi_run_finished")
         return self.run_result
 
-    def _identify(self) -> Identities:
-        identities = Identities(self.plan, self.cache)
+    def _identify(self, progress: Progress) -> Identities:
+        identities = Identities(self.plan, self.cache, progress.note)
         for name, result in self.run_result.steps.items():
             result.key, result.reason = identities.keys[name], identities.reason(name, self.force)
         return identities
