@@ -9,7 +9,8 @@ import pytest
 import xarray as xr
 
 from ronchi.api import Context
-from ronchi.builtin.bad_pixels import BadPixels, fill_bad
+from ronchi.builtin.bad_pixels import BadPixels
+from ronchi.builtin.filling import fill_bad
 from ronchi.builtin.params_transforms import BadPixelsParams
 from ronchi.builtin.patterns import mean_and_variance, sample_runs
 from ronchi.builtin.synthetic import soft_disk_scan
@@ -89,12 +90,62 @@ def test_filling_makes_nan_usable() -> None:
 
 def test_statistics_merge_like_one_block() -> None:
     values = np.random.default_rng(0).poisson(1e4, (40, 30, 64, 64)).astype("u2")
-    mean, variance = mean_and_variance(fourd.make(values)["intensity"])
+    mean, variance, count = mean_and_variance(fourd.make(values))
+    assert count == 1200
     np.testing.assert_allclose(mean, values.mean((0, 1)), rtol=1e-9)
     np.testing.assert_allclose(variance, values.var((0, 1)), rtol=1e-4)  # squares are taken in float32
     some = np.concatenate([np.arange(*span) for span in sample_runs(1200, 20)])
-    sampled, _ = mean_and_variance(fourd.make(values)["intensity"], 20)
+    sampled = mean_and_variance(fourd.make(values), 20).mean
     np.testing.assert_allclose(sampled, values.reshape(-1, 64, 64)[some].mean(0), rtol=1e-9)
+
+
+def broken_scan() -> tuple[xr.Dataset, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Patterns with NaN in one marked pixel and all over the positions that are not valid."""
+    values = np.random.default_rng(0).poisson(50, (6, 8, 16, 16)).astype("f4")
+    valid = np.ones((6, 8), bool)
+    valid[2, 3] = valid[5] = False
+    bad = np.zeros((16, 16), bool)
+    bad[7, 7] = True
+    values[~valid] = np.nan
+    values[..., 7, 7] = np.nan
+    return fourd.make(values, valid=valid, bad_pixel=bad), valid, bad
+
+
+def test_statistics_leave_out_what_is_not_valid_and_fill_what_is_bad() -> None:
+    data, valid, bad = broken_scan()
+    mean, variance, n = mean_and_variance(data)
+    assert n == valid.sum() == 39
+    good = data["intensity"].values[valid][:, ~bad]
+    np.testing.assert_allclose(mean[~bad], good.mean(0, dtype=float), rtol=1e-6)
+    np.testing.assert_allclose(variance[~bad], good.var(0, dtype=float), rtol=1e-4)
+    assert mean[7, 7] == pytest.approx(50, abs=3)  # the median of 24 means of 39 counts of 50
+    lit = fourd.validate(data.assign(valid=data["valid"] * 0))
+    with pytest.raises(DataError, match="no pattern is valid"):
+        mean_and_variance(lit)
+
+
+def test_a_sample_that_hits_no_valid_pattern_looks_at_all() -> None:
+    values = np.ones((1, 200, 4, 4), "f4")
+    valid = np.zeros((1, 200), bool)
+    valid[0, 2] = True
+    values[0, 2] = 7
+    mean, _, n = mean_and_variance(fourd.make(values, valid=valid), 8)
+    assert n == 1
+    assert (mean == 7).all()
+
+
+def test_bad_pixels_are_searched_for_in_valid_patterns_and_beside_known_ones() -> None:
+    data, *_ = broken_scan()
+    assert apply(data)["bad_pixel"].values.sum() == 1
+    assert apply(data.drop_vars("bad_pixel"), known=[(7, 7)])["bad_pixel"].values.sum() == 1
+    filled = apply(data, fill=True)["intensity"].values
+    assert np.isfinite(filled[data["valid"].values == 1]).all()
+
+
+def test_the_message_about_nan_says_what_to_do() -> None:
+    data, *_ = broken_scan()
+    with pytest.raises(DataError, match=r"pixel \(7, 7\)\n.*set `valid` to 0 there, or .*find: false, known: \[…\]"):
+        apply(data.drop_vars("bad_pixel"))
 
 
 @pytest.mark.parametrize(("total", "n"), [(1, 1), (9, 8), (1200, 20), (16384, 512), (100, 99)])

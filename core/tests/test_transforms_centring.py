@@ -56,6 +56,70 @@ def test_hot_pixels_that_are_marked_do_not_pull() -> None:
     assert np.abs(errors(centre(marked, method="correlation"), scan)).max() < 0.1
 
 
+def bad_pixels_in_the_disk(scan: Result, value: float) -> xr.Dataset:
+    """Mark two pixels of the direct beam, right of its middle, and store ``value`` there."""
+    data, truth = scan.data.copy(deep=True), scan.sides["truth_maps"]
+    y, x = (round(float(truth[name].mean())) for name in ("origin_y", "origin_x"))
+    bad = np.zeros((data.sizes["qy"], data.sizes["qx"]), "i1")
+    bad[y - 1, x + 3] = bad[y, x + 2] = 1
+    data["intensity"].values[..., bad == 1] = value
+    return data.assign(bad_pixel=(("qy", "qx"), bad, {"units": "1", "long_name": "bad"}))
+
+
+@pytest.mark.parametrize("method", ["com", "correlation"])
+@pytest.mark.parametrize("value", [0, 60000])
+def test_bad_pixels_in_the_disk_do_not_push_the_centre_away(method: str, value: float) -> None:
+    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(2, 3), noise=False, pattern_shape=(64, 64))
+    with_bad = centre(bad_pixels_in_the_disk(scan, value), method=method, fit="none")
+    without = centre(scan.data, method=method, fit="none")
+    # Of 80 px, two at 2.6 px on average that are missing push by 0.06 px; the neighbours stand in for nearly all of it.
+    for name in ("origin_y", "origin_x"):
+        np.testing.assert_allclose(with_bad[name], without[name], atol=0.015)
+
+
+def test_shifting_fills_bad_pixels_first_and_drops_their_mask() -> None:
+    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(3, 5), descan_px=(6, -8), noise=False)
+    marked = bad_pixels_in_the_disk(scan, 60000)
+    result = centre(marked.chunk(scan_y=1), apply="shift", max_shift_px=8)
+    assert result["intensity"].chunks is not None
+    assert "bad_pixel" not in result
+    assert "bad_pixel" in marked
+    assert int(result["intensity"].max()) < 60000
+    kept = centre(marked, apply="coordinates", max_shift_px=8)
+    np.testing.assert_array_equal(kept["bad_pixel"], marked["bad_pixel"])
+    np.testing.assert_array_equal(kept["intensity"], marked["intensity"])
+
+
+@pytest.mark.parametrize("apply", ["coordinates", "shift"])
+@pytest.mark.parametrize("method", ["com", "correlation"])
+def test_positions_that_are_not_valid_are_left_out(method: str, apply: str) -> None:
+    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
+    valid = np.ones((4, 6), "i1")
+    valid[1, 2] = valid[3] = 0
+    broken = scan.data.astype("f4").assign(
+        valid=(("scan_y", "scan_x"), valid, {"units": "1", "long_name": "recorded"}),
+        intensity=scan.data["intensity"].where(valid[:, :, None, None] == 1).astype("f4"),
+    )
+    for name, var in scan.data.variables.items():
+        broken[name].attrs = var.attrs
+    broken.attrs = scan.data.attrs
+    result = centre(broken, method=method, apply=apply)
+    np.testing.assert_array_equal(np.isfinite(result["origin_residual"]), valid == 1)
+    if apply == "coordinates":
+        # 17 patterns: the plane is known to 0.05 px at the rows that were measured.
+        assert np.abs(errors(result, scan)[:3]).max() < 0.1
+    else:
+        assert np.isnan(result["intensity"].values[1, 2]).any()
+
+
+def test_a_start_among_bad_pixels_only_is_refused() -> None:
+    bad = np.zeros((32, 32))
+    bad[:, :24] = 1
+    data = fourd.make(np.ones((1, 1, 32, 32)), bad_pixel=bad)
+    with pytest.raises(DataError, match="around the start is bad"):
+        centre(data, radius_px=3, start_px=(8, 8))
+
+
 def test_coordinates_are_put_to_the_mean_origin() -> None:
     scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 4), centre_px=(45.3, 50.6), noise=False)
     off = scan.data.assign_coords(qy=scan.data["qy"] + 0.05, qx=scan.data["qx"] - 0.03)

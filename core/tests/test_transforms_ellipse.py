@@ -78,6 +78,15 @@ def test_bad_pixels_and_a_missing_sector_are_left_out() -> None:
     np.testing.assert_allclose(matrix, ellipse_matrix(1.06, 0.5), atol=1e-3)
 
 
+def test_positions_that_are_not_valid_are_left_out() -> None:
+    data = ring_pattern(1.06, 0.5)
+    values = data["intensity"].values.astype("f4")
+    values[1, 1] = np.nan
+    broken = fourd.make(values, q_step=(0.02, 0.02), valid=[[1, 1], [1, 0]])
+    matrix = np.asarray(apply(broken, ring=(0.55, 0.85)).attrs["q_distortion"]).reshape(2, 2)
+    np.testing.assert_allclose(matrix, ellipse_matrix(1.06, 0.5), atol=1.5e-3)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.floats(1.0, 1.5), st.floats(0, math.pi), st.floats(-0.1, 0.1), st.floats(0.1, 5))
 def test_points_on_an_ellipse_give_it_back(ratio: float, angle: float, shift: float, radius: float) -> None:

@@ -74,6 +74,21 @@ def test_bad_pixels_do_not_show() -> None:
     assert likeness(take(marked)["probe"], data["probe"]) > 0.998
 
 
+@pytest.mark.parametrize("params", [{}, {"method": "vacuum", "scan_x": (0, 4)}])
+def test_positions_that_are_not_valid_are_left_out(params: dict[str, Any]) -> None:
+    data = scan()
+    valid = np.ones((4, 8), bool)
+    valid[0] = False
+    values = data["intensity"].values.astype("f4")
+    values[0] = np.nan
+    marks = (("scan_y", "scan_x"), valid.astype("i1"), {"units": "1", "long_name": "recorded"})
+    broken = data.assign(valid=marks, intensity=(data["intensity"].dims, values, data["intensity"].attrs))
+    expected = take(data.isel(scan_y=slice(1, None)).drop_vars("probe"), **params)["probe"]
+    found = take(broken.drop_vars("probe"), **params)["probe"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert found.attrs["source"] == expected.attrs["source"]
+
+
 def test_files_of_both_kinds(tmp_path: Path) -> None:
     data = scan()
     np.save(tmp_path / "probe.npy", data["probe"].values)

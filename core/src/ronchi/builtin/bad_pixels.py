@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from ronchi.api import Context
-from ronchi.blocks import count_positions
-from ronchi.builtin.chunking import as_dask
+from ronchi.builtin.filling import bad_mask, fill_lazily
 from ronchi.builtin.params_transforms import BadPixelsParams
 from ronchi.builtin.patterns import mean_and_variance
 from ronchi.errors import DataError
 from ronchi.schema import fourd
 from ronchi.schema.common import variable
 
-__all__ = ["BadPixels", "fill_bad", "find_bad"]
+__all__ = ["BadPixels", "find_bad"]
 
 Mask = NDArray[np.bool_]
 _RING = np.ones((5, 5), bool)
@@ -39,11 +36,10 @@ class BadPixels:
         Raises
         ------
         DataError
-            A known pixel lies outside the pattern, all pixels are bad, or a pattern holds NaN.
+            A known pixel lies outside the pattern, all pixels are bad, or a valid pattern holds NaN in a good pixel.
         """
-        intensity = data["intensity"]
         shape = (data.sizes["qy"], data.sizes["qx"])
-        bad = data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else np.zeros(shape, bool)
+        bad = bad_mask(data)
         for y, x in self.params.known:
             if not (0 <= y < shape[0] and 0 <= x < shape[1]):
                 raise DataError(
@@ -51,19 +47,20 @@ class BadPixels:
                 )
             bad[y, x] = True
         if self.params.find:
-            n = min(self.params.n_sample, count_positions(intensity))
-            mean, variance = mean_and_variance(intensity, n, ctx.progress)
+            mean, variance, n = mean_and_variance(_marked(data, bad), self.params.n_sample, ctx.progress)
             found = find_bad(mean, variance, n, self.params.threshold)
             ctx.log.info("bad pixels: %d known, %d found in %d patterns", bad.sum(), (found & ~bad).sum(), n)
             bad |= found
         if bad.all():
             raise DataError("every pixel is bad", where="bad_pixel", fix="check `known` and the mask in the data")
-        marked = data.assign(bad_pixel=variable(("qy", "qx"), bad.astype("i1"), "1", "1 where the detector is bad"))
+        marked = _marked(data, bad)
         if self.params.fill and bad.any():
-            lazy = as_dask(intensity)
-            filled = lazy.data.map_blocks(fill_bad, bad, dtype=intensity.dtype, meta=lazy.data._meta)
-            marked["intensity"] = lazy.dims, filled, intensity.attrs
+            marked["intensity"] = fill_lazily(data["intensity"], bad)
         return fourd.validate(marked)
+
+
+def _marked(data: xr.Dataset, bad: Mask) -> xr.Dataset:
+    return data.assign(bad_pixel=variable(("qy", "qx"), bad.astype("i1"), "1", "1 where the detector is bad"))
 
 
 def find_bad(mean: NDArray[np.float64], variance: NDArray[np.float64], n: int, threshold: float) -> Mask:
@@ -100,31 +97,3 @@ def find_bad(mean: NDArray[np.float64], variance: NDArray[np.float64], n: int, t
     bottom = np.minimum(around, dark)
     found: Mask = hot | ((mean < bottom - error) & (mean < 0.2 * bottom))
     return found
-
-
-def fill_bad(frames: NDArray[Any], bad: Mask) -> NDArray[Any]:
-    """Replace bad pixels by the median of the good ones around, in the stored type.
-
-    Parameters
-    ----------
-    frames : (..., qy, qx) array
-        Never written to.
-    bad : (qy, qx) bool
-        Windows of 5 x 5 grow by 2 until they hold a good pixel.
-
-    Returns
-    -------
-    (..., qy, qx) array
-    """
-    filled = frames.copy()
-    for y, x in np.argwhere(bad):
-        reach = 2
-        while True:
-            window = (slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1))
-            good = ~bad[window]
-            if good.any() or reach > max(bad.shape):
-                break
-            reach += 1
-        median = np.median(frames[(..., *window)][..., good], axis=-1)
-        filled[..., y, x] = np.rint(median) if frames.dtype.kind in "iu" else median
-    return filled

@@ -14,9 +14,10 @@ from ronchi.api import Context
 from ronchi.blocks import count_positions, iter_blocks
 from ronchi.builtin.beam import direct_beam, locate_by_com, locate_by_correlation, soft_disk
 from ronchi.builtin.chunking import as_dask
+from ronchi.builtin.filling import bad_mask, fill_bad, fill_lazily
 from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import CentreParams
-from ronchi.builtin.patterns import block_length, float_frames, mean_and_variance
+from ronchi.builtin.patterns import block_length, float_frames, mean_and_variance, valid_positions
 from ronchi.builtin.surface import fit_surface
 from ronchi.errors import CalibrationError, DataError
 from ronchi.schema import fourd
@@ -36,6 +37,9 @@ class Centre:
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
         """Measure and fit the origin in one pass; patterns are moved lazily.
 
+        Positions that ``valid`` excludes are left out of the fit. Bad pixels count as the
+        median around them; moved patterns hold that, and have no ``bad_pixel`` any more.
+
         The result has ``origin_y`` and ``origin_x`` (fitted, px), ``origin_residual`` (px,
         distance of the measured origin from the fitted one, NaN where none was measured)
         and the attributes ``origin_method`` and ``origin_residual_px`` (its median).
@@ -45,7 +49,7 @@ class Centre:
         CalibrationError
             The disk's radius is unknown, or no pattern has a direct beam.
         DataError
-            The start lies outside the pattern, or a pattern holds NaN.
+            The start lies outside the pattern, or a valid pattern holds NaN in a good pixel.
         """
         p = self.params
         radius = p.radius_px or disk_radius_px(data)
@@ -75,35 +79,35 @@ class Centre:
 
 
 def _start(data: xr.Dataset, radius: float) -> tuple[float, float]:
-    mean, _ = mean_and_variance(data["intensity"], 256)
-    return direct_beam(np.where(_bad(data), np.median(mean), mean), radius)
-
-
-def _bad(data: xr.Dataset) -> NDArray[np.bool_]:
-    shape = (data.sizes["qy"], data.sizes["qx"])
-    return data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else np.zeros(shape, bool)
+    return direct_beam(mean_and_variance(data, 256).mean, radius)
 
 
 def _measure(
     data: xr.Dataset, method: str, *, start: tuple[float, float], radius: float, max_shift: float, ctx: Context
 ) -> Array:
     """(scan_y, scan_x, 2) measured origins in px, NaN where there is no beam."""
-    intensity, bad = data["intensity"], _bad(data)
+    intensity, valid = data["intensity"], valid_positions(data)
     reach = math.ceil(max_shift + 2 * radius)
     corner = [max(0, round(s) - reach) for s in start]
     box = tuple(slice(c, round(s) + reach + 1) for c, s in zip(corner, start, strict=True))
     local = (start[0] - corner[0], start[1] - corner[1])
+    bad = bad_mask(data)[box]
+    if bad.all():
+        raise DataError("every pixel around the start is bad", where="centre", fix="give another `start_px`")
     template = _template(data, radius) if method == "correlation" else None
     total, width = count_positions(intensity), intensity.sizes["scan_x"]
-    found = np.empty((total, 2))
+    found = np.full((total, 2), np.nan)
     for begin, end, block in iter_blocks(intensity, block_length(intensity)):
-        frames = float_frames(block[(slice(None), *box)], begin, width)
-        if bad[box].any():
-            frames = np.where(bad[box], np.float32(0), frames)
-        if template is None:
-            found[begin:end] = locate_by_com(frames, local, radius, max_shift)
-        else:
-            found[begin:end] = locate_by_correlation(frames, template, local, radius, max_shift)
+        kept = begin + np.flatnonzero(valid[begin:end])
+        if len(kept):
+            frames = float_frames(block[(slice(None), *box)][kept - begin], kept, width, bad)
+            if bad.any():
+                # Zeros in their place would push the centre away from them.
+                frames = fill_bad(frames, bad)
+            if template is None:
+                found[kept] = locate_by_com(frames, local, radius, max_shift)
+            else:
+                found[kept] = locate_by_correlation(frames, template, local, radius, max_shift)
         ctx.progress(end, total)
     origins: Array = (found + corner).reshape(intensity.shape[0], width, 2)
     return origins
@@ -129,7 +133,10 @@ def _use(data: xr.Dataset, origin: Array, how: str) -> xr.Dataset:
     if how == "shift":
         target = np.rint(np.nanmean(origin, (0, 1)))
         moves = np.nan_to_num(np.rint(target - origin)).astype(np.int32)
-        lazy = as_dask(data["intensity"])
+        bad = bad_mask(data)
+        lazy = fill_lazily(data["intensity"], bad) if bad.any() else as_dask(data["intensity"])
+        # The pixels that were bad are filled, and lie elsewhere in every pattern from here on.
+        out = out.drop_vars("bad_pixel", errors="ignore")
         out["intensity"] = lazy.dims, _shift_lazily(lazy.data, moves), data["intensity"].attrs
         origin = origin + moves
     for axis, name in enumerate(("origin_y", "origin_x")):

@@ -139,7 +139,7 @@ def _given(p: EllipseParams) -> Array:
 
 def ring_of(data: xr.Dataset, ring: tuple[float, float], n_sectors: int = 72) -> RingFit:
     """Fit a ring of the mean pattern of ``fourd/1`` data. Raises `CalibrationError`."""
-    mean, _ = mean_and_variance(data["intensity"], N_SAMPLE)
+    mean = mean_and_variance(data, N_SAMPLE).mean
     good = ~data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else np.ones(mean.shape, bool)
     return fit_ring(mean, data["qy"].values, data["qx"].values, ring, good=good, n_sectors=n_sectors)
 

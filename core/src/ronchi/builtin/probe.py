@@ -10,9 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context
-from ronchi.builtin.bad_pixels import fill_bad
 from ronchi.builtin.beam import direct_beam
-from ronchi.builtin.chunking import as_dask
 from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import CropParams, ProbeParams
 from ronchi.builtin.patterns import mean_and_variance
@@ -52,11 +50,10 @@ class Probe:
             probe, source = _read(p.path), f"file {p.path.name}"
         elif p.method == "vacuum":
             region = Crop(CropParams.model_validate({"scan_y": p.scan_y, "scan_x": p.scan_x})).apply(data=data, ctx=ctx)
-            probe, _ = mean_and_variance(_filled(region), progress=ctx.progress)
-            count = region.sizes["scan_y"] * region.sizes["scan_x"]
+            probe, _, count = mean_and_variance(region, progress=ctx.progress)
             source = f"mean of {count} patterns over vacuum"
         else:
-            mean, _ = mean_and_variance(_filled(data), 1024, ctx.progress)
+            mean = mean_and_variance(data, 1024, ctx.progress).mean
             probe, radius = cut_disk(mean, p.radius_px or disk_radius_px(data))
             source = f"central disk of the mean pattern, radius {radius:.2f} px"
         shape = (data.sizes["qy"], data.sizes["qx"])
@@ -77,15 +74,6 @@ class Probe:
             centre_q=np.array(centre), source=source,
         )  # fmt: skip
         return fourd.validate(data.assign(probe=made))
-
-
-def _filled(data: xr.Dataset) -> xr.DataArray:
-    """Intensity with bad pixels filled, lazily where the data are lazy."""
-    intensity = data["intensity"]
-    if "bad_pixel" not in data or not data["bad_pixel"].values.any():
-        return intensity
-    lazy = as_dask(intensity)
-    return lazy.copy(data=lazy.data.map_blocks(fill_bad, data["bad_pixel"].values.astype(bool), dtype=lazy.dtype))
 
 
 def _read(path: Path) -> Array:

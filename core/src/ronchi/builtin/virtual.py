@@ -143,7 +143,7 @@ def beam_radius(data: xr.Dataset, units: str = "q") -> float:
     """
     radius_px = disk_radius_px(data)
     if radius_px is None:
-        mean, _ = mean_and_variance(data["intensity"], RADIUS_SAMPLE)
+        mean = mean_and_variance(data, RADIUS_SAMPLE).mean
         try:
             radius_px = cut_disk(mean, None)[1]
         except CalibrationError as error:

@@ -99,7 +99,7 @@ def _detectors(
     radius = disk_radius_px(data)
     if radius is None:
         return {}, {}, None
-    mean, _ = mean_and_variance(data["intensity"], _SAMPLE)
+    mean = mean_and_variance(data, _SAMPLE).mean
     good = data["bad_pixel"].values == 0 if "bad_pixel" in data else np.ones(mean.shape, bool)
     centre = direct_beam(np.where(good, mean, 0), radius)
     rows, columns = np.ogrid[: mean.shape[0], : mean.shape[1]]
