@@ -19,17 +19,18 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("tutorial/*.md")), *sorted(DOCS.g
 READMES = [ROOT / "core" / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
 NOTEBOOKS = sorted(DOCS.glob("tutorial/*.ipynb"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_RUN = {"", "text"}
+NUMBER = re.compile(r"(?<![\w./-])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w/])")
 SESSION = """
-import json, sys, traceback
+import contextlib, io, json, sys, traceback
 names = {"__name__": "__main__"}
 for line in sys.stdin:
+    printed, fault = io.StringIO(), ""
     try:
-        exec(compile(json.loads(line), "<block>", "exec"), names)
-        fault = ""
+        with contextlib.redirect_stdout(printed):
+            exec(compile(json.loads(line), "<block>", "exec"), names)
     except BaseException:
         fault = traceback.format_exc()
-    print(json.dumps(fault), file=sys.__stderr__, flush=True)
+    print(json.dumps([fault, printed.getvalue()]), flush=True)
 """
 """Runs the Python blocks of a page in one process, as a reader would: one line of JSON a block and an answer."""
 
@@ -38,42 +39,65 @@ def blocks(page: Path) -> list[tuple[str, str]]:
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
+def differing(shown: str, printed: str) -> list[str]:
+    """Lines of a text block that the output before it does not have.
+
+    Numbers may be off by half, for they illustrate; … stands for lines, or the end of a line, left out.
+    """
+
+    def has(line: str) -> bool:
+        line, cut, _ = line.partition(" …")
+        numbers = [float(text) for text in NUMBER.findall(line)]
+        for full in printed.splitlines():
+            other = full[: len(line)] if cut else full
+            if NUMBER.sub("#", other).split() == NUMBER.sub("#", line).split():
+                theirs = [float(text) for text in NUMBER.findall(other)]
+                return all(abs(a - b) <= max(0.5 * abs(a), 1e-12) for a, b in zip(numbers, theirs, strict=True))
+        return False
+
+    return [line for line in shown.splitlines() if line.strip() not in ("", "…") and not has(untimed(line))]
+
+
+def untimed(text: str) -> str:
+    return re.sub(r"in \d+\.\d s", "in 1.0 s", text)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, tmp_path: Path) -> None:
-    """sh and python blocks are run; a yaml block is saved under the name in its first line, and checked."""
-    bin_folder = Path(sys.executable).parent
-    env = {**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "Agg"}
-    run: dict[str, Any] = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "timeout": 300}
+    """sh and python blocks are run, text blocks are what they print; yaml blocks are saved and checked."""
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "Agg"}
+    run: dict[str, Any] = {"cwd": tmp_path, "env": env, "text": True, "timeout": 300, "stdout": subprocess.PIPE}
     if page.name == "README.md":
         # These pages show how things are said; they do not say where the data come from.
         subprocess.run(["ronchi", "demo", "--save-data", "scan.nc"], check=True, **run)
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", SESSION], cwd=tmp_path, env=env, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-    ) as session:  # fmt: skip
+    python = [sys.executable, "-W", "error", "-c", SESSION]
+    printed = ""
+    with subprocess.Popen(python, cwd=tmp_path, env=env, text=True, stdin=subprocess.PIPE, stdout=-1) as session:
         assert session.stdin is not None
-        assert session.stderr is not None
+        assert session.stdout is not None
         for number, (language, text) in enumerate(blocks(page)):
-            where = f"{page.name}, block {number} ({language})"
+            fault: str | list[str] = ""
             if language == "python":
                 print(json.dumps(text), file=session.stdin, flush=True)
-                fault = json.loads(session.stderr.readline())
-            elif language == "yaml":
-                named = re.match(r"# (\S+\.yaml)\n", text)
-                path = tmp_path / (named.group(1) if named else f"block{number}.yaml")
-                path.write_text(text, encoding="utf-8")
-                done = subprocess.run(["ronchi", "validate", str(path)], check=False, **run)
-                fault = done.stderr if done.returncode else ""
-            elif language == "sh":
-                done = subprocess.run(["bash", "-euo", "pipefail", "-c", text], check=False, **run)
-                fault = f"{done.stdout}\n{done.stderr}" if done.returncode else ""
+                fault, printed = json.loads(session.stdout.readline())
+            elif language in ("yaml", "sh"):
+                command = ["bash", "-euo", "pipefail", "-c", text]
+                if language == "yaml":
+                    named = re.match(r"# (\S+\.yaml)\n", text)
+                    path = tmp_path / (named.group(1) if named else f"block{number}.yaml")
+                    path.write_text(text, encoding="utf-8")
+                    command = ["ronchi", "validate", str(path)]
+                done = subprocess.run(command, check=False, stderr=subprocess.STDOUT, **run)
+                printed = done.stdout
+                fault = printed if done.returncode else ""
+            elif language == "text":
+                fault = differing(text, untimed(printed))
             else:
-                assert language in NOT_RUN, f"{where}: nobody runs this language"
-                continue
+                assert not language, f"{page.name}, block {number}: nobody runs {language}"
             if fault:
                 session.stdin.close()
-                pytest.fail(f"{where}\n{fault}")
+                pytest.fail(f"{page.name}, block {number} ({language})\n{fault}\nprinted:\n{printed}")
         session.stdin.close()
 
 
