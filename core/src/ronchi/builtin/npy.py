@@ -61,6 +61,9 @@ class NpyReader:
         )
 
 
+REMAP_BYTES = 128 * 2**20
+
+
 class _MappedArray(BackendArray):
     """A memory map that travels to other processes as a path, not as its contents."""
 
@@ -69,6 +72,7 @@ class _MappedArray(BackendArray):
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
         self._open: NDArray[Any] | None = None
+        self._touched = 0
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": None}
@@ -77,9 +81,11 @@ class _MappedArray(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read)
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        if self._open is None:
-            self._open = _map(self.path).reshape(self.shape)
+        if self._open is None or self._touched > REMAP_BYTES:
+            # Pages that were read count as this process's memory for as long as the map is open.
+            self._open, self._touched = _map(self.path).reshape(self.shape), 0
         part = np.asarray(self._open[key])
+        self._touched += part.nbytes
         return part.astype(self.dtype, copy=False)
 
 
