@@ -88,6 +88,23 @@ def test_a_cropped_result_meets_its_part_of_the_truth(scan_truth: xr.Dataset) ->
         strain_score(elsewhere, scan_truth)
 
 
+def test_scans_of_equal_size_at_other_places_are_not_compared(scan_truth: xr.Dataset) -> None:
+    half = scan_truth.isel(scan_x=slice(0, 8))
+    other = strain_result(scan_truth.isel(scan_x=slice(8, 16)), {})
+    with pytest.raises(DataError, match=r"no part of that of the truth: along scan_x \[angstrom\], 8 positions"):
+        strain_score(other, half)
+    # Without a common unit, only the order of the positions can be compared.
+    pixels = {dim: (dim, np.arange(other.sizes[dim], dtype=float), {"units": "pixel"}) for dim in ("scan_y", "scan_x")}
+    assert strain_score(other.assign_coords(pixels), half)["n"] == 32
+    with pytest.raises(DataError, match="8 positions along scan_x in pixel, that of the truth 16 in"):
+        strain_score(other.assign_coords(pixels), scan_truth)
+
+
+def test_truth_without_coordinates_is_compared_by_index(scan_truth: xr.Dataset) -> None:
+    bare = scan_truth.drop_vars(["scan_y", "scan_x"])
+    assert strain_score(strain_result(scan_truth, {"e_xx": 0.002}), bare)["rms_e_xx"] == pytest.approx(0.002)
+
+
 def test_frames_must_agree(scan_truth: xr.Dataset) -> None:
     with pytest.raises(DataError, match="detector frame"):
         strain_score(strain_result(scan_truth, {}, frame="detector"), scan_truth)
@@ -215,8 +232,28 @@ def test_units_and_scans_must_agree(peaks_truth: xr.Dataset) -> None:
     other = peaks.make(counts=[1], qy=[0], qx=[0], scan_shape=(1, 1))
     with pytest.raises(DataError, match="in pixel, true ones in 1/angstrom"):
         f1(other, peaks_truth)
-    with pytest.raises(DataError, match="scan of"):
+    with pytest.raises(DataError, match="scan of the result"):
         f1(peaks.make(counts=[1], qy=[0], qx=[0], scan_shape=(1, 1), q_units="1/angstrom"), peaks_truth)
+
+
+def scan_of_peaks(first: int, n: int, shift: float = 0.0) -> xr.Dataset:
+    """One peak a position, at a place that tells the position, on a row of a scan with steps of 2 angstrom."""
+    coords = {
+        "scan_y": variable("scan_y", [0.0], "angstrom", "y"),
+        "scan_x": variable("scan_x", 2.0 * np.arange(first, first + n), "angstrom", "x"),
+    }
+    at = 10.0 * np.arange(first, first + n) + shift
+    return peaks.make(counts=[1] * n, qy=0 * at, qx=at, scan_shape=(1, n), scan_coords=coords)
+
+
+def test_peaks_of_a_cropped_scan_meet_those_at_the_same_place() -> None:
+    truth = scan_of_peaks(0, 8)
+    figures = rmse(scan_of_peaks(3, 4, shift=0.5), truth)
+    assert figures["bias_x_px"] == pytest.approx(0.5)
+    assert figures["recall"] == 1
+    assert f1(scan_of_peaks(3, 4), truth)["n_true"] == 4
+    with pytest.raises(DataError, match="no part of"):
+        f1(scan_of_peaks(3, 8), truth)
 
 
 @settings(max_examples=40, deadline=None)

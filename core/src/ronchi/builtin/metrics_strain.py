@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context
+from ronchi.builtin.matching import matching_positions
 from ronchi.builtin.params_metrics import StrainRmseParams
 from ronchi.errors import DataError
 from ronchi.schema import strain
@@ -25,7 +26,7 @@ class StrainRmse:
         self.params = params
 
     def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
-        """Score ``strain/1`` against truth on the same scan, or on a larger one with the same coordinates.
+        """Score ``strain/1`` against truth on the same scan, or on a larger one that holds its coordinates.
 
         Returns
         -------
@@ -47,7 +48,8 @@ class StrainRmse:
                 where="strain-rmse",
                 fix="set the scan rotation with the transform `rotation` before the strain is solved",
             )
-        truth = _on_the_grid_of(truth, result)
+        rows, columns = matching_positions(result, truth)
+        truth = truth.isel(scan_y=rows, scan_x=columns)
         wanted = self._wanted(truth)
         covered = np.isfinite(result["e_xx"].values) & wanted
         figures = {
@@ -70,24 +72,6 @@ class StrainRmse:
                 raise DataError("the truth has no 'dist_interface'", where="strain-rmse", fix="ask for no distance")
             wanted = wanted & (np.abs(truth["dist_interface"].values) >= least)
         return wanted
-
-
-def _on_the_grid_of(truth: xr.Dataset, result: xr.Dataset) -> xr.Dataset:
-    if all(truth.sizes[dim] == result.sizes[dim] for dim in ("scan_y", "scan_x")):
-        return truth
-    indices = {}
-    for dim in ("scan_y", "scan_x"):
-        have, want = truth[dim].values, result[dim].values
-        nearest = np.abs(have[:, None] - want).argmin(0)
-        step = float(np.diff(have).mean()) if len(have) > 1 else 1.0
-        if (np.abs(have[nearest] - want) > 0.01 * step).any():
-            raise DataError(
-                f"the scan of the result ({dict(result.sizes)}) is no part of that of the truth ({dict(truth.sizes)})",
-                where="strain-rmse",
-                fix="crop and bin the truth as the data",
-            )
-        indices[dim] = nearest
-    return truth.isel(indices)
 
 
 def _spread(error: Array, stated: Array | None) -> dict[str, float]:
