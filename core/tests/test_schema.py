@@ -49,6 +49,16 @@ def test_fourd_names_the_fault(spoil, message):
         fourd.validate(spoil(cube()))
 
 
+@pytest.mark.parametrize("name", ["beam_energy_eV", "semiangle_mrad", "camera_length_m", "scan_rotation_deg", "dose"])
+@pytest.mark.parametrize("value", ["200 keV", np.array([2e5, 3e5]), np.nan, -np.inf, True, [1.0]])
+def test_fourd_wants_plain_finite_numbers(name, value):
+    with pytest.raises(SchemaError, match=f"attribute '{name}' is .*, expected a finite number") as caught:
+        fourd.validate(cube().assign_attrs({name: value}))
+    assert repr(value) in str(caught.value)
+    for good in (1, 2.5, np.float32(3), np.int64(4)):
+        fourd.validate(cube().assign_attrs({name: good}))
+
+
 def test_fourd_refuses_three_dimensions():
     with pytest.raises(SchemaError, match="expected 4 dimensions"):
         fourd.make(np.zeros((2, 8, 8)))

@@ -64,6 +64,21 @@ def test_crop_by_coordinate_includes_both_ends() -> None:
     np.testing.assert_allclose(cut["qx"], [-0.06, -0.03, 0, 0.03], atol=1e-12)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.floats(1e-3, 1e3), st.data())
+def test_crop_by_coordinate_survives_rounding(step: float, draw: st.DataObject) -> None:
+    """Ends that are computed otherwise than the coordinates, and differ from them by rounding, are included."""
+    data = fourd.make(np.zeros((1, 1, 3, 40), "u1"), q_step=(1.0, step))
+    first = draw.draw(st.integers(0, 39))
+    last = draw.draw(st.integers(first, 39))
+    low, high = ((np.arange(40.0) * step - 20 * step)[[first, last]] * (1 + np.array([1, -1]) * 4e-16)).tolist()
+    cut = crop(data, by="coordinate", qx=(low, high))
+    np.testing.assert_array_equal(cut["qx"], data["qx"][first : last + 1])
+    # A hundredth of a step is no rounding.
+    inner = crop(data, by="coordinate", qx=(low - 0.99 * step, high + 0.99 * step))
+    np.testing.assert_array_equal(inner["qx"], cut["qx"])
+
+
 @pytest.mark.parametrize(
     ("params", "says"),
     [

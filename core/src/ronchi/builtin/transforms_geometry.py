@@ -57,8 +57,11 @@ def _index_slice(data: xr.Dataset, dim: str, bounds: Sequence[float | None], by:
         told = f"it has {size} elements"
     else:
         values = data[dim].values
+        # A coordinate that was computed, such as 0.1 + 0.2, shall still find its pixel.
+        slack = 1e-6 * (float(values[-1] - values[0]) / max(size - 1, 1) or 1.0)
         low, high = (bound if bound is not None else end for bound, end in zip(bounds, values[[0, -1]], strict=True))
-        start, stop = int(np.searchsorted(values, low, "left")), int(np.searchsorted(values, high, "right"))
+        start = int(np.searchsorted(values, low - slack, "left"))
+        stop = int(np.searchsorted(values, high + slack, "right"))
         told = f"it runs from {values[0]:g} to {values[-1]:g} {data[dim].attrs['units']}"
     if start >= stop:
         raise DataError(f"the range {tuple(bounds)} of {dim} holds nothing: {told}", fix="choose a range inside")

@@ -13,6 +13,8 @@ __all__ = ["DIMS", "NAME", "centre_px", "make", "q_step", "q_units", "scan_units
 
 NAME = "fourd/1"
 DIMS = ("scan_y", "scan_x", "qy", "qx")
+NUMBERS = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "scan_rotation_deg", "dose")
+"""Attributes that are one finite number where they are there."""
 UNITS = {"scan": ("angstrom", "pixel"), "q": ("1/angstrom", "pixel")}
 _OPTIONAL = {
     "probe": ("qy", "qx"),
@@ -29,7 +31,8 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     Raises
     ------
     SchemaError
-        A variable, dimension, unit or coordinate is missing or wrong.
+        A variable, dimension, unit or coordinate is missing or wrong, or a calibration
+        among the attributes is no finite number.
     """
     check_dataset(ds, NAME, {"intensity": DIMS}, _OPTIONAL, where)
     where = where or "data set"
@@ -50,6 +53,11 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
             raise fail(where, f"coordinate {dim!r} is not finite, increasing and evenly spaced")
     if ds["intensity"].dtype.kind not in "iuf":
         raise fail(where, f"'intensity' has dtype {ds['intensity'].dtype}, expected integers or floats")
+    for name in NUMBERS:
+        value = ds.attrs.get(name, 0.0)
+        plain = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        if not (plain and np.isfinite(value)):
+            raise fail(where, f"attribute {name!r} is {value!r}, expected a finite number", "set it, or leave it out")
     return ds
 
 
