@@ -20,13 +20,14 @@ from ronchi.manager import Manager
 from ronchi.schema import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
+EXIT_CODES = "0 done, 1 failed, 2 wrong usage or configuration, 3 some files of a batch failed, 130 interrupted"
 HEAD = "<!-- made by docs/generate.py from the code: do not edit -->\n\n"
 
 
 def commands() -> str:
     """Every command with its help text."""
     os.environ["COLUMNS"] = "100"
-    parts = ["# Commands\n\nExit codes: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.\n"]
+    parts = [f"# Commands\n\nExit codes: {EXIT_CODES}.\n"]
     for name, summary in COMMANDS.items():
         parts.append(
             f"## ronchi {name}\n\n{summary[0].upper()}{summary[1:]}.\n\n"

@@ -46,21 +46,33 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def parameter_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
-    """One row a parameter: name, type, default, unit, description, all as text."""
+    """One row a parameter: name, type, default, unit, description, all as text.
+
+    The fields of a parameter that is a mapping follow it, as ``reference.scan_x``.
+    """
     schema = spec.params.model_json_schema()
+    return _rows(schema, schema.get("$defs", {}), "")
+
+
+def _rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> list[dict[str, str]]:
     required = set(schema.get("required", ()))
     rows = []
     for name, field in schema.get("properties", {}).items():
         default = "required" if name in required else json.dumps(field.get("default"))
+        if isinstance(field.get("default"), dict):
+            default = "as below"
         rows.append(
             {
-                "name": name,
-                "type": _type_text(field, schema.get("$defs", {})),
+                "name": prefix + name,
+                "type": _type_text(field, defs),
                 "default": default,
                 "unit": str(field.get("unit", "")),
                 "description": str(field.get("description", "")),
             }
         )
+        for option in (field, *field.get("anyOf", ())):
+            if "$ref" in option:
+                rows += _rows(defs[option["$ref"].rsplit("/", 1)[-1]], defs, f"{prefix}{name}.")
     return rows
 
 
