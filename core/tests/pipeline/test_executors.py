@@ -98,6 +98,20 @@ def test_dask_equals_serial(folder, toys):
     assert outputs(dask) == outputs(serial)
 
 
+def test_a_dask_cluster_that_is_slow_to_stop_costs_no_results(folder, toys, monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="install ronchi[distributed] to test the dask executor")
+    close = distributed.LocalCluster.close
+
+    def slow(self, timeout=None):
+        close(self, timeout=20)
+        raise TimeoutError("timed out after 2 s.")
+
+    monkeypatch.setattr(distributed.LocalCluster, "close", slow)
+    made = run(toys, "run.executor=dask", "run.workers=1")
+    assert made.ok
+    assert set(made.outputs) == {"peaks", "strain"}
+
+
 def test_running_dask_scheduler(folder, toys):
     distributed = pytest.importorskip("distributed", reason="install ronchi[distributed] to test the dask executor")
     with distributed.LocalCluster(

@@ -9,8 +9,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ronchi.blocks import CHUNK_LIMIT_BYTES
 from ronchi.errors import ConfigError
-from ronchi.pipeline.tiles import CHUNK_LIMIT_BYTES, cut, patterns_per_block, read_tile, spread
+from ronchi.pipeline.tiles import cut, patterns_per_block, read_tile, spread
 
 DIMS = ("scan_y", "scan_x", "qy", "qx")
 
@@ -39,6 +40,30 @@ def test_tiles_do_not_split_chunks_that_fit():
     for tile in cut(lazy((8, 12, 2, 2), (4, 3, 2, 2)), 24):
         assert (tile.y0 % 4, tile.x0 % 3) == (0, 0)
         assert tile.size == 24
+
+
+@pytest.mark.parametrize("patterns", [64, 256, 4096])
+def test_every_chunk_of_a_cropped_scan_is_read_once(patterns):
+    reads = []
+
+    def seen(block):
+        if block.size:
+            reads.append(1)
+        return block
+
+    meta = np.zeros((0, 0, 0, 0), "u2")
+    whole = da.zeros((64, 64, 2, 2), chunks=(8, 8, 2, 2), dtype="u2").map_blocks(seen, dtype="u2", meta=meta)
+    cropped = xr.DataArray(whole[3:61, 3:61], dims=DIMS)
+    reads.clear()
+    for tile in cut(cropped, patterns):
+        np.asarray(read_tile(cropped, tile))
+    assert len(reads) == 64
+
+
+def test_a_chunk_that_is_too_large_is_split_alone():
+    tiles = cut(lazy((8, 12, 2, 2), (8, 6, 2, 2)), 20)
+    assert [tile.name for tile in tiles[:3]] == ["0-3-0-6", "3-6-0-6", "6-8-0-6"]
+    assert len(tiles) == 6
 
 
 def test_patterns_of_a_tile_are_in_scan_order():

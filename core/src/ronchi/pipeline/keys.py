@@ -23,7 +23,7 @@ __all__ = [
     "step_key",
 ]
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Raise it when the core itself changes results or their layout."""
 
 _LARGE_BYTES = 10**9

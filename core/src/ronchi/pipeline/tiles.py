@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.blocks import CHUNK_LIMIT_BYTES, Region, regions
 from ronchi.errors import ConfigError
 
 __all__ = ["BASE_MB", "Tile", "cut", "patterns_per_block", "read_tile"]
 
 BLOCK_BYTES = 16 * 2**20
-CHUNK_LIMIT_BYTES = 128 * 2**20
-"""A chunk of the file up to this size is read once, as a block of its own."""
-
 BASE_MB = 600.0
 """What a process holds before it sees data: the interpreter, numpy, xarray, a detector's code and its compiler."""
 
@@ -97,29 +95,26 @@ def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = Non
 
 
 def chunk_shape(intensity: xr.DataArray) -> tuple[int, int]:
-    """Scan rows and columns that are read together: a dask chunk, a chunk of the file, or one pattern."""
+    """Most scan rows and columns that are read together: a dask chunk, a chunk of the file, or one pattern."""
     if intensity.chunks is not None:
-        return int(intensity.chunks[0][0]), int(intensity.chunks[1][0])
-    stored = intensity.encoding.get("chunksizes")
+        return max(intensity.chunks[0]), max(intensity.chunks[1])
+    stored = intensity.encoding.get("chunksizes") or intensity.encoding.get("chunks")
     return (int(stored[0]), int(stored[1])) if stored else (1, 1)
 
 
 def cut(intensity: xr.DataArray, patterns: int) -> list[Tile]:
-    """Cut the scan into tiles of at most ``patterns`` positions, along the chunks where these are smaller."""
-    height, width = intensity.shape[:2]
-    rows, columns = chunk_shape(intensity)
-    rows, columns = min(rows, height), min(columns, width)
-    if rows * columns > patterns:
-        rows, columns = 1, min(width, patterns)
-    else:
-        columns = min(width, columns * max(1, patterns // (rows * columns)))
-    if columns == width:
-        rows *= max(1, patterns // (rows * width))
-    return [
-        Tile(y, min(y + rows, height), x, min(x + columns, width))
-        for y in range(0, height, rows)
-        for x in range(0, width, columns)
-    ]
+    """Cut the scan into tiles of at most ``patterns`` positions, along the chunks unless one is larger than that."""
+    return [tile for region in regions(intensity, patterns) for tile in _split(region, patterns)]
+
+
+def _split(region: Region, patterns: int) -> Iterator[Tile]:
+    """Pieces of a region: whole rows of it, or parts of a row where ``patterns`` are less than a row."""
+    (y0, y1), (x0, x1) = ((span.start, span.stop) for span in region)
+    columns = min(x1 - x0, patterns)
+    rows = patterns // columns if columns == x1 - x0 else 1
+    for y in range(y0, y1, rows):
+        for x in range(x0, x1, columns):
+            yield Tile(y, min(y + rows, y1), x, min(x + columns, x1))
 
 
 def spread(n: int, most: int) -> Sequence[int]:

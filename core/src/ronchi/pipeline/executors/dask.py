@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,9 @@ class DaskExecutor:
 
     def close(self) -> None:
         """Cancel what is under way and stop the local cluster; a foreign one goes on."""
-        self._client.close(timeout=2)
+        # What is late is stopped by its nanny; a run that has its results must not fail for it.
+        with contextlib.suppress(TimeoutError):
+            self._client.close(timeout=2)
         if self._cluster is not None:
-            self._cluster.close(timeout=2)
+            with contextlib.suppress(TimeoutError):
+                self._cluster.close(timeout=2)
