@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ronchi import blocks
 from ronchi.builtin import writer
 from ronchi.builtin.chunking import scan_chunks
 from ronchi.builtin.hdf5_header import promised_size
@@ -150,6 +151,54 @@ def test_a_corrupt_file_is_an_error_and_not_a_crash(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(ReadError, match="damaged"):
         read(path).open(path)
+
+
+def damaged(folder: Path, suffix: str) -> Path:
+    """A file of the right length, whose header is whole, and whose patterns are zeros in the middle."""
+    noise = np.random.default_rng(0).integers(0, 60000, (8, 8, 64, 64)).astype("u2")
+    path = write(fourd.make(noise), folder / f"damaged{suffix}")
+    file = path if path.is_file() else max(path.rglob("c/*/*/*/*"), key=lambda chunk: chunk.stat().st_size)
+    content = bytearray(file.read_bytes())
+    first = len(content) // 3 if path.is_file() else 0
+    content[first : first + 5000] = bytes(5000)
+    file.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_damaged_input_is_not_taken_for_a_full_disk(tmp_path: Path, suffix: str) -> None:
+    path = damaged(tmp_path, suffix)
+    with pytest.raises(
+        ReadError, match="the data cannot be read: .*\n.*input file is damaged: copy it again"
+    ) as caught:
+        write(open_native(path).data, tmp_path / "copy.nc")
+    assert f"{path}, variable 'intensity'" in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_every_way_to_read_blocks_names_the_damaged_file(tmp_path: Path, suffix: str) -> None:
+    path = damaged(tmp_path, suffix)
+    lazy = open_native(path).data["intensity"]
+    ways = [
+        lambda: blocks.read_block(lazy, 0, 64),
+        lambda: blocks.read_region(lazy, blocks.Region(slice(0, 8), slice(0, 8))),
+        lambda: list(blocks.iter_regions(lazy)),
+    ]
+    for way in ways:
+        with pytest.raises(ReadError, match="the data cannot be read") as caught:
+            way()
+        assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path) -> None:
+    def fail(block: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        raise RuntimeError("does not converge")
+
+    data = open_native(write(scan(), tmp_path / "scan.nc")).data
+    lazy = data["intensity"].copy(data=data["intensity"].data.map_blocks(fail, dtype="u2", meta=np.empty((0,) * 4)))
+    with pytest.raises(RuntimeError, match="does not converge"):
+        blocks.read_block(lazy, 0, 15)
 
 
 @pytest.mark.parametrize(

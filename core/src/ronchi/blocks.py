@@ -6,6 +6,7 @@ care for the order of the scan; `iter_blocks` keeps the order of the scan.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from ronchi.errors import ReadError
 
 __all__ = [
     "BLOCK_BYTES",
@@ -22,6 +25,7 @@ __all__ = [
     "iter_regions",
     "read_block",
     "read_region",
+    "reading",
     "regions",
 ]
 
@@ -30,6 +34,10 @@ BLOCK_BYTES = 8 * 2**20
 
 CHUNK_LIMIT_BYTES = 128 * 2**20
 """A larger chunk of a file is not read at once, even though it is then read more than once."""
+
+
+_STORAGE_WORDS = ("NetCDF", "HDF", "decompress")
+"""What the libraries of the formats write into the bare RuntimeError of a fault in a file."""
 
 
 class Region(NamedTuple):
@@ -105,6 +113,34 @@ def _join(parts: Sequence[int], most: int) -> list[slice]:
     return [*spans, slice(start, stop)]
 
 
+@contextlib.contextmanager
+def reading(var: xr.DataArray | xr.Variable, name: str) -> Iterator[None]:
+    """Tell faults of the file in which a variable lies from all others.
+
+    Parameters
+    ----------
+    var : DataArray or Variable
+        ``encoding["source"]`` is its file, where that is known.
+    name : str
+
+    Raises
+    ------
+    ReadError
+        What ran in the context failed to read from a file.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(word in str(error) for word in _STORAGE_WORDS):
+            raise
+        source = var.encoding.get("source")
+        raise ReadError(
+            f"the data cannot be read: {error}",
+            where=f"{source}, variable {name!r}" if source else f"variable {name!r}",
+            fix="the input file is damaged: copy it again",
+        ) from error
+
+
 def read_region(intensity: xr.DataArray, region: Region) -> NDArray[Any]:
     """Read the patterns of a region.
 
@@ -112,6 +148,11 @@ def read_region(intensity: xr.DataArray, region: Region) -> NDArray[Any]:
     -------
     frames : (region.size, qy, qx) array
         In scan order and the stored dtype; a view of the data where that is possible.
+
+    Raises
+    ------
+    ReadError
+        The file is damaged.
     """
     frames = _load(intensity.isel(scan_y=region.rows, scan_x=region.columns))
     return frames.reshape(-1, *frames.shape[2:])
@@ -119,7 +160,7 @@ def read_region(intensity: xr.DataArray, region: Region) -> NDArray[Any]:
 
 def iter_regions(intensity: xr.DataArray, block: int | None = None) -> Iterator[tuple[Region, NDArray[Any]]]:
     """Yield ``(region, frames)`` for all `regions` of the scan; ``frames`` as from `read_region`."""
-    chunks = None if intensity.chunks is None else _DaskChunks(intensity.data)
+    chunks = None if intensity.chunks is None else _DaskChunks(intensity)
     for region in regions(intensity, block):
         yield region, read_region(intensity, region) if chunks is None else chunks.read(region)
 
@@ -161,15 +202,16 @@ def iter_blocks(intensity: xr.DataArray, block: int) -> Iterator[tuple[int, int,
 
 
 class _DaskChunks:
-    """Chunks of a dask array, computed from a graph that is optimised once and not once a block."""
+    """Chunks of dask data, computed from a graph that is optimised once and not once a block."""
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, intensity: xr.DataArray) -> None:
         import dask
 
-        (optimised,) = dask.optimize(array)
+        self.intensity = intensity
+        (optimised,) = dask.optimize(intensity.data)
         self.graph = dict(optimised.__dask_graph__())
         self.keys = optimised.__dask_keys__()
-        self.starts = [np.cumsum([0, *lengths]) for lengths in array.chunks[:2]]
+        self.starts = [np.cumsum([0, *lengths]) for lengths in intensity.data.chunks[:2]]
 
     def read(self, region: Region) -> NDArray[Any]:
         """Patterns of a region that is made of whole chunks."""
@@ -183,7 +225,8 @@ class _DaskChunks:
         )
         keys = [row[columns] for row in self.keys[rows]]
         needed, _ = cull(self.graph, list(flatten(keys)))
-        parts = _as_lists(dask.get(needed, keys))
+        with reading(self.intensity, str(self.intensity.name)):
+            parts = _as_lists(dask.get(needed, keys))
         while isinstance(parts, list) and len(parts) == 1:
             parts = parts[0]
         frames = np.block(parts) if isinstance(parts, list) else np.asarray(parts)
@@ -195,8 +238,9 @@ def _as_lists(nested: Any) -> Any:
 
 
 def _load(part: xr.DataArray) -> NDArray[Any]:
-    if part.chunks is None:
-        # `.data` keeps a memory map a view, where `.values` may cache a copy.
-        return np.asarray(part.data)
-    # One block has little to gain from threads, and a distributed scheduler would carry it around.
-    return np.asarray(part.data.compute(scheduler="synchronous"))
+    with reading(part, str(part.name)):
+        if part.chunks is None:
+            # `.data` keeps a memory map a view, where `.values` may cache a copy.
+            return np.asarray(part.data)
+        # One block has little to gain from threads, and a distributed scheduler would carry it around.
+        return np.asarray(part.data.compute(scheduler="synchronous"))

@@ -120,6 +120,9 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
             ) from error
     ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
     _complete_attrs(ds)
+    for var in ds.variables.values():
+        # Where a fault lies is known only when the values are read.
+        var.encoding["source"] = str(path)
     return _fixed_width_text(ds)
 
 

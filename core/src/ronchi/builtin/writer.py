@@ -11,8 +11,9 @@ from pathlib import Path
 
 import xarray as xr
 
+from ronchi.blocks import reading
 from ronchi.builtin.store import Store, StoreGroup, plan_chunks, slabs, stored_values
-from ronchi.errors import OutputError
+from ronchi.errors import OutputError, RonchiError
 
 __all__ = ["FORMATS", "write"]
 
@@ -65,6 +66,8 @@ def write(
     OutputError
         The extension is unknown, the path is in use, the folder cannot be written to, or
         the disk is full; nothing is left behind, and an older file stays.
+    ReadError
+        Lazy data come from a file that is damaged; as above.
     """
     path = Path(path)
     if path.suffix not in FORMATS:
@@ -105,7 +108,8 @@ def _write_variables(ds: xr.Dataset, target: StoreGroup, compress: bool) -> Iter
     for name, var in ds.variables.items():
         array = target.create(str(name), var, plan_chunks(var) if compress else None)
         for slab in slabs(var):
-            values = stored_values(var[slab])
+            with reading(var, str(name)):
+                values = stored_values(var[slab])
             array[slab] = values
             yield values.nbytes
 
@@ -114,7 +118,7 @@ def _write_variables(ds: xr.Dataset, target: StoreGroup, compress: bool) -> Iter
 def _all_or_nothing(path: Path, temporary: Path, size: int) -> Iterator[None]:
     try:
         yield
-    except OutputError:
+    except RonchiError:
         _remove(temporary)
         raise
     except (OSError, RuntimeError) as error:
