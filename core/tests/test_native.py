@@ -169,7 +169,7 @@ def damaged(folder: Path, suffix: str) -> Path:
 def test_a_damaged_input_is_not_taken_for_a_full_disk(tmp_path: Path, suffix: str) -> None:
     path = damaged(tmp_path, suffix)
     with pytest.raises(
-        ReadError, match="the data cannot be read: .*\n.*input file is damaged: copy it again"
+        ReadError, match=r"the data cannot be read: .*\n.*input file is damaged: copy it again"
     ) as caught:
         write(open_native(path).data, tmp_path / "copy.nc")
     assert f"{path}, variable 'intensity'" in str(caught.value)
