@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
@@ -179,10 +180,10 @@ def test_one_at_a_time_makes_an_entry_and_a_killed_one_lets_go(tmp_path):
     with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout.readline() == "held\n"
         # Killed while we wait: the system, not the owner, releases the lock.
-        with Cache(tmp_path).making("k", owner.kill) as waited:
-            assert waited
-    with Cache(tmp_path).making("k", lambda: None) as waited:
-        assert not waited
+        with Cache(tmp_path).making("k", owner.kill):
+            assert owner.wait(10) == -signal.SIGKILL
+    with Cache(tmp_path).making("k", lambda: pytest.fail("nobody holds it")):
+        pass
     assert not list((tmp_path / "locks").iterdir())
 
 

@@ -124,24 +124,20 @@ class Cache:
         shutil.rmtree(self.folder / "partial" / key, ignore_errors=True)
 
     @contextlib.contextmanager
-    def making(self, key: str, waiting: Callable[[], None]) -> Iterator[bool]:
+    def making(self, key: str, waiting: Callable[[], None]) -> Iterator[None]:
         """Hold the right to make an entry, which one process has at a time.
 
         Parameters
         ----------
         waiting : callable
             Called once if another process has it; when that one ends, in whatever way, it is ours.
-
-        Yields
-        ------
-        waited : bool
-            Another process may have made the entry meanwhile.
+            The entry may be there by then.
         """
         folder = self.folder / "locks"
         with _output_errors(self.folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / key, waiting) as waited:
-            yield waited
+        with locked(folder / key, waiting):
+            yield
 
     def tidy(self) -> None:
         """Remove what killed runs have left: unfinished entries, and blocks that nobody came back for."""

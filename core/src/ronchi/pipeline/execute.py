@@ -69,8 +69,9 @@ class StepMaker:
         known = None if forced else self.cache.get(result.key)
         if known is None:
             note = f"{step.config.step}: waiting for another run, which is making the same result"
-            with self.cache.making(result.key, lambda: self.progress.note(note)) as waited:
-                known = self.cache.get(result.key) if waited and not forced else None
+            with self.cache.making(result.key, lambda: self.progress.note(note)):
+                # Another run may have made it since we looked.
+                known = None if forced else self.cache.get(result.key)
                 if known is None:
                     return self._make_and_store(step, result, forced=forced)
         result.cached = True

@@ -89,7 +89,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
+def locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Hold a lock file, which the system releases when its owner ends in whatever way.
 
     Where the system or the file system has no locks (Windows, some network shares) it does nothing.
@@ -100,14 +100,9 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
         Made, and removed on release.
     waiting : callable
         Called once if another process holds the lock.
-
-    Yields
-    ------
-    waited : bool
-        Another process held it before.
     """
     if fcntl is None:
-        yield False
+        yield
         return
     waited = False
     while True:
@@ -128,7 +123,7 @@ def locked(path: Path, waiting: Callable[[], None]) -> Iterator[bool]:
             # Its last owner removed it between our opening and our locking.
             file.close()
     try:
-        yield waited
+        yield
     finally:
         # First removed, then released: whoever opened it meanwhile sees that it is gone, and makes a new one.
         path.unlink(missing_ok=True)
