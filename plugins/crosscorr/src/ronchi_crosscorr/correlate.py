@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +12,21 @@ from numpy.typing import NDArray
 
 from ronchi_crosscorr.grid import Grid, fill_grid
 
-__all__ = ["Correlation", "Correlator", "filter_spectrum"]
+__all__ = ["Correlation", "Correlator", "filter_spectrum", "limited_threads"]
 
 _CACHE_BYTES = 512 * 1024
 """Patterns correlated at a time fill about this much, so that spectrum and correlation stay in the L2 cache."""
+
+
+@contextlib.contextmanager
+def limited_threads(n: int) -> Iterator[None]:
+    """Let the transforms use ``n`` threads: their last bits depend on it, whatever the process allows elsewhere."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Correlation(NamedTuple):

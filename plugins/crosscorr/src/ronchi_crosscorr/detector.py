@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
 from ronchi_crosscorr.blind import BlindSearch, Candidates
+from ronchi_crosscorr.correlate import limited_threads
 from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
 from ronchi_crosscorr.likelihood import NOT_REFINED, DiskFits, fit_disks
 from ronchi_crosscorr.params import CrossCorrParams
@@ -48,6 +49,7 @@ class CrossCorr:
             has no lattice.
         """
         p = self.params
+        self._n_threads = ctx.n_threads
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         shape = probe_shape(geometry, probe, p.probe_radius_px)
@@ -76,7 +78,8 @@ class CrossCorr:
             return np.array([p.origin, p.g1, p.g2], np.float64)
         if geometry.mean_pattern is None:
             raise DataError("a seeded search needs a lattice or a mean pattern", fix="give `origin`, `g1` and `g2`")
-        table = self._search.candidates(np.asarray(geometry.mean_pattern, np.float32)[None]).table
+        with limited_threads(self._n_threads):
+            table = self._search.candidates(np.asarray(geometry.mean_pattern, np.float32)[None]).table
         return find_lattice(table[:, 0], table[:, 1], geometry.centre_px)
 
     def detect(self, frames: NDArray[Any]) -> PeakBatch:
@@ -168,4 +171,5 @@ class CrossCorr:
         frames = np.asarray(frames)
         if frames.ndim != 3 or frames.shape[1:] != self._frame:
             raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self._frame}", where="detect")
-        return self._search.candidates(frames, explain=explain)
+        with limited_threads(self._n_threads):
+            return self._search.candidates(frames, explain=explain)
