@@ -44,7 +44,7 @@ MAX_STEP_PX = 0.7
 FIRST_ITERATIONS = 2
 """Steps without slopes; the last one says what slope each disk asks for."""
 MAX_ITERATIONS = 16
-TOLERANCE = 0.05
+TOLERANCE = 0.02
 """A step below this share of the standard error ends the fit."""
 NEGLIGIBLE = 0.02
 """Share of the counts' variance that the model error may add to them unnoticed."""
