@@ -1,0 +1,1 @@
+"""Gaussian mixtures, matrix factorisations and k-means as descriptor learners, for ronchi."""

@@ -1,0 +1,1 @@
+"""Vendor files through RosettaSciIO, and py4DSTEM's HDF5, for ronchi."""

@@ -1,0 +1,1 @@
+"""Rotationally invariant descriptors: polar invariants, rotational mixtures and variational autoencoders, for ronchi."""
