@@ -6,6 +6,7 @@ from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NpyParams
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
+from ronchi.builtin.params_motifs import MotifsParams
 from ronchi.builtin.params_synthetic import SoftDisksParams
 from ronchi.builtin.params_transforms import (
     BadPixelsParams,
@@ -61,7 +62,16 @@ def ronchi_simulators() -> list[AlgorithmSpec]:
             inputs={},
             output="fourd/1",
             sides={"truth": "strain/1", "truth_peaks": "peaks/1", "truth_maps": "maps/1"},
-        )
+        ),
+        AlgorithmSpec(
+            name="motifs",
+            summary="Crops around atoms of graphene, MoS2-like and other lattices, drawn from coordinates, with truth.",
+            params=MotifsParams,
+            factory="ronchi.builtin.motifs:Motifs",
+            inputs={},
+            output="crops/1",
+            sides={"truth": "descriptors/1"},
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ronchi.errors import SchemaError
-from ronchi.schema import atoms, descriptors, fourd, images, lattice, maps, peaks, scores, strain
+from ronchi.schema import atoms, crops, descriptors, fourd, images, lattice, maps, peaks, scores, strain
 from ronchi.schema.common import ATTR, schema_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = [
     "ATTR",
     "SCHEMAS",
     "atoms",
+    "crops",
     "descriptors",
     "fourd",
     "images",
@@ -29,7 +30,7 @@ __all__ = [
 ]
 
 SCHEMAS: dict[str, ModuleType] = {
-    module.NAME: module for module in (fourd, peaks, lattice, strain, descriptors, images, atoms, maps, scores)
+    module.NAME: module for module in (fourd, peaks, lattice, strain, descriptors, images, crops, atoms, maps, scores)
 }
 """Schema name to the module that defines it."""
 
