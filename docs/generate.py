@@ -48,7 +48,8 @@ def algorithms() -> str:
         for spec in specs:
             takes = ", ".join(f"`{key}` ({value})" for key, value in spec.inputs.items()) or "nothing"
             sides = "".join(f", `.{key}` ({value})" for key, value in spec.sides.items())
-            parts.append(f"### {spec.name}\n\n{spec.summary}\n\nTakes {takes}; gives {spec.output}{sides}.\n")
+            gives = f"writes {', '.join(spec.suffixes)}" if kind == "writer" else f"gives {spec.output}{sides}"
+            parts.append(f"### {spec.name}\n\n{spec.summary}\n\nTakes {takes}; {gives}.\n")
             rows = parameter_rows(spec)
             if rows:
                 parts.append("| parameter | type | default | unit | what |\n|---|---|---|---|---|")

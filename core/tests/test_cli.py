@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import xarray as xr
 
-from ronchi.builtin.writer import write
 from ronchi.cli.main import COMMANDS, main
 from ronchi.manager import get_manager
 from ronchi.verbs import apply
+from ronchi.writing import write
 
 PIPELINE = """\
 schema: ronchi.pipeline/1

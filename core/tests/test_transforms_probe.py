@@ -17,9 +17,9 @@ from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import ProbeParams
 from ronchi.builtin.probe import Probe, cut_disk, edge_radius
 from ronchi.builtin.synthetic import soft_disk_scan
-from ronchi.builtin.writer import write
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
+from ronchi.writing import write
 
 CTX = Context(rng=np.random.default_rng(0))
 

@@ -19,6 +19,7 @@ from ronchi.errors import (
     CalibrationError,
     ConfigError,
     DataError,
+    OutputError,
     PluginError,
     ReadError,
     RonchiError,
@@ -45,6 +46,7 @@ __all__ = [
     "Field",
     "Geometry",
     "Metric",
+    "OutputError",
     "Params",
     "PeakBatch",
     "PluginError",
@@ -56,6 +58,7 @@ __all__ = [
     "Simulator",
     "StrainSolver",
     "Transform",
+    "Writer",
     "hookimpl",
 ]
 
@@ -93,9 +96,12 @@ class AlgorithmSpec:
         Input name to accepted schemas, ``"fourd/1"`` or ``"fourd/1|images/1"``;
         a trailing ``?`` on the name marks it optional.
     output : str
-        Schema of the result, e.g. ``"peaks/1"``.
+        Schema of the result, e.g. ``"peaks/1"``; ``""`` for a writer.
     sides : mapping of str to str, optional
-        Named side outputs and their schemas, referred to as ``step.side``.
+        Named side outputs and their schemas, referred to as ``step.side``. A writer names the
+        sides that its format can hold; ``{"*": "*"}`` stands for any.
+    suffixes : tuple of str
+        Of a writer: endings of the file names that it writes, lower-case, e.g. ``(".hspy", ".zspy")``.
     version : int
         Raise it when the numbers change: it is part of the cache key.
     capabilities : frozenset of str
@@ -113,6 +119,7 @@ class AlgorithmSpec:
     inputs: Mapping[str, str]
     output: str
     sides: Mapping[str, str] = field(default_factory=dict)
+    suffixes: tuple[str, ...] = ()
     version: int = 1
     capabilities: frozenset[str] = frozenset()
     citation: str = ""
@@ -331,3 +338,28 @@ class Metric(Protocol):
 
     def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
         """Named figures; NaN where undefined."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Writes data sets in one file format; which schemas it takes stands in ``inputs={"data": "fourd/1|peaks/1"}``.
+
+    The core chooses the writer by the file's name, checks the schema, gives a temporary name in the
+    same folder that ends in one of the spec's suffixes, syncs and renames what was written, and removes
+    what a failed writer leaves.
+    """
+
+    def write(
+        self,
+        data: xr.Dataset,
+        sides: Mapping[str, xr.Dataset],
+        path: Path,
+        *,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Make the file or folder ``path``, which is not there yet.
+
+        Lazy data are to be written block by block: they may be larger than memory. ``progress(done, total)``
+        is in any unit, e.g. bytes, and may raise `KeyboardInterrupt`. Raise `OutputError` for what the
+        format cannot hold; let `OSError` pass.
+        """

@@ -57,6 +57,10 @@ class RonchiSpecs:
         """Yield metrics: ``score(result, truth, ctx)`` gives named figures."""
 
     @hookspec
+    def ronchi_writers(self) -> Iterable[AlgorithmSpec]:
+        """Yield file writers: ``write(data, sides, path, progress=…)`` fills a file of one format."""
+
+    @hookspec
     def ronchi_run_started(self, run: RunResult) -> None:
         """A pipeline was checked and starts."""
 

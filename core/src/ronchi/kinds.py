@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["KINDS", "OBSERVER_GROUP", "Kind"]
+__all__ = ["KINDS", "OBSERVER_GROUP", "STEP_KINDS", "Kind"]
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,12 @@ KINDS: dict[str, Kind] = {
         _kind("strain_solver", "StrainSolver", "solve"),
         _kind("atom_finder", "AtomFinder", "find"),
         _kind("metric", "Metric", "score"),
+        _kind("writer", "Writer", "write"),
     )
 }
-"""Kind name, as written in a pipeline, to its row."""
+"""Kind name to its row."""
+
+STEP_KINDS = tuple(name for name in KINDS if name != "writer")
+"""Kinds that a step of a pipeline may have; writers serve its outputs."""
 
 OBSERVER_GROUP = "ronchi.observers"

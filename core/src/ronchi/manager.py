@@ -12,6 +12,7 @@ import importlib.util
 import logging
 import os
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from ronchi.api import API_VERSION, AlgorithmSpec, Params, hookimpl
 from ronchi.catalog import Catalog, Entry, PluginProblem, scan
 from ronchi.errors import ConfigError, PluginError
 from ronchi.hookspecs import RonchiSpecs
-from ronchi.kinds import KINDS
+from ronchi.kinds import KINDS, STEP_KINDS
 
 __all__ = ["KNOWN_DISTS", "Manager", "get_manager", "hookimpl"]
 
@@ -34,6 +35,8 @@ KNOWN_DISTS = {
     "rvae": "ronchi-rvae",
     "gmm": "ronchi-gmm",
     "rosettasciio": "ronchi-rosettasciio",
+    "hyperspy": "ronchi-rosettasciio",
+    "py4dstem": "ronchi-rosettasciio",
     "atomnet": "ronchi-atomnet",
 }
 """Algorithms of the project's own dists, for the hint of a missing one."""
@@ -123,10 +126,10 @@ class Manager:
             )
         return spec
 
-    def specs(self, kind: str) -> list[AlgorithmSpec]:
-        """Specs of a kind that load and do not clash, by name; the others end in `problems`."""
+    def specs(self, kind: str, names: Iterable[str] | None = None) -> list[AlgorithmSpec]:
+        """Specs of a kind, or of the ones named, that load and do not clash; the others end in `problems`."""
         found = []
-        for name in self.names(kind):
+        for name in self.names(kind) if names is None else names:
             try:
                 found.append(self.spec(kind, name))
             except PluginError as error:
@@ -227,7 +230,7 @@ class Manager:
 
     def _hint(self, kind: str, name: str) -> str:
         names = self.names(kind)
-        for other in KINDS:
+        for other in STEP_KINDS:
             if other != kind and name in self.names(other):
                 return f"{name!r} is a {other}: write `{other}: {name}`"
         close = difflib.get_close_matches(name, names, 1)

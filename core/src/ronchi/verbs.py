@@ -178,29 +178,76 @@ def run(pipeline: str | Path | Mapping[str, Any], out: str | Path | None = None,
     return run_pipeline(pipeline, out=out, **options)
 
 
-def write(data: xr.Dataset, path: str | Path, *, sides: Mapping[str, xr.Dataset] | None = None) -> Path:
-    """Write a data set as netCDF4 (``.nc``) or Zarr (``.zarr``), all or nothing.
+def write(
+    data: xr.Dataset,
+    path: str | Path,
+    *,
+    sides: Mapping[str, xr.Dataset] | None = None,
+    writer: str = "auto",
+    **params: Any,
+) -> Path:
+    """Write a data set, all or nothing, block by block.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    path : path
+        Its suffix chooses the format: ``.nc`` and ``.zarr`` hold every schema; plugins bring others.
+    sides : mapping of str to xarray.Dataset, optional
+        Side outputs to go with it, e.g. ``truth``, where the format has a place for them.
+    writer : str
+        Name of the writer; by default the one that knows the suffix.
+    **params
+        Parameters of the writer; ``ronchi info writer/NAME`` lists them.
 
     Raises
     ------
-    OutputError
+    OutputError, SchemaError, ConfigError
     """
-    from ronchi.builtin.writer import write as write_file
+    from ronchi.writing import write as write_file
 
-    return write_file(data, Path(path), sides or {})
+    return write_file(data, Path(path).expanduser(), sides, writer=writer, params=params)
 
 
 def convert(
-    source: str | Path, target: str | Path, reader: str = "auto", *, progress: bool = False, **params: Any
+    source: str | Path,
+    target: str | Path,
+    reader: str = "auto",
+    *,
+    writer: str = "auto",
+    writer_params: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    **params: Any,
 ) -> Path:
-    """Read a file and write it in the format of the target's extension, block by block."""
-    from ronchi.builtin.writer import write as write_file
+    """Read a file and write it in another format, block by block.
+
+    Parameters
+    ----------
+    source, target : path
+        The suffix of the target chooses its format.
+    reader, writer : str
+        By name; by default the most confident reader, and the writer that knows the suffix.
+    writer_params : mapping, optional
+        Parameters of the writer.
+    progress : bool
+        Show progress on stderr.
+    **params
+        Parameters of the reader, e.g. ``scan_shape``.
+
+    Raises
+    ------
+    ReadError, OutputError, SchemaError, ConfigError
+    """
     from ronchi.history import forget
+    from ronchi.manager import get_manager
     from ronchi.pipeline.progress import make_progress
     from ronchi.pipeline.result import StepResult
+    from ronchi.writing import choose_writer, write_with
 
+    target = Path(target).expanduser()
+    chosen = choose_writer(target, get_manager(), writer, writer_params)
     result = read_result(source, reader, **params)
     sides = {name: forget(side) for name, side in result.sides.items()}
     with make_progress(progress) as bars:
-        bars.started(StepResult(step="convert", kind="writer", name=Path(target).suffix))
-        return write_file(forget(result.data), Path(target), sides, progress=bars.update)
+        bars.started(StepResult(step="convert", kind="writer", name=chosen.spec.name))
+        return write_with(chosen, forget(result.data), target, sides, progress=bars.update)

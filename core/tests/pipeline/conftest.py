@@ -28,6 +28,8 @@ moments = toydist
 toystrain = toydist
 [ronchi.metrics]
 rms = toydist
+[ronchi.writers]
+native = ronchi.builtin.plugin
 """
 
 PIPELINE = """\
@@ -49,7 +51,7 @@ outputs:
 
 @pytest.fixture
 def toys(make_dist: Callable[..., Path]) -> Manager:
-    """A manager that knows the toy algorithms alone."""
+    """A manager that knows the toy algorithms alone, and the writer of netCDF files."""
     code = (Path(__file__).parent / "toydist.py").read_text(encoding="utf-8")
     return Manager(scan([make_dist("toydist", ENTRY_POINTS, code)]))
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ronchi.builtin.writer import write
 from ronchi.errors import ConfigError
 from ronchi.pipeline.result import RunResult
 from ronchi.pipeline.run import check_pipeline, run_pipeline
 from ronchi.schema import fourd
+from ronchi.writing import write
 
 PIPELINE = """\
 schema: ronchi.pipeline/1

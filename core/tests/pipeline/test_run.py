@@ -371,21 +371,21 @@ def test_disk_that_fills_up_during_the_work_keeps_the_blocks(go, folder, monkeyp
 
 
 def test_a_failing_output_does_not_cost_the_others(go, folder, monkeypatch):
-    from ronchi.builtin import writer
+    from ronchi.pipeline import outputs
 
-    write = writer.write
+    write = outputs.write_with
 
-    def broken(ds, path, sides=None):
+    def broken(chosen, ds, path, sides=None):
         if path.name == "peaks.nc":
             raise OutputError("the disk is full", where=str(path))
-        return write(ds, path, sides)
+        return write(chosen, ds, path, sides)
 
-    monkeypatch.setattr(writer, "write", broken)
+    monkeypatch.setattr(outputs, "write_with", broken)
     with pytest.raises(OutputError, match="the disk is full"):
         go()
     assert (folder / "toy-out" / "strain.nc").exists()
     assert (folder / "toy-out" / "provenance.json").exists()
-    monkeypatch.setattr(writer, "write", write)
+    monkeypatch.setattr(outputs, "write_with", write)
     assert statuses(go()) == REUSED
 
 

@@ -1,10 +1,10 @@
-"""Parameters of the built-in readers."""
+"""Parameters of the built-in readers and of the writer."""
 
 from __future__ import annotations
 
 from ronchi.api import Field, Params
 
-__all__ = ["NativeParams", "NpyParams"]
+__all__ = ["NativeParams", "NativeWriterParams", "NpyParams"]
 
 Pair = tuple[float, float]
 
@@ -19,6 +19,15 @@ class NativeParams(Params):
         le=4096,
         description="Size of a lazily read block of patterns.",
         json_schema_extra={"unit": "MB"},
+    )
+
+
+class NativeWriterParams(Params):
+    """Parameters of the writer of ronchi's own files."""
+
+    compress: bool = Field(
+        True,
+        description="Compress lightly, in chunks of whole patterns; without it netCDF patterns lie contiguously.",
     )
 
 

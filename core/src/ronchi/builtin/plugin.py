@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
-from ronchi.builtin.params_io import NativeParams, NpyParams
+from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
 from ronchi.builtin.params_motifs import MotifsParams
 from ronchi.builtin.params_synthetic import SoftDisksParams
@@ -19,9 +19,10 @@ from ronchi.builtin.params_transforms import (
     RotationParams,
 )
 
-__all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_transforms"]
+__all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_transforms", "ronchi_writers"]
 
 _FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
+_EVERY_SCHEMA = "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1"
 
 
 @hookimpl
@@ -34,7 +35,7 @@ def ronchi_readers() -> list[AlgorithmSpec]:
             params=NativeParams,
             factory="ronchi.builtin.native:NativeReader",
             inputs={},
-            output="fourd/1|images/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1",
+            output=_EVERY_SCHEMA,
             sides={"*": "*"},
             capabilities=frozenset({"lazy"}),
         ),
@@ -166,4 +167,22 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             output="scores/1",
             citation=_FCUNET,
         ),
+    ]
+
+
+@hookimpl
+def ronchi_writers() -> list[AlgorithmSpec]:
+    """Describe the writer."""
+    return [
+        AlgorithmSpec(
+            name="native",
+            summary="ronchi's own files, netCDF4 or Zarr: any schema, with truth and other sides, block by block.",
+            params=NativeWriterParams,
+            factory="ronchi.builtin.writer:NativeWriter",
+            inputs={"data": "*"},
+            output="",
+            sides={"*": "*"},
+            suffixes=(".nc", ".zarr"),
+            capabilities=frozenset({"lazy"}),
+        )
     ]

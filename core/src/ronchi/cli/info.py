@@ -33,7 +33,8 @@ def execute(args: argparse.Namespace) -> int:
     print(f"{kind} {spec.name} (version {spec.version}) of {dist} {version}\n{spec.summary}\n")
     takes = ", ".join(f"{key}: {value}" for key, value in spec.inputs.items()) or "nothing"
     sides = "".join(f", {key}: {value}" for key, value in spec.sides.items())
-    print(f"takes  {takes}\ngives  {spec.output}{sides}")
+    gives = f"files  {', '.join(spec.suffixes)}" if kind == "writer" else f"gives  {spec.output}{sides}"
+    print(f"takes  {takes}\n{gives}")
     if spec.capabilities:
         print(f"can    {', '.join(sorted(spec.capabilities))}")
     if spec.citation:

@@ -39,13 +39,13 @@ def execute(args: argparse.Namespace) -> int:
 
 def pipeline_schema() -> dict[str, object]:
     """JSON Schema of a pipeline; a step is one of the installed algorithms with its parameters."""
-    from ronchi.kinds import KINDS
+    from ronchi.kinds import STEP_KINDS
     from ronchi.manager import get_manager
     from ronchi.pipeline.config import RunOptions
 
     manager = get_manager()
     steps: list[dict[str, object]] = []
-    for kind in KINDS:
+    for kind in STEP_KINDS:
         for spec in manager.specs(kind):
             inputs = {
                 name.removesuffix("?"): {"type": "string", "description": text} for name, text in spec.inputs.items()
@@ -63,7 +63,12 @@ def pipeline_schema() -> dict[str, object]:
             )
     output = {
         "type": "object",
-        "properties": {"from": {"type": "string"}, "path": {"type": "string"}},
+        "properties": {
+            "from": {"type": "string"},
+            "path": {"type": "string"},
+            "writer": {"enum": ["auto", *manager.names("writer")]},
+            "params": {"type": "object"},
+        },
         "required": ["path"],
         "additionalProperties": False,
     }

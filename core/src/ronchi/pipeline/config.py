@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ronchi.errors import ConfigError
-from ronchi.kinds import KINDS
+from ronchi.kinds import STEP_KINDS
 from ronchi.pipeline.faults import note_validation_error
 from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
 
@@ -55,7 +55,9 @@ class OutputConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     source: str | None = Field(default=None, alias="from", description="Step, or step.side.")
-    path: str = Field(min_length=1, description="File under the output folder.")
+    path: str = Field(min_length=1, description="File under the output folder; its extension chooses the format.")
+    writer: str = Field(default="auto", description="Writer by name, instead of by the extension.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the writer.")
 
 
 class PluginOptions(BaseModel):
@@ -117,7 +119,7 @@ class PipelineConfig:
             "run": self.run.model_dump(mode="json"),
             "steps": steps,
             "outputs": {
-                name: out.model_dump(mode="json", by_alias=True, exclude_none=True)
+                name: out.model_dump(mode="json", by_alias=True, exclude_defaults=True)
                 for name, out in self.outputs.items()
             },
         }
@@ -210,11 +212,17 @@ def _step(source: Source, name: str, body: Any) -> StepConfig | None:
     if not isinstance(body, dict):
         source.fault(path, "a step is a mapping", f"{name}: {{reader: auto, params: {{path: scan.nc}}}}")
         return None
-    kinds = [key for key in body if key in KINDS]
+    if "writer" in body:
+        fix = (
+            "outputs: {NAME: {from: STEP, path: FILE, writer: NAME}}; the extension of FILE chooses the writer without"
+        )
+        source.fault((*path, "writer"), "a writer is no step, it serves an output", fix, key=True)
+        return None
+    kinds = [key for key in body if key in STEP_KINDS]
     if len(kinds) != 1:
         what = f"has {len(kinds)} kinds: {', '.join(kinds)}" if kinds else "has no kind"
-        words = [word for key in body for word in (did_you_mean(key, KINDS),) if word.startswith("did")]
-        source.fault(path, what, words[0] if words else f"exactly one of: {', '.join(KINDS)}", key=True)
+        words = [word for key in body for word in (did_you_mean(key, STEP_KINDS),) if word.startswith("did")]
+        source.fault(path, what, words[0] if words else f"exactly one of: {', '.join(STEP_KINDS)}", key=True)
         return None
     kind = kinds[0]
     if not isinstance(body[kind], str):

@@ -10,27 +10,15 @@ from typing import TYPE_CHECKING
 
 from ronchi.errors import ConfigError, OutputError
 from ronchi.pipeline.source import did_you_mean
+from ronchi.writing import write_with
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.config import OutputConfig, PipelineConfig
     from ronchi.pipeline.plan import Plan
     from ronchi.pipeline.result import RunResult
 
-__all__ = ["check_formats", "check_inputs_are_kept", "check_steps", "check_writable", "write_output"]
+__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "write_output"]
 
 _LEAST_FREE_MB = 32
-
-
-def check_formats(config: PipelineConfig) -> None:
-    """Check the extensions of the data outputs; raises `ConfigError`."""
-    from ronchi.builtin.writer import FORMATS
-
-    for name, output in config.outputs.items():
-        suffix = Path(output.path).suffix
-        if output.source is not None and suffix not in FORMATS:
-            what = f"unknown extension {suffix!r}"
-            config.source.fault(("outputs", name, "path"), what, did_you_mean(suffix, FORMATS))
-    config.source.check()
 
 
 def check_inputs_are_kept(plan: Plan, out_dir: Path) -> None:
@@ -77,15 +65,14 @@ def check_writable(folder: Path, option: str) -> None:
         raise OutputError(what, where=str(folder), fix=fix)
 
 
-def write_output(run: RunResult, output: OutputConfig) -> Path:
+def write_output(run: RunResult, plan: Plan, name: str) -> Path:
     """Write one output under the run's folder; a step goes with its side outputs as groups.
 
     Raises
     ------
     OutputError
     """
-    from ronchi.builtin.writer import write
-
+    output = plan.config.outputs[name]
     path = run.out_dir / output.path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +85,7 @@ def write_output(run: RunResult, output: OutputConfig) -> Path:
         write_report(run, path)
         return path
     step, _, side = output.source.partition(".")
-    return write(run[output.source], path, {} if side else run.steps[step].sides)
+    return write_with(plan.writers[name], run[output.source], path, {} if side else run.steps[step].sides)
 
 
 def check_steps(steps: Mapping[str, object], wanted: Sequence[str], option: str) -> None:

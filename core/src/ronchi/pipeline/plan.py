@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from ronchi.api import AlgorithmSpec, Params
-from ronchi.errors import PluginError
+from ronchi.errors import ConfigError, OutputError, PluginError, RonchiError
 from ronchi.pipeline.config import PipelineConfig, StepConfig
 from ronchi.pipeline.faults import note_validation_error
 from ronchi.pipeline.source import Source, did_you_mean
+from ronchi.writing import ChosenWriter, choose_writer, taken_schemas
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -65,11 +66,12 @@ class PlannedStep:
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked pipeline, its steps in an order in which they can run."""
+    """A checked pipeline, its steps in an order in which they can run, and the writers of its outputs by name."""
 
     config: PipelineConfig
     steps: Mapping[str, PlannedStep]
     warnings: tuple[str, ...] = ()
+    writers: Mapping[str, ChosenWriter] = field(default_factory=dict)
 
     def downstream(self, step: str) -> list[str]:
         """Steps that depend on ``step``, directly or not, in order."""
@@ -99,9 +101,10 @@ def make_plan(config: PipelineConfig, manager: Manager) -> Plan:
     for step in config.steps.values():
         _check_inputs(source, step, config.steps, planned)
     order = _order(source, config.steps)
-    _check_use(source, config, planned)
+    writers = _plan_outputs(source, config, planned, manager)
+    _check_use(source, config)
     source.check()
-    return Plan(config, {name: planned[name] for name in order}, tuple(warnings))
+    return Plan(config, {name: planned[name] for name in order}, tuple(warnings), writers)
 
 
 def ports(spec: AlgorithmSpec) -> dict[str, Port]:
@@ -124,7 +127,7 @@ def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: lis
             return None
         try:
             name = choose_reader(path, manager, warnings)
-        except PluginError as error:
+        except RonchiError as error:
             source.fault((*at, step.kind), error.what, error.fix)
             return None
     try:
@@ -170,32 +173,42 @@ def _reader_path(source: Source, step: StepConfig) -> Path | None:
 def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
     """Name of the reader that is surest about a file, from the file's first bytes.
 
-    Ties go to ronchi's own readers, then to the first name.
+    Ties go to ronchi's own readers, then to the first name. A reader that cannot be asked is named in
+    ``warnings``, and in the error if no other one knows the file.
 
     Raises
     ------
     PluginError
         No installed reader knows the file.
+    RonchiError
+        No reader is sure, and one says what is wrong with the file.
     """
     if not path.exists():
         # The missing file is noted where all files are checked; any reader will do until then.
         return "native"
     sure: list[tuple[float, bool, str]] = []
+    silent: list[str] = []
+    faults: list[RonchiError] = []
     for name in manager.names("reader"):
         try:
             spec = manager.spec("reader", name)
             params = spec.params.model_construct(path=str(path))
             confidence = float(spec.create(params).confidence(path))
         except Exception as error:  # noqa: BLE001 - one broken reader must not hide the others
-            what = error.what if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            warnings.append(f"the reader {name!r} was not asked about {path.name}: {what}")
+            if isinstance(error, RonchiError) and not isinstance(error, PluginError):
+                faults.append(error)
+            what = error.what if isinstance(error, RonchiError) else f"{type(error).__name__}: {error}"
+            silent.append(f"the reader {name!r} was not asked about {path.name}: {what}")
             continue
         if confidence > 0:
             sure.append((-confidence, manager.dist("reader", name)[0] != "ronchi", name))
+    warnings += silent
+    if not sure and faults:
+        raise faults[0]
     if not sure:
         asked = ", ".join(manager.names("reader")) or "none installed"
         raise PluginError(
-            f"no reader knows the file {path.name!r} (asked: {asked})",
+            "; ".join([f"no reader knows the file {path.name!r} (asked: {asked})", *silent]),
             where=str(path),
             fix="`pip install ronchi-rosettasciio` brings vendor formats; or name the reader: `reader: NAME`",
         )
@@ -287,12 +300,36 @@ def _order(source: Source, steps: Mapping[str, StepConfig]) -> list[str]:
     return order
 
 
-def _check_use(source: Source, config: PipelineConfig, planned: Mapping[str, PlannedStep]) -> None:
-    used = {ref.partition(".")[0] for step in config.steps.values() for ref in step.inputs.values()}
+def _plan_outputs(
+    source: Source, config: PipelineConfig, planned: Mapping[str, PlannedStep], manager: Manager
+) -> dict[str, ChosenWriter]:
+    """Find the writer of every output, and check that it takes what comes."""
+    chosen = {}
     for name, output in config.outputs.items():
-        if output.source is not None:
-            _referred(source, ("outputs", name, "from"), output.source, config.steps, planned)
-            used.add(output.source.partition(".")[0])
+        if output.source is None:
+            continue
+        schemas = _referred(source, ("outputs", name, "from"), output.source, config.steps, planned)
+        try:
+            writer = choose_writer(output.path, manager, output.writer, output.params)
+        except ConfigError as error:
+            source.fault(("outputs", name, "params"), error.what, error.fix)
+        except PluginError as error:
+            source.fault(("outputs", name, "writer"), error.what, error.fix)
+        except OutputError as error:
+            source.fault(("outputs", name, "path"), error.what, error.fix)
+        else:
+            taken = taken_schemas(writer.spec)
+            if schemas and ANY_SCHEMA not in schemas | taken and not schemas & taken:
+                have, want = " or ".join(sorted(schemas)), " or ".join(sorted(taken))
+                what = f"{output.source!r} is {have}, but the writer {writer.spec.name!r} takes {want}"
+                source.fault(("outputs", name, "path"), what, "write it as .nc or .zarr, which hold every schema")
+            chosen[name] = writer
+    return chosen
+
+
+def _check_use(source: Source, config: PipelineConfig) -> None:
+    used = {ref.partition(".")[0] for step in config.steps.values() for ref in step.inputs.values()}
+    used |= {output.source.partition(".")[0] for output in config.outputs.values() if output.source is not None}
     if not config.outputs:
         return
     for name, step in config.steps.items():

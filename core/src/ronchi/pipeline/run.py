@@ -22,7 +22,6 @@ from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.logs import logged
 from ronchi.pipeline.outputs import (
-    check_formats,
     check_inputs_are_kept,
     check_steps,
     check_writable,
@@ -151,7 +150,6 @@ def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Man
 
         manager = get_manager() if config.allow is None else Manager(allow=set(config.allow))
     plan = make_plan(config, manager)
-    check_formats(config)
     return plan, manager
 
 
@@ -273,7 +271,7 @@ class _Runner:
                 continue
             self.run_result.seconds = time.perf_counter() - start
             try:
-                self.run_result.outputs[name] = write_output(self.run_result, output)
+                self.run_result.outputs[name] = write_output(self.run_result, self.plan, name)
             except RonchiError as error:
                 faults.append(error)
             except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
