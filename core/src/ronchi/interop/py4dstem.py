@@ -1,4 +1,4 @@
-"""py4DSTEM: its names, axes and signs.
+"""py4DSTEM: its objects, names, axes and signs.
 
 ========== ============== ==========================================================
 ronchi     py4DSTEM       meaning
@@ -16,62 +16,182 @@ strain. These errors are not reproduced.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from ronchi.errors import DataError, PluginError, SchemaError
+from ronchi.interop.py4dstem_calibration import Frame, calibration_of, frame_of
+from ronchi.interop.py4dstem_data import cube_of, peak_columns, peaks_of, points_of
 from ronchi.interop.strain_maps import Maps, assemble, rename
+from ronchi.schema import fourd, peaks, schema_of, strain
 
-__all__ = ["from_py4dstem", "to_py4dstem"]
+__all__ = ["STRAIN", "from_py4dstem", "strain_from_slices", "to_py4dstem"]
 
 STRAIN = {"e_xx": ("e_yy", 1), "e_yy": ("e_xx", 1), "e_xy": ("e_xy", 1), "theta": ("theta", 1)}
 """Their strain to ours, with the sign between them."""
 
 
-def to_py4dstem(strain_ds: xr.Dataset) -> Maps:
-    """Strain with py4DSTEM's names, axes and signs.
+def to_py4dstem(ds: xr.Dataset) -> Any:
+    """Patterns, peaks or strain as py4DSTEM has them.
 
     Parameters
     ----------
-    strain_ds : xarray.Dataset
-        ``strain/1``, or its truth.
+    ds : xarray.Dataset
+        ``fourd/1``, ``peaks/1``, ``strain/1`` or its truth.
 
     Returns
     -------
+    py4DSTEM.DataCube
+        For patterns, which are read into memory, with their calibration.
+    py4DSTEM.BraggVectors
+        For peaks, with their calibration; the points have more fields than py4DSTEM's own: ``score``, variances in
+        px^2 (``var_xx``: its x is the row axis), ``flags``.
     dict of (scan_y, scan_x) float64
-        The slices of its strain map: ``e_xx`` (its x is the row axis), ``e_yy``, ``e_xy``, ``theta`` [rad] and
-        ``mask``; where the mask is 0 the others are 0. The values are finite strain.
+        For strain, the slices of its strain map: ``e_xx`` (its x is the row axis), ``e_yy``, ``e_xy``, ``theta``
+        [rad] and ``mask``; where the mask is 0 the others are 0. The values are finite strain.
 
     Raises
     ------
     SchemaError
+        The data are none of these, or break their schema.
+    PluginError
+        py4DSTEM is not installed; strain does without it.
     """
-    maps = rename(strain_ds, STRAIN)
-    mask = np.all([np.isfinite(values) for values in maps.values()], axis=0)
-    return {name: np.where(mask, values, 0.0) for name, values in maps.items()} | {"mask": mask.astype(np.float64)}
+    found = schema_of(ds)
+    if found == strain.NAME:
+        return _slices(ds)
+    if found == fourd.NAME:
+        return _data_cube(fourd.validate(ds))
+    if found == peaks.NAME:
+        return _bragg_vectors(peaks.validate(ds))
+    raise SchemaError(
+        f"py4DSTEM takes fourd/1, peaks/1 or strain/1, not {found or 'a data set without schema'}", where="data set"
+    )
 
 
-def from_py4dstem(maps: Mapping[str, Any], **labels: Any) -> xr.Dataset:
-    """Bring the slices of a py4DSTEM strain map into our signs and axes.
+def from_py4dstem(obj: Any, **labels: Any) -> xr.Dataset:
+    """Bring an object of py4DSTEM into our schemas, signs and axes.
 
     Parameters
     ----------
-    maps : mapping of str to (scan_y, scan_x) array
-        ``e_xx, e_yy, e_xy, theta`` and, if there is one, ``mask``; 0 in it becomes NaN.
+    obj : DataCube, BraggVectors, StrainMap, or mapping of str to (scan_y, scan_x) array
+        A mapping holds the slices of a strain map: ``e_xx, e_yy, e_xy, theta`` and, if there is one, ``mask``;
+        0 in it becomes NaN.
     **labels
-        ``coords``: 1-D coordinates by name, indices by default; ``frame``: ``"detector"`` (default) or
-        ``"scan"``; ``reference``: what the strain is relative to, in words.
+        Of strain: ``coords``: 1-D coordinates by name, indices by default; ``frame``: ``"detector"`` (default) or
+        ``"scan"``; ``reference``: what the strain is relative to, in words. Of patterns and peaks:
+        ``beam_energy_eV``, which turns a pixel size in mrad into 1/angstrom.
 
     Returns
     -------
     xarray.Dataset
-        ``strain/1``; its values are py4DSTEM's, infinitesimal ones, and the attribute ``measure`` says so.
+        ``fourd/1`` around the same array, ``peaks/1``, or ``strain/1``, whose values are py4DSTEM's, infinitesimal
+        ones, and whose attribute ``measure`` says so. Patterns and peaks of calibrations with ``QR_flip`` are
+        transposed, since our schemas know no mirrored axes.
 
     Raises
     ------
     SchemaError
         A map is missing, or the shapes differ.
+    DataError
+        The object is none of these.
     """
+    if isinstance(obj, Mapping):
+        return strain_from_slices(obj, **labels)
+    if hasattr(obj, "slicelabels") and np.ndim(obj.data) == 3:
+        return strain_from_slices(dict(zip(obj.slicelabels, obj.data, strict=True)), **labels)
+    if hasattr(obj, "raw") and hasattr(obj, "Qshape"):
+        return _from_vectors(obj, **labels)
+    if getattr(getattr(obj, "data", None), "ndim", 0) == 4:
+        frame = frame_of(_items(obj), obj.data.shape[:2], **labels)
+        return cube_of(obj.data.swapaxes(2, 3) if frame.mirrored else obj.data, frame)
+    raise DataError(
+        f"{type(obj).__name__} is no DataCube, BraggVectors or strain map", where="py4DSTEM", fix="give one of these"
+    )
+
+
+def strain_from_slices(maps: Mapping[str, Any], **labels: Any) -> xr.Dataset:
+    """``strain/1`` from the slices of a py4DSTEM strain map by name; see `from_py4dstem`."""
     return assemble(maps, STRAIN, "infinitesimal, 1 - sym(beta), of py4DSTEM", **labels)
+
+
+def _slices(strain_ds: xr.Dataset) -> Maps:
+    maps = rename(strain_ds, STRAIN)
+    mask = np.all([np.isfinite(values) for values in maps.values()], axis=0)
+    return {name: np.where(mask, values, 0.0) for name, values in maps.items()} | {"mask": mask.astype(np.float64)}
+
+
+def _import() -> Any:
+    try:
+        return importlib.import_module("py4DSTEM")
+    except ImportError as error:
+        raise PluginError(f"py4DSTEM is not installed: {error}", fix="pip install py4DSTEM") from error
+
+
+def _data_cube(ds: xr.Dataset) -> Any:
+    cube = _import().DataCube(np.asarray(ds["intensity"].values))
+    _calibrate(cube.calibration, ds)
+    return cube
+
+
+def _bragg_vectors(ds: xr.Dataset) -> Any:
+    py4dstem = _import()
+    counts, records = points_of(ds)
+    scan_shape = tuple(int(n) for n in ds.attrs["scan_shape"])
+    vectors = py4dstem.BraggVectors(scan_shape, tuple(int(n) for n in ds.attrs["q_shape"]))
+    points = py4dstem.PointListArray(dtype=records.dtype, shape=scan_shape)
+    for flat, part in enumerate(np.split(records, np.cumsum(counts)[:-1])):
+        points[flat // scan_shape[1], flat % scan_shape[1]].add(part)
+    vectors.set_raw_vectors(points)
+    _calibrate(vectors.calibration, ds)
+    vectors.setcal()
+    return vectors
+
+
+def _calibrate(calibration: Any, ds: xr.Dataset) -> None:
+    for name, value in calibration_of(ds).items():
+        calibration[name] = value
+    calibration.calibrate()
+
+
+def _items(obj: Any) -> dict[str, Any]:
+    calibration = obj.calibration
+    return {name: calibration[name] for name in calibration.keys}
+
+
+def _from_vectors(vectors: Any, **labels: Any) -> xr.Dataset:
+    scan_shape = (int(vectors.Rshape[0]), int(vectors.Rshape[1]))
+    frame = frame_of(_items(vectors), scan_shape, **labels)
+    raw = [vectors.raw[row, column].data for row in range(scan_shape[0]) for column in range(scan_shape[1])]
+    counts = np.array([len(points) for points in raw], np.int64)
+    return _peaks(np.concatenate(raw), counts, frame, scan_shape, vectors.Qshape)
+
+
+def _peaks(
+    records: NDArray[Any], counts: NDArray[np.int64], frame: Frame, scan_shape: tuple[int, int], q_shape: Any
+) -> xr.Dataset:
+    shape = (int(q_shape[1]), int(q_shape[0])) if frame.mirrored else (int(q_shape[0]), int(q_shape[1]))
+    centre = frame.centre_px(shape)
+    columns = peak_columns(
+        records,
+        np.repeat(np.arange(len(counts)), counts),
+        origin_px=np.array(centre) if frame.origin_px is None else frame.origin_px,
+        step=frame.q_step or 1.0,
+        mirrored=frame.mirrored,
+    )
+    return peaks_of(
+        counts,
+        columns,
+        scan_shape,
+        q_step=frame.q_step or 1.0,
+        q_units="1/angstrom" if frame.q_step else "pixel",
+        q_origin_px=centre,
+        q_shape=shape,
+        scan_step=frame.scan_step,
+        attrs=frame.attrs,
+    )

@@ -1,0 +1,270 @@
+"""py4DSTEM's calibration items in our units, axes and signs, and back.
+
+What py4DSTEM 0.14.18 does to a vector ``(qx, qy)`` in px, of which x is the row axis and y the column axis: subtract
+the origin ``(qx0, qy0)``; multiply with the matrix of the ellipse, which shrinks the direction ``theta`` (from x
+towards y) by ``b / a`` and leaves the other as it is; multiply with ``Q_pixel_size``; swap x and y if ``QR_flip``; turn
+by ``QR_rotation`` (rad) from x towards y. Hence here:
+
+- ``q_distortion`` is the matrix of the ellipse. Its determinant is ``b / a``, and the detector's step is
+  ``Q_pixel_size`` itself, so that both programs print the same pixel. What we write is another matter: our own
+  matrices have determinant 1, and ``a b = 1`` says so, which makes the way there and back exact.
+- ``scan_rotation_deg`` is ``QR_rotation`` in degrees: the axes have changed their names and the angle its sense, and
+  it is the components that turn there and the axes here.
+- A flip has no place in our schemas: patterns, origins and ellipse of such data are transposed.
+- The origin is a mean over the scan in the axes, and a map in ``origin_y, origin_x`` where there is one.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.builtin.optics import wavelength_angstrom
+from ronchi.schema import fourd
+
+__all__ = ["Frame", "calibration_of", "frame_of"]
+
+Floats = NDArray[np.float64]
+
+_ANGSTROM = {"A": 1.0, "Å": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4, "m": 1e10}
+_INV_ANGSTROM = {"A^-1": 1.0, "1/A": 1.0, "Å^-1": 1.0, "1/angstrom": 1.0, "nm^-1": 0.1, "1/nm": 0.1}
+_PLAUSIBLE = {"R_pixel": (1e-3, 1e7), "Q_pixel": (1e-5, 1.0)}
+"""Pixel sizes that a microscope can have, in angstrom and 1/angstrom."""
+
+_SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
+_OURS = ("beam_energy_eV", "camera_length_m", "dose")
+"""Calibrations that py4DSTEM has no item for; they are kept beside its own, under our names."""
+
+_log = logging.getLogger("ronchi.py4dstem")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """The axes of a data set, in ``(row, column)`` order after the transposition that ``mirrored`` asks for.
+
+    Parameters
+    ----------
+    scan_step, q_step : float or None
+        In angstrom and 1/angstrom; None is pixels.
+    origin_px : (2,) or (2, scan_y, scan_x) float64, or None
+        Where q = 0.
+    distortion : (2, 2) float64 or None
+        ``q_true = A q_measured``, (y, x).
+    mirrored : bool
+        Rows and columns of the patterns are to be swapped.
+    attrs : dict
+        Attributes of the data set: ``scan_rotation_deg``, ``semiangle_mrad``, …
+    """
+
+    scan_step: float | None = None
+    q_step: float | None = None
+    origin_px: Floats | None = None
+    distortion: Floats | None = None
+    mirrored: bool = False
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    def centre_px(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Pixel (y, x) of q = 0: the mean of the origins, or N // 2 of the (transposed) ``shape``."""
+        if self.origin_px is None:
+            return float(shape[0] // 2), float(shape[1] // 2)
+        y, x = np.nanmean(self.origin_px.reshape(2, -1), axis=1)
+        return float(y), float(x)
+
+
+def frame_of(
+    items: Mapping[str, Any], scan_shape: tuple[int, int], *, beam_energy_eV: float | None = None, flip: bool = True
+) -> Frame:
+    """Translate the items of a py4DSTEM ``Calibration``.
+
+    Parameters
+    ----------
+    items : mapping
+        Item name to value; what is absent, not finite or of another kind is taken as unknown.
+    scan_shape : tuple of int
+        A map of origins of another shape is not used.
+    beam_energy_eV : float, optional
+        Turns a pixel size in mrad into 1/angstrom; such a size is left out, with a warning, without it.
+    flip : bool
+        Follow ``QR_flip``. Without it, patterns stay as they are and the rotation, which holds for flipped ones, is
+        left out.
+    """
+    mirrored = bool(_number(items, "QR_flip")) and flip
+    attrs: dict[str, Any] = {name: value for name in _OURS if (value := _number(items, name)) is not None}
+    if beam_energy_eV is not None:
+        attrs["beam_energy_eV"] = float(beam_energy_eV)
+    rotation = _rotation_deg(items)
+    if rotation is not None and (flip or not _number(items, "QR_flip")):
+        attrs |= {"scan_rotation_deg": rotation, "scan_rotation_source": "QR_rotation of py4DSTEM"}
+    semiangle = _number(items, "convergence_semiangle_mrad")
+    if semiangle is not None and semiangle > 0:
+        attrs["semiangle_mrad"] = semiangle
+    radius = _number(items, "probe_semiangle")
+    if radius is not None and radius > 0:
+        attrs["probe_radius_px"] = radius
+    distortion, q_step = _ellipse(items), _q_step(items, attrs.get("beam_energy_eV"))
+    if distortion is not None:
+        unit = math.sqrt(float(np.linalg.det(distortion))) if _is_unit_ellipse(items) else 1.0
+        distortion, q_step = distortion / unit, q_step * unit if q_step else None
+        distortion = _SWAP @ distortion @ _SWAP if mirrored else distortion
+        words = "a {:g}, b {:g}, theta {:g} rad of py4DSTEM".format(*(_number(items, key) for key in _ELLIPSE))
+        attrs |= {"q_distortion": distortion.ravel(), "q_distortion_source": words}
+    if mirrored:
+        attrs["q_axes"] = "rows and columns of the patterns are swapped: QR_flip of py4DSTEM"
+    return Frame(
+        scan_step=_scan_step(items),
+        q_step=q_step,
+        origin_px=_origin(items, scan_shape, mirrored),
+        distortion=distortion,
+        mirrored=mirrored,
+        attrs=attrs,
+    )
+
+
+def calibration_of(ds: xr.Dataset) -> dict[str, Any]:
+    """Items of a py4DSTEM ``Calibration`` that say of ``fourd/1`` or ``peaks/1`` data what we know of them.
+
+    py4DSTEM has one pixel size and an ellipse; unequal steps and a distortion of any kind are brought into that
+    form, and what they turn is added to the rotation. The calibrated vectors are the same.
+    """
+    if "q_step" in ds.attrs:
+        steps, centre = np.array(ds.attrs["q_step"], float), np.array(ds.attrs["q_origin_px"], float)
+        q_units = str(ds["qx"].attrs["units"])
+    else:
+        steps, centre, q_units = np.array(fourd.q_step(ds)), np.array(fourd.centre_px(ds)), fourd.q_units(ds)
+    size, ellipse, turned_deg = _one_size(steps, ds.attrs.get("q_distortion"))
+    scan_steps = np.array([_coordinate_step(ds, dim) for dim in ("scan_y", "scan_x")])
+    if abs(scan_steps[0] - scan_steps[1]) > 1e-6 * scan_steps.max():
+        _log.warning(
+            "py4DSTEM has one scan step, %g is written for rows of %g and columns of %g", scan_steps[1], *scan_steps
+        )
+    scan_units = str(ds["scan_x"].attrs.get("units", "pixel"))
+    items: dict[str, Any] = {
+        **{name: float(ds.attrs[name]) for name in _OURS if name in ds.attrs},
+        "Q_pixel_size": size,
+        "Q_pixel_units": "A^-1" if q_units == "1/angstrom" else "pixels",
+        "R_pixel_size": float(scan_steps[1]),
+        "R_pixel_units": "A" if scan_units == "angstrom" else "pixels",
+        "QR_flip": False,
+        **ellipse,
+        **_origin_items(ds, centre),
+    }
+    if "scan_rotation_deg" in ds.attrs:
+        degrees = float(ds.attrs["scan_rotation_deg"]) + turned_deg
+        items |= {"QR_rotation": math.radians(degrees), "QR_rotation_degrees": degrees}
+    if "semiangle_mrad" in ds.attrs:
+        items["convergence_semiangle_mrad"] = float(ds.attrs["semiangle_mrad"])
+    if "probe_radius_px" in ds.attrs:
+        items["probe_semiangle"] = float(ds.attrs["probe_radius_px"])
+    return items
+
+
+_ELLIPSE = ("a", "b", "theta")
+
+
+def _number(items: Mapping[str, Any], name: str) -> float | None:
+    """A finite number, or None."""
+    value = np.asarray(items.get(name, np.nan))
+    if value.size != 1 or value.dtype.kind not in "biuf" or not np.isfinite(value).all():
+        return None
+    return float(value.item())
+
+
+def _size(items: Mapping[str, Any], name: str, scale: Mapping[str, float]) -> float | None:
+    units = str(items.get(f"{name}_units", "pixels"))
+    size = _number(items, f"{name}_size")
+    if units in ("pixels", "pixel", "") or size is None:
+        return None
+    if units not in scale:
+        _log.warning("%s_units is %r, which is no unit of this axis: taken as not calibrated", name, units)
+        return None
+    low, high = _PLAUSIBLE[name]
+    if not low <= size * scale[units] <= high:
+        _log.warning("%s_size is %g %s, which is not plausible: taken as not calibrated", name, size, units)
+        return None
+    return size * scale[units]
+
+
+def _scan_step(items: Mapping[str, Any]) -> float | None:
+    return _size(items, "R_pixel", _ANGSTROM)
+
+
+def _q_step(items: Mapping[str, Any], beam_energy_eV: float | None) -> float | None:
+    scale = _INV_ANGSTROM
+    if items.get("Q_pixel_units") == "mrad":
+        if not beam_energy_eV:
+            _log.warning("Q_pixel_size is in mrad: taken as not calibrated, since the beam energy is not known")
+            return None
+        scale = {"mrad": 1e-3 / wavelength_angstrom(beam_energy_eV)}
+    return _size(items, "Q_pixel", scale)
+
+
+def _rotation_deg(items: Mapping[str, Any]) -> float | None:
+    radians = _number(items, "QR_rotation")
+    degrees = _number(items, "QR_rotation_degrees") if radians is None else math.degrees(radians)
+    return None if degrees is None else 180 - (180 - degrees) % 360
+
+
+def _ellipse(items: Mapping[str, Any]) -> Floats | None:
+    """(2, 2) matrix, (row, column)."""
+    a, b, theta = (_number(items, name) for name in _ELLIPSE)
+    if a is None or b is None or theta is None or not (a > 0 and b > 0 and 0.1 < a / b < 10):
+        return None
+    along = np.array([math.cos(theta), math.sin(theta)])
+    projector = np.outer(along, along)
+    matrix: Floats = np.eye(2) - (1 - b / a) * projector
+    return matrix
+
+
+def _is_unit_ellipse(items: Mapping[str, Any]) -> bool:
+    return abs(float(items["a"]) * float(items["b"]) - 1) < 1e-9
+
+
+def _origin(items: Mapping[str, Any], scan_shape: tuple[int, int], mirrored: bool) -> Floats | None:
+    for names in (("qx0", "qy0"), ("qx0_mean", "qy0_mean")):
+        row, column = (np.asarray(items.get(name, np.nan)) for name in names)
+        if row.shape != column.shape or row.shape not in ((), (1,), tuple(scan_shape)) or row.dtype.kind not in "iuf":
+            continue
+        if column.dtype.kind in "iuf" and np.isfinite(row).any() and np.isfinite(column).any():
+            shape = (2,) if row.size == 1 and row.shape != tuple(scan_shape) else (2, *scan_shape)
+            return np.stack([column, row] if mirrored else [row, column]).astype(np.float64).reshape(shape)
+    return None
+
+
+def _one_size(steps: Floats, distortion: Any) -> tuple[float, dict[str, float], float]:
+    """Pixel size, items of the ellipse, and degrees that are left, of ``A @ diag(steps)``."""
+    matrix = np.eye(2) if distortion is None else np.asarray(distortion, float).reshape(2, 2)
+    if distortion is None and abs(steps[0] - steps[1]) <= 1e-9 * steps[1]:
+        return float(steps[1]), {}, 0.0
+    full = matrix * steps
+    squares, axes = np.linalg.eigh(full.T @ full)
+    small, large = np.sqrt(squares)
+    # The symmetric part is what the ellipse can hold; the left factor of the polar decomposition is a rotation.
+    turn = full @ axes @ np.diag(1 / np.sqrt(squares)) @ axes.T
+    ratio = math.sqrt(large / small)
+    ellipse = {"a": ratio, "b": 1 / ratio, "theta": math.atan2(axes[1, 0], axes[0, 0]) % math.pi}
+    # Scan components are R(rotation) U q: in (row, column), U by the angle u turns like QR_rotation does.
+    return float(large), ellipse, math.degrees(math.atan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
+
+
+def _coordinate_step(ds: xr.Dataset, dim: str) -> float:
+    values = np.asarray(ds[dim].values, float)
+    return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else 1.0
+
+
+def _origin_items(ds: xr.Dataset, centre: Floats) -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for axis, (theirs, ours) in enumerate((("qx0", "origin_y"), ("qy0", "origin_x"))):
+        if ours not in ds:
+            items |= {theirs: float(centre[axis]), f"{theirs}_mean": float(centre[axis]), f"{theirs}_shift": 0.0}
+            continue
+        values = ds[ours].values.astype(np.float64)
+        mean = float(np.nanmean(values))
+        items |= {theirs: values, f"{theirs}_mean": mean, f"{theirs}_shift": values - mean}
+    return items
