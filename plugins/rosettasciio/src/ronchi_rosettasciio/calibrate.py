@@ -1,0 +1,204 @@
+"""What a file says about beam and pixel sizes, in ronchi's units; what cannot be true is left out and named."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.layout import Layout
+from ronchi_rosettasciio.signals import Axis, Signal
+from ronchi_rosettasciio.units import implausible, q_step
+
+__all__ = ["Calibration", "beam", "calibrate"]
+
+Pair = tuple[float, float]
+
+
+@dataclass
+class Calibration:
+    """Steps (y, x) in angstrom and 1/angstrom, None where unknown; the pixel of q = 0; what was refused and why."""
+
+    step: Pair | None = None
+    q: Pair | None = None
+    centre_px: Pair | None = None
+    refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+_ENERGY_EV = (1e3, 5e6)
+_CAMERA_LENGTH_M = (1e-3, 100.0)
+
+
+def beam(signal: Signal, form: Format) -> dict[str, Any]:
+    """Beam and instrument, as attributes of a data set; only what is given and can be true.
+
+    Returns
+    -------
+    dict
+        Any of ``beam_energy_eV``, ``camera_length_m``, ``semiangle_mrad``, ``scan_rotation_deg``, ``instrument``.
+    """
+    tem = _sub(_sub(signal.metadata, "Acquisition_instrument"), "TEM")
+    found: dict[str, Any] = {}
+    energy = _first(tem, ("beam_energy",), 1e3)
+    length = _first(tem, ("camera_length",), 1.0 if form.name in ("blo", "prz") else 1e-3)
+    angle = _first(tem, ("convergence_angle",), 1.0)
+    rotation = _first(tem, ("rotation",), 1.0) if form.name != "blo" else None
+    own = _own(signal, form)
+    found["beam_energy_eV"] = own.get("energy_ev", energy)
+    found["camera_length_m"] = own.get("camera_length_m", length)
+    found["semiangle_mrad"] = angle
+    if not _within(found["beam_energy_eV"], _ENERGY_EV):
+        found["beam_energy_eV"] = None
+    if not _within(found["camera_length_m"], _CAMERA_LENGTH_M):
+        found["camera_length_m"] = None
+    if not _within(angle, (1e-3, 500.0)):
+        found["semiangle_mrad"] = None
+    # The angle between scan and pattern, not that of the scan to the microscope's axes, is what would be needed.
+    stated = own.get("scan_rotation_deg", rotation)
+    if stated is not None and math.isfinite(stated):
+        found["stated_scan_rotation_deg"] = stated
+    name = tem.get("microscope")
+    found["instrument"] = str(name) if isinstance(name, str) and name else None
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _own(signal: Signal, form: Format) -> dict[str, float]:
+    """What only the file's own header says, by format."""
+    if form.name == "blo":
+        header = _sub(signal.original, "blockfile_header")
+        return _numbers(scan_rotation_deg=(header.get("Scan_rotation"), 1e-2))
+    if form.name == "mrc":
+        header = _sub(signal.original, "de_metadata")
+        return _numbers(
+            energy_ev=(header.get("Instrument Accelerating Voltage (V)"), 1.0),
+            camera_length_m=(header.get("Instrument Project Camera Length (centimeters)"), 1e-2),
+        )
+    if form.name == "empad":
+        measured = _sub(_sub(signal.original, "root"), "iom_measurements")
+        optics, source, column = (_sub(measured, name) for name in ("optics", "source", "column"))
+        return _numbers(
+            energy_ev=(measured.get("high_voltage", source.get("get_voltage")), 1.0),
+            camera_length_m=(measured.get("nominal_camera_length", optics.get("get_cameralength")), 1.0),
+            scan_rotation_deg=(measured.get("scan_rotation", column.get("get_scanrotation")), 1.0),
+        )
+    return {}
+
+
+def _numbers(**given: tuple[Any, float]) -> dict[str, float]:
+    read = {}
+    for name, (value, factor) in given.items():
+        try:
+            read[name] = float(value) * factor
+        except (TypeError, ValueError):
+            continue
+    return {name: value for name, value in read.items() if math.isfinite(value)}
+
+
+def _sub(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = tree.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _first(tree: Mapping[str, Any], names: Iterable[str], factor: float) -> float | None:
+    return next(iter(_numbers(**{name: (tree.get(name), factor) for name in names}).values()), None)
+
+
+def _within(value: float | None, limits: tuple[float, float]) -> bool:
+    return value is not None and limits[0] <= value <= limits[1]
+
+
+def calibrate(signal: Signal, form: Format, layout: Layout, attrs: Mapping[str, Any]) -> Calibration:
+    """Pixel sizes of the scan and the pattern, or of an image.
+
+    Parameters
+    ----------
+    attrs : mapping
+        From `beam`.
+    """
+    result = Calibration()
+    stated = _direct_electron(_sub(signal.original, "de_metadata"))
+    leading = tuple(stated.get(axis.name, axis) for axis in layout.leading)
+    frame = (stated.get(layout.frame[0].name, layout.frame[0]), stated.get(layout.frame[1].name, layout.frame[1]))
+    if not layout.patterns:
+        result.step = _lengths(frame, "image", form, result)
+        return result
+    if len(leading) == 2:
+        result.step = _lengths((leading[0], leading[1]), "scan", form, result)
+    elif len(leading) == 1 and leading[0].unit.dimension == "length":
+        result.step = _lengths((leading[0], leading[0]), "scan", form, result)
+    result.q = _q(frame, form, attrs, result)
+    result.centre_px = _centre(frame, result.q)
+    return result
+
+
+def _direct_electron(header: Mapping[str, Any]) -> dict[str, Axis]:
+    """Axes by name with the pixel sizes that Direct Electron's text file states.
+
+    RosettaSciIO 0.15 puts 1 in their place.
+    """
+    names = {
+        "y": ("Specimen Pixel Size Y (nanometers)", "nm"),
+        "x": ("Specimen Pixel Size X (nanometers)", "nm"),
+        "ky": ("Diffraction Pixel Size Y", "1/nm"),
+        "kx": ("Diffraction Pixel Size X", "1/nm"),
+    }
+    sizes = _numbers(**{axis: (header.get(key), 1.0) for axis, (key, _) in names.items()})
+    return {axis: Axis(axis, 0, size, 0.0, names[axis][1], False) for axis, size in sizes.items()}
+
+
+def _lengths(pair: tuple[Axis, Axis], what: Literal["scan", "image"], form: Format, result: Calibration) -> Pair | None:
+    steps = []
+    for axis in pair:
+        if axis.unit.dimension == "none" or _is_default(axis, form):
+            return None
+        step = axis.scale * axis.unit.factor
+        if form.name in ("ser", "emi"):
+            # The vendor's y axis points up; rows are stored from the top, as here.
+            step = abs(step) if axis.name == "y" else step
+        why = implausible(step, what)
+        if axis.unit.dimension != "length":
+            why = f"an axis of the {what} is a length"
+        if why:
+            result.refused.append(
+                f"{what} step {axis.scale:.6g} {axis.unit_text} ({axis.name or 'unnamed axis'}): {why}"
+            )
+            return None
+        steps.append(step)
+    return steps[0], steps[1]
+
+
+def _q(frame: tuple[Axis, Axis], form: Format, attrs: Mapping[str, Any], result: Calibration) -> Pair | None:
+    steps = []
+    for axis in frame:
+        if axis.unit.dimension == "none" or _is_default(axis, form):
+            return None
+        step, why = q_step(axis.scale, axis.unit, attrs.get("beam_energy_eV"), attrs.get("camera_length_m"))
+        why = why if step is None else implausible(step, "q")
+        if why or step is None:
+            result.refused.append(
+                f"pattern step {axis.scale:.6g} {axis.unit_text} ({axis.name or 'unnamed axis'}): {why}"
+            )
+            return None
+        steps.append(step)
+    return steps[0], steps[1]
+
+
+def _is_default(axis: Axis, form: Format) -> bool:
+    """Whether a size stands for none: what the library fills in where the file says nothing."""
+    return form.name == "tvips" or (form.name in ("mrc", "blo") and axis.scale == 1.0 and axis.size > 0)
+
+
+def _centre(frame: tuple[Axis, Axis], q: Pair | None) -> Pair | None:
+    """Pixel of q = 0 from the offsets of the axes, where it lies inside the pattern."""
+    centre = []
+    for axis in frame:
+        if q is None or not axis.offset or not axis.scale or not math.isfinite(axis.offset / axis.scale):
+            return None
+        pixel = -axis.offset / axis.scale
+        if not 0 < pixel < axis.size - 1:
+            return None
+        centre.append(pixel)
+    return centre[0], centre[1]

@@ -1,0 +1,127 @@
+"""HDF5 that no plugin of RosettaSciIO opens lazily: data sets by path, and Dectris Arina's series of files."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ronchi.errors import ReadError
+from ronchi_rosettasciio.signals import Axis, Signal
+from ronchi_rosettasciio.sniff import largest_dataset
+
+__all__ = ["read_arina", "read_datasets"]
+
+_MOST_DATASETS = 200
+
+
+def read_datasets(path: Path) -> list[Signal]:
+    """Every data set of real numbers with two dimensions or more, the largest first.
+
+    Notes
+    -----
+    The file stays open as long as one of the arrays is in use.
+    """
+    import h5py
+
+    # Registers the filters of detectors, such as bitshuffle, with h5py.
+    import hdf5plugin  # noqa: F401
+
+    file = h5py.File(path, "r")
+    found: list[Signal] = []
+
+    def visit(name: str, item: Any) -> int | None:
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iufb" and item.ndim >= 2 and item.size:
+            found.append(Signal(name, _lazy(item), _plain_axes(item.shape)))
+        return None if len(found) < _MOST_DATASETS else len(found)
+
+    file.visititems(visit)
+    first = largest_dataset(file)[0]
+    return sorted(found, key=lambda signal: signal.name != first)
+
+
+def read_arina(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Signal], list[str]]:
+    """The frames of an Arina master file, in the dtype in which they were counted.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        ``…_master.h5``; the data files lie beside it.
+    scan_shape : tuple of int, optional
+        Rows and columns; without it a square is assumed where the number of frames is a square.
+
+    Returns
+    -------
+    signals : list of Signal
+    notes : list of str
+
+    Raises
+    ------
+    ReadError
+        A data file is missing, or their frames differ.
+    """
+    import dask.array as da
+    import h5py
+    import hdf5plugin  # noqa: F401
+
+    file = h5py.File(path, "r")
+    group = file["entry/data"]
+    parts = []
+    for name in sorted(group):
+        link = group.get(name, getlink=True)
+        if isinstance(link, h5py.ExternalLink) and not (path.parent / link.filename).is_file():
+            raise FileNotFoundError(2, "missing", str(path.parent / link.filename))
+        part = group[name]
+        if isinstance(part, h5py.Dataset) and part.ndim == 3:
+            parts.append(part)
+    if len({(part.shape[1:], part.dtype) for part in parts}) != 1:
+        raise ReadError(
+            f"the {len(parts)} data files hold frames of different shapes or types, or none",
+            where=str(path),
+            fix="keep the files of one acquisition together, under the names that they were given",
+        )
+    frames = da.concatenate([_lazy(part) for part in parts])
+    n = frames.shape[0]
+    side = math.isqrt(n)
+    notes: list[str] = []
+    scan = scan_shape
+    if scan is None and side * side == n and side > 1:
+        scan = (side, side)
+        notes.append(f"the file does not say how the {n} patterns lie: a square is assumed; `scan_shape` sets another")
+    step = _pixel_size_angstrom(path)
+    leading = (_scan_axis("", n, None),)
+    if scan is not None and math.prod(scan) == n:
+        frames = frames.reshape(*scan, *frames.shape[1:])
+        leading = (_scan_axis("y", scan[0], step), _scan_axis("x", scan[1], step))
+    return [Signal(path.stem, frames, (*leading, *_plain_axes(frames.shape[-2:])))], notes
+
+
+def _scan_axis(name: str, size: int, step: float | None) -> Axis:
+    return Axis(name, size, 1.0 if step is None else step, 0.0, "" if step is None else "angstrom", True)
+
+
+def _pixel_size_angstrom(master: Path) -> float | None:
+    """Scan step from the file that the microscope's software writes beside the detector's, in nm there."""
+    import h5py
+
+    beside = master.with_name(master.name.replace("_master.h5", ".h5"))
+    if beside == master or not beside.is_file():
+        return None
+    try:
+        with h5py.File(beside, "r") as file:
+            return float(np.ravel(file["STEM Metadata"].attrs["Pixel Size"])[0]) * 10
+    except (OSError, KeyError, ValueError, IndexError):
+        return None
+
+
+def _plain_axes(shape: tuple[int, ...]) -> tuple[Axis, ...]:
+    return tuple(Axis("", int(n), 1.0, 0.0, "", i < len(shape) - 2) for i, n in enumerate(shape))
+
+
+def _lazy(item: Any) -> Any:
+    import dask.array as da
+
+    # A name of its own keeps dask from reading the data to make one.
+    return da.from_array(item, chunks=item.chunks or "auto", name=False, lock=False)

@@ -1,0 +1,160 @@
+"""The reader ``rosettasciio``: any microscope's file as ``fourd/1`` or ``images/1``."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from xarray.core import indexing
+
+from ronchi.builtin.chunking import chunks_of_stack, scan_chunks
+from ronchi.errors import ReadError
+from ronchi.schema import fourd, images
+from ronchi_rosettasciio import calibrate, guards, layout, sniff
+from ronchi_rosettasciio.formats import FORMATS, Format
+from ronchi_rosettasciio.layout import Layout
+from ronchi_rosettasciio.lazy import LazySignal, native_dtype
+from ronchi_rosettasciio.params import RosettaParams
+from ronchi_rosettasciio.signals import Signal, read_signals
+
+__all__ = ["RosettaReader"]
+
+log = logging.getLogger("ronchi.rosettasciio")
+
+
+class RosettaReader:
+    """Opens vendor files through RosettaSciIO, lazily where the format allows."""
+
+    def __init__(self, params: RosettaParams) -> None:
+        self.params = params
+
+    def confidence(self, path: Path) -> float:
+        """0 to 1 from the header of the file; never raises."""
+        return sniff.confidence(Path(path))
+
+    def open(self, path: Path) -> xr.Dataset:
+        """Open the data set of a file that the parameters ask for.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``fourd/1`` or ``images/1``, with attributes ``source_format``, ``is_lazy``, ``file_contents``, and where
+            there is something to say ``notes`` and ``calibration_refused``. What is said there is also logged.
+
+        Raises
+        ------
+        ReadError
+            The file is absent, of no known format, damaged, or holds neither images nor patterns.
+        """
+        path, params = Path(path), self.params
+        form = _format(path, params.format)
+        guards.check_header(path, form)
+        if not form.lazy:
+            guards.check_memory(path, form)
+        signals, notes = _signals(path, form, params.scan_shape)
+        signal = layout.choose(signals, params.dataset, str(path))
+        guards.check_promise(signal.data, path, form)
+        order = layout.plan(
+            signal,
+            form,
+            scan_shape=params.scan_shape,
+            content=params.content,
+            extra_index=params.extra_index,
+            where=str(path),
+        )
+        with guards.damage(path, form):
+            data, is_lazy = _bring(path, form, signals.index(signal), signal, order, params.scan_shape)
+        attrs = calibrate.beam(signal, form)
+        calibration = calibrate.calibrate(signal, form, order, attrs)
+        stated = attrs.pop("stated_scan_rotation_deg", 0)
+        if stated:
+            notes.append(f"the file states a scan rotation of {stated:g} degrees in the microscope's own sense")
+        if not is_lazy:
+            notes.append("read into memory as a whole")
+        notes += order.notes
+        for text in calibration.refused:
+            log.warning("%s: left in pixels: %s", path.name, text)
+        for text in notes:
+            log.info("%s: %s", path.name, text)
+        attrs |= {
+            "title": signal.name or path.stem,
+            "source_format": form.name,
+            "is_lazy": int(is_lazy),
+            "file_contents": "; ".join(f"{i}: {each}" for i, each in enumerate(signals)),
+            "notes": "; ".join(notes) or None,
+            "calibration_refused": "; ".join(calibration.refused) or None,
+        }
+        if order.patterns:
+            ds = fourd.make(
+                data, scan_step=calibration.step, q_step=calibration.q, centre_px=calibration.centre_px, **attrs
+            )
+        else:
+            ds = images.make(data, step=calibration.step, **attrs)
+        ds["intensity"].encoding["source"] = str(path)
+        return _in_blocks(ds, signal, int(params.block_mb * 2**20)) if is_lazy else ds
+
+
+def _format(path: Path, name: str) -> Format:
+    where = str(path)
+    if not path.exists():
+        raise ReadError("no such file", where=where, fix="check the path; relative ones start at the pipeline file")
+    if name != "auto":
+        if name not in FORMATS:
+            raise ReadError(f"unknown format {name!r}", where=where, fix=f"one of: {', '.join(FORMATS)}")
+        return FORMATS[name]
+    if path.is_file() and path.stat().st_size == 0:
+        raise ReadError("the file is empty (0 bytes)", where=where, fix=guards.COPY)
+    found = sniff.identify(path)
+    if found is None:
+        raise ReadError(
+            "its content is of no format that is known here, or is damaged",
+            where=where,
+            fix=f"{guards.COPY}, or name its `format`, one of: {', '.join(FORMATS)}",
+        )
+    return found
+
+
+def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tuple[list[Signal], list[str]]:
+    """All data sets of a file, in a fixed order."""
+    from ronchi_rosettasciio import hdf5
+
+    with guards.damage(path, form):
+        if form.name == "arina":
+            return hdf5.read_arina(path, scan_shape)
+        if form.name == "hdf5":
+            return hdf5.read_datasets(path), []
+        return read_signals(path, form, scan_shape), []
+
+
+def _bring(
+    path: Path, form: Format, index: int, signal: Signal, order: Layout, scan_shape: tuple[int, int] | None
+) -> tuple[Any, bool]:
+    """The data in ronchi's order, and whether they stay in the file."""
+    data = order.apply(signal.data)
+    if not hasattr(signal.data, "dask"):
+        return np.asarray(data).astype(native_dtype(signal.data.dtype), copy=False), False
+    opener = functools.partial(_open_array, path, form, index, order, scan_shape)
+    lazy = LazySignal(path, form, opener, tuple(data.shape), data.dtype, data)
+    return indexing.LazilyIndexedArray(lazy), True
+
+
+def _open_array(path: Path, form: Format, index: int, order: Layout, scan_shape: tuple[int, int] | None) -> Any:
+    return order.apply(_signals(path, form, scan_shape)[0][index].data)
+
+
+def _in_blocks(ds: xr.Dataset, signal: Signal, block_bytes: int) -> xr.Dataset:
+    """Whole patterns or images in blocks that suit the chunks of the file."""
+    intensity = ds["intensity"]
+    chunks: tuple[int, ...]
+    if intensity.ndim == 4:
+        same_order = signal.shape == intensity.shape
+        chunks = scan_chunks(
+            intensity.shape, intensity.dtype.itemsize, signal.data.chunksize if same_order else None, block_bytes
+        )
+    else:
+        chunks = chunks_of_stack(intensity.shape, intensity.dtype.itemsize, block_bytes)
+    return ds.assign(intensity=intensity.chunk(dict(zip(intensity.dims, chunks, strict=True))))

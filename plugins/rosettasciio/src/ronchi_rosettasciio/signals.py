@@ -1,0 +1,172 @@
+"""The data sets of a file, as RosettaSciIO gives them, in a form of our own."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.units import Unit, parse
+
+__all__ = ["Axis", "Signal", "read_signals"]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the data: ``scale`` and ``offset`` in ``unit``, as the file says."""
+
+    name: str
+    size: int
+    scale: float
+    offset: float
+    unit_text: str
+    navigate: bool
+
+    @property
+    def unit(self) -> Unit:
+        """The unit, understood."""
+        return parse(self.unit_text)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One data set of a file.
+
+    Parameters
+    ----------
+    name : str
+    data : array
+        numpy or dask.
+    axes : tuple of Axis
+        In the order of the array.
+    metadata, original : mapping
+        HyperSpy's tree, completed from the file's own; and the file's own.
+    """
+
+    name: str
+    data: Any
+    axes: tuple[Axis, ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    original: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(map(int, self.data.shape))
+
+    def __str__(self) -> str:
+        return f"{self.name or 'unnamed'} {'x'.join(map(str, self.shape))} {self.data.dtype}"
+
+
+def read_signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> list[Signal]:
+    """Let RosettaSciIO open a file, lazily where `form` can.
+
+    Raises
+    ------
+    Exception
+        Whatever the library raises on a damaged file.
+    """
+    options: dict[str, Any] = {"lazy": form.lazy}
+    if form.name == "mib" and scan_shape is not None:
+        options["navigation_shape"] = scan_shape[::-1]
+    if form.name == "topspin":
+        options["show_progressbar"] = False
+    module = importlib.import_module(f"rsciio.{form.module}")
+    with _quiet():
+        return [_signal(each) for each in module.file_reader(str(path), **options) if "data" in each]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    # What the library warns of is checked again here, and told in words that fit.
+    log = logging.getLogger("rsciio")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _signal(raw: Mapping[str, Any]) -> Signal:
+    data = raw["data"]
+    if not hasattr(data, "shape"):
+        data = np.asarray(data)
+    axes = _axes(raw.get("axes") or (), data.shape)
+    original = _plain(raw.get("original_metadata") or {})
+    metadata = _plain(raw.get("metadata") or {})
+    for source, (target, convert) in (raw.get("mapping") or {}).items():
+        _map(original, source, metadata, target, convert)
+    name = str(_find(metadata, "General.title") or "")
+    return Signal(name, data, axes, metadata, original)
+
+
+def _axes(raw: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> tuple[Axis, ...]:
+    if len(raw) != len(shape):
+        # Some layouts come without axes: the last two are those of a frame.
+        return tuple(Axis("", int(n), 1.0, 0.0, "", i < len(shape) - 2) for i, n in enumerate(shape))
+    return tuple(
+        Axis(
+            name=_text(axis.get("name")),
+            size=int(size),
+            scale=_number(axis.get("scale"), 1.0),
+            offset=_number(axis.get("offset"), 0.0),
+            unit_text=_text(axis.get("units")),
+            navigate=bool(axis.get("navigate", False)),
+        )
+        for axis, size in zip(raw, shape, strict=True)
+    )
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any, default: float) -> float:
+    try:
+        return default if value is None else float(value)
+    except (TypeError, ValueError):
+        return default
+
+
+def _plain(tree: Any) -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        tree = tree.as_dictionary() if hasattr(tree, "as_dictionary") else {}
+    return {str(key): _plain(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
+
+
+def _find(tree: Mapping[str, Any], dotted: str) -> Any:
+    found: Any = tree
+    for part in dotted.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def _map(source: Mapping[str, Any], dotted: str, target: dict[str, Any], place: str, convert: Any) -> None:
+    """Copy one entry of the file's own metadata to its place in HyperSpy's tree."""
+    value = _find(source, dotted)
+    if value is None:
+        return
+    try:
+        value = convert(value) if convert is not None else value
+    except Exception:  # noqa: BLE001 - an entry that cannot be converted is one that is not there
+        return
+    *parents, last = place.split(".")
+    for part in parents:
+        child = target.setdefault(part, {})
+        if not isinstance(child, dict):
+            return
+        target = child
+    target.setdefault(last, value)

@@ -1,0 +1,173 @@
+"""What a file is, from its first bytes and, for HDF5, from the names and attributes inside. Never from its name."""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ronchi_rosettasciio.formats import FORMATS, Format
+
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["HDF5_MAGIC", "confidence", "identify", "largest_dataset"]
+
+HEAD_BYTES = 8192
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+RONCHI_ATTR = "ronchi_schema"
+
+_TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_MRC_BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
+_MOST_OBJECTS = 2000
+
+
+def confidence(path: Path) -> float:
+    """How sure it is, from 0 to 1, that the reader can open ``path``; never raises."""
+    found = identify(path)
+    return 0.0 if found is None else found.confidence
+
+
+def identify(path: Path) -> Format | None:
+    """Format of a file or folder by its content, None if it is not one of `FORMATS`; never raises."""
+    try:
+        name = _zarr(path) if path.is_dir() else _file(path)
+    except Exception:  # noqa: BLE001 - a damaged header may make any library raise anything
+        return None
+    return FORMATS.get(name)
+
+
+def _zarr(folder: Path) -> str:
+    for name in (".zattrs", "zarr.json"):
+        file = folder / name
+        if file.is_file() and re.search(rb'"file_format":\s*"HyperSpy"|"HyperSpy"', file.read_bytes()[:HEAD_BYTES]):
+            return "zspy"
+    return ""
+
+
+def _file(path: Path) -> str:
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+        size = os.fstat(file.fileno()).st_size
+    if head.startswith(HDF5_MAGIC):
+        return _hdf5(path)
+    for name, magic in (("mib", b"MQ1,"), ("blo", b"IMGBLO"), ("emi", b"JK\x00\x02"), ("npy", b"\x93NUMPY")):
+        if head.startswith(magic):
+            return name
+    if head.startswith(_TIFF):
+        return "tiff"
+    if head.startswith((b"II\x97\x01", b"MM\x01\x97")):
+        return "ser"
+    if head.startswith(b"PK\x03\x04"):
+        return _zip(path)
+    if _is_dm(head):
+        return "dm"
+    if _is_tvips(head):
+        return "tvips"
+    if _is_mrc(head, size):
+        return "mrc"
+    if head.lstrip()[:1] == b"<" and b"raw_file" in head and re.search(rb"<root|<empad|EMPAD|empad", head):
+        return "empad"
+    return ""
+
+
+def _zip(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        names = set(archive.namelist())
+    return "prz" if {"data.npy", "meta_data.npy"} <= names or {"data.npy", "data_model.npy"} <= names else ""
+
+
+def _is_dm(head: bytes) -> bool:
+    if len(head) < 16:
+        return False
+    (version,) = struct.unpack_from(">I", head)
+    at = {3: 8, 4: 12}.get(version)
+    return at is not None and struct.unpack_from(">I", head, at)[0] in (0, 1)
+
+
+def _is_tvips(head: bytes) -> bool:
+    if len(head) < 256:
+        return False
+    size, version, width, height, bits = struct.unpack_from("<5I", head)
+    return size == 256 and version in (1, 2) and 0 < width < 2**16 and 0 < height < 2**16 and bits in (8, 16, 32)
+
+
+def _is_mrc(head: bytes, size: int) -> bool:
+    if len(head) < 1024:
+        return False
+    nx, ny, nz, mode = struct.unpack_from("<4I", head)
+    (extended,) = struct.unpack_from("<I", head, 92)
+    if mode not in _MRC_BYTES or not nx * ny * nz:
+        return False
+    # Some cameras leave the stamp out; then the length of the file must be what the header says.
+    return head[208:211] == b"MAP" or size == 1024 + extended + nx * ny * nz * _MRC_BYTES[mode]
+
+
+def _hdf5(path: Path) -> str:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return _layout(file)
+
+
+def _layout(file: h5py.File) -> str:
+    attrs, keys = file.attrs, set(file.keys())
+    if RONCHI_ATTR in attrs:
+        return ""
+    if _text(attrs.get("file_format", "")) == "HyperSpy":
+        return "hspy" if "Experiments" in keys else ""
+    if {"Data", "Version"} <= keys:
+        return "velox" if b"Velox" in bytes(file["Version"][0]) or b"DevelopersKit" in bytes(file["Version"][0]) else ""
+    if "4DSTEM" in keys or _text(attrs.get("emd_group_type", "")) == "file" or "4DSTEM_experiment" in keys:
+        return "py4dstem" if len(largest_dataset(file)[1]) >= 3 else ""
+    if any("version_major" in group.attrs for group in (file, *_groups(file))):
+        return "emd"
+    if keys and any(_GUID.fullmatch(key) for key in keys):
+        return "topspin"
+    entry = file.get("entry")
+    if entry is not None and "data" in entry and any(name.startswith("data_0") for name in entry["data"]):
+        return "arina"
+    if any(_text(group.attrs.get("NX_class", "")) == "NXentry" for group in _groups(file)):
+        return "nexus"
+    return "hdf5" if len(largest_dataset(file)[1]) >= 2 else ""
+
+
+def _groups(file: h5py.File) -> list[Any]:
+    import h5py
+
+    return [group for name in file for group in (file.get(name),) if isinstance(group, h5py.Group)]
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def largest_dataset(file: h5py.Group) -> tuple[str, tuple[int, ...]]:
+    """Path and shape of the data set of real numbers with most dimensions, then most values; ``("", ())`` if none."""
+    import h5py
+
+    best: tuple[str, tuple[int, ...]] = ("", ())
+    seen = 0
+
+    def visit(name: str, item: Any) -> int | None:
+        nonlocal best, seen
+        seen += 1
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iufb" and item.ndim >= 2:
+            shape = tuple(map(int, item.shape))
+            if (min(len(shape), 4), item.size) > (min(len(best[1]), 4), _size(best[1])):
+                best = name, shape
+        return seen if seen > _MOST_OBJECTS else None
+
+    file.visititems(visit)
+    return best
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size if shape else 0
