@@ -127,11 +127,12 @@ def _detect(
 
 
 def _patterns(inputs: Mapping[str, xr.Dataset]) -> int:
-    from ronchi.pipeline.tiles import patterns_per_block
+    from ronchi.pipeline.tiles import patterns_per_block, samples_per_block
 
-    data = next(iter(inputs.values()))
-    bulky = "intensity" in data and data["intensity"].ndim == 4
-    return patterns_per_block(data["intensity"]) if bulky else 65536
+    data = inputs["data"]
+    if "intensity" in data and data["intensity"].ndim == 4:
+        return patterns_per_block(data["intensity"])
+    return samples_per_block(data["z" if "z" in data else "intensity"])
 
 
 def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None:

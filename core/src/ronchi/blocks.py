@@ -19,10 +19,12 @@ from ronchi.errors import ReadError
 
 __all__ = [
     "BLOCK_BYTES",
+    "SAMPLE_DIMS",
     "Region",
     "count_positions",
     "iter_blocks",
     "iter_regions",
+    "iter_samples",
     "read_block",
     "read_region",
     "reading",
@@ -31,6 +33,9 @@ __all__ = [
 
 BLOCK_BYTES = 8 * 2**20
 """Size of a block: many patterns a read, and still small beside the caches and the memory."""
+
+SAMPLE_DIMS = ("scan_y", "scan_x", "frame", "sample")
+"""Dimensions that number samples; those that follow them are features."""
 
 CHUNK_LIMIT_BYTES = 128 * 2**20
 """A larger chunk of a file is not read at once, even though it is then read more than once."""
@@ -199,6 +204,39 @@ def iter_blocks(intensity: xr.DataArray, block: int) -> Iterator[tuple[int, int,
     for start in range(0, total, block):
         stop = min(start + block, total)
         yield start, stop, read_block(intensity, start, stop)
+
+
+def iter_samples(x: xr.DataArray, block: int | None = None) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+    """Yield the samples of any data that a learner takes, a block at a time, each chunk read once.
+
+    Parameters
+    ----------
+    x : (*samples, *features) DataArray
+        Sample dims as in `SAMPLE_DIMS`; lazy or not.
+    block : int, optional
+        Samples a block has at most where the chunks allow; about 8 MB of them by default.
+
+    Yields
+    ------
+    positions : (n,) int64
+        Flat, row-major numbers of the samples.
+    features : (n, *features) array
+        In the stored dtype; a view of the data where that is possible.
+    """
+    if x.dims[:2] == ("scan_y", "scan_x") and x.ndim == 4:
+        patterns = x.rename(dict(zip(x.dims[2:], ("qy", "qx"), strict=True)))
+        for region, frames in iter_regions(patterns, block):
+            yield region.positions(x.shape[1]), frames
+        return
+    n_dims = sum(dim in SAMPLE_DIMS for dim in x.dims)
+    inner = math.prod(x.shape[1:n_dims])
+    row_bytes = max(1, math.prod(x.shape[1:]) * x.dtype.itemsize)
+    most = max(1, BLOCK_BYTES // row_bytes if block is None else block // inner)
+    parts = x.chunks[0] if x.chunks is not None else [1] * x.shape[0]
+    for rows in _join(parts, most):
+        features = _load(x[rows])
+        positions = np.arange(rows.start * inner, rows.stop * inner, dtype=np.int64)
+        yield positions, features.reshape(-1, *features.shape[n_dims:])
 
 
 class _DaskChunks:

@@ -28,6 +28,7 @@ __all__ = [
     "detect",
     "dpc",
     "encode",
+    "learn",
     "mean_pattern",
     "overview",
     "read",
@@ -160,9 +161,67 @@ def strain(peaks: xr.Dataset, name: str = "lattice", *, side: str | None = None,
     return result.data if side is None else result.sides[side]
 
 
-def encode(data: xr.Dataset, name: str, **params: Any) -> xr.Dataset:
-    """Fit a descriptor learner and encode all samples (``descriptors/1``)."""
-    return apply("descriptor_learner", name, params, {"data": data}).data
+def encode(data: xr.Dataset, name: str, *, model: xr.Dataset | str | Path | None = None, **params: Any) -> xr.Dataset:
+    """Encode all samples with a descriptor learner (``descriptors/1``), fitted to them or before.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        ``fourd/1``, ``images/1``, ``crops/1`` or ``descriptors/1``, as the learner takes.
+    name : str
+        Learner, e.g. ``"gmm"``.
+    model : xarray.Dataset or path, optional
+        A fitted model: the side ``model`` of `learn`, or a file with one. It is applied, and nothing is fitted.
+    **params
+        Parameters of the learner; with a model, those that it was fitted with.
+
+    Raises
+    ------
+    DataError
+        The model is of another learner, of other parameters, or of samples of another size.
+    """
+    fitted = {} if model is None else {"model": _model(model)}
+    return apply("descriptor_learner", name, params, {"data": data, **fitted}).data
+
+
+def learn(data: xr.Dataset, name: str, *, device: str = "cpu", **params: Any) -> Result:
+    """Fit a descriptor learner and keep all that it gives.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+    name : str
+        Learner, e.g. ``"gmm"``.
+    device : str
+        ``"cpu"`` or ``"cuda"``, for learners that can.
+    **params
+        Parameters of the learner; ``ronchi info descriptor_learner/NAME`` lists them.
+
+    Returns
+    -------
+    Result
+        ``data``: ``descriptors/1`` of all samples; ``sides``: the fitted ``model``, and mean images and grids over
+        the latent space where the learner has them.
+    """
+    return apply("descriptor_learner", name, params, {"data": data}, device=device)
+
+
+def _model(source: xr.Dataset | str | Path) -> xr.Dataset:
+    """A model at hand, or the one in a file of its own or beside descriptors."""
+    import xarray as xr
+
+    from ronchi.schema import model, schema_of
+
+    if isinstance(source, xr.Dataset):
+        return source
+    result = read_result(source, "native")
+    if schema_of(result.data) == model.NAME:
+        return result.data
+    if "model" not in result.sides:
+        raise ConfigError(
+            f"there is no fitted model in {str(source)!r}", fix="write one with the side `model` of a fit"
+        )
+    return result.sides["model"]
 
 
 def score(result: xr.Dataset, truth: xr.Dataset, name: str, **params: Any) -> dict[str, float]:

@@ -24,12 +24,11 @@ from ronchi.pipeline.plan import PlannedStep
 from ronchi.pipeline.progress import Progress
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
-from ronchi.pipeline.tiles import patterns_per_block
+from ronchi.pipeline.tiles import patterns_per_block, samples_per_block
 
 __all__ = ["StepMaker", "make_job"]
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SAMPLES_PER_BLOCK = 65536
 
 
 @dataclass(kw_only=True)
@@ -93,7 +92,7 @@ class StepMaker:
         scratch.mkdir()
         if step.config.kind == "disk_detector":
             return self._detect(step, result, inputs, scratch)
-        return call(step, inputs, self._context(step, scratch), lambda: self._patterns(next(iter(inputs.values()))))
+        return call(step, inputs, self._context(step, scratch), lambda: self._patterns(inputs["data"]))
 
     def _detect(self, step: PlannedStep, result: StepResult, inputs: Mapping[str, xr.Dataset], scratch: Path) -> Result:
         patterns = self._patterns(inputs["data"])
@@ -118,7 +117,7 @@ class StepMaker:
 
     def _patterns(self, data: xr.Dataset) -> int:
         if "intensity" not in data or data["intensity"].ndim != 4:
-            return self.options.block or _SAMPLES_PER_BLOCK
+            return self.options.block or samples_per_block(data["z" if "z" in data else "intensity"])
         memory_mb, workers = self.options.memory_mb, self.options.n_workers()
         most = patterns_per_block(data["intensity"], memory_mb=memory_mb, workers=workers)
         if memory_mb is not None and (self.options.block or 0) > most:

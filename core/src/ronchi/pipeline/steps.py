@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import xarray as xr
 
 from ronchi import schema
 from ronchi.api import Context, Result
 from ronchi.errors import SchemaError
 from ronchi.kinds import KINDS
-from ronchi.pipeline.arrays import is_lazy
+from ronchi.pipeline.encode import encode
 from ronchi.pipeline.plan import ANY_SCHEMA, ports
 from ronchi.schema import scores
-from ronchi.schema.common import carry_attrs
 
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import PlannedStep
 
-__all__ = ["BULK_SCHEMAS", "call", "check_inputs", "check_result", "encode", "in_memory", "is_stored"]
+__all__ = ["BULK_SCHEMAS", "call", "check_inputs", "check_result", "in_memory", "is_stored"]
 
-BULK_SCHEMAS = ("fourd/1", "images/1")
+BULK_SCHEMAS = ("fourd/1", "images/1", "crops/1")
 """Schemas of data as large as the measurement, which stay lazy."""
 
 
@@ -50,12 +48,12 @@ def call(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, patt
     Result
         Validated; what will be stored is in memory.
     """
-    algorithm = step.spec.create(step.params)
     kind = step.config.kind
+    if kind == "descriptor_learner":
+        return check_result(step, encode(step, inputs, ctx, patterns))
+    algorithm = step.spec.create(step.params)
     if kind == "reader":
         made = algorithm.open(step.files["path"])
-    elif kind == "descriptor_learner":
-        made = encode(algorithm, next(iter(inputs.values())), ctx, patterns())
     else:
         made = getattr(algorithm, KINDS[kind].method)(**inputs, ctx=ctx)
     if kind == "metric":
@@ -107,45 +105,3 @@ def _check_one(data: xr.Dataset, announced: str, where: str) -> None:
     allowed = announced.split("|")
     if ANY_SCHEMA not in allowed and found not in allowed:
         raise SchemaError(f"the result is {found}, but {' or '.join(allowed)} was announced", where=where)
-
-
-def encode(learner: Any, data: xr.Dataset, ctx: Context, patterns: int) -> Result:
-    """Fit a learner and encode all samples, a block of at most ``patterns`` at a time.
-
-    Samples are scan positions, frames, or the sample dims of descriptors.
-    """
-    x = data["z"] if "z" in data else data["intensity"]
-    # What the patterns do not carry themselves, and a learner has to heed.
-    heeded = {name: data[name].variable for name in ("bad_pixel", "valid") if name in data}
-    x = x.assign_coords({name: held for name, held in heeded.items() if set(held.dims) <= set(x.dims)})
-    samples = [str(dim) for dim in x.dims if dim in ("scan_y", "scan_x", "frame", "sample")]
-    learner.fit(x, ctx)
-    rows = []
-    inner = int(np.prod([x.sizes[dim] for dim in samples[1:]]))
-    n = x.sizes[samples[0]]
-    step = max(1, patterns // max(1, inner))
-    for start in range(0, n, step):
-        rows.append(_encode_rows(learner, x.isel({samples[0]: slice(start, start + step)}), samples, patterns))
-        ctx.progress(min(start + step, n), n)
-    encoded = _concatenate(rows, samples[0])
-    return Result(encoded.assign_attrs({**carry_attrs(data), **encoded.attrs}))
-
-
-def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: int) -> xr.Dataset:
-    if len(samples) == 1 or x.sizes[samples[1]] <= patterns:
-        return _transform(learner, x)
-    pieces = [
-        _transform(learner, x.isel({samples[1]: slice(start, start + patterns)}))
-        for start in range(0, x.sizes[samples[1]], patterns)
-    ]
-    return _concatenate(pieces, samples[1])
-
-
-def _transform(learner: Any, x: xr.DataArray) -> xr.Dataset:
-    encoded: xr.Dataset = learner.transform(x.compute() if is_lazy(x) else x)
-    return encoded
-
-
-def _concatenate(parts: list[xr.Dataset], dim: str) -> xr.Dataset:
-    # What does not run along the samples (components, cluster centres) is the same in all parts.
-    return xr.concat(parts, dim, data_vars="minimal", coords="minimal", compat="override", combine_attrs="override")

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from ronchi.blocks import CHUNK_LIMIT_BYTES, Region, regions
 from ronchi.errors import ConfigError
 
-__all__ = ["BASE_MB", "Tile", "cut", "patterns_per_block", "read_tile"]
+__all__ = ["BASE_MB", "Tile", "cut", "patterns_per_block", "read_tile", "samples_per_block"]
 
 BLOCK_BYTES = 16 * 2**20
 BASE_MB = 600.0
 """What a process holds before it sees data: the interpreter, numpy, xarray, a detector's code and its compiler."""
+
+_MOST_SAMPLES = 65536
 
 WORK_FACTOR = 4
 """Memory of a detector on a block, in sizes of the block as float32: what it reads, converts and copies."""
@@ -92,6 +94,11 @@ def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = Non
             fix=f"allow at least {least} MB{', or use fewer workers' if workers else ''}",
         )
     return max(1, min(count, int(room // (working + stored))))
+
+
+def samples_per_block(x: xr.DataArray) -> int:
+    """Samples of (sample, …) data, such as crops, frames and descriptors, that are encoded at a time."""
+    return max(1, min(_MOST_SAMPLES, BLOCK_BYTES // max(1, math.prod(x.shape[1:]) * x.dtype.itemsize)))
 
 
 def chunk_shape(intensity: xr.DataArray) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ronchi.errors import SchemaError
-from ronchi.schema import atoms, crops, descriptors, fourd, images, lattice, maps, peaks, scores, strain
+from ronchi.schema import atoms, crops, decoded, descriptors, fourd, images, lattice, maps, model, peaks, scores, strain
 from ronchi.schema.common import ATTR, schema_of
 
 if TYPE_CHECKING:
@@ -17,11 +17,13 @@ __all__ = [
     "SCHEMAS",
     "atoms",
     "crops",
+    "decoded",
     "descriptors",
     "fourd",
     "images",
     "lattice",
     "maps",
+    "model",
     "peaks",
     "schema_of",
     "scores",
@@ -30,7 +32,8 @@ __all__ = [
 ]
 
 SCHEMAS: dict[str, ModuleType] = {
-    module.NAME: module for module in (fourd, peaks, lattice, strain, descriptors, images, crops, atoms, maps, scores)
+    module.NAME: module
+    for module in (fourd, peaks, lattice, strain, descriptors, images, crops, atoms, maps, scores, decoded, model)
 }
 """Schema name to the module that defines it."""
 
