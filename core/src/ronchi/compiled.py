@@ -19,11 +19,14 @@ def njit(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     With ``cache=True`` numba refuses to import a module when neither the module's folder nor
     the user's own cache can be written to, as in a read-only container without a home.
 
+    A division by zero gives infinity or NaN, as in NumPy: the test for it would keep loops from being vectorised.
+
     Parameters
     ----------
     **options
         Of ``numba.njit``, without ``cache``.
     """
+    options = {"error_model": "numpy", **options}
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         try:

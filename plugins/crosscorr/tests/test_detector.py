@@ -99,6 +99,20 @@ def test_counting_noise_defaults_miss_nothing_and_errors_match_their_covariance(
     assert 0.7 < np.concatenate(z).std() < 1.3
 
 
+@pytest.mark.parametrize("radius", [3.0, 5.0, 12.0])
+def test_disks_that_all_but_touch_are_found(scene: SimpleNamespace, radius: float) -> None:
+    """Nine tenths of the background ring lie in neighbours; their light is neither background nor noise."""
+    shape = (int(22 * radius),) * 2
+    sites = scene.lattice(shape, 2.2 * radius, radius + 2)
+    frames = np.random.default_rng(20).poisson(scene.disks(shape, sites, radius, 3000.0, 0.5), (4, *shape))
+    batch = scene.make_detector(shape, scene.probe(shape, radius)).detect(frames.astype(np.uint16))
+    found = positions(batch)[: batch.counts[0]]
+    error, missed, false = scene.pair(found, sites)
+    assert false == 0
+    assert missed <= 0.02 * len(sites)
+    assert np.sqrt((error**2).sum(1).mean()) < 0.02 * radius
+
+
 def test_likelihood_is_the_most_accurate_and_the_parabola_the_least(scene: SimpleNamespace) -> None:
     shape, rng = (128, 128), np.random.default_rng(14)
     sites = scene.lattice(shape, 21.0, 10)

@@ -15,6 +15,8 @@ Float = NDArray[np.floating[Any]]
 
 N_PARAMETERS = 6
 """Background, height, slopes (times height) along y and x, centre y and x."""
+_WEIGHT, _T, _U, _V, _Y, _X, _RESIDUAL = range(7)
+"""Rows of the work space: weights, derivatives with height, slopes and centre, residuals."""
 
 
 @njit(nogil=True, fastmath=True)
@@ -43,65 +45,72 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     """
     b, height, sy, sx, dy, dx = p[0], p[1], p[2], p[3], p[4], p[5]
     n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
-    weight, by_t, by_u, by_v, by_y, by_x, residual = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6]
-    # Several short loops of few sums: one loop of all 28 does not fit into the registers, and takes twice as long.
+    # Many short loops, and rows[K, i] instead of views: each loop that reads several rows and writes several is guarded
+    # by a comparison of every pair of their addresses, which takes longer than the loop itself.
     for i in range(n):
-        t = shape[0, i] + dy * shape[3, i] + dx * shape[4, i]
-        u = shape[1, i] + dy * shape[5, i] + dx * shape[6, i]
-        v = shape[2, i] + dy * shape[7, i] + dx * shape[8, i]
-        mean = b + height * t + sy * u + sx * v + window[2, i]
-        weight[i] = window[1, i] / (max(mean, zero) + least)
-        by_t[i], by_u[i], by_v[i] = t, u, v
-        by_y[i] = height * shape[3, i] + sy * shape[5, i] + sx * shape[7, i]
-        by_x[i] = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
-        residual[i] = window[0, i] - mean
+        rows[_T, i] = shape[0, i] + dy * shape[3, i] + dx * shape[4, i]
+    for i in range(n):
+        rows[_U, i] = shape[1, i] + dy * shape[5, i] + dx * shape[6, i]
+    for i in range(n):
+        rows[_V, i] = shape[2, i] + dy * shape[7, i] + dx * shape[8, i]
+    for i in range(n):
+        rows[_Y, i] = height * shape[3, i] + sy * shape[5, i] + sx * shape[7, i]
+    for i in range(n):
+        rows[_X, i] = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
+    for i in range(n):
+        rows[_RESIDUAL, i] = b + height * rows[_T, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
+    for i in range(n):
+        rows[_WEIGHT, i] = window[1, i] / (max(rows[_RESIDUAL, i], zero) + least)
+    for i in range(n):
+        rows[_RESIDUAL, i] = window[0, i] - rows[_RESIDUAL, i]
+    # One loop of all 28 sums would not fit into the registers, and take twice as long.
     chi = one = t1 = u1 = v1 = y1 = x1 = g0 = zero
     for i in range(n):
-        w = weight[i]
-        wr = w * residual[i]
-        chi += wr * residual[i]
+        w = rows[_WEIGHT, i]
+        wr = w * rows[_RESIDUAL, i]
+        chi += wr * rows[_RESIDUAL, i]
         g0 += wr
         one += w
-        t1 += w * by_t[i]
-        u1 += w * by_u[i]
-        v1 += w * by_v[i]
-        y1 += w * by_y[i]
-        x1 += w * by_x[i]
+        t1 += w * rows[_T, i]
+        u1 += w * rows[_U, i]
+        v1 += w * rows[_V, i]
+        y1 += w * rows[_Y, i]
+        x1 += w * rows[_X, i]
     system[0, 0], system[0, 1], system[0, 2], system[0, 3], system[0, 4], system[0, 5] = one, t1, u1, v1, y1, x1
     tt = tu = tv = ty = tx = g1 = zero
     for i in range(n):
-        w = weight[i] * by_t[i]
-        tt += w * by_t[i]
-        tu += w * by_u[i]
-        tv += w * by_v[i]
-        ty += w * by_y[i]
-        tx += w * by_x[i]
-        g1 += w * residual[i]
+        w = rows[_WEIGHT, i] * rows[_T, i]
+        tt += w * rows[_T, i]
+        tu += w * rows[_U, i]
+        tv += w * rows[_V, i]
+        ty += w * rows[_Y, i]
+        tx += w * rows[_X, i]
+        g1 += w * rows[_RESIDUAL, i]
     system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = tt, tu, tv, ty, tx
     uu = uv = uy = ux = vv = vy = vx = g2 = g3 = zero
     for i in range(n):
-        w = weight[i] * by_u[i]
-        uu += w * by_u[i]
-        uv += w * by_v[i]
-        uy += w * by_y[i]
-        ux += w * by_x[i]
-        g2 += w * residual[i]
-        w = weight[i] * by_v[i]
-        vv += w * by_v[i]
-        vy += w * by_y[i]
-        vx += w * by_x[i]
-        g3 += w * residual[i]
+        w = rows[_WEIGHT, i] * rows[_U, i]
+        uu += w * rows[_U, i]
+        uv += w * rows[_V, i]
+        uy += w * rows[_Y, i]
+        ux += w * rows[_X, i]
+        g2 += w * rows[_RESIDUAL, i]
+        w = rows[_WEIGHT, i] * rows[_V, i]
+        vv += w * rows[_V, i]
+        vy += w * rows[_Y, i]
+        vx += w * rows[_X, i]
+        g3 += w * rows[_RESIDUAL, i]
     system[2, 2], system[2, 3], system[2, 4], system[2, 5] = uu, uv, uy, ux
     system[3, 3], system[3, 4], system[3, 5] = vv, vy, vx
     yy = yx = xx = g4 = g5 = zero
     for i in range(n):
-        w = weight[i] * by_y[i]
-        yy += w * by_y[i]
-        yx += w * by_x[i]
-        g4 += w * residual[i]
-        w = weight[i] * by_x[i]
-        xx += w * by_x[i]
-        g5 += w * residual[i]
+        w = rows[_WEIGHT, i] * rows[_Y, i]
+        yy += w * rows[_Y, i]
+        yx += w * rows[_X, i]
+        g4 += w * rows[_RESIDUAL, i]
+        w = rows[_WEIGHT, i] * rows[_X, i]
+        xx += w * rows[_X, i]
+        g5 += w * rows[_RESIDUAL, i]
     system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
     system[0, 6], system[1, 6], system[2, 6], system[3, 6], system[4, 6], system[5, 6] = g0, g1, g2, g3, g4, g5
     return float(chi)

@@ -11,8 +11,12 @@ from ronchi.compiled import njit
 
 __all__ = ["SECTORS", "Aperture", "aperture", "measure"]
 
-SECTORS = 8
-"""Disk and ring are cut into this many sectors, so that those with a bright neighbour stand out."""
+SECTORS = 16
+"""Disk and ring are cut into this many sectors, so that those with a bright neighbour stand out.
+
+Between disks that all but touch, wider sectors would each hold a piece of a neighbour."""
+_JOINED = 2
+"""Sectors judged together when the light must be even: one of them holds few counts."""
 
 
 class Aperture(NamedTuple):
@@ -111,7 +115,7 @@ def _clean_background(
 ) -> tuple[float, float, int]:
     """Mean and variance of a pixel of the ring, and their number, over the sectors without a neighbour.
 
-    A neighbour only adds counts: the third darkest of eight sectors is clean, and what lies within its noise is, too.
+    A neighbour only adds counts: the third darkest sector is clean, and what lies within its noise is, too.
     The median would do as well, but lies below the mean for few counts.
     """
     level0, level1, level2 = np.inf, np.inf, np.inf
@@ -175,23 +179,27 @@ def measure(
     snr : float
         Intensity over its standard deviation.
     evenness : float
-        Share of the sectors at least 0.4 times as bright as the mean: a disk has nearly all, a neighbour's sliver few.
+        Share of the eighths at least 0.4 times as bright as the mean: a disk has nearly all, a neighbour's sliver few.
     """
     mean, square = scratch[1], scratch[2]
     _collect(image, height, width, y, x, ap, scratch[0], mean, square, number)
     background, spread, n_used = _clean_background(mean, square, number, gain)
     # Counting is not the only noise: a dark-subtracted background near zero still has the readout's.
     pixel_variance = max(gain * background, spread)
-    total_disk, n_disk, n_sectors = 0.0, 0, 0
+    total_disk, n_disk = 0.0, 0
     for s in range(SECTORS):
         total_disk += mean[s] * number[s]
         n_disk += number[s]
-        n_sectors += 1 if number[s] > 0 else 0
     intensity = total_disk - background * n_disk
-    lit, dim = 0, background + 0.4 * intensity / max(n_disk, 1)
-    for s in range(SECTORS):
-        lit += 1 if number[s] > 0 and mean[s] > dim else 0
-    evenness = lit / max(n_sectors, 1)
+    lit, parts, dim = 0, 0, background + 0.4 * intensity / max(n_disk, 1)
+    for first in range(0, SECTORS, _JOINED):
+        total, n = 0.0, 0
+        for s in range(first, first + _JOINED):
+            total += mean[s] * number[s]
+            n += number[s]
+        parts += 1 if n > 0 else 0
+        lit += 1 if total > dim * n else 0
+    evenness = lit / max(parts, 1)
     variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + n_disk / max(n_used, 1))
     snr = intensity / np.sqrt(max(variance, 1e-20 + 1e-12 * total_disk * total_disk))
     return intensity, pixel_variance, snr, evenness

@@ -71,10 +71,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
     within = reach <= row < view.frame.shape[0] - reach and reach <= column < view.frame.shape[1] - reach
     if within and view.all_good:
         n = len(offset_y)
-        for i in range(n):
-            window[0, i] = view.frame[row + offset_y[i], column + offset_x[i]] * view.scale
-        window[1, :n] = 1.0
-        window[2, :n] = 0.0
+        _copy_pixels(view.frame, view.scale, (row, column), offset_y, offset_x, window)
     for i in range(n, len(offset_y)):
         r, c = row + offset_y[i], column + offset_x[i]
         inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
@@ -92,6 +89,25 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
                 else:
                     n -= _leave_out(view, state, own, other, centre)
     return n
+
+
+@njit(nogil=True)
+def _copy_pixels(
+    frame: NDArray[Any],
+    scale: np.float32,
+    centre: tuple[int, int],
+    offset_y: NDArray[np.int32],
+    offset_x: NDArray[np.int32],
+    window: Float,
+) -> None:
+    """Fill a window that lies within the frame, all pixels good."""
+    row, column = centre
+    for i in range(len(offset_y)):
+        # Unsigned, so that no test for negative indices slows the loop.
+        window[0, i] = frame[np.uint64(row + offset_y[i]), np.uint64(column + offset_x[i])] * scale
+    for i in range(len(offset_y)):
+        window[1, i] = 1.0
+        window[2, i] = 0.0
 
 
 @njit(nogil=True)
@@ -137,7 +153,7 @@ def reach_of(model: DiskModel) -> float:
     return model.radius_px + 0.5 * len(model.lookup) + 1.0
 
 
-@njit(nogil=True)
+@njit(nogil=True, fastmath=True)
 def background_and_height(window: Float, shape: Float) -> tuple[float, float]:
     """Fit the counts by a constant and the disk, without weights."""
     s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0
