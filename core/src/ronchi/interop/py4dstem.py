@@ -22,11 +22,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from ronchi.errors import DataError, PluginError, SchemaError
-from ronchi.interop.py4dstem_calibration import Frame, calibration_of, frame_of
-from ronchi.interop.py4dstem_data import cube_of, peak_columns, peaks_of, points_of
+from ronchi.interop.py4dstem_calibration import calibration_of, frame_of
+from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, points_of
 from ronchi.interop.strain_maps import Maps, assemble, rename
 from ronchi.schema import fourd, peaks, schema_of, strain
 
@@ -167,31 +166,8 @@ def _items(obj: Any) -> dict[str, Any]:
 def _from_vectors(vectors: Any, **labels: Any) -> xr.Dataset:
     scan_shape = (int(vectors.Rshape[0]), int(vectors.Rshape[1]))
     frame = frame_of(_items(vectors), scan_shape, **labels)
+    q_shape = frame.pattern_shape(vectors.Qshape)
     raw = [vectors.raw[row, column].data for row in range(scan_shape[0]) for column in range(scan_shape[1])]
     counts = np.array([len(points) for points in raw], np.int64)
-    return _peaks(np.concatenate(raw), counts, frame, scan_shape, vectors.Qshape)
-
-
-def _peaks(
-    records: NDArray[Any], counts: NDArray[np.int64], frame: Frame, scan_shape: tuple[int, int], q_shape: Any
-) -> xr.Dataset:
-    shape = (int(q_shape[1]), int(q_shape[0])) if frame.mirrored else (int(q_shape[0]), int(q_shape[1]))
-    centre = frame.centre_px(shape)
-    columns = peak_columns(
-        records,
-        np.repeat(np.arange(len(counts)), counts),
-        origin_px=np.array(centre) if frame.origin_px is None else frame.origin_px,
-        step=frame.q_step or 1.0,
-        mirrored=frame.mirrored,
-    )
-    return peaks_of(
-        counts,
-        columns,
-        scan_shape,
-        q_step=frame.q_step or 1.0,
-        q_units="1/angstrom" if frame.q_step else "pixel",
-        q_origin_px=centre,
-        q_shape=shape,
-        scan_step=frame.scan_step,
-        attrs=frame.attrs,
-    )
+    columns = peak_columns(np.concatenate(raw), np.repeat(np.arange(len(raw)), counts), frame, q_shape)
+    return framed_peaks(counts, columns, frame, scan_shape, q_shape)

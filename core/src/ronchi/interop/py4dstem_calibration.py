@@ -6,8 +6,8 @@ towards y) by ``b / a`` and leaves the other as it is; multiply with ``Q_pixel_s
 by ``QR_rotation`` (rad) from x towards y. Hence here:
 
 - ``q_distortion`` is the matrix of the ellipse. Its determinant is ``b / a``, and the detector's step is
-  ``Q_pixel_size`` itself, so that both programs print the same pixel. What we write is another matter: our own
-  matrices have determinant 1, and ``a b = 1`` says so, which makes the way there and back exact.
+  ``Q_pixel_size`` itself, so that both programs print the same pixel. Our own matrices have determinant 1; by how
+  much they are larger than py4DSTEM's is kept beside its items, as ``distortion_scale``.
 - ``scan_rotation_deg`` is ``QR_rotation`` in degrees: the axes have changed their names and the angle its sense, and
   it is the components that turn there and the axes here.
 - A flip has no place in our schemas: patterns, origins and ellipse of such data are transposed.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,11 @@ class Frame:
     mirrored: bool = False
     attrs: dict[str, Any] = field(default_factory=dict)
 
+    def pattern_shape(self, q_shape: Sequence[int]) -> tuple[int, int]:
+        """Rows and columns of patterns that have the shape (Qx, Qy) there."""
+        rows, columns = int(q_shape[0]), int(q_shape[1])
+        return (columns, rows) if self.mirrored else (rows, columns)
+
     def centre_px(self, shape: tuple[int, int]) -> tuple[float, float]:
         """Pixel (y, x) of q = 0: the mean of the origins, or N // 2 of the (transposed) ``shape``."""
         if self.origin_px is None:
@@ -90,7 +95,8 @@ def frame_of(
     scan_shape : tuple of int
         A map of origins of another shape is not used.
     beam_energy_eV : float, optional
-        Turns a pixel size in mrad into 1/angstrom; such a size is left out, with a warning, without it.
+        Turns a pixel size in mrad into 1/angstrom. Sizes that cannot be used or believed are left out; the attribute
+        ``calibration_refused`` and a warning say so.
     flip : bool
         Follow ``QR_flip``. Without it, patterns stay as they are and the rotation, which holds for flipped ones, is
         left out.
@@ -108,17 +114,22 @@ def frame_of(
     radius = _number(items, "probe_semiangle")
     if radius is not None and radius > 0:
         attrs["probe_radius_px"] = radius
-    distortion, q_step = _ellipse(items), _q_step(items, attrs.get("beam_energy_eV"))
+    refused: list[str] = []
+    distortion, q_step = _ellipse(items), _q_step(items, attrs.get("beam_energy_eV"), refused)
     if distortion is not None:
-        unit = math.sqrt(float(np.linalg.det(distortion))) if _is_unit_ellipse(items) else 1.0
-        distortion, q_step = distortion / unit, q_step * unit if q_step else None
+        scale = _number(items, "distortion_scale") or 1.0
+        distortion, q_step = distortion * scale, q_step / scale if q_step else None
         distortion = _SWAP @ distortion @ _SWAP if mirrored else distortion
         words = "a {:g}, b {:g}, theta {:g} rad of py4DSTEM".format(*(_number(items, key) for key in _ELLIPSE))
         attrs |= {"q_distortion": distortion.ravel(), "q_distortion_source": words}
     if mirrored:
         attrs["q_axes"] = "rows and columns of the patterns are swapped: QR_flip of py4DSTEM"
+    scan_step = _size(items, "R_pixel", _ANGSTROM, refused)
+    if refused:
+        attrs["calibration_refused"] = "; ".join(refused)
+        _log.warning("left in pixels: %s", attrs["calibration_refused"])
     return Frame(
-        scan_step=_scan_step(items),
+        scan_step=scan_step,
         q_step=q_step,
         origin_px=_origin(items, scan_shape, mirrored),
         distortion=distortion,
@@ -176,33 +187,29 @@ def _number(items: Mapping[str, Any], name: str) -> float | None:
     return float(value.item())
 
 
-def _size(items: Mapping[str, Any], name: str, scale: Mapping[str, float]) -> float | None:
+def _size(items: Mapping[str, Any], name: str, scale: Mapping[str, float], refused: list[str]) -> float | None:
     units = str(items.get(f"{name}_units", "pixels"))
     size = _number(items, f"{name}_size")
     if units in ("pixels", "pixel", "") or size is None:
         return None
     if units not in scale:
-        _log.warning("%s_units is %r, which is no unit of this axis: taken as not calibrated", name, units)
+        refused.append(f"{name}_size is in {units!r}, which is no unit of this axis")
         return None
     low, high = _PLAUSIBLE[name]
     if not low <= size * scale[units] <= high:
-        _log.warning("%s_size is %g %s, which is not plausible: taken as not calibrated", name, size, units)
+        refused.append(f"{name}_size is {size:g} {units}, which is not plausible")
         return None
     return size * scale[units]
 
 
-def _scan_step(items: Mapping[str, Any]) -> float | None:
-    return _size(items, "R_pixel", _ANGSTROM)
-
-
-def _q_step(items: Mapping[str, Any], beam_energy_eV: float | None) -> float | None:
+def _q_step(items: Mapping[str, Any], beam_energy_eV: float | None, refused: list[str]) -> float | None:
     scale = _INV_ANGSTROM
     if items.get("Q_pixel_units") == "mrad":
         if not beam_energy_eV:
-            _log.warning("Q_pixel_size is in mrad: taken as not calibrated, since the beam energy is not known")
+            refused.append("Q_pixel_size is in mrad, and the beam energy is not known")
             return None
         scale = {"mrad": 1e-3 / wavelength_angstrom(beam_energy_eV)}
-    return _size(items, "Q_pixel", scale)
+    return _size(items, "Q_pixel", scale, refused)
 
 
 def _rotation_deg(items: Mapping[str, Any]) -> float | None:
@@ -220,10 +227,6 @@ def _ellipse(items: Mapping[str, Any]) -> Floats | None:
     projector = np.outer(along, along)
     matrix: Floats = np.eye(2) - (1 - b / a) * projector
     return matrix
-
-
-def _is_unit_ellipse(items: Mapping[str, Any]) -> bool:
-    return abs(float(items["a"]) * float(items["b"]) - 1) < 1e-9
 
 
 def _origin(items: Mapping[str, Any], scan_shape: tuple[int, int], mirrored: bool) -> Floats | None:
@@ -248,7 +251,12 @@ def _one_size(steps: Floats, distortion: Any) -> tuple[float, dict[str, float], 
     # The symmetric part is what the ellipse can hold; the left factor of the polar decomposition is a rotation.
     turn = full @ axes @ np.diag(1 / np.sqrt(squares)) @ axes.T
     ratio = math.sqrt(large / small)
-    ellipse = {"a": ratio, "b": 1 / ratio, "theta": math.atan2(axes[1, 0], axes[0, 0]) % math.pi}
+    ellipse = {
+        "a": ratio,
+        "b": 1 / ratio,
+        "theta": math.atan2(axes[1, 0], axes[0, 0]) % math.pi,
+        "distortion_scale": float(large / steps[1]),
+    }
     # Scan components are R(rotation) U q: in (row, column), U by the angle u turns like QR_rotation does.
     return float(large), ellipse, math.degrees(math.atan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
 

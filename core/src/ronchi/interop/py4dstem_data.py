@@ -14,9 +14,7 @@ from ronchi.interop.py4dstem_calibration import Frame
 from ronchi.schema import fourd, peaks
 from ronchi.schema.common import variable
 
-__all__ = ["cube_of", "peak_columns", "peaks_of", "points_of", "scan_coords"]
-
-Floats = NDArray[np.float64]
+__all__ = ["cube_of", "framed_peaks", "peak_columns", "peaks_of", "points_of", "scan_coords"]
 
 _SAME = ("score", "flags", "h", "k")
 """Fields of a point that are called as ours and do not change with the axes."""
@@ -48,21 +46,13 @@ def cube_of(intensity: Any, frame: Frame, **attrs: Any) -> xr.Dataset:
         **frame.attrs,
         **attrs,
     )
-    if frame.origin_px is not None and frame.origin_px.ndim == 3:
-        for name, origin, word in zip(("origin_y", "origin_x"), frame.origin_px, ("row", "column"), strict=True):
-            made[name] = variable(("scan_y", "scan_x"), origin, "pixel", f"{word} of the direct beam")
-    return made
+    return made.assign(_origins(frame))
 
 
 def peak_columns(
-    records: NDArray[Any],
-    positions: NDArray[np.int64],
-    *,
-    origin_px: Floats,
-    step: float = 1.0,
-    mirrored: bool = False,
+    records: NDArray[Any], positions: NDArray[np.int64], frame: Frame, q_shape: tuple[int, int]
 ) -> dict[str, NDArray[Any]]:
-    """Columns of ``peaks/1`` from a flat array of points.
+    """Columns of ``peaks/1`` from a flat array of points in px.
 
     Parameters
     ----------
@@ -70,12 +60,9 @@ def peak_columns(
         With the fields ``qx`` (row) and ``qy`` (column), and maybe ``intensity`` and what `points_of` adds.
     positions : (peak,) int64
         Flat scan index of each point.
-    origin_px : (2,) or (2, scan_y, scan_x) float64
-        (row, column) of q = 0, after the transposition.
-    step : float
-        What a pixel is in q.
-    mirrored : bool
-        Swap rows and columns.
+    frame : Frame
+    q_shape : tuple of int
+        Rows and columns of the patterns, as `Frame.pattern_shape` gives them.
 
     Raises
     ------
@@ -85,15 +72,18 @@ def peak_columns(
     names = records.dtype.names or ()
     if not {"qx", "qy"} <= set(names):
         raise SchemaError(f"the points have the fields {', '.join(names) or 'none'}, not qx and qy", where="points")
-    row, column = ("qy", "qx") if mirrored else ("qx", "qy")
-    origin = origin_px if origin_px.ndim == 1 else origin_px.reshape(2, -1)[:, positions]
+    row, column = ("qy", "qx") if frame.mirrored else ("qx", "qy")
+    step = frame.q_step or 1.0
+    origin = np.array(frame.centre_px(q_shape)) if frame.origin_px is None else frame.origin_px
+    if origin.ndim == 3:
+        origin = origin.reshape(2, -1)[:, positions]
     columns: dict[str, NDArray[Any]] = {
         "qy": (records[row].astype(np.float64) - origin[0]) * step,
         "qx": (records[column].astype(np.float64) - origin[1]) * step,
     }
     columns |= {name: records[name] for name in ("intensity", *_SAME) if name in names}
     if set(_VARIANCES) <= set(names):
-        swapped = {"var_yy": "var_xx", "var_xx": "var_yy"} if mirrored else {}
+        swapped = {"var_yy": "var_xx", "var_xx": "var_yy"} if frame.mirrored else {}
         for theirs, ours in _VARIANCES.items():
             columns[swapped.get(ours, ours)] = records[theirs] * step**2
     return columns
@@ -150,6 +140,31 @@ def peaks_of(
     return peaks.validate(empty.drop_dims("peak").assign(filled))
 
 
+def framed_peaks(
+    counts: NDArray[Any],
+    columns: Mapping[str, Any],
+    frame: Frame,
+    scan_shape: tuple[int, int],
+    q_shape: tuple[int, int],
+) -> xr.Dataset:
+    """`peaks_of` columns that `peak_columns` made with the same frame.
+
+    Where each position has an origin of its own, the result keeps them as ``origin_y, origin_x`` [px].
+    """
+    made = peaks_of(
+        counts,
+        columns,
+        scan_shape,
+        q_step=frame.q_step or 1.0,
+        q_units="1/angstrom" if frame.q_step else "pixel",
+        q_origin_px=frame.centre_px(q_shape),
+        q_shape=q_shape,
+        scan_step=frame.scan_step,
+        attrs=frame.attrs,
+    )
+    return made.assign(_origins(frame))
+
+
 def points_of(ds: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[Any]]:
     """Points in py4DSTEM's axes, in px, of a ``peaks/1`` data set.
 
@@ -172,6 +187,10 @@ def points_of(ds: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[Any]]:
     np.add.at(counts, flat, ds["n_peaks"].values)
     order = np.argsort(np.repeat(flat, ds["n_peaks"].values), kind="stable")
     rows, columns = peaks.pixels(ds)
+    if "origin_y" in ds and "origin_x" in ds:
+        where = np.repeat(flat, ds["n_peaks"].values)
+        rows += ds["origin_y"].values.ravel()[where] - ds.attrs["q_origin_px"][0]
+        columns += ds["origin_x"].values.ravel()[where] - ds.attrs["q_origin_px"][1]
     step_y, step_x = (float(step) for step in ds.attrs["q_step"])
     fields: dict[str, NDArray[Any]] = {"qx": rows, "qy": columns, "intensity": ds["intensity"].values}
     fields["score"] = ds["score"].values
@@ -190,4 +209,13 @@ def scan_coords(scan_shape: tuple[int, int], scan_step: float | None) -> dict[st
     return {
         dim: variable(dim, np.arange(n) * (scan_step or 1.0), units, f"scan position, {dim[-1]}")
         for dim, n in zip(("scan_y", "scan_x"), scan_shape, strict=True)
+    }
+
+
+def _origins(frame: Frame) -> dict[str, xr.Variable]:
+    if frame.origin_px is None or frame.origin_px.ndim != 3:
+        return {}
+    return {
+        name: variable(("scan_y", "scan_x"), origin, "pixel", f"{word} of the direct beam")
+        for name, origin, word in zip(("origin_y", "origin_x"), frame.origin_px, ("row", "column"), strict=True)
     }

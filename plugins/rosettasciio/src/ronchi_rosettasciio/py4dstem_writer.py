@@ -1,0 +1,206 @@
+"""The writer ``py4dstem``: files that py4DSTEM 0.14 opens, in the layout EMD 1.0 of emdfile."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from ronchi.api import OutputError
+from ronchi.blocks import iter_regions
+from ronchi.interop.py4dstem import to_py4dstem
+from ronchi.interop.py4dstem_calibration import calibration_of
+from ronchi.interop.py4dstem_data import points_of
+from ronchi.schema import fourd, maps, peaks, schema_of, strain
+from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
+
+__all__ = ["Py4dstemWriter"]
+
+_NAMES = {fourd.NAME: "datacube", peaks.NAME: "braggvectors", strain.NAME: "strain_map"}
+_log = logging.getLogger("ronchi.py4dstem")
+
+
+class Py4dstemWriter:
+    """Writes patterns, peaks, strain and maps, with their calibration, one block of patterns at a time."""
+
+    def __init__(self, params: Py4dstemWriterParams) -> None:
+        self.params = params
+
+    def write(
+        self,
+        data: xr.Dataset,
+        sides: Mapping[str, xr.Dataset],
+        path: Path,
+        *,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Make the file; progress is in bytes of patterns.
+
+        Sides lie beneath the data in the tree, and share their calibration. Finite strain goes under py4DSTEM's
+        names into a RealSlice. Peaks keep their score and variances in fields that py4DSTEM leaves alone.
+
+        Raises
+        ------
+        OutputError
+            There is nothing that py4DSTEM has a place for.
+        ReadError
+            Lazy data come from a file that is damaged.
+        """
+        held = {name: side for name, side in sides.items() if schema_of(side) in (*_NAMES, maps.NAME)}
+        for name in sides.keys() - held.keys():
+            _log.warning("the side output %r is left out: py4DSTEM has no place for %s", name, schema_of(sides[name]))
+        with h5py.File(path, "w") as file:
+            file.attrs.update(_HEADER | {"UUID": str(uuid.uuid4())})
+            name = _NAMES.get(schema_of(data), "maps")
+            root = _group(file, f"{name}_root", "root", "Root")
+            parent = root
+            targets = []
+            for part_name, part in ({name: data} | held).items():
+                node = self._write_node(parent, part_name, part, progress)
+                parent = node if part is data and node is not None else parent
+                if schema_of(part) in _CALIBRATED and node is not None:
+                    targets.append(node.name.removeprefix(root.name))
+            calibrated = [part for part in (data, *held.values()) if schema_of(part) in _CALIBRATED]
+            if calibrated:
+                _write_calibration(root, _common_calibration(calibrated, str(path)), targets)
+
+    def _write_node(
+        self, parent: h5py.Group, name: str, part: xr.Dataset, progress: Callable[[int, int], None]
+    ) -> h5py.Group | None:
+        """Write one data set beneath a group; None if it made several nodes."""
+        kind = schema_of(part)
+        if kind == maps.NAME:
+            _write_maps(parent, part)
+            return None
+        if kind == strain.NAME:
+            slices = to_py4dstem(part)
+            return _write_array(parent, name, "RealSlice", np.stack(list(slices.values())), list(slices))
+        if kind == peaks.NAME:
+            return _write_vectors(parent, name, part)
+        return self._write_cube(parent, name, part, progress)
+
+    def _write_cube(
+        self, parent: h5py.Group, name: str, part: xr.Dataset, progress: Callable[[int, int], None]
+    ) -> h5py.Group:
+        intensity = part["intensity"]
+        group = _group(parent, name, "array", "DataCube")
+        dtype = intensity.dtype.newbyteorder("=")
+        layout = {"chunks": (1, 1, *intensity.shape[2:]), "compression": "gzip"} if self.params.compress else {}
+        target = group.create_dataset("data", intensity.shape, dtype, **layout)
+        target.attrs["units"] = "pixel intensity"
+        units = {"angstrom": "A", "1/angstrom": "A^-1", "pixel": "pixels"}
+        for axis, (dim, theirs) in enumerate(zip(intensity.dims, ("Rx", "Ry", "Qx", "Qy"), strict=True)):
+            _dimension(group, axis, theirs, part[dim].values, units[part[dim].attrs["units"]])
+        done = 0
+        for region, frames in iter_regions(intensity):
+            rows, columns = region.rows, region.columns
+            shape = (rows.stop - rows.start, columns.stop - columns.start, *frames.shape[1:])
+            target[rows, columns] = frames.reshape(shape)
+            done += frames.nbytes
+            progress(done, intensity.nbytes)
+        return group
+
+
+_HEADER = {
+    "emd_group_type": "file",
+    "version_major": 1,
+    "version_minor": 0,
+    "authoring_program": "ronchi",
+    "authoring_user": "",
+}
+_CALIBRATED = (fourd.NAME, peaks.NAME)
+
+
+def _group(parent: h5py.Group, name: str, kind: str, python_class: str = "") -> h5py.Group:
+    group = parent.create_group(name)
+    group.attrs["emd_group_type"] = kind
+    if python_class:
+        group.attrs["python_class"] = python_class
+    return group
+
+
+def _dimension(group: h5py.Group, axis: int, name: str, values: Any, units: str) -> None:
+    item = group.create_dataset(f"dim{axis}", data=values)
+    item.attrs.update({"name": name, "units": units})
+
+
+def _write_array(parent: h5py.Group, name: str, python_class: str, values: Any, labels: list[str] | None) -> h5py.Group:
+    """An image or a stack; a stack has its slices along the first axis, and their labels as the last dimension."""
+    group = _group(parent, name, "array", python_class)
+    group.create_dataset("data", data=values).attrs["units"] = "intensity"
+    for axis in range(2):
+        _dimension(group, axis, f"dim{axis}", np.arange(2), "pixels")
+    if labels:
+        group.create_dataset("dim2", data=labels, dtype=h5py.string_dtype()).attrs["name"] = "_labels_"
+    return group
+
+
+def _write_maps(parent: h5py.Group, part: xr.Dataset) -> None:
+    written = 0
+    for name, var in part.data_vars.items():
+        if var.ndim != 2 or var.dtype.kind not in "biuf":
+            continue
+        over_scan = set(var.dims) == {"scan_y", "scan_x"}
+        values = var.transpose(*(("scan_y", "scan_x") if over_scan else ("qy", "qx"))).values
+        _write_array(parent, str(name), "VirtualImage" if over_scan else "VirtualDiffraction", values, None)
+        written += 1
+    if not written:
+        raise OutputError("none of the maps is an image", where="maps", fix="write them as .nc")
+
+
+def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Group:
+    counts, records = points_of(part)
+    scan_shape = tuple(int(n) for n in part.attrs["scan_shape"])
+    group = _group(parent, name, "custom", "BraggVectors")
+    points = _group(group, "_v_uncal", "custom_pointlistarray", "PointListArray")
+    target = points.create_dataset("data", scan_shape, h5py.vlen_dtype(records.dtype))
+    lists = np.split(records, np.cumsum(counts)[:-1])
+    for row in range(scan_shape[0]):
+        line = np.empty(scan_shape[1], object)
+        line[:] = lists[row * scan_shape[1] : (row + 1) * scan_shape[1]]
+        target[row] = line
+    bundle = _group(group, "metadatabundle", "metadatabundle")
+    shapes = _group(bundle, "_braggvectors_shape", "metadata", "Metadata")
+    for key, shape in (("Rshape", scan_shape), ("Qshape", part.attrs["q_shape"])):
+        shapes.create_dataset(key, data=np.asarray(shape, np.int64)).attrs["type"] = "tuple"
+    return group
+
+
+def _common_calibration(parts: list[xr.Dataset], where: str) -> dict[str, Any]:
+    """The calibration of a tree, of which py4DSTEM has one; that with an origin a position comes first."""
+    items = [calibration_of(part) for part in parts]
+    for name in ("Q_pixel_size", "Q_pixel_units", "QR_rotation", "a", "theta"):
+        if any(_differ(each.get(name), items[0].get(name)) for each in items):
+            found = ", ".join(str(each.get(name)) for each in items)
+            raise OutputError(
+                f"patterns and peaks have different calibrations: {name} is {found}",
+                where=where,
+                fix="write them to files of their own",
+            )
+    return max(items, key=lambda each: np.ndim(each["qx0"]))
+
+
+def _differ(one: Any, other: Any) -> bool:
+    if isinstance(one, float) and isinstance(other, float):
+        return not np.isclose(one, other, rtol=1e-6, atol=1e-9)
+    return bool(one != other)
+
+
+def _write_calibration(root: h5py.Group, items: Mapping[str, Any], targets: list[str]) -> None:
+    bundle = _group(root, "metadatabundle", "metadatabundle")
+    group = _group(bundle, "calibration", "metadata", "Calibration")
+    # py4DSTEM applies the calibration to the nodes that are listed here.
+    for name, value in ({"_root_treepath": ""} | dict(items)).items():
+        kind = {bool: "bool", str: "string", float: "number"}.get(type(value), "array")
+        stored = value.encode() if isinstance(value, str) else value
+        group.create_dataset(name, data=stored).attrs["type"] = kind
+    paths = group.create_group("_target_paths")
+    paths.attrs.update({"type": "list_of_strings", "length": len(targets)})
+    for number, target in enumerate(targets):
+        paths.create_dataset(str(number), data=target.encode())
