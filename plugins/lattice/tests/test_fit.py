@@ -122,6 +122,14 @@ def test_a_scan_without_any_lattice_is_an_error(solve, n):
         solve(dataset([np.empty((0, 2))] * n, (2, 3)))
 
 
+def test_a_locked_basis_that_fits_nowhere_is_named(solve):
+    patterns = scan(np.random.default_rng(0))
+    counts = f"{len(patterns[0])} to {len(patterns[0])} peaks"
+    with pytest.raises(DataError, match=rf"near the basis g1 = \[12.0, 1.0\].*{counts}") as error:
+        solve(dataset(patterns, (4, 10)), basis={"g1": [12, 1], "g2": [-1, 12]})
+    assert "leave `basis` out" in error.value.fix
+
+
 def test_one_position(solve):
     strain, lattice = solve(dataset(scan(np.random.default_rng(0), n=1, sigma=1e-3), (1, 1)))
     assert strain["valid"].item() == 1
@@ -284,3 +292,8 @@ def test_covariance_factor_of_the_biweight():
         location = (w[..., None] * x).sum(1) / w.sum(1)[:, None]
     naive = np.mean(1 / w.sum(axis=1))
     assert location.var() / naive == pytest.approx(tukey_covariance_factor(4.0), rel=0.05)
+
+
+@pytest.mark.parametrize("c", [100.0, 1e3, 1e6])
+def test_without_outliers_the_covariance_is_that_of_least_squares(c):
+    assert tukey_covariance_factor(c) == pytest.approx(1, abs=1e-3)

@@ -59,9 +59,18 @@ def test_the_mean_leaves_out_outliers(solve):
     assert float(strain["e_xx"][0, 4]) == pytest.approx(0.04, abs=5e-4)
 
 
-def test_a_reference_region_without_a_fit_is_an_error(steps, solve):
-    with pytest.raises(DataError, match=r"scan_x 400 to 500 angstrom.*has a fitted lattice"):
-        solve(steps, reference={"scan_x": [400, 500]})
+@pytest.mark.parametrize("region", [{"scan_x": [400, 500]}, {"columns": [20, 30]}, {"scan_x": [1, 4]}])
+def test_a_reference_region_beside_the_scan_is_an_error_that_says_where_the_scan_is(steps, solve, region):
+    with pytest.raises(DataError, match="holds no position") as error:
+        solve(steps, reference=region)
+    assert "scan_x 0 to 75 angstrom (rows 0:3, columns 0:16)" in error.value.fix
+
+
+def test_a_reference_region_without_a_fit_is_an_error(solve):
+    patterns = Crystal(np.tile(np.eye(2), (8, 1, 1)), SQUARE).peaks(np.random.default_rng(0))
+    patterns[:3] = [np.empty((0, 2))] * 3
+    with pytest.raises(DataError, match=r"columns 0:3.*has a fitted lattice"):
+        solve(dataset(patterns, (1, 8)), reference={"columns": [0, 3]})
 
 
 def test_a_cell_that_does_not_index_the_lattice_is_an_error(steps, solve):

@@ -101,9 +101,12 @@ def tukey_covariance_factor(c: float) -> float:
     For 2-D normal residuals of unit variance and the weight ``w = (1 - d^2/c^2)^2``, from Huber's sandwich
     ``E[(w d)^2 / 2] / E[w + d w'/2]^2 * E[w]`` (Huber 1981, Robust Statistics, doi:10.1002/0471725250).
     """
-    t = (np.arange(4000) + 0.5) / 4000  # d^2 / c^2, where d^2 has the density exp(-d^2/2) / 2; midpoint rule
-    density, w = 0.5 * c * c * np.exp(-0.5 * c * c * t), (1 - t) ** 2
-    square = np.mean(0.5 * w * w * c * c * t * density)
+    half = 0.5 * c * c
+    top = min(half, 40.0)  # u = d^2/2 has the density exp(-u), of which nothing is left beyond
+    u = (np.arange(4000) + 0.5) * top / 4000  # midpoint rule
+    t, density = u / half, top * np.exp(-u)
+    w = (1 - t) ** 2
+    square = np.mean(w * w * u * density)
     slope = np.mean((w - 2 * t * (1 - t)) * density)
     return float(square / slope**2 * np.mean(w * density))
 
@@ -189,10 +192,9 @@ def _model_variance(peaks: Peaks, var: Floats, basis: Floats, settings: Settings
     rows, sample = peaks.at(chosen)
     var, fits = var[rows], Fits.empty(len(chosen), len(rows))
     position = np.repeat(np.arange(len(chosen)), sample.counts)
+    everything, start = np.arange(len(chosen)), start_of(basis, len(chosen))
     extra = _FIRST_SIGMA**2 * float((basis**2).sum(axis=0).min())
     for _ in range(3):
-        everything, start = np.arange(len(chosen)), start_of(basis, len(chosen))
-        start = start_of(basis, len(chosen))
         fit_from(fits, sample, weights(var, extra, sample.dimness), everything, start, settings)
         used = (fits.weight > 0) & (fits.n_used[position] > 3)
         if not used.any():

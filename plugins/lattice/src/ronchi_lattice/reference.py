@@ -60,11 +60,17 @@ def make_reference(
     Raises
     ------
     DataError
-        The region holds no fitted position, or the explicit cell does not index the lattice.
+        The region holds no position, or none that is fitted, or the explicit cell does not index the lattice.
     """
     if choice.g1 is not None and choice.g2 is not None:
         return _explicit(np.array([choice.g1, choice.g2]).T, basis, len(fits.reason))
     inside, region = _region(choice, peaks, coords)
+    if not inside.any() and len(inside):
+        raise DataError(
+            f"the reference region ({region}) holds no position of the scan",
+            where="reference",
+            fix=f"choose a region within {_extent(peaks, coords)}",
+        )
     inside &= fits.fitted
     if not inside.any():
         raise DataError(
@@ -118,3 +124,13 @@ def _region(choice: Reference, peaks: Peaks, coords: dict[str, xr.Variable]) -> 
             inside &= (index[axis] >= limits[0]) & (index[axis] < limits[1])
             words.append(f"{name} {limits[0]}:{limits[1]}")
     return inside, ", ".join(words) or "the whole scan"
+
+
+def _extent(peaks: Peaks, coords: dict[str, xr.Variable]) -> str:
+    """The whole scan in the words of the parameters."""
+    rows, columns = peaks.scan_shape
+    axes = [
+        f"{name} {coords[name].values.min():g} to {coords[name].values.max():g} {coords[name].attrs.get('units', '')}"
+        for name in ("scan_y", "scan_x")
+    ]
+    return f"{', '.join(axis.rstrip() for axis in axes)} (rows 0:{rows}, columns 0:{columns})"

@@ -65,13 +65,7 @@ class LatticeSolver:
     ) -> ReferenceLattice | None:
         if lattice is None or not lattice.fits.fitted.any():
             if number == 1:
-                counts = table.counts
-                raise DataError(
-                    f"no lattice could be fitted at any of {len(counts)} positions, which have "
-                    f"{counts.min(initial=0)} to {counts.max(initial=0)} peaks; {self.params.min_peaks} are needed",
-                    where="peaks",
-                    fix="look at what the detector finds with `ronchi preview`, or give a `basis`",
-                )
+                raise self._nothing_fitted(table)
             return None
         try:
             return make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords)
@@ -81,6 +75,19 @@ class LatticeSolver:
             # A second grain need not reach into the region that the first one is compared with.
             ctx.log.warning("lattice %d has no strain: %s", number, error.what)
             return None
+
+    def _nothing_fitted(self, table: Peaks) -> DataError:
+        counts, basis, needed = table.counts, self.params.basis, self.params.min_peaks
+        fewest, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+        positions = f"any of {len(counts)} positions, which have {fewest} to {most} peaks; {needed} are needed"
+        if basis is None or most < needed:
+            fix = "look at what the detector finds with `ronchi preview`, or give a `basis`"
+            return DataError(f"no lattice could be fitted at {positions}", where="peaks", fix=fix)
+        return DataError(
+            f"no lattice near the basis g1 = {list(basis.g1)}, g2 = {list(basis.g2)} could be fitted at {positions}",
+            where="basis",
+            fix="give both vectors as (y, x) in the units of the peaks' q axes, or leave `basis` out to have it found",
+        )
 
 
 _OWN_ATTRS = ("model_sigma", "basis_g1", "basis_g2")
