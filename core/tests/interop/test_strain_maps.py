@@ -125,4 +125,4 @@ def test_maps_of_different_shapes_are_refused():
 
 def test_another_schema_is_refused(some_strain):
     with pytest.raises(SchemaError, match=r"strain/1"):
-        interop.to_pyxem(some_strain.assign_attrs(ronchi_schema="peaks/1"))
+        interop.to_pyxem(some_strain.assign_attrs(ronchi_schema="maps/1"))

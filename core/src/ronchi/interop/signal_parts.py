@@ -1,0 +1,132 @@
+"""What a HyperSpy signal is made of, and what its axes and metadata mean here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ronchi.errors import CalibrationError, SchemaError
+from ronchi.interop.axis_units import scan_scale
+from ronchi.schema import schema_of
+from ronchi.schema.common import variable
+
+__all__ = ["NODE", "SCAN", "Parts", "attrs_of", "axes_of", "coordinate", "metadata_of", "scan_coords"]
+
+NODE = "ronchi"
+"""Node of the metadata that holds what HyperSpy has no place for."""
+
+_TEM = {
+    "beam_energy_eV": ("beam_energy", 1e-3),
+    "semiangle_mrad": ("convergence_angle", 1.0),
+    "camera_length_m": ("camera_length", 100.0),
+    "scan_rotation_deg": ("scan_rotation", 1.0),
+}
+"""Our attribute to HyperSpy's name under Acquisition_instrument.TEM, and the factor."""
+
+_UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "pixel": "px"}
+_NAMES = {"scan_y": "y", "scan_x": "x", "qy": "ky", "qx": "kx", "frame": "frame", "y": "y", "x": "x"}
+SCAN = ("scan_y", "scan_x")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a HyperSpy signal is made of.
+
+    Parameters
+    ----------
+    data : array
+        Navigation axes first; dask if the data were lazy, of dtype object if it is ragged.
+    axes : sequence of dict
+        ``name``, ``size``, ``scale``, ``offset``, ``units``, ``navigate``, in the order of the array.
+    metadata : mapping
+        Nested, of plain values.
+    ragged : bool
+        One (n, column) array a navigation position.
+    """
+
+    data: Any
+    axes: Sequence[Mapping[str, Any]]
+    metadata: Mapping[str, Any]
+    ragged: bool = False
+
+    @property
+    def lazy(self) -> bool:
+        """True for dask data."""
+        return hasattr(self.data, "dask")
+
+
+def axes_of(ds: xr.Dataset, dims: Sequence[str], navigation: int) -> list[dict[str, Any]]:
+    """Axes of a signal from coordinates; the first ``navigation`` ones are navigation axes."""
+    axes = []
+    for number, dim in enumerate(dims):
+        values = np.asarray(ds[dim].values, float) if dim in ds.coords else np.arange(ds.sizes[dim], dtype=float)
+        units = str(ds[dim].attrs.get("units", "pixel")) if dim in ds.coords else "pixel"
+        axes.append(
+            {
+                "name": _NAMES[dim],
+                "size": int(ds.sizes[dim]),
+                "scale": float((values[-1] - values[0]) / (len(values) - 1)) if len(values) > 1 else 1.0,
+                "offset": float(values[0]) if len(values) else 0.0,
+                "units": _UNITS.get(units, "px"),
+                "navigate": number < navigation,
+            }
+        )
+    return axes
+
+
+def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Metadata of a signal from attributes; ``node`` is what HyperSpy has no place for."""
+    tem = {theirs: float(ds.attrs[ours]) * factor for ours, (theirs, factor) in _TEM.items() if ours in ds.attrs}
+    ours = {key: ds.attrs[key] for key in ("dose", "q_distortion_source", "scan_rotation_source") if key in ds.attrs}
+    return {
+        "General": {"title": str(ds.attrs.get("title", ""))},
+        "Signal": {"signal_type": signal_type},
+        **({"Acquisition_instrument": {"TEM": tem}} if tem else {}),
+        NODE: {"schema": schema_of(ds), **ours, **(node or {})},
+    }
+
+
+def attrs_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes of a data set from the metadata of a signal."""
+    tem = metadata.get("Acquisition_instrument", {}).get("TEM", {})
+    found: dict[str, Any] = {}
+    for ours, (theirs, factor) in _TEM.items():
+        value = tem.get(theirs, tem.get("Detector", {}).get("Diffraction", {}).get(theirs))
+        if isinstance(value, int | float | np.number) and np.isfinite(value) and value != 0:
+            found[ours] = float(value) / factor
+    title = metadata.get("General", {}).get("title")
+    node = metadata.get(NODE, {})
+    kept = {key: node[key] for key in ("dose", "q_distortion_source", "scan_rotation_source") if key in node}
+    return found | kept | ({"title": str(title)} if title else {})
+
+
+def coordinate(dim: str, axis: Mapping[str, Any], scale: float | None, units: str, text: str) -> xr.Variable:
+    """A coordinate in ``units``, of which an axis' own unit is ``scale``; in pixels if that is None."""
+    step = float(axis["scale"])
+    if not step > 0:
+        raise CalibrationError(f"the axis {axis['name']!r} has the step {step:g}", fix="flip the data along it")
+    if scale is None:
+        return variable(dim, np.arange(axis["size"], dtype=float) + float(axis["offset"]) / step, "pixel", text)
+    values = (float(axis["offset"]) + np.arange(axis["size"]) * step) * scale
+    return variable(dim, values, units, text)
+
+
+def scan_coords(axes: Sequence[Mapping[str, Any]]) -> dict[str, xr.Variable]:
+    """Coordinates of no, one or two navigation axes; missing ones have one position."""
+    if len(axes) > 2:
+        raise SchemaError(f"the signal has {len(axes)} navigation axes", fix="give a scan of at most two")
+    one = {"name": "", "size": 1, "scale": 1.0, "offset": 0.0, "units": "px"}
+    both = [*([one] * (2 - len(axes))), *axes]
+    scales = [scan_scale(axis["units"], str(axis["name"])) for axis in both]
+    if len(axes) == 1:
+        scales[0] = None if scales[1] is None else 1.0
+    if None in scales:
+        scales = [None, None]
+    return {
+        dim: coordinate(dim, axis, scale, "angstrom", f"scan position, {dim[-1]}")
+        for dim, axis, scale in zip(SCAN, both, scales, strict=True)
+    }

@@ -1,0 +1,205 @@
+"""Data sets as the parts of a HyperSpy signal, and back: array, axes, metadata. HyperSpy itself is not needed.
+
+========== ====================================================== =============================================
+schema     signal                                                 axes
+========== ====================================================== =============================================
+fourd/1    (y, x | ky, kx), lazy data stay lazy                   Å and 1/Å, 0 at the pattern's centre; else px
+images/1   (frame | y, x)                                         Å, else px
+peaks/1    ragged (y, x): one (n, column) array a position        Å, else px
+strain/1   (component | y, x), a component a map                  Å, else px
+========== ====================================================== =============================================
+
+Beam energy (keV), convergence angle (mrad), camera length (cm) and scan rotation (deg) have their places under
+``Acquisition_instrument.TEM``; what HyperSpy has no place for goes into the node ``ronchi``, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.errors import SchemaError
+from ronchi.interop.axis_units import q_scale, scan_scale
+from ronchi.interop.signal_parts import NODE, SCAN, Parts, attrs_of, axes_of, coordinate, metadata_of, scan_coords
+from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
+from ronchi.schema.common import ATTR, variable
+
+__all__ = ["SCHEMAS", "dataset_of", "parts_of"]
+
+SCHEMAS = (fourd.NAME, images.NAME, peaks.NAME, strain.NAME)
+"""Schemas that have a form as a signal."""
+
+
+def parts_of(ds: xr.Dataset) -> Parts:
+    """Take a data set apart.
+
+    Raises
+    ------
+    SchemaError
+        It is of a schema without a form as a signal.
+    """
+    validate(ds)
+    name = schema_of(ds)
+    if name == fourd.NAME:
+        extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds}
+        return Parts(
+            _array(ds["intensity"]), axes_of(ds, fourd.DIMS, 2), metadata_of(ds, "electron_diffraction", extra)
+        )
+    if name == images.NAME:
+        return Parts(_array(ds["intensity"]), axes_of(ds, ("frame", "y", "x"), 1), metadata_of(ds, ""))
+    if name == peaks.NAME:
+        return _peaks_parts(ds)
+    if name == strain.NAME:
+        components = [str(key) for key, var in ds.data_vars.items() if var.dims == SCAN]
+        axis = {"name": "component", "size": len(components), "scale": 1.0, "offset": 0.0, "units": "px"}
+        node = {"components": components} | {
+            key: str(ds.attrs[key]) for key in ("frame", "reference", "measure") if key in ds.attrs
+        }
+        stack = np.stack([np.asarray(ds[key].values, np.float64) for key in components])
+        units = {"residual_units": ds["residual"].attrs["units"]} if "residual" in ds else {}
+        axes = [{**axis, "navigate": True}, *axes_of(ds, SCAN, 0)]
+        return Parts(stack, axes, metadata_of(ds, "", node | units))
+    raise SchemaError(f"{name} has no form as a signal", fix=f"give one of {', '.join(SCHEMAS)}")
+
+
+def dataset_of(parts: Parts) -> xr.Dataset:
+    """Put a data set together from the parts of a signal, ours or HyperSpy's own.
+
+    A signal of patterns on no, one or two navigation axes is a scan; one that says so itself is whatever it was.
+
+    Raises
+    ------
+    SchemaError
+        The signal has no form as a data set.
+    CalibrationError
+        An axis has a unit that is neither length, inverse length, angle nor pixel, or a negative step.
+    """
+    node = dict(parts.metadata.get(NODE, {}))
+    # What a program derives from a signal keeps its metadata: a ragged one is of peaks, whatever they say.
+    name = peaks.NAME if parts.ragged else str(node.get("schema", ""))
+    signal_axes = [axis for axis in parts.axes if not axis["navigate"]]
+    if name == strain.NAME:
+        return _strain_dataset(parts, node)
+    if name == peaks.NAME:
+        return _peaks_dataset(parts, node)
+    if len(signal_axes) != 2 or not np.issubdtype(parts.data.dtype, np.number):
+        what = f"a signal with {len(signal_axes)} signal axes and dtype {parts.data.dtype} is no pattern"
+        raise SchemaError(what, fix="give a Signal2D, or a ragged signal of peaks")
+    if name == images.NAME:
+        return _images_dataset(parts)
+    return _fourd_dataset(parts, node)
+
+
+def _array(var: xr.DataArray) -> Any:
+    """The values, as dask if they are not in memory."""
+    if var.chunks is not None or var.variable._in_memory:
+        return var.data
+    if var.ndim == 4:
+        from ronchi.builtin.chunking import as_dask
+
+        return as_dask(var).data
+    return var.chunk({str(var.dims[0]): 1}).data
+
+
+def _fourd_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
+    attrs = attrs_of(parts.metadata)
+    coords = scan_coords([axis for axis in parts.axes if axis["navigate"]])
+    signal = [axis for axis in parts.axes if not axis["navigate"]]
+    scales = [q_scale(axis["units"], str(axis["name"]), attrs.get("beam_energy_eV")) for axis in signal]
+    for dim, axis, scale in zip(("qy", "qx"), signal, [None, None] if None in scales else scales, strict=True):
+        centred = axis
+        if scale is None and float(axis["offset"]) == 0:
+            centred = {**axis, "offset": -(axis["size"] // 2) * float(axis["scale"])}
+        coords[dim] = coordinate(dim, centred, scale, "1/angstrom", f"scattering vector, {dim[-1]}")
+    shape = tuple(coords[dim].size for dim in fourd.DIMS)
+    extra = {"probe": shape[2:], "bad_pixel": shape[2:], "valid": shape[:2]}
+    # A signal that was cut keeps what belonged to the whole.
+    fitting = {key: node[key] for key, wanted in extra.items() if key in node and np.shape(node[key]) == wanted}
+    made = fourd.make(parts.data.reshape(shape), **fitting, **attrs)
+    return fourd.validate(made.assign_coords(coords))
+
+
+def _images_dataset(parts: Parts) -> xr.Dataset:
+    navigation = [axis for axis in parts.axes if axis["navigate"]]
+    signal = [axis for axis in parts.axes if not axis["navigate"]]
+    frames = int(np.prod([axis["size"] for axis in navigation]))
+    scales = [scan_scale(axis["units"], str(axis["name"])) for axis in signal]
+    steps = None
+    if None not in scales:
+        steps = tuple(float(axis["scale"]) * scale for axis, scale in zip(signal, scales, strict=True) if scale)
+    data = parts.data.reshape(frames, *(axis["size"] for axis in signal))
+    return images.make(data, step=steps, **attrs_of(parts.metadata))  # type: ignore[arg-type]
+
+
+def _peaks_parts(ds: xr.Dataset) -> Parts:
+    columns = ["qy", "qx", "intensity", *(str(k) for k in ds.data_vars if ds[k].dims == ("peak",))]
+    columns = list(dict.fromkeys(columns))
+    table = np.column_stack([np.asarray(ds[column].values, np.float64) for column in columns])
+    ragged = np.empty(tuple(int(n) for n in ds.attrs["scan_shape"]), dtype=object)
+    for index in np.ndindex(ragged.shape):
+        ragged[index] = table[:0]
+    edges = peaks.offsets(ds)
+    for pos, index in enumerate(zip(ds["scan_y_index"].values, ds["scan_x_index"].values, strict=True)):
+        ragged[index] = table[edges[pos] : edges[pos + 1]]
+    node = {
+        "columns": columns,
+        "units": [str(ds[column].attrs["units"]) for column in columns],
+        **{key: [float(v) for v in ds.attrs[key]] for key in ("q_step", "q_origin_px", "q_shape")},
+    }
+    return Parts(ragged, axes_of(ds, SCAN, 2), metadata_of(ds, "", node), ragged=True)
+
+
+def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
+    axes = [axis for axis in parts.axes if axis["navigate"]]
+    coords = scan_coords(axes)
+    shape = (coords["scan_y"].size, coords["scan_x"].size)
+    lists = np.asarray(parts.data.compute() if parts.lazy else parts.data, dtype=object).reshape(-1)
+    tables = [np.atleast_2d(np.asarray(found, np.float64)) if np.size(found) else None for found in lists]
+    width = max((table.shape[1] for table in tables if table is not None), default=2)
+    empty = np.empty((0, width))
+    flat = np.concatenate([empty, *(table for table in tables if table is not None)])
+    columns = [str(c) for c in node.get("columns", ("qy", "qx", "intensity"))][:width]
+    held = dict(zip(columns, flat.T, strict=True))
+    geometry = {key: tuple(node[key]) for key in ("q_step", "q_origin_px", "q_shape") if key in node}
+    if "q_shape" in geometry:
+        geometry["q_shape"] = tuple(int(n) for n in geometry["q_shape"])
+    known = {key: held[key] for key in (*peaks.PER_PEAK, "flags") if key in held}
+    made = peaks.make(
+        counts=[0 if table is None else len(table) for table in tables],
+        scan_shape=shape,
+        scan_coords=coords,
+        q_units=str(node["units"][0]) if "units" in node else "pixel",
+        attrs=attrs_of(parts.metadata),
+        **known,
+        **geometry,
+    )
+    extra = {key: held[key] for key in ("h", "k") if key in held}
+    return made.assign({key: variable("peak", np.asarray(v, np.int16), "1", key) for key, v in extra.items()})
+
+
+def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
+    names = [str(key) for key in node["components"]]
+    maps: dict[str, NDArray[np.float64]] = dict(
+        zip(names, np.asarray(parts.data.compute() if parts.lazy else parts.data), strict=True)
+    )
+    coords = scan_coords([axis for axis in parts.axes if not axis["navigate"]])
+    attrs = attrs_of(parts.metadata) | {key: node[key] for key in ("measure",) if key in node}
+    if "valid" not in maps:
+        data = {key: variable(SCAN, maps[key], "rad" if key == "theta" else "1", key) for key in strain.COMPONENTS}
+        return strain.validate(xr.Dataset(data, coords, {**attrs, "is_truth": 1, ATTR: strain.NAME}))
+    return strain.make(
+        {key: maps[key] for key in strain.COMPONENTS},
+        {key: maps[f"se_{key}"] for key in strain.COMPONENTS},
+        residual=maps["residual"],
+        n_used=np.nan_to_num(maps["n_used"]),
+        valid=maps["valid"],
+        residual_units=str(node.get("residual_units", "pixel")),
+        frame=str(node.get("frame", "detector")),
+        reference=str(node.get("reference", "unknown")),
+        coords=coords,
+        attrs=attrs,
+    )

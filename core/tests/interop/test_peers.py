@@ -1,0 +1,28 @@
+"""The peers themselves, each in its own environment: an interpreter that has it, named by an environment variable.
+
+``RONCHI_PEER_PYTHON_PYXEM`` and ``RONCHI_PEER_PYTHON_LIBERTEM`` name it; it needs what core needs besides (xarray,
+pydantic, pluggy, netCDF4).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.mark.parametrize("peer", ["pyxem", "libertem"])
+def test_the_peer_agrees(peer: str) -> None:
+    name = f"RONCHI_PEER_PYTHON_{peer.upper()}"
+    python = os.environ.get(name)
+    if not python:
+        pytest.skip(f"{peer} was not asked: set {name} to an interpreter that has it")
+    source = HERE.parents[1] / "src"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(HERE)])}
+    done = subprocess.run([python, str(HERE / f"peer_{peer}.py")], capture_output=True, text=True, env=env, timeout=300)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    assert done.stdout.rstrip().endswith("ok")
