@@ -38,7 +38,19 @@ def test_every_parameter_is_described_and_every_length_has_a_unit() -> None:
             assert field.json_schema_extra["unit"], name  # type: ignore[index,call-overload]
 
 
-@pytest.mark.parametrize("wrong", [{"min_snr": -1}, {"mode": "fast"}, {"sigma": 2}, {"min_relative": 1.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"min_snr": -1},
+        {"mode": "fast"},
+        {"sigma": 2},
+        {"min_relative": 1.0},
+        {"g1": (3, 20), "g2": (20, -3)},
+        {"origin": (64, 64)},
+        {"origin": (64, 64), "g1": (3, 20), "g2": (6, 40)},
+        {"origin": (64, 64), "g1": (0, 0), "g2": (6, 40)},
+    ],
+)
 def test_wrong_parameters_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(pydantic.ValidationError):
         CrossCorrParams(**wrong)  # type: ignore[arg-type]

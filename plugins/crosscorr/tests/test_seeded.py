@@ -68,6 +68,35 @@ def test_lattice_is_found_from_noisy_positions_with_holes() -> None:
     assert np.abs(index - np.rint(index)).max() < 0.03
 
 
+@pytest.mark.parametrize("where", [(0.35, 0.1), (0.5, 0.0), (0.02, 0.4)])
+@pytest.mark.parametrize("cell", [(0, 0), (1, -1)])
+def test_a_stray_disk_of_the_mean_pattern_does_not_make_the_lattice(
+    where: tuple[float, float], cell: tuple[int, int]
+) -> None:
+    sites = lattice_sites(LATTICE, SHAPE, 7.0)
+    stray = LATTICE[0] + (np.array(cell) + where) @ LATTICE[1:]
+    y, x = np.concatenate([[stray], sites]).T
+    lattice = find_lattice(y, x, tuple(stray))
+    assert abs(abs(np.linalg.det(lattice[1:])) / abs(np.linalg.det(LATTICE[1:])) - 1) < 1e-6
+    index = (sites - lattice[0]) @ np.linalg.inv(lattice[1:])
+    assert np.abs(index - np.rint(index)).max() < 1e-6
+
+
+def test_a_lattice_is_found_from_one_long_row_and_a_few_disks_beside_it() -> None:
+    row = LATTICE[0] + np.arange(-7, 8)[:, None] * LATTICE[1]
+    lattice = find_lattice(*np.concatenate([row, row[6:9] + LATTICE[2]]).T, tuple(LATTICE[0]))
+    assert abs(abs(np.linalg.det(lattice[1:])) / abs(np.linalg.det(LATTICE[1:])) - 1) < 1e-6
+
+
+@pytest.mark.parametrize("other", [LATTICE[2] + 40 * LATTICE[1], -LATTICE[2] - 3 * LATTICE[1]])
+@pytest.mark.parametrize("steps", [0, 200])
+def test_sites_do_not_depend_on_the_vectors_that_span_the_lattice(other: Any, steps: int) -> None:
+    expected = lattice_sites(LATTICE, SHAPE, 7.0)
+    found = lattice_sites(np.stack([LATTICE[0] + steps * LATTICE[1], LATTICE[1], other]), SHAPE, 7.0)
+    assert len(found) == len(expected)
+    assert np.hypot(*(found[:, None] - expected).transpose(2, 0, 1)).min(1).max() < 1e-6
+
+
 def test_lattices_that_cannot_be_are_refused(scene: SimpleNamespace) -> None:
     with pytest.raises(DataError, match="do not make a lattice"):
         find_lattice(np.array([1.0, 2.0]), np.array([1.0, 2.0]), (0.0, 0.0))
@@ -75,6 +104,10 @@ def test_lattices_that_cannot_be_are_refused(scene: SimpleNamespace) -> None:
         find_lattice(np.array([10.0, 20.0, 30.0]), np.array([5.0, 5.0, 5.0]), (0.0, 0.0))
     with pytest.raises(DataError, match="needs a lattice"):
         scene.make_detector(SHAPE, scene.probe(SHAPE, 5.0), search="seeded")
+    with pytest.raises(DataError, match=r"0.25 px apart.*radius"):
+        scene.make_detector(
+            SHAPE, scene.probe(SHAPE, 5.0), search="seeded", origin=(0.0, 0.0), g1=(0.25, 0.0), g2=(3.0, 0.26)
+        )
     with pytest.raises(DataError, match="no site"):
         scene.make_detector(
             SHAPE, scene.probe(SHAPE, 5.0), search="seeded", origin=(500.3, 0.0), g1=(900.0, 0.0), g2=(0.0, 900.0)

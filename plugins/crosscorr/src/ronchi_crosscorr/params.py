@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from ronchi.api import Field, Params
 
@@ -110,3 +113,14 @@ class CrossCorrParams(Params):
         description="Seeded search: largest distance of a disk from its site.",
         json_schema_extra=_unit("r"),
     )
+
+    @model_validator(mode="after")
+    def _whole_lattice_or_none(self) -> Self:
+        given = [name for name in ("origin", "g1", "g2") if getattr(self, name) is not None]
+        if 0 < len(given) < 3:
+            raise ValueError(f"{' and '.join(given)} alone make no lattice: give origin, g1 and g2, or none of them")
+        if self.g1 is not None and self.g2 is not None:
+            (y1, x1), (y2, x2) = self.g1, self.g2
+            if not abs(y1 * x2 - x1 * y2) > 0.02 * math.hypot(y1, x1) * math.hypot(y2, x2):
+                raise ValueError(f"g1 = {list(self.g1)} and g2 = {list(self.g2)} are parallel or zero: no lattice")
+        return self

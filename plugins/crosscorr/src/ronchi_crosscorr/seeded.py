@@ -23,13 +23,22 @@ __all__ = ["Lattice", "SeededSearch", "find_lattice", "lattice_sites"]
 Lattice = NDArray[np.float64]
 """(3, 2) array: origin, g1, g2, each (y, x) in px."""
 
-_MAX_INDEX = 64
+_CENTRAL = 200
+"""Disks nearest to the centre that the lattice vectors are looked for among."""
+_NEIGHBOURS = 8
+"""Nearest disks of each, the differences to which may be lattice vectors."""
+_OFF_SITE = 0.2
+"""A disk farther from its site than this, in shortest distances, is not on the lattice."""
+_SUPPORT = 0.5
+"""Least share of the best candidate's support that another one needs to be preferred."""
 
 
 def lattice_sites(lattice: Lattice, frame: tuple[int, int], edge_px: float) -> NDArray[np.float64]:
     """(n, 2) sites of a lattice that lie in a frame, ``edge_px`` from its edge."""
-    n = np.arange(-_MAX_INDEX, _MAX_INDEX + 1)
-    hk = np.stack(np.meshgrid(n, n, indexing="ij"), -1).reshape(-1, 2)
+    corners = np.array([(y, x) for y in (0, frame[0] - 1) for x in (0, frame[1] - 1)])
+    index = (corners - lattice[0]) @ np.linalg.inv(lattice[1:])
+    first, last = np.floor(index.min(0)), np.ceil(index.max(0))
+    hk = np.stack(np.meshgrid(*map(np.arange, first, last + 1), indexing="ij"), -1).reshape(-1, 2)
     sites = lattice[0] + hk @ lattice[1:]
     inside = (sites >= edge_px) & (sites <= np.array(frame) - 1 - edge_px)
     return np.asarray(sites[inside.all(1)])
@@ -38,8 +47,9 @@ def lattice_sites(lattice: Lattice, frame: tuple[int, int], edge_px: float) -> N
 def find_lattice(y: NDArray[np.float64], x: NDArray[np.float64], centre_px: tuple[float, float]) -> Lattice:
     """Lattice of the disks of a mean pattern.
 
-    The shortest difference of two disks that carries others along, and the shortest that is not along it,
-    then a least-squares fit to the disks that lie on the lattice.
+    The shortest difference that carries many disks onto others, and the shortest such one that is not along it: a
+    disk that is not on the lattice has differences of its own, which nobody shares. Then a least-squares fit to the
+    disks that lie on the lattice.
 
     Parameters
     ----------
@@ -59,27 +69,59 @@ def find_lattice(y: NDArray[np.float64], x: NDArray[np.float64], centre_px: tupl
             f"{len(points)} disks in the mean pattern do not make a lattice",
             fix="give `origin`, `g1` and `g2`, or search: blind",
         )
-    origin = points[np.hypot(*(points - centre_px).T).argmin()]
-    difference = (points[:, None] - points[None]).reshape(-1, 2)
-    length = np.hypot(*difference.T)
-    difference = difference[np.argsort(length, kind="stable")][len(points) :]
-    g1 = difference[0]
+    central = points[np.hypot(*(points - centre_px).T).argsort(kind="stable")[:_CENTRAL]]
+    difference, support, tolerance = _shared_differences(central)
+    g1 = difference[_trusted(support)][0]
     across = np.abs(g1[0] * difference[:, 1] - g1[1] * difference[:, 0])
-    off_axis = difference[across > 0.3 * np.hypot(*g1) * np.hypot(*difference.T)]
-    if not len(off_axis):
+    off_axis = across > 0.3 * np.hypot(*g1) * np.hypot(*difference.T)
+    if not off_axis.any():
         raise DataError(
             "the disks of the mean pattern lie in a row", fix="give `origin`, `g1` and `g2`, or search: blind"
         )
-    lattice = np.stack([origin, g1, off_axis[0]])
+    g2 = difference[off_axis][_trusted(support[off_axis])][0]
+    index = (central[:, None] - central) @ np.linalg.inv(np.stack([g1, g2]))
+    agree = (np.hypot(*((index - np.rint(index)) @ np.stack([g1, g2])).transpose(2, 0, 1)) < tolerance).sum(0)
+    lattice = np.stack([central[_trusted(agree)][0], g1, g2])
     for _ in range(3):
         index = np.rint((points - lattice[0]) @ np.linalg.inv(lattice[1:]))
         residual = np.hypot(*(points - lattice[0] - index @ lattice[1:]).T)
-        on = residual < 0.2 * np.hypot(*g1)
+        on = residual < tolerance
         design = np.column_stack([np.ones(on.sum()), index[on]])
         if np.linalg.matrix_rank(design) < 3:
             break
         lattice = np.linalg.lstsq(design, points[on], rcond=None)[0]
     return np.asarray(lattice)
+
+
+def _shared_differences(
+    points: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float]:
+    """Differences (n, 2) of neighbours, shortest first, how many disks each carries onto others, and how nearly, px."""
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(points)
+    distance, near = tree.query(points, k=min(_NEIGHBOURS + 1, len(points)))
+    tolerance = _OFF_SITE * float(np.median(distance[:, 1]))
+    difference = (points[near[:, 1:]] - points[:, None]).reshape(-1, 2)
+    difference = difference[np.hypot(*difference.T).argsort(kind="stable")]
+    carried = [np.isfinite(tree.query(points + d, distance_upper_bound=tolerance)[0]).sum() for d in difference]
+    return difference, np.array(carried), tolerance
+
+
+def _trusted(support: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which candidates have about as much support as the best."""
+    return np.asarray(support >= _SUPPORT * support.max())
+
+
+def _shortest_vector(g1: NDArray[np.float64], g2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Shortest vector of a lattice, by Lagrange's reduction."""
+    while True:
+        if g1 @ g1 > g2 @ g2:
+            g1, g2 = g2, g1
+        steps = np.rint((g1 @ g2) / (g1 @ g1))
+        if steps == 0:
+            return g1
+        g2 = g2 - steps * g1
 
 
 class SeededSearch:
@@ -101,12 +143,18 @@ class SeededSearch:
         lattice: Lattice,
     ) -> None:
         radius = template.shape.radius_px
+        shortest = float(np.hypot(*_shortest_vector(*lattice[1:])))
+        if shortest < radius:
+            raise DataError(
+                f"the sites of the lattice are {shortest:.3g} px apart, closer than the radius of the disks, "
+                f"{radius:.3g} px",
+                fix="give `g1` and `g2` as (y, x) in px",
+            )
         sites = lattice_sites(lattice, frame, params.edge * radius)
         if not len(sites):
             raise DataError("no site of the lattice lies in the pattern", fix="check `origin`, `g1`, `g2` (y, x in px)")
-        shortest = min(np.hypot(*v) for v in (lattice[1], lattice[2], lattice[1] - lattice[2], lattice[1] + lattice[2]))
         # Windows of neighbours must not catch the same disk.
-        self._capture = min(params.capture * radius, 0.45 * float(shortest))
+        self._capture = min(params.capture * radius, 0.45 * shortest)
         half = int(np.ceil(self._capture + 1.6 * radius + 5))
         self._half, self._sites = half, sites
         self._corner = np.rint(sites).astype(int)
