@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ronchi_rosettasciio.formats import Format
@@ -25,11 +25,10 @@ class Calibration:
     q: Pair | None = None
     centre_px: Pair | None = None
     refused: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
 
 
 _ENERGY_EV = (1e3, 5e6)
-_CAMERA_LENGTH_M = (1e-3, 100.0)
+_CAMERA_LENGTH_M = (5e-3, 100.0)
 
 
 def beam(signal: Signal, form: Format) -> dict[str, Any]:
@@ -119,40 +118,50 @@ def calibrate(signal: Signal, form: Format, layout: Layout, attrs: Mapping[str, 
         From `beam`.
     """
     result = Calibration()
-    stated = _direct_electron(_sub(signal.original, "de_metadata"))
-    leading = tuple(stated.get(axis.name, axis) for axis in layout.leading)
-    frame = (stated.get(layout.frame[0].name, layout.frame[0]), stated.get(layout.frame[1].name, layout.frame[1]))
+    sizes = _direct_electron(_sub(signal.original, "de_metadata"))
+    rows, columns = (_stated(axis, form, sizes) for axis in layout.frame)
+    leading = [_stated(axis, form, sizes) for axis in layout.leading]
+    frame = (rows, columns)
     if not layout.patterns:
         result.step = _lengths(frame, "image", form, result)
         return result
-    if len(leading) == 2:
-        result.step = _lengths((leading[0], leading[1]), "scan", form, result)
-    elif len(leading) == 1 and leading[0].unit.dimension == "length":
-        result.step = _lengths((leading[0], leading[0]), "scan", form, result)
+    if len(leading) == 2 or (leading and leading[0].unit.dimension == "length"):
+        result.step = _lengths((leading[0], leading[-1]), "scan", form, result)
     result.q = _q(frame, form, attrs, result)
     result.centre_px = _centre(frame, result.q)
     return result
 
 
-def _direct_electron(header: Mapping[str, Any]) -> dict[str, Axis]:
-    """Axes by name with the pixel sizes that Direct Electron's text file states.
+def _direct_electron(header: Mapping[str, Any]) -> dict[str, float]:
+    """Pixel sizes by name of the axis that Direct Electron's text file states, in nm and 1/nm.
 
     RosettaSciIO 0.15 puts 1 in their place.
     """
     names = {
-        "y": ("Specimen Pixel Size Y (nanometers)", "nm"),
-        "x": ("Specimen Pixel Size X (nanometers)", "nm"),
-        "ky": ("Diffraction Pixel Size Y", "1/nm"),
-        "kx": ("Diffraction Pixel Size X", "1/nm"),
+        "y": "Specimen Pixel Size Y (nanometers)",
+        "x": "Specimen Pixel Size X (nanometers)",
+        "ky": "Diffraction Pixel Size Y",
+        "kx": "Diffraction Pixel Size X",
     }
-    sizes = _numbers(**{axis: (header.get(key), 1.0) for axis, (key, _) in names.items()})
-    return {axis: Axis(axis, 0, size, 0.0, names[axis][1], False) for axis, size in sizes.items()}
+    return _numbers(**{axis: (header.get(key), 1.0) for axis, key in names.items()})
+
+
+def _stated(axis: Axis, form: Format, sizes: Mapping[str, float]) -> Axis:
+    """An axis as the file itself states it, without what the library fills in."""
+    if axis.name in sizes:
+        return replace(axis, scale=sizes[axis.name])
+    # TVIPS keeps the pixel of the camera, as a whole number of which the unit is not certain.
+    if form.name == "tvips" or (form.name in ("mrc", "blo") and axis.scale == 1.0):
+        return replace(axis, scale=1.0, unit_text="")
+    return axis
 
 
 def _lengths(pair: tuple[Axis, Axis], what: Literal["scan", "image"], form: Format, result: Calibration) -> Pair | None:
     steps = []
     for axis in pair:
-        if axis.unit.dimension == "none" or _is_default(axis, form):
+        if axis.unit.dimension == "none":
+            if axis.scale != 1.0:
+                _refuse(result, what, axis, "it has no unit")
             return None
         step = axis.scale * axis.unit.factor
         if form.name in ("ser", "emi"):
@@ -162,9 +171,7 @@ def _lengths(pair: tuple[Axis, Axis], what: Literal["scan", "image"], form: Form
         if axis.unit.dimension != "length":
             why = f"an axis of the {what} is a length"
         if why:
-            result.refused.append(
-                f"{what} step {axis.scale:.6g} {axis.unit_text} ({axis.name or 'unnamed axis'}): {why}"
-            )
+            _refuse(result, what, axis, why)
             return None
         steps.append(step)
     return steps[0], steps[1]
@@ -173,22 +180,22 @@ def _lengths(pair: tuple[Axis, Axis], what: Literal["scan", "image"], form: Form
 def _q(frame: tuple[Axis, Axis], form: Format, attrs: Mapping[str, Any], result: Calibration) -> Pair | None:
     steps = []
     for axis in frame:
-        if axis.unit.dimension == "none" or _is_default(axis, form):
+        if axis.unit.dimension == "none":
+            if axis.scale != 1.0:
+                _refuse(result, "pattern", axis, "it has no unit")
             return None
         step, why = q_step(axis.scale, axis.unit, attrs.get("beam_energy_eV"), attrs.get("camera_length_m"))
         why = why if step is None else implausible(step, "q")
         if why or step is None:
-            result.refused.append(
-                f"pattern step {axis.scale:.6g} {axis.unit_text} ({axis.name or 'unnamed axis'}): {why}"
-            )
+            _refuse(result, "pattern", axis, why)
             return None
         steps.append(step)
     return steps[0], steps[1]
 
 
-def _is_default(axis: Axis, form: Format) -> bool:
-    """Whether a size stands for none: what the library fills in where the file says nothing."""
-    return form.name == "tvips" or (form.name in ("mrc", "blo") and axis.scale == 1.0 and axis.size > 0)
+def _refuse(result: Calibration, what: str, axis: Axis, why: str) -> None:
+    size = " ".join(filter(None, (f"{axis.scale:.6g}", axis.unit_text)))
+    result.refused.append(f"{what} step {size} ({axis.name or 'unnamed axis'}): {why}")
 
 
 def _centre(frame: tuple[Axis, Axis], q: Pair | None) -> Pair | None:

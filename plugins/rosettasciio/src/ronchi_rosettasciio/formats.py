@@ -50,7 +50,8 @@ FORMATS: dict[str, Format] = {
         Format(name="mrc", label="MRC, Direct Electron and FEI", module="mrc", raw=True),
         Format(name="dm", label="Gatan .dm3 and .dm4", module="digitalmicrograph", raw=True),
         Format(name="prz", label="CEOS Panta Rhei .prz", module="pantarhei"),
-        Format(name="tiff", label="TIFF", module="tiff", confidence=0.8),
+        # Read lazily, RosettaSciIO keeps the file open and decodes it as a whole at each use.
+        Format(name="tiff", label="TIFF", module="tiff", confidence=0.8, lazy=False),
         Format(name="npy", label="NumPy .npy", module="numpy", confidence=0.6, raw=True),
         Format(name="hspy", label="HyperSpy .hspy", module="hspy"),
         Format(name="zspy", label="HyperSpy .zspy", module="zspy"),

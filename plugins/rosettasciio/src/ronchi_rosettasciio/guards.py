@@ -14,6 +14,7 @@ from typing import Any
 
 from ronchi.errors import ReadError, RonchiError
 from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.probe import probe
 
 __all__ = ["COPY", "check_header", "check_memory", "check_promise", "damage"]
 
@@ -100,7 +101,7 @@ def check_memory(path: Path, form: Format) -> None:
     size, free = _total_bytes(path), _available_bytes()
     if 2 * size > free:
         raise ReadError(
-            f"{form.label} can only be read as a whole: {size / 1e9:.1f} GB, of which the memory holds {free / 1e9:.1f}",
+            f"{form.label} can only be read as a whole: {size / 1e9:.1f} GB, with {free / 1e9:.1f} GB of memory free",
             where=str(path),
             fix="convert it, e.g. with the microscope's software, to a format that is read piece by piece",
         )
@@ -235,19 +236,10 @@ def _zip(path: Path, size: int) -> None:
 
 
 def _hdf5(path: Path, size: int) -> None:
-    import h5py
-
-    seen = 0
-
-    def visit(name: str, item: Any) -> int | None:
-        nonlocal seen
-        seen += 1
-        if isinstance(item, h5py.Dataset) and item.shape is not None:
-            _need(path, math.prod(item.shape) * item.dtype.itemsize, EXPANSION * size + SMALL_BYTES)
-        return None if seen < 10_000 else seen
-
-    with h5py.File(path, "r") as file:
-        file.visititems(visit)
+    found = probe(path)
+    if found.fault:
+        raise ReadError(found.fault, where=str(path), fix=COPY)
+    _need(path, found.promised_bytes, EXPANSION * size + SMALL_BYTES)
 
 
 _CHECKS = {
@@ -259,5 +251,5 @@ _CHECKS = {
     "empad": _empad,
     "npy": _npy,
     "prz": _zip,
-    **dict.fromkeys(("hspy", "velox", "emd", "py4dstem", "nexus", "topspin", "hdf5"), _hdf5),
+    **dict.fromkeys(("hspy", "velox", "emd", "py4dstem", "nexus", "topspin", "arina", "hdf5"), _hdf5),
 }

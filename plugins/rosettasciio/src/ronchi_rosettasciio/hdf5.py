@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ronchi.errors import ReadError
+from ronchi_rosettasciio.probe import largest_dataset
 from ronchi_rosettasciio.signals import Axis, Signal
-from ronchi_rosettasciio.sniff import largest_dataset
 
 __all__ = ["read_arina", "read_datasets"]
 
@@ -91,7 +91,7 @@ def read_arina(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Sig
         scan = (side, side)
         notes.append(f"the file does not say how the {n} patterns lie: a square is assumed; `scan_shape` sets another")
     step = _pixel_size_angstrom(path)
-    leading = (_scan_axis("", n, None),)
+    leading: tuple[Axis, ...] = (_scan_axis("", n, None),)
     if scan is not None and math.prod(scan) == n:
         frames = frames.reshape(*scan, *frames.shape[1:])
         leading = (_scan_axis("y", scan[0], step), _scan_axis("x", scan[1], step))

@@ -62,7 +62,7 @@ def is_usable(signal: Signal) -> bool:
         return False
     frame = [axis for axis in signal.axes if not axis.navigate]
     spectral = any(_ENERGY.search(axis.name) or axis.unit_text.lower() in _ENERGY_UNITS for axis in frame)
-    return not spectral and (len(frame) != 1 or len(signal.shape) > 2 and min(signal.shape[-2:]) > 1 and not frame)
+    return not spectral and len(frame) != 1
 
 
 def choose(signals: Sequence[Signal], dataset: str | int | None, where: str) -> Signal:

@@ -26,7 +26,7 @@ def native_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 @dataclass
-class LazySignal(BackendArray):  # type: ignore[misc]
+class LazySignal(BackendArray):
     """An array of a file, opened again in each process that reads it.
 
     Parameters
@@ -56,7 +56,10 @@ class LazySignal(BackendArray):  # type: ignore[misc]
         return {**self.__dict__, "data": None}
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read)
+        part: NDArray[Any] = indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read
+        )
+        return part
 
     def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
         # A fault may lie anywhere in the file, so it may show only now.

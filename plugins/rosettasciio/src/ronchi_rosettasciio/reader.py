@@ -110,8 +110,9 @@ def _format(path: Path, name: str) -> Format:
         raise ReadError("the file is empty (0 bytes)", where=where, fix=guards.COPY)
     found = sniff.identify(path)
     if found is None:
+        what = "" if path.is_dir() else sniff.fault(path)
         raise ReadError(
-            "its content is of no format that is known here, or is damaged",
+            what or "its content is of no format that is known here, or is damaged",
             where=where,
             fix=f"{guards.COPY}, or name its `format`, one of: {', '.join(FORMATS)}",
         )

@@ -36,7 +36,7 @@ class Axis:
         return parse(self.unit_text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Signal:
     """One data set of a file.
 

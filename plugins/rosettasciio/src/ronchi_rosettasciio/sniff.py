@@ -7,23 +7,17 @@ import re
 import struct
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ronchi_rosettasciio.formats import FORMATS, Format
+from ronchi_rosettasciio.probe import probe
 
-if TYPE_CHECKING:
-    import h5py
-
-__all__ = ["HDF5_MAGIC", "confidence", "identify", "largest_dataset"]
+__all__ = ["HDF5_MAGIC", "confidence", "fault", "identify"]
 
 HEAD_BYTES = 8192
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
-RONCHI_ATTR = "ronchi_schema"
 
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
-_GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _MRC_BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
-_MOST_OBJECTS = 2000
 
 
 def confidence(path: Path) -> float:
@@ -41,6 +35,13 @@ def identify(path: Path) -> Format | None:
     return FORMATS.get(name)
 
 
+def fault(path: Path) -> str:
+    """What is known to be wrong with a file that `identify` does not know; empty if nothing is."""
+    with path.open("rb") as file:
+        head = file.read(len(HDF5_MAGIC))
+    return probe(path).fault if head == HDF5_MAGIC else ""
+
+
 def _zarr(folder: Path) -> str:
     for name in (".zattrs", "zarr.json"):
         file = folder / name
@@ -54,7 +55,7 @@ def _file(path: Path) -> str:
         head = file.read(HEAD_BYTES)
         size = os.fstat(file.fileno()).st_size
     if head.startswith(HDF5_MAGIC):
-        return _hdf5(path)
+        return probe(path).layout
     for name, magic in (("mib", b"MQ1,"), ("blo", b"IMGBLO"), ("emi", b"JK\x00\x02"), ("npy", b"\x93NUMPY")):
         if head.startswith(magic):
             return name
@@ -105,69 +106,3 @@ def _is_mrc(head: bytes, size: int) -> bool:
         return False
     # Some cameras leave the stamp out; then the length of the file must be what the header says.
     return head[208:211] == b"MAP" or size == 1024 + extended + nx * ny * nz * _MRC_BYTES[mode]
-
-
-def _hdf5(path: Path) -> str:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        return _layout(file)
-
-
-def _layout(file: h5py.File) -> str:
-    attrs, keys = file.attrs, set(file.keys())
-    if RONCHI_ATTR in attrs:
-        return ""
-    if _text(attrs.get("file_format", "")) == "HyperSpy":
-        return "hspy" if "Experiments" in keys else ""
-    if {"Data", "Version"} <= keys:
-        return "velox" if b"Velox" in bytes(file["Version"][0]) or b"DevelopersKit" in bytes(file["Version"][0]) else ""
-    if "4DSTEM" in keys or _text(attrs.get("emd_group_type", "")) == "file" or "4DSTEM_experiment" in keys:
-        return "py4dstem" if len(largest_dataset(file)[1]) >= 3 else ""
-    if any("version_major" in group.attrs for group in (file, *_groups(file))):
-        return "emd"
-    if keys and any(_GUID.fullmatch(key) for key in keys):
-        return "topspin"
-    entry = file.get("entry")
-    if entry is not None and "data" in entry and any(name.startswith("data_0") for name in entry["data"]):
-        return "arina"
-    if any(_text(group.attrs.get("NX_class", "")) == "NXentry" for group in _groups(file)):
-        return "nexus"
-    return "hdf5" if len(largest_dataset(file)[1]) >= 2 else ""
-
-
-def _groups(file: h5py.File) -> list[Any]:
-    import h5py
-
-    return [group for name in file for group in (file.get(name),) if isinstance(group, h5py.Group)]
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def largest_dataset(file: h5py.Group) -> tuple[str, tuple[int, ...]]:
-    """Path and shape of the data set of real numbers with most dimensions, then most values; ``("", ())`` if none."""
-    import h5py
-
-    best: tuple[str, tuple[int, ...]] = ("", ())
-    seen = 0
-
-    def visit(name: str, item: Any) -> int | None:
-        nonlocal best, seen
-        seen += 1
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iufb" and item.ndim >= 2:
-            shape = tuple(map(int, item.shape))
-            if (min(len(shape), 4), item.size) > (min(len(best[1]), 4), _size(best[1])):
-                best = name, shape
-        return seen if seen > _MOST_OBJECTS else None
-
-    file.visititems(visit)
-    return best
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size if shape else 0
