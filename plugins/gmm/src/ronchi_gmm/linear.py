@@ -17,6 +17,8 @@ from ronchi_gmm.samples import Floats, Samples
 
 __all__ = ["Ica", "Pca", "principal_components", "scores"]
 
+_EXACT = 1000
+
 _LEAST_VARIANCE = 1e-12
 """Components below this part of the first one's variance are rounding errors."""
 
@@ -43,7 +45,9 @@ def principal_components(samples: Samples, n_components: int, ctx: Context) -> S
     what = f"{n_components} principal components"
     if samples.whole:
         rows = samples.rows(ctx, n_components + 1, what)
-        fitted = PCA(n_components, random_state=int(ctx.rng.integers(2**31))).fit(rows)
+        # Exact where that is affordable: a randomised solver mixes components of nearly equal variance.
+        solver = "full" if min(rows.shape) <= _EXACT and rows.shape[0] < 10 * rows.shape[1] else "auto"
+        fitted = PCA(n_components, svd_solver=solver, random_state=int(ctx.rng.integers(2**31))).fit(rows)
         n = len(rows)
     else:
         fitted, n = IncrementalPCA(n_components, copy=False), 0
