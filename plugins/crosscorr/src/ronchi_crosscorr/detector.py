@@ -49,7 +49,7 @@ class CrossCorr:
             has no lattice.
         """
         p = self.params
-        self._n_threads = ctx.n_threads
+        self._n_threads, self._log, self._told_cap = ctx.n_threads, ctx.log, False
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         shape = probe_shape(geometry, probe, p.probe_radius_px)
@@ -91,6 +91,7 @@ class CrossCorr:
             A pattern holds NaN or infinity, or has another shape than was prepared for.
         """
         found = self._candidates(frames, explain=False)
+        self._warn_of_cap(found.counts)
         column = dict(zip(COLUMNS, found.table.T, strict=True))
         single = {name: column[name].astype(np.float32) for name in ("intensity", "var_yy", "var_yx", "var_xx")}
         peaks = PeakBatch(
@@ -102,6 +103,12 @@ class CrossCorr:
             **single,
         )
         return self._fit(np.asarray(frames), peaks, found.gains) if self.params.refine == "likelihood" else peaks
+
+    def _warn_of_cap(self, counts: NDArray[np.int32]) -> None:
+        most = self.params.max_peaks
+        if self.params.search == "blind" and not self._told_cap and counts.max(initial=0) >= most:
+            self._log.warning("patterns hold max_peaks = %d disks or more: the faintest are left out", most)
+            self._told_cap = True
 
     def _fit(self, frames: NDArray[Any], peaks: PeakBatch, gains: NDArray[np.float64]) -> PeakBatch:
         """Replace the positions of the correlation by those of the likelihood, where the fit holds."""

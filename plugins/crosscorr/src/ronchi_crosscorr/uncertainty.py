@@ -19,6 +19,9 @@ def position_covariance(
     the slope that the noise has there: ``Cov = H^-1 Cov(g) H^-1``. With Poisson noise ``Cov(g)`` is
     the sum of squared slopes of the filter, weighted by the disk and by the background.
 
+    Exact for a correlation that is linear in the counts. Hybrid and phase correlation also weight the noise by each
+    pattern's own spectrum: their maxima scatter more than this says, which the fit of `likelihood` does not inherit.
+
     Parameters
     ----------
     kernel : (my, mx) float64 array
