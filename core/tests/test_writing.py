@@ -39,7 +39,7 @@ CODE = """
             if self.params.fault == "bug":
                 raise ValueError("a bug")
             if self.params.fault == "format":
-                raise OutputError("this format cannot hold it")
+                raise OutputError("this format cannot hold it", where=str(path))
 
     @hookimpl
     def ronchi_writers():
@@ -162,7 +162,7 @@ def test_a_schema_that_the_writer_does_not_take(manager: Manager, data: xr.Datas
 
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
-    [("os", OutputError, "disk is full"), ("bug", ValueError, "a bug"), ("format", OutputError, "cannot hold")],
+    [("os", OutputError, "disk is full"), ("bug", ValueError, "a bug"), ("format", OutputError, r"/a\.text: .* cannot hold")],
 )
 def test_a_writer_that_fails_leaves_the_old_file(
     manager: Manager, data: xr.Dataset, tmp_path: Path, fault: str, error: type[Exception], says: str

@@ -46,8 +46,9 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         _replace(temporary, path)
-    except RonchiError:
+    except RonchiError as error:
         _remove(temporary)
+        error.where = error.where.replace(str(temporary), str(path))
         raise
     except (OSError, RuntimeError) as error:
         full = isinstance(error, OSError) and error.errno in _FULL

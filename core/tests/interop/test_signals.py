@@ -58,7 +58,7 @@ def test_axes_are_calibrated_and_patterns_stay_lazy():
     assert [a["scale"] for a in parts.axes] == pytest.approx([4, 5, 0.02, 0.03])
     assert [a["offset"] for a in parts.axes[2:]] == pytest.approx([-7.5 * 0.02, -6.25 * 0.03])
     assert parts.metadata["Acquisition_instrument"]["TEM"] == pytest.approx(
-        {"beam_energy": 200.0, "convergence_angle": 1.5, "camera_length": 20.0, "scan_rotation": -12.0}
+        {"beam_energy": 200.0, "convergence_angle": 1.5, "camera_length": 200.0, "scan_rotation": -12.0}
     )
     assert dataset_of(parts)["intensity"].chunks is not None
 

@@ -22,7 +22,7 @@ NODE = "ronchi"
 _TEM = {
     "beam_energy_eV": ("beam_energy", 1e-3),
     "semiangle_mrad": ("convergence_angle", 1.0),
-    "camera_length_m": ("camera_length", 100.0),
+    "camera_length_m": ("camera_length", 1000.0),
     "scan_rotation_deg": ("scan_rotation", 1.0),
 }
 """Our attribute to HyperSpy's name under Acquisition_instrument.TEM, and the factor."""
@@ -95,9 +95,13 @@ def attrs_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     tem = metadata.get("Acquisition_instrument", {}).get("TEM", {})
     found: dict[str, Any] = {}
     for ours, (theirs, factor) in _TEM.items():
-        value = tem.get(theirs, tem.get("Detector", {}).get("Diffraction", {}).get(theirs))
+        value = tem.get(theirs)
         if isinstance(value, int | float | np.number) and np.isfinite(value) and value != 0:
             found[ours] = float(value) / factor
+    if "camera_length_m" not in found:
+        # pyxem has a place of its own for it, in cm.
+        in_cm = tem.get("Detector", {}).get("Diffraction", {}).get("camera_length")
+        found |= {"camera_length_m": float(in_cm) / 100} if in_cm else {}
     title = metadata.get("General", {}).get("title")
     node = metadata.get(NODE, {})
     kept = {key: node[key] for key in ("dose", "q_distortion_source", "scan_rotation_source") if key in node}

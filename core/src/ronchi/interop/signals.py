@@ -9,8 +9,9 @@ peaks/1    ragged (y, x): one (n, column) array a position        Å, else px
 strain/1   (component | y, x), a component a map                  Å, else px
 ========== ====================================================== =============================================
 
-Beam energy (keV), convergence angle (mrad), camera length (cm) and scan rotation (deg) have their places under
-``Acquisition_instrument.TEM``; what HyperSpy has no place for goes into the node ``ronchi``, so that nothing is lost.
+Beam energy (keV), convergence angle (mrad), camera length (mm, as RosettaSciIO gives it) and scan rotation (deg) have
+their places under ``Acquisition_instrument.TEM``; what HyperSpy has no place for goes into the node ``ronchi``, so
+that nothing is lost.
 """
 
 from __future__ import annotations

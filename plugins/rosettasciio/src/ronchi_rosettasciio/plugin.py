@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ronchi.api import AlgorithmSpec, hookimpl
 from ronchi_rosettasciio.params import RosettaParams
+from ronchi_rosettasciio.params_hyperspy import HyperspyWriterParams
 from ronchi_rosettasciio.params_py4dstem import Py4dstemParams, Py4dstemWriterParams
 
 __all__ = ["ronchi_readers", "ronchi_writers"]
@@ -42,6 +43,17 @@ def ronchi_readers() -> Iterator[AlgorithmSpec]:
 @hookimpl
 def ronchi_writers() -> Iterator[AlgorithmSpec]:
     """Yield the writers of this distribution."""
+    yield AlgorithmSpec(
+        name="hyperspy",
+        summary="Files for HyperSpy and pyxem: patterns, movies, strain and (.hspy) peaks, calibrated, block by block.",
+        params=HyperspyWriterParams,
+        factory="ronchi_rosettasciio.hyperspy_writer:HyperspyWriter",
+        inputs={"data": "fourd/1|images/1|peaks/1|strain/1"},
+        output="",
+        suffixes=(".hspy", ".zspy"),
+        capabilities=frozenset({"lazy"}),
+        citation="RosettaSciIO, doi:10.5281/zenodo.8011666",
+    )
     yield AlgorithmSpec(
         name="py4dstem",
         summary="Files for py4DSTEM 0.14 (EMD 1.0): patterns, peaks, strain and images, with their calibration.",

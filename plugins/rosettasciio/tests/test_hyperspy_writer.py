@@ -1,0 +1,156 @@
+"""Files for HyperSpy: what HyperSpy itself opens is what was written; streaming, bounded, all or nothing."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import ronchi
+from ronchi.api import OutputError, ReadError, SchemaError
+from ronchi.interop import from_hyperspy
+from ronchi.schema import fourd, images, maps, peaks, strain
+
+QUIET = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+
+
+def patterns(*, lazy: bool = False) -> xr.Dataset:
+    values = np.arange(4 * 6 * 16 * 12).reshape(4, 6, 16, 12).astype("u2")
+    made = fourd.make(
+        values, scan_step=(4.0, 5.0), q_step=(0.02, 0.03), centre_px=(7.5, 6.25), beam_energy_eV=200e3,
+        camera_length_m=0.2, probe=np.ones((16, 12), "f4"), title="a/b scan",
+    )  # fmt: skip
+    return made.chunk(scan_y=1) if lazy else made
+
+
+def movie() -> xr.Dataset:
+    return images.make(np.arange(5 * 6 * 8, dtype=">f4").reshape(5, 6, 8), step=(0.2, 0.3))
+
+
+def found() -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    counts = np.arange(6) % 3
+    n = int(counts.sum())
+    return peaks.make(
+        counts=counts, qy=rng.normal(size=n), qx=rng.normal(size=n), scan_shape=(2, 3), q_units="1/angstrom",
+        q_step=(0.02, 0.02), q_origin_px=(8.0, 8.0), q_shape=(16, 16),
+    )  # fmt: skip
+
+
+def strained() -> xr.Dataset:
+    rng = np.random.default_rng(2)
+    shape = (3, 4)
+    components = {name: rng.normal(size=shape) for name in strain.COMPONENTS}
+    coords = {
+        dim: xr.Variable(dim, np.arange(n) * 2.0, {"units": "angstrom", "long_name": dim})
+        for dim, n in zip(("scan_y", "scan_x"), shape, strict=True)
+    }
+    return strain.make(
+        components, dict.fromkeys(components, np.ones(shape)), residual=np.ones(shape), n_used=np.ones(shape, int),
+        valid=np.ones(shape, bool), residual_units="pixel", frame="scan", reference="the substrate", coords=coords,
+    )  # fmt: skip
+
+
+def same(back: xr.Dataset, ds: xr.Dataset) -> None:
+    for name, var in ds.variables.items():
+        np.testing.assert_allclose(back[name].values, var.values, rtol=1e-12, atol=1e-12, err_msg=str(name))
+        assert back[name].attrs["units"] == var.attrs["units"], name
+
+
+@QUIET
+@pytest.mark.parametrize("make", [patterns, lambda: patterns(lazy=True), movie, found, strained])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_hyperspy_opens_what_was_written(tmp_path: Path, make, lazy: bool) -> None:
+    if importlib.util.find_spec("hyperspy") is None:
+        pytest.skip("HyperSpy is not installed: pip install hyperspy to run this test")
+    import hyperspy.api as hs
+
+    ds = make()
+    path = ronchi.write(ds, tmp_path / "a.hspy")
+    back = from_hyperspy(hs.load(path, lazy=lazy))
+    same(back, ds)
+    assert back.attrs.get("beam_energy_eV") == ds.attrs.get("beam_energy_eV")
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
+@pytest.mark.parametrize("compress", [True, False])
+def test_values_chunks_and_compression(tmp_path: Path, suffix: str, compress: bool) -> None:
+    path = ronchi.write(patterns(lazy=True), tmp_path / f"a{suffix}", compress=compress, chunk_mb=0.001)
+    file = h5py.File(path) if suffix == ".hspy" else zarr.open_group(path, mode="r")
+    array = file["Experiments"]["a-b scan"]["data"]
+    np.testing.assert_array_equal(array[:], patterns()["intensity"].values)
+    assert array.chunks == (1, 2, 16, 12), "0.001 MB hold 2.7 patterns of 384 bytes, and 2 divide a row of 6"
+    if suffix == ".hspy":
+        assert array.compression == ("gzip" if compress else None)
+    else:
+        assert bool(array.compressors) is compress
+        assert (path / "Experiments/a-b scan/data/0/0/0/0").is_file(), "HyperSpy's stores have nested chunks"
+
+
+def test_the_projects_own_reader_takes_it_back(tmp_path: Path) -> None:
+    back = ronchi.read(ronchi.write(patterns(), tmp_path / "a.hspy"))
+    np.testing.assert_array_equal(back["intensity"].values, patterns()["intensity"].values)
+    for dim in fourd.DIMS:
+        np.testing.assert_allclose(back[dim].values, patterns()[dim].values, rtol=1e-12, atol=1e-12)
+    assert back.attrs["beam_energy_eV"] == 200e3
+    assert back.attrs["camera_length_m"] == pytest.approx(0.2)
+
+
+def test_convert_streams_with_progress(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from ronchi.cli.main import main
+
+    source = ronchi.write(patterns(), tmp_path / "a.nc")
+    assert main(["convert", str(source), str(tmp_path / "b.hspy"), "--writer-param", "compress=false"]) == 0
+    assert "convert: 100 %" in capfd.readouterr().err
+    same(ronchi.read(tmp_path / "b.hspy"), patterns()[["intensity"]])
+
+
+def test_what_the_format_cannot_hold_is_refused_before_a_byte_is_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"a\.zspy: .*peaks cannot be written.*\n.*\.hspy"):
+        ronchi.write(found(), tmp_path / "a.zspy")
+    with pytest.raises(SchemaError, match=r"'hyperspy' takes .*, got maps/1\n.*\.nc"):
+        ronchi.write(maps.make({}, {}), tmp_path / "a.hspy")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
+def test_a_damaged_input_is_named_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 60000, (8, 8, 64, 64)).astype("u2")
+    source = ronchi.write(fourd.make(noise), tmp_path / "a.nc")
+    content = bytearray(source.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 65536] = bytes(65536)
+    source.write_bytes(content)
+    with pytest.raises(ReadError, match=r"a\.nc, variable 'intensity': the data cannot be read"):
+        ronchi.write(ronchi.read(source), tmp_path / f"b{suffix}")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.nc"]
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
+def test_memory_is_bounded_by_the_blocks(tmp_path: Path, suffix: str) -> None:
+    """A scan of 512 MB in blocks of 8 MB: less than 150 MB more than before."""
+    code = """
+        import resource, sys
+        import dask.array as da
+        import ronchi
+        from ronchi.schema import fourd
+        small = fourd.make(da.ones((2, 2, 16, 16), chunks=(1, 2, 16, 16), dtype="u2"))
+        ronchi.write(small, sys.argv[1] + "/small" + sys.argv[2])
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        large = fourd.make(da.ones((128, 128, 128, 128), chunks=(1, 128, 128, 128), dtype="u2"))
+        ronchi.write(large, sys.argv[1] + "/large" + sys.argv[2])
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+    """
+    run = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path), suffix],
+        capture_output=True, text=True, timeout=120, check=True, env=os.environ,
+    )  # fmt: skip
+    assert int(run.stdout) < 150, run.stdout
