@@ -93,6 +93,19 @@ def test_noise_is_not_taken_for_a_rotation(shape, step):
     assert np.median([each.sd_deg for each in found]) > 15
 
 
+@pytest.mark.parametrize("side", [6, 8])
+def test_noise_in_a_small_scan_is_not_taken_for_a_rotation(side):
+    rng = np.random.default_rng(9)
+    found = [fit(rng.normal(size=(2, side, side)), seed=seed) for seed in range(600)]
+    assert sum(each.clear for each in found) <= 1  # blocks taken as independent make it 4 of 600 and more
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.1])
+def test_few_positions_can_show_the_rotation(atoms, noise):
+    found = [fit(atoms((12, 12), n=3, seed=seed).measured(40, noise=noise, seed=seed), seed=seed) for seed in range(20)]
+    assert np.mean([each.clear for each in found]) > 0.9
+
+
 def test_a_weak_signal_is_still_seen(atoms):
     found = [fit(atoms(seed=seed).measured(40, noise=1.5, seed=seed), seed=seed) for seed in range(20)]
     assert np.mean([each.clear for each in found]) > 0.9

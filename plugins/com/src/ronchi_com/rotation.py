@@ -37,6 +37,7 @@ _SLOPE = np.array([-1, -10, 0, 10, 1]) / 24
 
 _BLOCK = 4  # shortest side of a block: noise is correlated over about as much by the derivative
 _MAX_BLOCKS = 12  # along an axis
+_MIXED = 5  # positions that count as one block at least: the derivative mixes neighbours
 _DRAWS = 400
 _CHANCE = 1e-4  # pure noise may be taken for a rotation about as often
 _SIGN_SIGMA = 3.5
@@ -114,7 +115,7 @@ def fit_rotation(
         sd_deg=float(np.rad2deg(spread)),
         flipped=best.flipped,
         curl_fraction=float(0.5 - 0.5 * abs(total) / best.powers.sum()) if best.powers.sum() > 0 else 0.5,
-        clear=_is_clear(best.squares, turn),
+        clear=_is_clear(best.squares, turn, int(best.known.sum())),
         flip_resolved=flip_resolved,
         sign_resolved=abs(skewness) > _SIGN_SIGMA,
     )
@@ -168,15 +169,16 @@ def _unit(values: Complexes) -> Complexes:
     return values / np.where(size > 0, size, 1.0)
 
 
-def _is_clear(squares: Complexes, turn: float) -> bool:
+def _is_clear(squares: Complexes, turn: float, positions: int) -> bool:
     """Whether the blocks agree on a direction of W^2 that noise would rarely show.
 
     Noise turns W^2 anywhere, alike in all directions: what the blocks scatter across the common direction says
-    how far their mean would stray by chance, and the ratio of the two follows Fisher's F(2, blocks - 1).
+    how far their mean would stray by chance, and the ratio of the two follows Fisher's F(2, blocks - 1). In a small
+    scan the derivative mixes the blocks: they then count as no more than its positions make up for.
     """
-    n = len(squares)
-    if n < 3 or not np.abs(squares).sum() > 0:
+    if len(squares) < 3 or not np.abs(squares).sum() > 0:
         return False
+    n = min(float(len(squares)), max(3.0, positions / _MIXED))
     along = squares * np.exp(-2j * turn)
     across = float(np.var(along.imag, ddof=1))
     if across == 0:
