@@ -160,11 +160,11 @@ def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Grou
     group = _group(parent, name, "custom", "BraggVectors")
     points = _group(group, "_v_uncal", "custom_pointlistarray", "PointListArray")
     target = points.create_dataset("data", scan_shape, h5py.vlen_dtype(records.dtype))
-    lists = np.split(records, np.cumsum(counts)[:-1])
-    for row in range(scan_shape[0]):
-        line = np.empty(scan_shape[1], object)
-        line[:] = lists[row * scan_shape[1] : (row + 1) * scan_shape[1]]
-        target[row] = line
+    # An object array of HDF5's own dtype: h5py would join lists of equal length to one array of two dimensions.
+    lists = np.empty(len(counts), target.dtype)
+    for position, points_there in enumerate(np.split(records, np.cumsum(counts)[:-1])):
+        lists[position] = points_there
+    target.id.write(h5py.h5s.ALL, h5py.h5s.ALL, lists.reshape(scan_shape))
     bundle = _group(group, "metadatabundle", "metadatabundle")
     shapes = _group(bundle, "_braggvectors_shape", "metadata", "Metadata")
     for key, shape in (("Rshape", scan_shape), ("Qshape", part.attrs["q_shape"])):

@@ -1,0 +1,152 @@
+"""What is written for py4DSTEM comes back the same; that py4DSTEM reads it is tested with py4DSTEM itself."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+import ronchi
+from ronchi.api import OutputError, SchemaError
+from ronchi.schema import fourd, maps, peaks, strain
+from ronchi.schema.common import variable
+from ronchi.verbs import read_result
+from ronchi.writing import write
+
+
+def turned(ratio: float, angle: float) -> np.ndarray:
+    """Distortion of determinant 1."""
+    along = np.array([np.sin(angle), np.cos(angle)])
+    return (np.eye(2) * np.sqrt(ratio) + (1 / np.sqrt(ratio) - np.sqrt(ratio)) * np.outer(along, along)).ravel()
+
+
+@pytest.fixture
+def cube() -> xr.Dataset:
+    rng = np.random.default_rng(0)
+    return fourd.make(
+        rng.poisson(3, (5, 4, 10, 12)).astype("u2"), scan_step=(5.0, 5.0), q_step=(0.02, 0.02), centre_px=(4.7, 6.2),
+        beam_energy_eV=200e3, semiangle_mrad=2.0, scan_rotation_deg=-17.0, camera_length_m=0.3,
+        q_distortion=turned(1.02, 0.3), q_distortion_source="given by the user",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def found(cube) -> xr.Dataset:
+    rng = np.random.default_rng(1)
+    counts = rng.integers(0, 5, 20)
+    n = counts.sum()
+    return peaks.make(
+        counts=counts, qy=rng.normal(size=n), qx=rng.normal(size=n), intensity=rng.random(n), score=rng.random(n),
+        var_yy=rng.random(n) + 1, var_yx=rng.random(n), var_xx=rng.random(n) + 2, flags=rng.integers(0, 9, n),
+        scan_shape=(5, 4), q_step=(0.02, 0.02), q_origin_px=(4.7, 6.2), q_shape=(10, 12), q_units="1/angstrom",
+        scan_coords={dim: cube[dim].variable for dim in ("scan_y", "scan_x")},
+        attrs={name: value for name, value in cube.attrs.items() if name != "ronchi_schema"},
+    )  # fmt: skip
+
+
+def some_strain(cube: xr.Dataset) -> xr.Dataset:
+    rng = np.random.default_rng(2)
+    parts = {name: rng.normal(0, 0.01, (5, 4)) for name in strain.COMPONENTS}
+    for values in parts.values():
+        values[1, 2] = np.nan
+    return strain.make(
+        parts, dict.fromkeys(parts, np.zeros((5, 4))), residual=np.zeros((5, 4)), n_used=np.ones((5, 4)),
+        valid=np.isfinite(parts["e_xx"]), residual_units="pixel", frame="scan", reference="test",
+        coords={dim: cube[dim].variable for dim in ("scan_y", "scan_x")},
+    )  # fmt: skip
+
+
+def same(one: xr.Dataset, other: xr.Dataset, names: list[str], rtol: float = 1e-12) -> None:
+    for name in names:
+        np.testing.assert_allclose(other[name], one[name], rtol=rtol, atol=1e-14, err_msg=name)
+        assert other[name].attrs["units"] == one[name].attrs["units"], name
+
+
+CALIBRATION = ["beam_energy_eV", "semiangle_mrad", "scan_rotation_deg", "camera_length_m", "q_distortion"]
+
+
+def test_a_cube_with_all_that_belongs_to_it_comes_back(cube, found, tmp_path):
+    over_scan, over_detector = (
+        variable(dims, np.random.default_rng(3).random([cube.sizes[dim] for dim in dims]), "counts", "an image")
+        for dims in (("scan_y", "scan_x"), ("qy", "qx"))
+    )
+    images = maps.make({"bright": over_scan, "mean": over_detector}, {dim: cube[dim] for dim in fourd.DIMS})
+    sides = {"disks": found, "strain": some_strain(cube), "images": images}
+    path = ronchi.write(cube, tmp_path / "cube.h5", sides=sides)
+    back = read_result(path)
+    np.testing.assert_array_equal(back.data["intensity"], cube["intensity"])
+    assert back.data["intensity"].dtype == cube["intensity"].dtype
+    same(cube, back.data, list(fourd.DIMS))
+    for name in CALIBRATION:
+        np.testing.assert_allclose(back.data.attrs[name], cube.attrs[name], rtol=1e-12)
+    same(found, back.sides["disks"], ["qy", "qx", "scan_y", "scan_x"])
+    same(found, back.sides["disks"], ["intensity", "score", "var_yy", "var_yx", "var_xx"], rtol=1e-6)
+    for name in ("n_peaks", "flags", "scan_y_index"):
+        np.testing.assert_array_equal(back.sides["disks"][name], found[name])
+    for name in strain.COMPONENTS:
+        np.testing.assert_array_equal(back.sides["strain"][name], sides["strain"][name])
+    for name in ("bright", "mean"):
+        np.testing.assert_array_equal(back.sides["maps"][name], images[name])
+
+
+@pytest.mark.parametrize("steps", [(0.02, 0.02), (0.02, 0.021), (0.024, 0.02)])
+@pytest.mark.parametrize("distortion", [None, turned(1.03, 0.4), np.array([1.01, 0.02, -0.01, 0.99])])
+def test_every_distortion_and_step_gives_the_same_vectors(found, tmp_path, steps, distortion):
+    """py4DSTEM has a pixel size, an ellipse and a rotation: unequal steps and shears must go into these."""
+    found.attrs["q_step"] = np.array(steps)
+    found.attrs.pop("q_distortion")
+    if distortion is not None:
+        found.attrs["q_distortion"] = distortion
+    back = ronchi.read(ronchi.write(found, tmp_path / "peaks.emd"))
+
+    def on_the_scan(ds: xr.Dataset) -> np.ndarray:
+        matrix = np.reshape(ds.attrs.get("q_distortion", [1, 0, 0, 1]), (2, 2))
+        angle = np.deg2rad(ds.attrs["scan_rotation_deg"])
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        return turn @ matrix @ np.stack([ds["qy"].values, ds["qx"].values])
+
+    np.testing.assert_allclose(on_the_scan(back), on_the_scan(found), atol=1e-12)
+
+
+def test_positions_that_were_not_looked_at_are_empty(found, tmp_path):
+    part = found.isel(pos=slice(3, 9), peak=slice(*peaks.offsets(found)[[3, 9]]))
+    back = ronchi.read(ronchi.write(part, tmp_path / "peaks.h5"))
+    np.testing.assert_array_equal(back["n_peaks"][3:9], part["n_peaks"])
+    assert back["n_peaks"].sum() == part["n_peaks"].sum()
+    np.testing.assert_allclose(back["qx"], part["qx"], atol=1e-12)
+
+
+def test_patterns_are_written_block_by_block(tmp_path):
+    """32 MB, of which a block is 8."""
+    big = fourd.make(np.zeros((16, 16, 256, 256), "u2")).chunk({"scan_y": 1})
+    done: list[tuple[int, int]] = []
+    write(big, tmp_path / "big.h5", progress=lambda part, total: done.append((part, total)))
+    assert len(done) >= 4
+    assert done[-1] == (32 * 2**20, 32 * 2**20)
+
+
+def test_compression_keeps_the_counts(cube, tmp_path):
+    path = write(cube, tmp_path / "cube.h5", params={"compress": True})
+    with h5py.File(path) as file:
+        assert file["datacube_root/datacube/data"].chunks == (1, 1, 10, 12)
+    np.testing.assert_array_equal(ronchi.read(path)["intensity"], cube["intensity"])
+
+
+def test_two_calibrations_do_not_fit_into_one_tree(cube, found, tmp_path):
+    found.attrs["q_step"] = np.array([0.03, 0.03])
+    with pytest.raises(OutputError, match="Q_pixel_size"):
+        ronchi.write(cube, tmp_path / "cube.h5", sides={"disks": found})
+    assert not list(Path(tmp_path).iterdir())
+
+
+def test_what_has_no_place_is_named(cube, tmp_path, caplog):
+    scores = xr.Dataset({"f1": variable((), 1.0, "1", "score")}, attrs={"ronchi_schema": "scores/1"})
+    with caplog.at_level(logging.WARNING):
+        ronchi.write(cube, tmp_path / "cube.h5", sides={"score": scores})
+    assert "'score' is left out" in caplog.text
+    with pytest.raises(SchemaError, match="py4dstem"):
+        ronchi.write(scores, tmp_path / "scores.h5")
