@@ -251,5 +251,6 @@ _CHECKS = {
     "empad": _empad,
     "npy": _npy,
     "prz": _zip,
+    "prz-packed": _zip,
     **dict.fromkeys(("hspy", "velox", "emd", "py4dstem", "nexus", "topspin", "arina", "hdf5"), _hdf5),
 }

@@ -6,13 +6,17 @@ Python reaches it: as soon as an attribute of text is read, for example.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import json
 import math
+import os
+import queue
 import re
 import subprocess
 import sys
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,29 +67,88 @@ def probe(path: Path) -> Probe:
     return _probe(str(path.absolute()), stat.st_mtime_ns, stat.st_size)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def _probe(path: str, mtime_ns: int, size: int) -> Probe:
-    command = [sys.executable, "-c", "from ronchi_rosettasciio.probe import main; main()", path]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=LIMIT_S, check=False, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return Probe(fault=f"to list what is in it took more than {LIMIT_S:g} s: its structure is damaged")
-    except OSError:
-        # No second process is to be had here; the file is examined in this one.
-        return examine(Path(path))
-    with contextlib.suppress(ValueError, TypeError):
-        return Probe(**json.loads(done.stdout))
-    return Probe(fault=f"the HDF5 library died over it (exit status {done.returncode}): its structure is damaged")
+    return _examiner.ask(path)
+
+
+class _Examiner:
+    """The other process: started at first use, kept for the next file, replaced when it hangs or dies."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[str] | None = None
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._owner = 0
+
+    def ask(self, path: str) -> Probe:
+        """Have a file examined."""
+        with self._lock:
+            if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+                try:
+                    self._start()
+                except OSError:
+                    # No second process is to be had here; the file is examined in this one.
+                    return examine(Path(path))
+            assert self._process is not None
+            assert self._process.stdin is not None
+            try:
+                print(json.dumps(path), file=self._process.stdin, flush=True)
+                answer = self._answers.get(timeout=LIMIT_S)
+            except (queue.Empty, OSError):
+                answer = ""
+            hangs = self._process.poll() is None
+            if answer:
+                return Probe(**json.loads(answer))
+            self.stop()
+        what = f"to list what is in it takes more than {LIMIT_S:g} s" if hangs else "the HDF5 library dies over it"
+        return Probe(fault=f"{what}: its structure is damaged")
+
+    def _start(self) -> None:
+        command = [sys.executable, "-c", "from ronchi_rosettasciio.probe import main; main()"]
+        pipe = subprocess.PIPE
+        self._process = process = subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"
+        )
+        self._owner = os.getpid()
+        self._answers = answers = queue.Queue[str]()
+
+        def listen() -> None:
+            assert process.stdout is not None
+            with process.stdout:
+                for line in process.stdout:
+                    answers.put(line)
+            answers.put("")
+
+        self._listener = threading.Thread(target=listen, daemon=True)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """End the process; the next question starts another."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                with contextlib.suppress(OSError):
+                    process.stdin.close()
+            self._listener.join(timeout=1)
+
+
+_examiner = _Examiner()
+atexit.register(_examiner.stop)
 
 
 def main() -> None:
-    """Examine the file named on the command line and print a `Probe` as JSON."""
+    """Examine the files named on the standard input, a path in JSON a line, and print a `Probe` of each as JSON."""
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    sys.stdout.write(json.dumps(asdict(examine(Path(sys.argv[1])))))
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(asdict(examine(Path(json.loads(line))))) + "\n")
+        sys.stdout.flush()
 
 
 def examine(path: Path) -> Probe:

@@ -42,7 +42,8 @@ class RosettaReader:
         Returns
         -------
         xarray.Dataset
-            ``fourd/1`` or ``images/1``, with attributes ``source_format``, ``is_lazy``, ``file_contents``, and where
+            ``fourd/1`` or ``images/1``, with attributes ``source_format``, ``is_lazy``, ``file_contents``,
+            ``dataset`` (its number there), and where
             there is something to say ``notes`` and ``calibration_refused``. What is said there is also logged.
 
         Raises
@@ -84,6 +85,7 @@ class RosettaReader:
             "title": signal.name or path.stem,
             "source_format": form.name,
             "is_lazy": int(is_lazy),
+            "dataset": signals.index(signal),
             "file_contents": "; ".join(f"{i}: {each}" for i, each in enumerate(signals)),
             "notes": "; ".join(notes) or None,
             "calibration_refused": "; ".join(calibration.refused) or None,
@@ -105,7 +107,8 @@ def _format(path: Path, name: str) -> Format:
     if name != "auto":
         if name not in FORMATS:
             raise ReadError(f"unknown format {name!r}", where=where, fix=f"one of: {', '.join(FORMATS)}")
-        return FORMATS[name]
+        found = sniff.identify(path)
+        return found if found is not None and found.name.startswith(name) else FORMATS[name]
     if path.is_file() and path.stat().st_size == 0:
         raise ReadError("the file is empty (0 bytes)", where=where, fix=guards.COPY)
     found = sniff.identify(path)
@@ -121,13 +124,15 @@ def _format(path: Path, name: str) -> Format:
 
 def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tuple[list[Signal], list[str]]:
     """All data sets of a file, in a fixed order."""
-    from ronchi_rosettasciio import hdf5
+    from ronchi_rosettasciio import hdf5, zspy
 
     with guards.damage(path, form):
         if form.name == "arina":
             return hdf5.read_arina(path, scan_shape)
         if form.name == "hdf5":
             return hdf5.read_datasets(path), []
+        if form.name == "zspy":
+            return zspy.read_zspy(path), []
         return read_signals(path, form, scan_shape), []
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.units import Unit, parse
 
-__all__ = ["Axis", "Signal", "read_signals"]
+__all__ = ["Axis", "Signal", "number", "read_signals", "text"]
 
 
 @dataclass(frozen=True)
@@ -117,24 +117,26 @@ def _axes(raw: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> tuple[Axis,
         return tuple(Axis("", int(n), 1.0, 0.0, "", i < len(shape) - 2) for i, n in enumerate(shape))
     return tuple(
         Axis(
-            name=_text(axis.get("name")),
+            name=text(axis.get("name")),
             size=int(size),
-            scale=_number(axis.get("scale"), 1.0),
-            offset=_number(axis.get("offset"), 0.0),
-            unit_text=_text(axis.get("units")),
+            scale=number(axis.get("scale"), 1.0),
+            offset=number(axis.get("offset"), 0.0),
+            unit_text=text(axis.get("units")),
             navigate=bool(axis.get("navigate", False)),
         )
         for axis, size in zip(raw, shape, strict=True)
     )
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A value as text; empty if it is none."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else ""
 
 
-def _number(value: Any, default: float) -> float:
+def number(value: Any, default: float) -> float:
+    """A value as a number, or the default."""
     try:
         return default if value is None else float(value)
     except (TypeError, ValueError):

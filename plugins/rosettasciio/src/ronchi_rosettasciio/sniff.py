@@ -43,11 +43,14 @@ def fault(path: Path) -> str:
 
 
 def _zarr(folder: Path) -> str:
-    for name in (".zattrs", "zarr.json"):
-        file = folder / name
-        if file.is_file() and re.search(rb'"file_format":\s*"HyperSpy"|"HyperSpy"', file.read_bytes()[:HEAD_BYTES]):
-            return "zspy"
-    return ""
+    attributes = [folder / name for name in (".zattrs", "zarr.json")]
+    heads = [_head(file) for file in attributes if file.is_file()]
+    return "zspy" if any(re.search(rb'"file_format":\s*"ZSpy"', head) for head in heads) else ""
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        return stream.read(HEAD_BYTES)
 
 
 def _file(path: Path) -> str:
@@ -78,8 +81,10 @@ def _file(path: Path) -> str:
 
 def _zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
-        names = set(archive.namelist())
-    return "prz" if {"data.npy", "meta_data.npy"} <= names or {"data.npy", "data_model.npy"} <= names else ""
+        members = {each.filename: each for each in archive.infolist()}
+    if "data.npy" not in members or not {"meta_data.npy", "data_model.npy"} & set(members):
+        return ""
+    return "prz" if members["data.npy"].compress_type == zipfile.ZIP_STORED else "prz-packed"
 
 
 def _is_dm(head: bytes) -> bool:
