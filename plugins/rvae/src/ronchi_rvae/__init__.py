@@ -1,1 +1,1 @@
-"""Rotationally invariant descriptors: polar invariants, rotational mixtures and variational autoencoders, for ronchi."""
+"""Rotationally invariant descriptors: polar invariants, rotational mixtures and autoencoders, for ronchi."""

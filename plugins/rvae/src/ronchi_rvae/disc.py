@@ -62,12 +62,14 @@ def disc_harmonics(radius_px: float, band_limit: float) -> tuple[Ints, Doubles]:
 
 @dataclass(frozen=True)
 class DiscBasis:
-    """Disc harmonics sampled on the pixels of a window, about its centre ``N // 2`` and about shifted ones.
+    """Disc harmonics sampled on the pixels of a window, about its centre and about shifted ones.
 
     Parameters
     ----------
     shape : tuple of int
         ``(ny, nx)`` of the window.
+    centre_px : tuple of float
+        ``(y, x)`` in it about which images turn.
     radius_px : float
         Pixels count by the part of them that lies inside.
     band_limit : float
@@ -79,6 +81,7 @@ class DiscBasis:
     """
 
     shape: tuple[int, int]
+    centre_px: tuple[float, float]
     radius_px: float
     band_limit: float
     shifts: ShiftGrid
@@ -131,6 +134,17 @@ class DiscBasis:
         described: Complex = (flat @ self._projector).view(np.complex64)
         return described.reshape(len(frames), len(self.shifts.nodes_px), -1)
 
+    def as_real(self, coefficients: Complex) -> Floats:
+        """Coefficients (n, D) as (n, dof) real numbers."""
+        turns = self.order > 0
+        return np.concatenate([coefficients.real, coefficients.imag[:, turns]], axis=1, dtype=np.float32)
+
+    def from_real(self, numbers: NDArray[np.floating]) -> Complex:
+        """Undo `as_real`."""
+        made = numbers[:, : len(self.order)].astype(np.complex64)
+        made.imag[:, self.order > 0] = numbers[:, len(self.order) :]
+        return made
+
     def images(self, coefficients: NDArray[np.complexfloating]) -> Floats:
         """Images (n, ny, nx) of coefficients (n, D); 0 outside the disc."""
         sampled, weight = self._sample((0.0, 0.0))
@@ -140,8 +154,8 @@ class DiscBasis:
     def _sample(self, centre: tuple[float, float]) -> tuple[NDArray[np.complex128], Doubles]:
         """(pixels, D) conjugate-free harmonics about a centre, and (pixels,) share of each pixel in the disc."""
         order, wave = self._harmonics
-        y = np.arange(self.shape[0])[:, None] - self.shape[0] // 2 - centre[0]
-        x = np.arange(self.shape[1])[None, :] - self.shape[1] // 2 - centre[1]
+        y = np.arange(self.shape[0])[:, None] - self.centre_px[0] - centre[0]
+        x = np.arange(self.shape[1])[None, :] - self.centre_px[1] - centre[1]
         r, theta = np.hypot(y, x).ravel(), np.arctan2(y, x + 0 * y).ravel()
         weight = np.clip(self.radius_px + 0.5 - r, 0.0, 1.0)
         edge = wave * self.radius_px

@@ -7,7 +7,9 @@ the whole posterior of their angles: an image whose angle is unsure counts for w
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +54,17 @@ class Mixture:
     def size(self) -> int:
         """Number of classes."""
         return len(self.share)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Give what is saved."""
+        numbers = np.array([self.variance, self.shift_sigma_px])
+        return {"templates": self.templates, "share": self.share, "noise": numbers, "fold": self.fold}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Undo `arrays`."""
+        variance, shift_sigma_px = (float(number) for number in arrays["noise"])
+        return cls(arrays["templates"], arrays["share"], variance, shift_sigma_px, arrays["fold"])
 
 
 @dataclass(frozen=True)

@@ -60,11 +60,9 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     if n < 8:
         return Scatter(0.0, np.zeros_like(mixture.templates[k]), 0.0, n)
     residual = turned_back(basis, described[rows], *found.of_class(k, rows)) - mixture.templates[k]
-    turns = basis.order > 0
-    real = np.concatenate([residual.real, residual.imag[:, turns]], axis=1).astype(float)
+    real = basis.as_real(residual).astype(float)
     values, vectors = np.linalg.eigh(real.T @ real / n)
-    direction = vectors[: len(basis.order), -1].astype(np.complex64)
-    direction[turns] += 1j * vectors[len(basis.order) :, -1].astype(np.float32)
+    direction = basis.from_real(vectors[:, -1:].T)[0]
     excess = values[-1] / noise_edge(mixture.variance, basis.dof, n)
     return Scatter(float(excess), direction, math.sqrt(max(float(values[-1]) - mixture.variance, 0.0)), n)
 
@@ -93,9 +91,7 @@ def split(mixture: Mixture, found: Responses, k: int, along: Scatter) -> tuple[M
     )
 
 
-def merge_alike(
-    basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | None = None
-) -> tuple[Mixture, list[int]]:
+def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | None = None) -> Mixture:
     """Merge classes that are turned copies of each other, the closest first.
 
     Parameters
@@ -106,21 +102,14 @@ def merge_alike(
         Merge the closest until so many are left, alike or not, and no further. By default classes are merged while
         the two together would scatter no more than noise.
 
-    Returns
-    -------
-    mixture : Mixture
-    kept : list of int
-        Old indices of the classes that are left.
     """
-    kept = list(range(mixture.size))
     while mixture.size > max(1, at_least or 1):
         best = min((_excess_together(basis, mixture, i, j, n), i, j) for j in range(mixture.size) for i in range(j))
         excess, i, j = best
         if at_least is None and excess > CLEARLY:
             break
         mixture = _merge(basis, mixture, i, j)
-        del kept[j]
-    return mixture, kept
+    return mixture
 
 
 def _excess_together(basis: DiscBasis, mixture: Mixture, i: int, j: int, n: int) -> float:

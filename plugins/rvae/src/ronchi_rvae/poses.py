@@ -27,7 +27,7 @@ STAY, SCAN_ANGLES, SCAN_ALL = 0, 1, 2
 _LARGEST_TURN = 0.08
 _LARGEST_MOVE = 0.35
 _FLATTEST = 0.02
-"""A Newton step goes no farther than this [rad], [px], and takes no curvature for smaller than this share of the largest."""
+"""A Newton step goes no farther than this [rad], [px]; no curvature counts as less than this share of the largest."""
 
 
 class Poses(NamedTuple):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.api import Context
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import Mixture, Responses, iterate
 from ronchi_rvae.moves import CLEARLY, merge_alike, scatter, split
@@ -45,6 +48,18 @@ class Search:
     passes: int = 8
     tick: Callable[[], None] = lambda: None
 
+    @classmethod
+    def asked(cls, params: Any, ctx: Context) -> Self:
+        """As the parameters of a learner ask for."""
+        stages = itertools.count(1)
+
+        def tick() -> None:
+            done = next(stages)
+            # How many stages there will be is not known: the bar creeps towards its end.
+            ctx.progress(done, done + 8)
+
+        return cls(None if params.n_classes == "auto" else params.n_classes, params.max_classes, params.passes, tick)
+
 
 def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, search: Search) -> Mixture:
     """Fit a mixture of templates to images.
@@ -79,9 +94,11 @@ def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, 
         tolerance=_TOLERANCE / 10,
     )
     search.tick()
-    mixture = to_one_frame(basis, symmetrised(basis, mixture, n))[0]
-    mixture, _ = iterate(basis, described, mixture, search.passes, tolerance=_TOLERANCE / 10)
-    search.tick()
+    # Twice: only the templates that are made with the images about the right centre show all of their symmetry.
+    for _ in range(2):
+        mixture = to_one_frame(basis, symmetrised(basis, mixture, n))
+        mixture, _ = iterate(basis, described, mixture, search.passes, tolerance=_TOLERANCE)
+        search.tick()
     return mixture
 
 
@@ -106,7 +123,7 @@ def _restructure(
     for _ in range(_ROUNDS):
         size = mixture.size
         mixture, found = _grow(basis, described, mixture, found, search)
-        merged, kept = merge_alike(basis, mixture, len(described), at_least=search.n_classes)
+        merged = merge_alike(basis, mixture, len(described), at_least=search.n_classes)
         if merged.size < mixture.size:
             mixture, found = iterate(basis, described, merged, search.passes, tolerance=_TOLERANCE)
             search.tick()

@@ -46,22 +46,14 @@ def correlation(basis: DiscBasis, fixed: Complex, moving: Complex) -> tuple[floa
     return angle, float((np.abs(fixed - turn(basis, moving, angle)) ** 2).sum())
 
 
-def to_one_frame(basis: DiscBasis, mixture: Mixture) -> tuple[Mixture, Doubles]:
-    """Turn all templates so that they are most like the one with the largest share.
-
-    Returns
-    -------
-    mixture : Mixture
-    turned : (K,) float64
-        By how much each was turned, in rad: angles against it fall by this.
-    """
+def to_one_frame(basis: DiscBasis, mixture: Mixture) -> Mixture:
+    """Turn all templates so that they are most like the one with the largest share."""
     reference = mixture.templates[int(np.argmax(mixture.share))]
-    turned = np.array([correlation(basis, reference, template)[0] for template in mixture.templates])
-    templates = np.stack([turn(basis, t, a) for t, a in zip(mixture.templates, turned, strict=True)])
-    return replace(mixture, templates=templates), turned
+    turned = [turn(basis, one, correlation(basis, reference, one)[0]) for one in mixture.templates]
+    return replace(mixture, templates=np.stack(turned))
 
 
-def symmetrised(basis: DiscBasis, mixture: Mixture, n: int, *, tolerance: float = 0.01) -> Mixture:
+def symmetrised(basis: DiscBasis, mixture: Mixture, n: int, *, tolerance: float = 0.02) -> Mixture:
     """Hold every template to the highest rotation symmetry that it has within the noise, about its own centre.
 
     A template of a threefold site that is a little off its centre fits better than one that is not, since of its three

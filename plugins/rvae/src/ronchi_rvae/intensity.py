@@ -1,0 +1,76 @@
+"""What is done to the values of images before they are described."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi.api import DataError
+from ronchi_rvae.params import DiscParams
+
+__all__ = ["Intensity"]
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Values as they are learned.
+
+    Parameters
+    ----------
+    counts : bool
+        Stabilise the variance of counts (Anscombe 1948, doi:10.1093/biomet/35.3-4.246).
+    normalise : str
+        As in `DiscParams`.
+    scale : float
+        Unit of the values: the standard deviation over the samples of the fit, so that no constant of the fit
+        depends on the unit of the detector.
+    """
+
+    counts: bool
+    normalise: str
+    scale: float = 1.0
+
+    @classmethod
+    def fitted(cls, params: DiscParams, frames: Floats, inside: NDArray[np.bool_]) -> Intensity:
+        """Find the scale.
+
+        Parameters
+        ----------
+        frames : (n, ny, nx) float32
+        inside : (ny, nx) bool
+            Good pixels of the disc.
+
+        Raises
+        ------
+        DataError
+            Counts below 0, or images that are constant in the disc.
+        """
+        if params.counts and frames.min() < 0:
+            raise DataError(f"counts of {frames.min():g}: there are none below 0", where="counts", fix="counts: false")
+        unscaled = cls(params.counts, params.normalise)
+        spread = float(unscaled.of(frames, inside)[:, inside].std())
+        if not spread > 0:
+            raise DataError("the images are constant inside the disc: there is nothing to learn", where="radius_px")
+        return cls(params.counts, params.normalise, spread)
+
+    def of(self, frames: Floats, inside: NDArray[np.bool_]) -> Floats:
+        """Values (n, ny, nx) of images (n, ny, nx)."""
+        made = 2 * np.sqrt(np.maximum(frames, 0) + 0.375) if self.counts else frames
+        if self.normalise != "none":
+            mean = made[:, inside].mean(axis=1)[:, None, None]
+            if self.normalise == "contrast":
+                spread = made[:, inside].std(axis=1)[:, None, None]
+                made = np.where(inside, made - mean, 0) / np.where(spread > 0, spread, 1)
+            else:
+                made = made / np.where(mean == 0, 1, mean)
+        scaled: Floats = (made / np.float32(self.scale)).astype(np.float32)
+        return scaled
+
+    def back(self, values: Floats) -> Floats:
+        """Images of values, but for what `normalise` took out of each."""
+        made = values * np.float32(self.scale)
+        return np.maximum(made, 0) ** 2 / 4 - np.float32(0.375) if self.counts else made

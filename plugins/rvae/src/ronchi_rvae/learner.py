@@ -1,0 +1,259 @@
+"""What the learners share: images in, ``descriptors/1`` out, states that are numbers and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import Context, DataError
+from ronchi.schema import decoded, descriptors
+from ronchi.schema.common import variable
+from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.frames import Window, draw, frames_of
+from ronchi_rvae.intensity import Intensity
+from ronchi_rvae.params import DiscParams
+from ronchi_rvae.posterior import Pose
+from ronchi_rvae.shifts import ShiftGrid
+from ronchi_rvae.store import load_state, save_state
+
+__all__ = ["DiscLearner", "Encoded", "principal_axes"]
+
+Arrays = dict[str, NDArray[Any]]
+Floats = NDArray[np.float32]
+
+
+_BLOCK = 4096
+"""Images that are encoded at a time: what is known of them about every shift is held in memory."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Descriptors of n images.
+
+    Parameters
+    ----------
+    z : (n, n_components) float
+    pose : Pose, optional
+    n_fold : int
+        Symmetry up to which all angles are defined.
+    label_prob : (n, n_classes) float, optional
+    nll : (n,) float, optional
+    """
+
+    z: NDArray[Any]
+    pose: Pose | None = None
+    n_fold: int = 1
+    label_prob: NDArray[Any] | None = None
+    nll: NDArray[Any] | None = None
+
+
+def principal_axes(rows: Floats, n: int) -> tuple[Floats, Floats]:
+    """Mean (d,) and the ``n`` directions (n, d) of largest variance of rows (r, d); the sign makes the sum positive."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    centred = rows - mean
+    _, vectors = np.linalg.eigh(centred.T @ centred)
+    axes = vectors[:, ::-1][:, : min(n, rows.shape[1])].T
+    axes = axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1, 1)
+    return mean.astype(np.float32), np.ascontiguousarray(axes, dtype=np.float32)
+
+
+class DiscLearner:
+    """Base of the learners that see an image by its harmonics in a disc.
+
+    Parameters
+    ----------
+    params : DiscParams
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, params: DiscParams) -> None:
+        self.params: Any = params
+        self._window: Window | None = None
+        self._intensity: Intensity
+        self.basis: DiscBasis
+
+    @property
+    def max_shift_px(self) -> float:
+        """Largest shift that is looked for."""
+        return float(getattr(self.params, "max_shift_px", 0.0))
+
+    def fit(self, x: xr.DataArray, ctx: Context) -> None:
+        """Learn from lazy data, read once.
+
+        Parameters
+        ----------
+        x : (*samples, ny, nx) DataArray
+            Pixels that a coordinate ``bad_pixel`` marks, samples that ``valid`` excludes, and samples with values that
+            are not finite are left out.
+
+        Raises
+        ------
+        DataError
+            No two square-pixel axes after the samples, no usable sample, or nothing in them to learn.
+        """
+        window = Window.of(x, self.name)
+        basis = self._basis_for(window)
+        frames = draw(x, window, self.params.max_samples, ctx, self.name)
+        inside = _inside(basis, window)
+        intensity = Intensity.fitted(self.params, frames, inside)
+        self._window, self._intensity, self.basis = window, intensity, basis
+        self._learn(intensity.of(frames, inside), ctx)
+
+    def transform(self, x: xr.DataArray) -> xr.Dataset:
+        """Encode a block that fits in memory.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``descriptors/1``. Samples that cannot be used have NaN and the label -1.
+
+        Raises
+        ------
+        DataError
+            Not fitted, or the images have another size or other bad pixels than those of the fit.
+        """
+        window = self._fitted()
+        window.check(Window.of(x, self.name), self.name)
+        dims = tuple(str(dim) for dim in x.dims[:-2])
+        frames, good = frames_of(x, window)
+        values = self._intensity.of(frames, _inside(self.basis, window))
+        found = _joined([self._encode(values[at : at + _BLOCK]) for at in range(0, max(len(values), 1), _BLOCK)])
+        return self._described(found, good, x, dims)
+
+    def decode(self, z: xr.DataArray | NDArray[Any]) -> xr.DataArray:
+        """Images at angle 0 and shift 0.
+
+        Parameters
+        ----------
+        z : (..., n_components) array
+
+        Returns
+        -------
+        (..., ny, nx) DataArray
+            In the units of the data; 0 outside the disc.
+        """
+        window = self._fitted()
+        values = np.asarray(z, np.float32)
+        images = self._intensity.back(self.basis.images(self._decode(values.reshape(-1, values.shape[-1]))))
+        lead = z.dims[:-1] if isinstance(z, xr.DataArray) else tuple(f"z_{i}" for i in range(values.ndim - 1))
+        attrs = {"units": window.units, "long_name": "decoded image"}
+        shape = (*values.shape[:-1], *window.shape)
+        return xr.DataArray(images.reshape(shape), window.variables(), (*lead, *window.dims), attrs=attrs)
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state as JSON and safetensors."""
+        window = self._fitted()
+        window.save(folder)
+        save_state(folder, {"scale": self._intensity.scale}, self._arrays())
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; encodings are then equal bit for bit."""
+        window = Window.load(folder)
+        numbers, arrays = load_state(folder)
+        self.basis = self._basis_for(window)
+        self._intensity = Intensity(self.params.counts, self.params.normalise, numbers["scale"])
+        self._restore(arrays)
+        self._window = window
+
+    def _learn(self, values: Floats, ctx: Context) -> None:
+        raise NotImplementedError
+
+    def _encode(self, values: Floats) -> Encoded:
+        raise NotImplementedError
+
+    def _decode(self, z: Floats) -> NDArray[np.complex64]:
+        raise DataError("invariants cannot be turned back into images", where=self.name, fix="use polar-em or rvae")
+
+    def _arrays(self) -> Arrays:
+        raise NotImplementedError
+
+    def _restore(self, arrays: Arrays) -> None:
+        raise NotImplementedError
+
+    def _extra(self) -> Mapping[str, xr.Variable]:
+        """Variables that do not run along the samples."""
+        return {}
+
+    def _fitted(self) -> Window:
+        if self._window is None:
+            raise DataError("not fitted", where=self.name, fix="call `fit` first, or give a fitted `model`")
+        return self._window
+
+    def _basis_for(self, window: Window) -> DiscBasis:
+        largest = window.reach_px - self.max_shift_px
+        radius = self.params.radius_px or largest
+        if radius > largest + 1e-6 or radius < 2:
+            raise DataError(
+                f"a disc of {radius:g} px, shifted by up to {self.max_shift_px:g} px, must lie inside images of "
+                f"{window.shape} and have 2 px at least",
+                where=f"{self.name}: radius_px",
+                fix=f"at most {largest:g} px, or larger images",
+            )
+        shifts = ShiftGrid(self.max_shift_px)
+        return DiscBasis(window.shape, window.centre_px, radius, self.params.band_limit, shifts, window.bad_pixel)
+
+    def _described(self, found: Encoded, good: NDArray[np.bool_], x: xr.DataArray, dims: tuple[str, ...]) -> xr.Dataset:
+        shape = x.shape[:-2]
+
+        def held(values: NDArray[Any], fill: float = np.nan) -> NDArray[Any]:
+            mask = good.reshape(-1, *[1] * (values.ndim - 1))
+            return np.where(mask, values, fill).astype(np.float32).reshape(*shape, *values.shape[1:])
+
+        extra = dict(self._extra())
+        coords = {str(name): coord.variable for name, coord in x.coords.items() if name in dims}
+        angle = label = None
+        if found.pose is not None:
+            pose = found.pose
+            angle = held(pose.angle)
+            label = np.where(good, pose.label, -1).reshape(shape)
+            extra["angle_R"] = variable(dims, held(pose.resultant), "1", "certainty of the angle: 1 sure, 0 open")
+            if self.max_shift_px:
+                extra["shift"] = variable((*dims, "axis"), held(pose.shift_px), "pixel", "shift from the centre")
+                coords["axis"] = xr.Variable("axis", np.array(["y", "x"]))
+        if found.label_prob is not None:
+            extra["label_prob"] = variable((*dims, "class"), held(found.label_prob), "1", "probability of the class")
+        return descriptors.make(
+            held(found.z),
+            dims=dims,
+            component=[f"{self.name}{i}" for i in range(found.z.shape[1])],
+            angle=angle,
+            n_fold=found.n_fold,
+            label=label,
+            nll=None if found.nll is None else held(found.nll),
+            coords=coords,
+            attrs={"learner": self.name},
+            **extra,
+        )
+
+    def _image_side(self, coefficients: NDArray[Any], dims: tuple[str, ...], **extra: Any) -> xr.Dataset:
+        """``decoded/1`` of coefficients (*dims, D)."""
+        window = self._fitted()
+        flat = self.basis.images(coefficients.reshape(-1, coefficients.shape[-1]))
+        images = self._intensity.back(flat).reshape(*coefficients.shape[:-1], *window.shape)
+        coords = {**window.variables(), **extra.pop("coords", {})}
+        return decoded.make(images, dims=(*dims, *window.dims), units=window.units, coords=coords, **extra)
+
+
+def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:
+    """(ny, nx) good pixels whose centre lies in the disc."""
+    y = np.arange(window.shape[0])[:, None] - window.centre_px[0]
+    x = np.arange(window.shape[1]) - window.centre_px[1]
+    inside: NDArray[np.bool_] = np.hypot(y, x) <= basis.radius_px
+    return inside if window.bad_pixel is None else inside & ~window.bad_pixel
+
+
+def _joined(parts: list[Encoded]) -> Encoded:
+    def all_of(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else np.concatenate(values)
+
+    poses = [part.pose for part in parts if part.pose is not None]
+    pose = Pose(*(np.concatenate(columns) for columns in zip(*poses, strict=True))) if poses else None
+    return Encoded(all_of("z"), pose, parts[0].n_fold, all_of("label_prob"), all_of("nll"))

@@ -1,0 +1,86 @@
+"""One class, angle and shift for every image, from what all templates make of it.
+
+The templates share one frame, so the posterior of the angle is summed over classes. An image of a site that has lost
+one of three like neighbours may be taken for one that has them all: its angle is then still the one that the
+template with the lost neighbour gives, out of the three that the threefold template leaves open.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.em import Mixture, Responses
+
+__all__ = ["Pose", "best_poses", "common_fold"]
+
+Doubles = NDArray[np.float64]
+
+
+class Pose(NamedTuple):
+    """Class and pose of images.
+
+    Parameters
+    ----------
+    label : (n,) int64
+    angle : (n,) float64
+        In rad, from 0 to 2 pi / fold of the class; NaN if the template is isotropic.
+    resultant : (n,) float64
+        Length of the posterior mean of ``exp(i fold angle)``: 1 if the angle is certain, 0 if it is open.
+    shift_px : (n, 2) float64
+    """
+
+    label: NDArray[np.int64]
+    angle: Doubles
+    resultant: Doubles
+    shift_px: Doubles
+
+
+def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses) -> Pose:
+    """Most likely class, and its most likely pose."""
+    rows = np.arange(len(found.chance))
+    label = found.chance.argmax(axis=1)
+    fold = mixture.fold[label]
+    moments = np.einsum("nk,nkm->nm", found.chance, found.moments.astype(np.complex128))
+    angle = _resolved(found.angle[rows, label], fold, moments)
+    angle[fold == 0] = np.nan
+    resultant = np.abs(moments[rows, np.minimum(fold, moments.shape[1] - 1)])
+    # The grid of angles is too coarse to hold how sharp a maximum is.
+    resultant *= np.exp(-0.5 * fold**2 * _angle_variance(basis, mixture)[label])
+    resultant[fold == 0] = 0
+    period = 2 * np.pi / np.maximum(fold, 1)
+    return Pose(
+        label,
+        np.where(common_fold(mixture) == fold, angle % period, angle % (2 * np.pi)),
+        resultant,
+        found.shift_px[rows, label],
+    )
+
+
+def common_fold(mixture: Mixture) -> int:
+    """Symmetry up to which the angles of all classes are defined: the largest that divides those of all."""
+    return math.gcd(*(int(fold) for fold in mixture.fold if fold)) or 1
+
+
+def _resolved(angle: Doubles, fold: NDArray[np.int64], moments: NDArray[np.complex128]) -> Doubles:
+    """Of the ``fold`` angles that a symmetric template cannot tell apart, the one that all classes favour."""
+    best, chosen = np.full(len(angle), -np.inf), angle.copy()
+    orders = np.arange(moments.shape[1])
+    for turn in range(int(fold.max(initial=1))):
+        candidate = angle + 2 * np.pi * turn / np.maximum(fold, 1)
+        density = (moments * np.exp(-1j * candidate[:, None] * orders)).real.sum(axis=1)
+        # A tie is left at the first, so that rounding does not decide.
+        better = (turn < np.maximum(fold, 1)) & (density > best + 1e-6)
+        best[better], chosen[better] = density[better], candidate[better]
+    return chosen
+
+
+def _angle_variance(basis: DiscBasis, mixture: Mixture) -> Doubles:
+    """(K,) Cramer-Rao bound of the angle in rad^2 for every template."""
+    slope = (basis.order**2 * np.abs(mixture.templates.astype(np.complex128)) ** 2).sum(axis=1)
+    bound: Doubles = mixture.variance / np.maximum(slope, 1e-30)
+    return bound
