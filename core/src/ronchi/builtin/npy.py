@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from ronchi.builtin.mapped import MappedArray, plain_scan
 from ronchi.builtin.params_io import NpyParams
 from ronchi.errors import ReadError, SchemaError
-from ronchi.schema import fourd
 
 __all__ = ["NpyReader"]
 
@@ -49,44 +49,8 @@ class NpyReader:
         params = self.params
         stored = _map(path)
         shape = _scan_shape(stored, params.scan_shape, str(path))
-        return fourd.make(
-            indexing.LazilyIndexedArray(_MappedArray(path, shape, stored.dtype)),
-            scan_step=params.scan_step_angstrom,
-            q_step=params.q_step_inv_angstrom,
-            centre_px=params.centre_px,
-            beam_energy_eV=params.beam_energy_eV,
-            semiangle_mrad=params.semiangle_mrad,
-            scan_rotation_deg=params.scan_rotation_deg,
-            title=path.stem,
-        )
-
-
-REMAP_BYTES = 128 * 2**20
-
-
-class _MappedArray(BackendArray):
-    """A memory map that travels to other processes as a path, not as its contents."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.path = path
-        self.shape = shape
-        self.dtype = dtype.newbyteorder("=")
-        self._open: NDArray[Any] | None = None
-        self._touched = 0
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": None}
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> NDArray[Any]:
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER_1VECTOR, self._read)
-
-    def _read(self, key: tuple[Any, ...]) -> NDArray[Any]:
-        if self._open is None or self._touched > REMAP_BYTES:
-            # Pages that were read count as this process's memory for as long as the map is open.
-            self._open, self._touched = _map(self.path).reshape(self.shape), 0
-        part = np.asarray(self._open[key])
-        self._touched += part.nbytes
-        return part.astype(self.dtype, copy=False)
+        lazy = MappedArray(functools.partial(_map, path), shape, stored.dtype)
+        return plain_scan(indexing.LazilyIndexedArray(lazy), params, path)
 
 
 def _map(path: Path) -> NDArray[Any]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from ronchi.api import Field, Params
 
-__all__ = ["NativeParams", "NativeWriterParams", "NpyParams"]
+__all__ = ["NativeParams", "NativeWriterParams", "NpyParams", "PlainParams", "RawParams"]
 
 Pair = tuple[float, float]
+PositiveInt = Annotated[int, Field(ge=1)]
+PixelType = Literal["uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float32", "float64"]
 
 
 class NativeParams(Params):
@@ -31,12 +35,12 @@ class NativeWriterParams(Params):
     )
 
 
-class NpyParams(Params):
-    """Parameters of the reader of NumPy arrays, which carry no calibration of their own."""
+class PlainParams(Params):
+    """What a file that holds numbers and nothing else does not say."""
 
-    path: str = Field(description="File (.npy) with a 4-D array, or a 3-D stack of patterns.", min_length=1)
+    path: str = Field(description="File to read.", min_length=1)
     scan_shape: tuple[int, int] | None = Field(
-        None, description="Rows and columns of the scan, for a 3-D stack.", json_schema_extra={"unit": "px"}
+        None, description="Rows and columns of the scan.", json_schema_extra={"unit": "px"}
     )
     scan_step_angstrom: Pair | None = Field(
         None, description="Scan step along y and x; pixels if absent.", json_schema_extra={"unit": "angstrom"}
@@ -55,4 +59,34 @@ class NpyParams(Params):
         None,
         description="Angle from the detector's x axis to the scan's x axis, positive from x towards y.",
         json_schema_extra={"unit": "deg"},
+    )
+
+
+class NpyParams(PlainParams):
+    """Parameters of the reader of NumPy arrays, which carry no calibration of their own."""
+
+    path: str = Field(description="File (.npy) with a 4-D array, or a 3-D stack of patterns.", min_length=1)
+    scan_shape: tuple[int, int] | None = Field(
+        None, description="Rows and columns of the scan, for a 3-D stack.", json_schema_extra={"unit": "px"}
+    )
+
+
+class RawParams(PlainParams):
+    """Parameters of the reader of raw frames, one after the other, in a file that says nothing of itself."""
+
+    path: str = Field(description="File to read.", min_length=1)
+    scan_shape: tuple[PositiveInt, PositiveInt] = Field(
+        description="Rows and columns of the scan.", json_schema_extra={"unit": "px"}
+    )
+    frame_shape: tuple[PositiveInt, PositiveInt] = Field(
+        description="Rows and columns of a pattern.", json_schema_extra={"unit": "px"}
+    )
+    dtype: PixelType = Field(description="Type of a pixel.")
+    byte_order: Literal["little", "big"] = Field("little", description="Byte order of a pixel.")
+    offset_bytes: int = Field(0, ge=0, description="Length of the file's header.", json_schema_extra={"unit": "bytes"})
+    frame_header_bytes: int = Field(
+        0, ge=0, description="Length of what precedes each pattern.", json_schema_extra={"unit": "bytes"}
+    )
+    frame_footer_bytes: int = Field(
+        0, ge=0, description="Length of what follows each pattern.", json_schema_extra={"unit": "bytes"}
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
-from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams
+from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams, RawParams
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
 from ronchi.builtin.params_motifs import MotifsParams
 from ronchi.builtin.params_synthetic import SoftDisksParams
@@ -46,6 +46,15 @@ def ronchi_readers() -> list[AlgorithmSpec]:
             summary="NumPy arrays, memory-mapped; calibrations are parameters.",
             params=NpyParams,
             factory="ronchi.builtin.npy:NpyReader",
+            inputs={},
+            output="fourd/1",
+            capabilities=frozenset({"lazy"}),
+        ),
+        AlgorithmSpec(
+            name="raw",
+            summary="Raw frames one after the other, memory-mapped; shapes, type and calibrations are parameters.",
+            params=RawParams,
+            factory="ronchi.builtin.raw:RawReader",
             inputs={},
             output="fourd/1",
             capabilities=frozenset({"lazy"}),
