@@ -13,6 +13,7 @@ from ronchi_crosscorr.blind import BlindSearch, Candidates
 from ronchi_crosscorr.correlate import limited_threads
 from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
 from ronchi_crosscorr.likelihood import NOT_REFINED, DiskFits, fit_disks
+from ronchi_crosscorr.mask import without_bad_pixels
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.search import COLUMNS, FLAG_NOT_REFINED, REASONS
 from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
@@ -40,7 +41,7 @@ class CrossCorr:
         Parameters
         ----------
         probe : (qy, qx) array or None
-            Probe over vacuum, anywhere in its frame.
+            Probe over vacuum, anywhere in its frame; of the patterns' size, it has their bad pixels.
 
         Raises
         ------
@@ -52,6 +53,11 @@ class CrossCorr:
         self._n_threads, self._log, self._told_cap = ctx.n_threads, ctx.log, False
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
+        self._bad = geometry.bad_pixel
+        if probe is not None:
+            probe = without_bad_pixels(probe, self._bad)
+        if geometry.mean_pattern is not None:
+            geometry = replace(geometry, mean_pattern=without_bad_pixels(geometry.mean_pattern, self._bad))
         shape = probe_shape(geometry, probe, p.probe_radius_px)
         if 2 * shape.radius_px >= min(geometry.shape):
             raise DataError(
@@ -62,7 +68,6 @@ class CrossCorr:
         kind = p.template if p.template != "auto" else "measured" if measured else "disk"
         template = Template(kind, shape, probe, (p.ellipse_ratio, p.ellipse_angle_deg))
         self.shape, self._frame = shape, geometry.shape
-        self._bad = geometry.bad_pixel
         self._search: BlindSearch | SeededSearch = BlindSearch(p, template, geometry.shape, self._bad, ctx.device)
         if p.search == "seeded":
             lattice = self._lattice(geometry)

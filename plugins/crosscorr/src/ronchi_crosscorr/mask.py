@@ -11,9 +11,11 @@ from ronchi.api import DataError
 from ronchi_crosscorr.grid import Grid
 from ronchi_crosscorr.photometry import SECTORS, Aperture
 
-__all__ = ["BadPixelFill", "bad_share"]
+__all__ = ["BadPixelFill", "bad_share", "without_bad_pixels"]
 
 _NEIGHBOURS = 8
+_FILLED_PX = 2.5
+"""Bad pixels of a single image that are farther from all good ones are left: neighbours do not tell their value."""
 
 
 class BadPixelFill:
@@ -48,6 +50,20 @@ class BadPixelFill:
         flat = filled.reshape(len(frames), -1)
         flat[:, self._bad] = (flat[:, self._source] * self._weights).sum(-1)
         return filled
+
+
+def without_bad_pixels(image: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Probe or mean pattern with its bad pixels filled, lone ones and narrow gaps, if the mask (qy, qx) is its own.
+
+    A beam stop is left as it is: a probe that was recorded without it holds a whole disk there.
+    """
+    from scipy import ndimage
+
+    if bad is None or image.shape != bad.shape or not bad.any() or bad.all():
+        return image
+    near = bad & (ndimage.distance_transform_edt(bad) <= _FILLED_PX)
+    filled = BadPixelFill(bad)(image[None])[0]
+    return np.where(near, filled, image)
 
 
 def bad_share(bad: NDArray[np.bool_] | None, grid: Grid, ap: Aperture) -> NDArray[np.float32]:

@@ -46,17 +46,23 @@ def measure_disk(pattern: NDArray[Any]) -> ProbeShape:
     Raises
     ------
     DataError
-        There is no disk: the pattern is constant or not finite.
+        There is no disk: the pattern is constant or not finite, or the disk covers half of it.
     """
     image = np.asarray(pattern, np.float64)
     if not np.isfinite(image).all():
-        raise DataError("the probe holds NaN or infinity", fix="mask bad pixels, or record the probe again")
+        raise DataError(
+            "the probe or the mean pattern holds NaN or infinity",
+            fix="mark the pixels in `bad_pixel`, or record the probe again",
+        )
     image = image - np.median(image)
     # The median of nine leaves a disk of two pixels, and no hot pixel.
     smooth = ndimage.median_filter(image, 3, mode="nearest")
     top = smooth.max()
     if top <= 1e-9 * max(np.abs(np.asarray(pattern, np.float64)).max(), 1e-300):
-        raise DataError("the probe is constant: no disk in it", fix="give a probe, or set `probe_radius_px`")
+        raise DataError(
+            "no disk stands out of the probe or the mean pattern: it is constant, or the disk fills half of it",
+            fix="give a probe over vacuum without `probe_radius_px`, or `probe_radius_px` without a probe",
+        )
     level, centre, radius = top, (0.0, 0.0), 1.0
     peak = np.unravel_index(int(smooth.argmax()), image.shape)
     for _ in range(4):
