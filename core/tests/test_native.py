@@ -14,6 +14,8 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ronchi import blocks
 from ronchi.builtin.chunking import scan_chunks
@@ -21,6 +23,7 @@ from ronchi.builtin.hdf5_header import promised_size
 from ronchi.builtin.native import NativeReader, open_native, sniff
 from ronchi.builtin.npy import NpyReader
 from ronchi.builtin.params_io import NativeParams, NpyParams
+from ronchi.builtin.zarr_layout import SHARD_BYTES, balanced
 from ronchi.errors import OutputError, ReadError, SchemaError
 from ronchi.schema import descriptors, fourd, peaks
 from ronchi.writing import write
@@ -108,6 +111,7 @@ def test_blocks_are_a_few_megabytes_of_whole_patterns_whatever_the_file_says(sto
     assert 4e6 < size <= 128 * 2**20
     if stored == (8, 8, 256, 256):
         assert chunks[0] % 8 == chunks[1] % 8 == 0
+        assert size <= 2 * 12 * 2**20, "tall chunks make blocks narrower, not larger"
 
 
 def test_a_pattern_larger_than_a_block_is_a_block() -> None:
@@ -198,6 +202,69 @@ def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path) -> N
     lazy = data["intensity"].copy(data=data["intensity"].data.map_blocks(fail, dtype="u2", meta=np.empty((0,) * 4)))
     with pytest.raises(RuntimeError, match="does not converge"):
         blocks.read_block(lazy, 0, 15)
+
+
+def zarr_scan(folder: Path) -> tuple[Path, list[Path]]:
+    """A store of noise with shards of 4 rows of patterns, and the files of the patterns."""
+    noise = np.random.default_rng(0).integers(0, 60000, (16, 8, 96, 200)).astype("u2")
+    path = write(fourd.make(noise), folder / "scan.zarr")
+    return path, sorted(path.glob("intensity/c/*/*/*/*"))
+
+
+@pytest.mark.parametrize("harm", ["remove", "empty"])
+def test_a_chunk_that_is_missing_is_not_taken_for_zeros(tmp_path: Path, harm: str) -> None:
+    path, files = zarr_scan(tmp_path)
+    assert len(files) > 1
+    files[-1].unlink() if harm == "remove" else files[-1].write_bytes(b"")
+    with pytest.raises(ReadError, match=rf"1 of {len(files)} chunk files are missing or empty: intensity/c/") as caught:
+        open_native(path)
+    assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [1, 1000, -1])
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_chunk_that_was_cut_off_is_named(tmp_path: Path, keep: int, compress: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 60000, (8, 8, 96, 200)).astype("u2")
+    path = write(fourd.make(noise), tmp_path / "scan.zarr", params={"compress": compress})
+    file = next(path.glob("intensity/c/*/*/*/*"))
+    file.write_bytes(file.read_bytes()[:keep])
+    data = open_native(path).data
+    for way in (lambda: list(blocks.iter_regions(data["intensity"])), lambda: write(data, tmp_path / "copy.nc")):
+        with pytest.raises(ReadError, match="the data cannot be read") as caught:
+            way()
+        assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+def test_chunks_of_a_zarr_store_serve_patterns_and_images(tmp_path: Path) -> None:
+    import zarr
+
+    path, files = zarr_scan(tmp_path)
+    array = zarr.open_group(path)["intensity"]
+    assert array.chunks == (8, 8, 48, 67)
+    assert array.shards[:2] == (8, 8)
+    assert len(files) == 2
+    plain = write(open_native(path).data, tmp_path / "plain.zarr", params={"zarr_chunks": "patterns"})
+    assert zarr.open_group(plain)["intensity"].chunks[2:] == (96, 200)
+    for store in (path, plain):
+        back = open_native(store).data
+        np.testing.assert_array_equal(back["intensity"].values, array[:])
+        assert "ronchi_complete" not in back.attrs
+
+
+@given(
+    shape=st.tuples(*[st.integers(1, 300)] * 2, *[st.integers(1, 600)] * 2),
+    itemsize=st.sampled_from([1, 2, 4, 8]),
+    read=st.integers(1, 300),
+)
+def test_layouts_are_whole_and_bounded(shape: tuple[int, int, int, int], itemsize: int, read: int) -> None:
+    chunks, shards = balanced(shape, itemsize, read)
+    assert shards is not None
+    assert all(shard % chunk == 0 for chunk, shard in zip(chunks, shards, strict=True))
+    assert all(shard >= min(size, chunk) for size, chunk, shard in zip(shape, chunks, shards, strict=True))
+    assert np.prod(shards) * itemsize <= max(SHARD_BYTES, 2 * np.prod(shards[2:]) * itemsize)
+    assert chunks[0] * chunks[1] <= 64
+    assert shards[2] >= shape[2]
+    assert shards[2] < shape[2] + chunks[2]
 
 
 @pytest.mark.parametrize(

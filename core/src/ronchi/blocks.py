@@ -44,6 +44,9 @@ CHUNK_LIMIT_BYTES = 128 * 2**20
 _STORAGE_WORDS = ("NetCDF", "HDF", "decompress")
 """What the libraries of the formats write into the bare RuntimeError of a fault in a file."""
 
+_STORAGE_MODULES = {"zarr", "numcodecs"}
+"""Libraries that raise any exception on a chunk that is damaged: what passed through them was a fault in a file."""
+
 
 class Region(NamedTuple):
     """A rectangle of the scan, the unit of reading."""
@@ -135,8 +138,10 @@ def reading(var: xr.DataArray | xr.Variable, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(word in str(error) for word in _STORAGE_WORDS):
+    except ReadError:
+        raise
+    except Exception as error:
+        if not _from_storage(error):
             raise
         source = var.encoding.get("source")
         raise ReadError(
@@ -144,6 +149,17 @@ def reading(var: xr.DataArray | xr.Variable, name: str) -> Iterator[None]:
             where=f"{source}, variable {name!r}" if source else f"variable {name!r}",
             fix="the input file is damaged: copy it again",
         ) from error
+
+
+def _from_storage(error: Exception) -> bool:
+    if isinstance(error, OSError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in _STORAGE_WORDS)):
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in _STORAGE_MODULES:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def read_region(intensity: xr.DataArray, region: Region) -> NDArray[Any]:

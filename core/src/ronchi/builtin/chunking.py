@@ -45,7 +45,12 @@ def scan_chunks(
     rows, columns, *pattern = shape
     pattern_bytes = math.prod(pattern) * itemsize
     count = max(1, block_bytes // pattern_bytes)
-    block = (1, _even(columns, count)) if count < columns else (_even(rows, count // columns), columns)
+    fits = stored is not None and math.prod(stored[:2]) * pattern_bytes <= STORED_LIMIT_BYTES
+    tall = min(rows, stored[0]) if stored is not None and fits else 1
+    if count < columns * tall:
+        block = (1, _even(columns, max(1, count // tall)))
+    else:
+        block = (_even(rows, count // columns), columns)
     if stored is not None:
         aligned = tuple(min(n, math.ceil(b / s) * s) for n, b, s in zip(shape, block, stored, strict=False))
         if math.prod(aligned) * pattern_bytes <= STORED_LIMIT_BYTES:

@@ -15,6 +15,7 @@ from ronchi.api import Result
 from ronchi.builtin.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
 from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, check_complete
 from ronchi.builtin.params_io import NativeParams
+from ronchi.builtin.zarr_chunks import COMPLETE, check_chunks
 from ronchi.errors import ReadError, SchemaError
 
 __all__ = ["NativeReader", "open_native", "sniff"]
@@ -118,7 +119,7 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
             raise ReadError(
                 f"the file is damaged or not netCDF: {error}", where=str(path), fix="copy it again from where it came"
             ) from error
-    ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items()}
+    ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items() if key != COMPLETE}
     _complete_attrs(ds)
     for var in ds.variables.values():
         # Where a fault lies is known only when the values are read.
@@ -145,7 +146,10 @@ def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
     except ImportError as error:
         raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
     try:
-        return xr.open_zarr(path, consolidated=False, **options)
+        opened = xr.open_zarr(path, consolidated=False, **options)
+        if options["group"] is None and opened.attrs.get(COMPLETE):
+            check_chunks(path)
+        return opened
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise ReadError(
             f"the folder is not a readable zarr store: {error or type(error).__name__}",
@@ -199,7 +203,8 @@ def _chunk_intensity(ds: xr.Dataset, block_bytes: int) -> xr.Dataset:
     itemsize = intensity.dtype.itemsize
     chunks: tuple[int, ...]
     if intensity.ndim == 4:
-        chunks = scan_chunks(intensity.shape, itemsize, intensity.encoding.get("chunksizes"), block_bytes)
+        stored = intensity.encoding.get("chunksizes") or intensity.encoding.get("chunks")
+        chunks = scan_chunks(intensity.shape, itemsize, stored, block_bytes)
     else:
         chunks = chunks_of_stack(intensity.shape, itemsize, block_bytes)
     return ds.assign(intensity=intensity.chunk(dict(zip(intensity.dims, chunks, strict=True))))

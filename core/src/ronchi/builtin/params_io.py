@@ -31,7 +31,12 @@ class NativeWriterParams(Params):
 
     compress: bool = Field(
         True,
-        description="Compress lightly, in chunks of whole patterns; without it netCDF patterns lie contiguously.",
+        description="Compress lightly, in chunks; without it the patterns of a netCDF file lie contiguously.",
+    )
+    zarr_chunks: Literal["balanced", "patterns"] = Field(
+        "balanced",
+        description="Chunks of a .zarr store: tiles over scan and detector, which serve images of detector pixels too, "
+        "or whole patterns.",
     )
 
 

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 import xarray as xr
@@ -16,17 +16,35 @@ from numpy.typing import NDArray
 from ronchi.builtin.chunking import BLOCK_BYTES
 from ronchi.errors import OutputError
 
-__all__ = ["Store", "StoreGroup", "plain_attrs", "plan_chunks", "slabs", "stored_values"]
+__all__ = ["Store", "StoreGroup", "Target", "plain_attrs", "plan_chunks", "slabs", "stored_dtype", "stored_values"]
 
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16
 
 
+class Target(NamedTuple):
+    """An array of a file that is being written.
+
+    Parameters
+    ----------
+    array : object
+        Slabs are assigned to it.
+    unit : tuple of int or None
+        Shape of a slab that is to be written at once, because anything less would be written twice.
+    ahead : int
+        Slabs that may be read while another one is written.
+    """
+
+    array: Any
+    unit: tuple[int, ...] | None = None
+    ahead: int = 0
+
+
 class StoreGroup(Protocol):
     """A group of a file that is being written."""
 
-    def create(self, name: str, var: xr.Variable, chunks: tuple[int, ...] | None) -> Any:
-        """Make an array to assign slabs to; ``chunks`` None leaves it uncompressed."""
+    def create(self, name: str, var: xr.Variable) -> Target:
+        """Make an array for a variable."""
 
 
 class Store(Protocol):
@@ -96,9 +114,11 @@ def plan_chunks(var: xr.Variable) -> tuple[int, ...] | None:
     return (1,) * axis + (min(joined, var.shape[axis]), *var.shape[axis + 1 :])
 
 
-def slabs(var: xr.Variable) -> Iterator[tuple[slice, ...]]:
-    """Cut a variable into pieces that fit in memory: the blocks of dask data, else about 12 MB."""
-    if var.chunks is not None:
+def slabs(var: xr.Variable, unit: tuple[int, ...] | None = None) -> Iterator[tuple[slice, ...]]:
+    """Cut a variable into pieces that fit in memory: of the shape ``unit``, the blocks of dask data, or about 12 MB."""
+    if unit is not None:
+        edges = [np.array([*range(0, size, step), size]) for size, step in zip(var.shape, unit, strict=True)]
+    elif var.chunks is not None:
         edges = [np.cumsum([0, *sizes]) for sizes in var.chunks]
     else:
         edges, left = [], max(1, BLOCK_BYTES)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import netCDF4
 import xarray as xr
 
-from ronchi.builtin.store import plain_attrs, stored_dtype
+from ronchi.builtin.store import Target, plain_attrs, plan_chunks, stored_dtype
 
 __all__ = ["NetcdfStore"]
 
@@ -18,8 +18,8 @@ __all__ = ["NetcdfStore"]
 class NetcdfStore:
     """A netCDF4 file that is being written."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, compress: bool) -> None:
+        self._path, self._compress = path, compress
 
     def __enter__(self) -> Self:
         self._file = netCDF4.Dataset(self._path, "w", format="NETCDF4")
@@ -43,17 +43,18 @@ class NetcdfStore:
             group.setncattr("coordinates", " ".join(loose))
         for dim, size in ds.sizes.items():
             group.createDimension(str(dim), size)
-        return NetcdfGroup(group)
+        return NetcdfGroup(group, self._compress)
 
 
 class NetcdfGroup:
     """A group of a netCDF4 file that is being written."""
 
-    def __init__(self, group: Any) -> None:
-        self._group = group
+    def __init__(self, group: Any, compress: bool) -> None:
+        self._group, self._compress = group, compress
 
-    def create(self, name: str, var: xr.Variable, chunks: tuple[int, ...] | None) -> Any:
-        """Make a variable: zlib level 1 with shuffle in ``chunks``, contiguous without."""
+    def create(self, name: str, var: xr.Variable) -> Target:
+        """Make a variable: zlib level 1 with shuffle in chunks, or contiguous."""
+        chunks = plan_chunks(var) if self._compress else None
         dtype = stored_dtype(var)
         text = dtype.kind == "U"
         layout: dict[str, Any] = {} if text else {"fill_value": False}
@@ -62,7 +63,7 @@ class NetcdfGroup:
         array = self._group.createVariable(name, str if text else dtype, var.dims, **layout)
         array.setncatts(plain_attrs(var.attrs))
         array.set_auto_maskandscale(False)
-        return _Text(array) if text else array
+        return Target(_Text(array) if text else array)
 
 
 class _Text:

@@ -12,7 +12,9 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from ronchi.builtin.chunking import scan_chunks
-from ronchi.builtin.store import plain_attrs, stored_dtype
+from ronchi.builtin.store import SMALL_BYTES, Target, plain_attrs, plan_chunks, stored_dtype
+from ronchi.builtin.zarr_chunks import COMPLETE
+from ronchi.builtin.zarr_layout import Layout, balanced
 
 __all__ = ["ZarrStore"]
 
@@ -20,11 +22,12 @@ __all__ = ["ZarrStore"]
 class ZarrStore:
     """A zarr v3 folder that is being written."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, *, compress: bool, patterns_first: bool = False) -> None:
+        self._path, self._compress, self._patterns_first = path, compress, patterns_first
 
     def __enter__(self) -> Self:
         self._root = zarr.open_group(self._path, mode="w-", zarr_format=3)
+        self._root.update_attributes({COMPLETE: 1})
         return self
 
     def __exit__(
@@ -40,35 +43,42 @@ class ZarrStore:
         if loose:
             attrs["coordinates"] = " ".join(loose)
         group.update_attributes(attrs)
-        return ZarrGroup(group)
+        return ZarrGroup(group, self._compress, self._patterns_first)
 
 
 class ZarrGroup:
     """A group of a zarr store that is being written."""
 
-    def __init__(self, group: Any) -> None:
-        self._group = group
+    def __init__(self, group: Any, compress: bool, patterns_first: bool) -> None:
+        self._group, self._compress, self._patterns_first = group, compress, patterns_first
 
-    def create(self, name: str, var: xr.Variable, chunks: tuple[int, ...] | None) -> Any:
-        """Make an array: zstd level 1 in ``chunks``, plain without."""
+    def create(self, name: str, var: xr.Variable) -> Target:
+        """Make an array: zstd level 1, or plain; patterns in the layout of `zarr_layout`, the rest as in netCDF."""
         dtype: Any = stored_dtype(var)
+        chunks, shards = self._layout(var, dtype)
         if dtype.kind == "U":
             dtype = "string"
-        if chunks is None:
-            whole = scan_chunks(var.shape, var.dtype.itemsize) if var.ndim == 4 else var.shape
-            chunks = tuple(max(1, size) for size in whole)
-            compressors: Any = None
-        else:
-            compressors = ZstdCodec(level=1)
-        return self._group.create_array(
+        array = self._group.create_array(
             name,
             shape=var.shape,
             dtype=dtype,
             chunks=chunks,
-            compressors=compressors,
+            shards=shards,
+            compressors=ZstdCodec(level=1) if self._compress and var.nbytes >= SMALL_BYTES else None,
             dimension_names=[str(dim) for dim in var.dims],
             attributes={key: _json(value) for key, value in plain_attrs(var.attrs).items()},
+            # A chunk that is absent is then one that was lost.
+            config={"write_empty_chunks": True},
         )
+        return Target(array, shards, ahead=1 if shards else 0)
+
+    def _layout(self, var: xr.Variable, dtype: np.dtype[Any]) -> Layout:
+        if var.ndim == 4 and var.nbytes >= SMALL_BYTES and not self._patterns_first:
+            return balanced(var.shape, dtype.itemsize, var.chunks[1][0] if var.chunks else 1)
+        chunks = plan_chunks(var)
+        if chunks is None:
+            chunks = scan_chunks(var.shape, var.dtype.itemsize) if var.ndim == 4 else var.shape
+        return Layout(tuple(max(1, size) for size in chunks), None)
 
 
 def _json(value: Any) -> Any:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.blocks import reading
 from ronchi.builtin.params_io import NativeWriterParams
-from ronchi.builtin.store import Store, StoreGroup, plan_chunks, slabs, stored_values
+from ronchi.builtin.store import Store, StoreGroup, slabs, stored_values
 from ronchi.errors import OutputError
 
 __all__ = ["NativeWriter"]
+
+Slab = tuple[slice, ...]
 
 
 class NativeWriter:
@@ -45,31 +51,55 @@ class NativeWriter:
         groups: list[tuple[str | None, xr.Dataset]] = [(None, data), *sides.items()]
         total = sum(var.nbytes for _, group in groups for var in group.variables.values())
         done = 0
-        with _open_store(path) as store:
+        with _open_store(path, self.params) as store:
             for name, group in groups:
                 target = store.group(name, group)
-                for written in _write_variables(group, target, self.params.compress):
+                for written in _write_variables(group, target):
                     done += written
                     progress(done, total)
 
 
-def _open_store(path: Path) -> Store:
+def _open_store(path: Path, params: NativeWriterParams) -> Store:
     if path.suffix == ".nc":
         from ronchi.builtin.store_netcdf import NetcdfStore
 
-        return NetcdfStore(path)
+        return NetcdfStore(path, compress=params.compress)
     try:
         from ronchi.builtin.store_zarr import ZarrStore
     except ImportError as error:
         raise OutputError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
-    return ZarrStore(path)
+    return ZarrStore(path, compress=params.compress, patterns_first=params.zarr_chunks == "patterns")
 
 
-def _write_variables(ds: xr.Dataset, target: StoreGroup, compress: bool) -> Iterator[int]:
+def _write_variables(ds: xr.Dataset, target: StoreGroup) -> Iterator[int]:
     for name, var in ds.variables.items():
-        array = target.create(str(name), var, plan_chunks(var) if compress else None)
-        for slab in slabs(var):
-            with reading(var, str(name)):
-                values = stored_values(var[slab])
+        array, unit, ahead = target.create(str(name), var)
+        for slab, values in _read_ahead(var, str(name), slabs(var, unit), ahead):
             array[slab] = values
             yield values.nbytes
+
+
+def _read_ahead(var: xr.Variable, name: str, wanted: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, NDArray[Any]]]:
+    """Values of slabs in order; ``ahead`` of them are read by a thread while one is written."""
+
+    def read(slab: Slab) -> NDArray[Any]:
+        with reading(var, name):
+            return stored_values(var[slab])
+
+    if not ahead:
+        yield from ((slab, read(slab)) for slab in wanted)
+        return
+    with ThreadPoolExecutor(ahead) as pool:
+        started: deque[tuple[Slab, Future[NDArray[Any]]]] = deque()
+        try:
+            for slab in wanted:
+                started.append((slab, pool.submit(read, slab)))
+                if len(started) > ahead:
+                    first, future = started.popleft()
+                    yield first, future.result()
+            while started:
+                first, future = started.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in started:
+                future.cancel()
