@@ -54,9 +54,9 @@ def simulate_motifs(rng: np.random.Generator, *, params: MotifsParams | None = N
     -------
     Result
         ``crops/1``, and the side ``truth`` (``descriptors/1``): ``label``, ``angle`` [rad], ``shift`` (y, x) [px],
-        ``dose`` (expected sum of the crop), ``z`` with the components ``bond`` (relative bond length) and
-        ``tilt_deg``; along ``class`` its name, ``n_fold``, and ``template``, the noise-free crop at angle and
-        shift 0 without variation.
+        ``dose`` (expected sum of the crop), ``orbit`` (number of the neighbourhood), ``z`` with the components
+        ``bond`` (relative bond length) and ``tilt_deg``; along ``class`` its name, ``n_fold``, and ``template``,
+        the noise-free crop at angle and shift 0 without variation.
 
     Examples
     --------
@@ -65,12 +65,15 @@ def simulate_motifs(rng: np.random.Generator, *, params: MotifsParams | None = N
     ((8, 25, 25), dtype('int32'))
     """
     p = MotifsParams.model_validate((params.model_dump() if params else {}) | changes)
-    n = p.n_samples
-    label = rng.permutation(np.arange(n) % len(p.motifs)).astype(np.int32)
-    angle = np.deg2rad(rng.uniform(-p.angle_range_deg, p.angle_range_deg, n))
-    shift = rng.uniform(-p.shift_range_px, p.shift_range_px, (n, 2))
-    bond = rng.uniform(1 - p.bond_spread, 1 + p.bond_spread, n)
-    tilt_deg = rng.uniform(0, p.tilt_max_deg, n)
+    n, turns = p.n_samples, p.n_rotations
+    orbits = n // turns
+    label = rng.permutation(np.arange(orbits) % len(p.motifs)).astype(np.int32)
+    angle = np.deg2rad(rng.uniform(-p.angle_range_deg, p.angle_range_deg, orbits))
+    shift = rng.uniform(-p.shift_range_px, p.shift_range_px, (orbits, 2))
+    bond = rng.uniform(1 - p.bond_spread, 1 + p.bond_spread, orbits)
+    tilt_deg = rng.uniform(0, p.tilt_max_deg, orbits)
+    label, angle, shift, bond, tilt_deg = (np.repeat(v, turns, axis=0) for v in (label, angle, shift, bond, tilt_deg))
+    angle = np.angle(np.exp(1j * (angle + 2 * np.pi * (np.arange(n) % turns) / turns)))
     expected = np.empty((n, p.size_px, p.size_px))
     for index, name in enumerate(p.motifs):
         chosen = np.flatnonzero(label == index)
@@ -88,6 +91,7 @@ def simulate_motifs(rng: np.random.Generator, *, params: MotifsParams | None = N
             "angle": variable("sample", angle, "rad", "true angle, from x towards y"),
             "shift": variable(("sample", "axis"), shift, "pixel", "true shift"),
             "dose": variable("sample", dose, data["intensity"].attrs["units"], "expected sum of the crop"),
+            "orbit": variable("sample", np.arange(n, dtype=np.int32) // turns, "1", "number of the neighbourhood"),
             "n_fold": variable("class", _n_folds(p), "1", "symmetry: the angle is defined modulo 2 pi / n_fold"),
             "template": variable(("class", "y", "x"), templates.astype(np.float32), "1", "noise-free crop, angle 0"),
         },

@@ -39,6 +39,12 @@ class MotifsParams(Params):
         description="Classes, in equal numbers; the place in this list is the label.",
     )
     n_samples: int = Field(1000, ge=1, description="Number of crops.")
+    n_rotations: int = Field(
+        1,
+        ge=1,
+        description="Crops of each neighbourhood, at evenly spaced angles and with noise of their own; the truth "
+        "numbers the neighbourhoods as `orbit`.",
+    )
     n_frames: int = Field(
         10, ge=1, description="Frames that the crops are dealt out to, so that samples can be held out by frame."
     )
@@ -89,6 +95,8 @@ class MotifsParams(Params):
         low, high = self.dose_e_per_px
         if not 0 < low <= high:
             raise ValueError("`dose_e_per_px` must be two numbers above 0, the smaller one first")
+        if self.n_samples % self.n_rotations:
+            raise ValueError("`n_samples` must be a multiple of `n_rotations`")
         if len(set(self.motifs)) != len(self.motifs):
             raise ValueError("`motifs` names a class twice")
         return self

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi.builtin.params_descriptors import (
+    AdjustedRandParams,
+    AngleResultantParams,
+    LatentInvarianceParams,
+    PoseNllParams,
+    SsimParams,
+)
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams, RawParams
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
@@ -140,6 +147,18 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
     ]
 
 
+def _of_descriptors(name: str, summary: str, params: type[Params], factory: str, citation: str = "") -> AlgorithmSpec:
+    return AlgorithmSpec(
+        name=name,
+        summary=summary,
+        params=params,
+        factory=f"ronchi.builtin.{factory}",
+        inputs={"result": "descriptors/1", "truth": "descriptors/1|atoms/1"},
+        output="scores/1",
+        citation=citation,
+    )
+
+
 @hookimpl
 def ronchi_metrics() -> list[AlgorithmSpec]:
     """Describe the metrics."""
@@ -177,6 +196,43 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             inputs=of_peaks,
             output="scores/1",
             citation=_FCUNET,
+        ),
+        _of_descriptors(
+            "angle-resultant",
+            "Circular resultant and error of angles, up to the symmetry and one offset of each class.",
+            AngleResultantParams,
+            "metrics_angle:AngleResultant",
+        ),
+        _of_descriptors(
+            "latent-invariance",
+            "What the latents still tell about the angle: regression, mutual information, orbit variance.",
+            LatentInvarianceParams,
+            "metrics_invariance:LatentInvariance",
+            "Kraskov et al., Phys. Rev. E 69, 066138 (2004), doi:10.1103/PhysRevE.69.066138",
+        ),
+        _of_descriptors(
+            "adjusted-rand",
+            "Classes found against true ones: adjusted Rand index and accuracy.",
+            AdjustedRandParams,
+            "metrics_classes:AdjustedRand",
+            "Hubert & Arabie, J. Classif. 2, 193 (1985), doi:10.1007/BF01908075",
+        ),
+        AlgorithmSpec(
+            name="ssim",
+            summary="Structural similarity of decoded images to true ones, after the best rotation.",
+            params=SsimParams,
+            factory="ronchi.builtin.metrics_images:Ssim",
+            inputs={"result": "decoded/1", "truth": "descriptors/1"},
+            output="scores/1",
+            citation="Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861",
+        ),
+        AlgorithmSpec(
+            name="pose-nll",
+            summary="Likelihood of the data under reconstructions with their pose applied: the same for every learner.",
+            params=PoseNllParams,
+            factory="ronchi.builtin.metrics_images:PoseNll",
+            inputs={"result": "decoded/1", "truth": "fourd/1|images/1|crops/1"},
+            output="scores/1",
         ),
     ]
 
