@@ -31,13 +31,10 @@ class Target(NamedTuple):
         Slabs are assigned to it.
     unit : tuple of int or None
         Shape of a slab that is to be written at once, because anything less would be written twice.
-    ahead : int
-        Slabs that may be read while another one is written.
     """
 
     array: Any
     unit: tuple[int, ...] | None = None
-    ahead: int = 0
 
 
 class StoreGroup(Protocol):

@@ -70,7 +70,7 @@ class ZarrGroup:
             # A chunk that is absent is then one that was lost.
             config={"write_empty_chunks": True},
         )
-        return Target(array, shards, ahead=1 if shards else 0)
+        return Target(array, shards)
 
     def _layout(self, var: xr.Variable, dtype: np.dtype[Any]) -> Layout:
         if var.ndim == 4 and var.nbytes >= SMALL_BYTES and not self._patterns_first:

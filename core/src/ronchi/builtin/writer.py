@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import xarray as xr
-from numpy.typing import NDArray
 
 from ronchi.blocks import reading
 from ronchi.builtin.params_io import NativeWriterParams
@@ -17,8 +13,6 @@ from ronchi.builtin.store import Store, StoreGroup, slabs, stored_values
 from ronchi.errors import OutputError
 
 __all__ = ["NativeWriter"]
-
-Slab = tuple[slice, ...]
 
 
 class NativeWriter:
@@ -73,33 +67,9 @@ def _open_store(path: Path, params: NativeWriterParams) -> Store:
 
 def _write_variables(ds: xr.Dataset, target: StoreGroup) -> Iterator[int]:
     for name, var in ds.variables.items():
-        array, unit, ahead = target.create(str(name), var)
-        for slab, values in _read_ahead(var, str(name), slabs(var, unit), ahead):
+        array, unit = target.create(str(name), var)
+        for slab in slabs(var, unit):
+            with reading(var, str(name)):
+                values = stored_values(var[slab])
             array[slab] = values
             yield values.nbytes
-
-
-def _read_ahead(var: xr.Variable, name: str, wanted: Iterator[Slab], ahead: int) -> Iterator[tuple[Slab, NDArray[Any]]]:
-    """Values of slabs in order; ``ahead`` of them are read by a thread while one is written."""
-
-    def read(slab: Slab) -> NDArray[Any]:
-        with reading(var, name):
-            return stored_values(var[slab])
-
-    if not ahead:
-        yield from ((slab, read(slab)) for slab in wanted)
-        return
-    with ThreadPoolExecutor(ahead) as pool:
-        started: deque[tuple[Slab, Future[NDArray[Any]]]] = deque()
-        try:
-            for slab in wanted:
-                started.append((slab, pool.submit(read, slab)))
-                if len(started) > ahead:
-                    first, future = started.popleft()
-                    yield first, future.result()
-            while started:
-                first, future = started.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in started:
-                future.cancel()
