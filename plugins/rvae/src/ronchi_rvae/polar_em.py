@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi.schema.common import variable
-from ronchi_rvae.em import Mixture, expectation, turned_back
+from ronchi_rvae.em import Mixture, Responses, expectation, turned_back
 from ronchi_rvae.learner import DiscLearner, Encoded, principal_axes
 from ronchi_rvae.params import PolarEmParams
 from ronchi_rvae.poses import SCAN_ALL, angle_table
@@ -52,17 +51,19 @@ class PolarEm(DiscLearner):
     def _learn(self, values: Floats, ctx: Context) -> None:
         described = self.basis.describe(values)
         self.mixture = fit_mixture(self.basis, described, ctx.rng, Search.asked(self.params, ctx))
-        found = expectation(self.basis, described, self.mixture, start=SCAN_ALL)
-        upright = self._upright(described, best_poses(self.basis, self.mixture, found))
-        self._mean, self._axes = principal_axes(upright, self.params.n_components)
+        pose = self._posed(described)[1]
+        self._mean, self._axes = principal_axes(self._upright(described, pose), self.params.n_components)
 
     def _encode(self, values: Floats) -> Encoded:
         described = self.basis.describe(values)
-        found = expectation(self.basis, described, self.mixture, start=SCAN_ALL)
-        pose = best_poses(self.basis, self.mixture, found)
+        found, pose = self._posed(described)
         z = (self._upright(described, pose) - self._mean) @ self._axes.T
         nll = np.log(len(angle_table(self.basis.n_orders))) - found.log_likelihood
         return Encoded(z, pose, common_fold(self.mixture), found.chance, nll)
+
+    def _posed(self, described: Complex) -> tuple[Responses, Pose]:
+        found = expectation(self.basis, described, self.mixture, start=SCAN_ALL)
+        return found, best_poses(self.basis, self.mixture, found)
 
     def _upright(self, described: Complex, pose: Pose) -> Floats:
         """(n, dof) images in the frame of the templates."""
@@ -79,5 +80,5 @@ class PolarEm(DiscLearner):
         self.mixture = Mixture.from_arrays(arrays)
         self._mean, self._axes = arrays["mean"], arrays["axes"]
 
-    def _extra(self) -> Mapping[str, xr.Variable]:
+    def _extra(self) -> dict[str, xr.Variable]:
         return {"class_n_fold": variable("class", self.mixture.fold, "1", "rotation symmetry of the class")}

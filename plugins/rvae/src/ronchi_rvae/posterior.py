@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import Mixture, Responses
 
-__all__ = ["Pose", "best_poses", "common_fold"]
+__all__ = ["Pose", "best_poses", "common_fold", "wrapped"]
 
 Doubles = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Pose(NamedTuple):
     ----------
     label : (n,) int64
     angle : (n,) float64
-        In rad, from 0 to 2 pi / fold of the class; NaN if the template is isotropic.
+        In rad, from 0 to the period that all classes share; NaN if the template is isotropic.
     resultant : (n,) float64
         Length of the posterior mean of ``exp(i fold angle)``: 1 if the angle is certain, 0 if it is open.
     shift_px : (n, 2) float64
@@ -52,13 +52,13 @@ def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses) -> Pose:
     # The grid of angles is too coarse to hold how sharp a maximum is.
     resultant *= np.exp(-0.5 * fold**2 * _angle_variance(basis, mixture)[label])
     resultant[fold == 0] = 0
-    period = 2 * np.pi / np.maximum(fold, 1)
-    return Pose(
-        label,
-        np.where(common_fold(mixture) == fold, angle % period, angle % (2 * np.pi)),
-        resultant,
-        found.shift_px[rows, label],
-    )
+    return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, label])
+
+
+def wrapped(angle: Doubles, mixture: Mixture) -> Doubles:
+    """Angles from 0 to the period that all classes share."""
+    period = 2 * math.pi / common_fold(mixture)
+    return np.asarray(angle % period)
 
 
 def common_fold(mixture: Mixture) -> int:

@@ -1,0 +1,210 @@
+"""The learners ``rvae`` and ``rrvae``: a few latents that decode to an image seen at any angle.
+
+A mixture of templates finds the angles and shifts first: it has no way to trade them for content, and starts nowhere
+near a local minimum of an angle. The autoencoder then learns what varies inside and between the classes.
+
+Sources: Bepler et al. 2019, arXiv:1909.11663; Kalinin et al. 2021, Sci. Adv. 7, eabd5084, doi:10.1126/sciadv.abd5084;
+Oxley et al. 2021, npj Comput. Mater. 7, 65, doi:10.1038/s41524-021-00527-3. There an encoder gives the angle; here it
+is integrated over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import Context
+from ronchi.schema.common import variable
+from ronchi_rvae.learner import Encoded
+from ronchi_rvae.params import RrvaeParams, RvaeParams
+from ronchi_rvae.polar_em import PolarEm
+from ronchi_rvae.poses import STAY, fit_poses
+from ronchi_rvae.posterior import Pose, common_fold, wrapped
+
+if TYPE_CHECKING:
+    import torch
+
+    from ronchi_rvae.autoencoder import Autoencoder
+
+__all__ = ["Rrvae", "Rvae"]
+
+Floats = NDArray[np.float32]
+Complex = NDArray[np.complex64]
+
+_GRID = np.linspace(-2, 2, 9, dtype=np.float32)
+"""Latents at which the manifold is drawn, in standard deviations of the prior."""
+_LEAST_RATE, _MOST_RATE = 1e-3, 1 - 1e-3
+
+
+class Rvae(PolarEm):
+    """Autoencoder of images at any angle and a small shift.
+
+    Parameters
+    ----------
+    params : RvaeParams or RrvaeParams
+    """
+
+    name = "rvae"
+    params: RvaeParams | RrvaeParams  # type: ignore[assignment]
+    model: Autoencoder
+
+    def sides(self) -> dict[str, xr.Dataset]:
+        """Give the templates that it started from, and images over the first two latents, the others being 0."""
+        n = min(2, self.params.n_components)
+        axes = np.meshgrid(*[_GRID] * n, indexing="ij")
+        z = np.zeros((*axes[0].shape, self.params.n_components), np.float32)
+        for i in range(n):
+            z[..., i] = axes[n - 1 - i]
+        names = tuple(f"z{i}" for i in reversed(range(n)))
+        coords = {name: variable(name, _GRID, "1", f"latent {name}") for name in names}
+        flat = self._decode(z.reshape(-1, z.shape[-1]))
+        manifold = self._image_side(flat.reshape(*z.shape[:-1], -1), names, coords=coords)
+        return {**super().sides(), "manifold": manifold}
+
+    def _learn(self, values: Floats, ctx: Context) -> None:
+        import torch
+
+        from ronchi_rvae.autoencoder import Schedule, train
+
+        super()._learn(values, ctx)
+        described = self.basis.describe(values)
+        pose = self._posed(described)[1]
+        upright = self._upright(described, pose)
+        p = self.params
+        generator = torch.Generator().manual_seed(int(ctx.rng.integers(2**62)))
+        with _threads(ctx.n_threads):
+            self.model = self._new_model(generator)
+            self.model.standardise(torch.from_numpy(upright), *self._canonical_units(upright))
+            self.model.to(ctx.device)
+            self._curve = train(
+                self.model,
+                upright,
+                Schedule(p.epochs, p.batch, p.learning_rate),
+                generator,
+                lambda canonical: self._upright(described, self._refined(described, canonical, pose)),
+                lambda done: ctx.progress(done, p.epochs),
+            )
+        self.model.to("cpu").eval()
+
+    def _encode(self, values: Floats) -> Encoded:
+        import torch
+
+        described = self.basis.describe(values)
+        found, pose = self._posed(described)
+        with _threads(1), torch.no_grad():
+            upright = torch.from_numpy(self._upright(described, pose))
+            mean, log_variance = self.model.encode(upright)
+            canonical = self.model.decode(mean)
+            pose = self._refined(described, canonical.numpy(), pose)
+            evidence = self.model.likelihood(canonical, torch.from_numpy(self._upright(described, pose)))
+            divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
+        nll = (divergence - evidence).numpy()
+        return Encoded(mean.numpy(), pose, common_fold(self.mixture), found.chance, nll)
+
+    def _refined(self, described: Complex, canonical: Floats, pose: Pose) -> Pose:
+        """Angles and shifts against each image's own canonical one, from those against the templates."""
+        own = self.basis.from_real(canonical)
+        every = np.arange(len(own))
+        angle = np.nan_to_num(pose.angle)
+        if self.params.likelihood != "gaussian":
+            # Rates and odds are no means: the pose is kept, and only the integral over angles corrects it.
+            return pose
+        fitted = fit_poses(
+            self.basis,
+            described,
+            own,
+            every,
+            every,
+            angle,
+            pose.shift_px,
+            variance=self.mixture.variance,
+            shift_sigma_px=self.mixture.shift_sigma_px,
+            start=STAY,
+        )
+        better = np.where(np.isnan(pose.angle), np.nan, wrapped(fitted.angle, self.mixture))
+        return pose._replace(angle=better, shift_px=fitted.shift_px)
+
+    def _new_model(self, generator: torch.Generator) -> Autoencoder:
+        import torch
+
+        from ronchi_rvae.autoencoder import Autoencoder
+        from ronchi_rvae.marginal import Likelihood
+
+        p = self.params
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(generator.initial_seed())
+            likelihood = Likelihood(self.basis, p.likelihood, self.mixture.variance)
+            return Autoencoder(self.basis.dof, p.n_components, p.hidden, likelihood)
+
+    def _canonical_units(self, upright: Floats) -> tuple[torch.Tensor, float]:
+        """Where the decoder starts, and the size of its steps."""
+        import torch
+
+        mean = upright.mean(axis=0)
+        if self.params.likelihood == "gaussian":
+            spread = float(upright.var(axis=0).mean()) - self.mixture.variance
+            return torch.from_numpy(mean), float(np.sqrt(max(spread, 0.01 * self.mixture.variance)))
+        drawn, _ = self.basis.sampled_real()
+        rate = np.maximum(mean @ drawn, _LEAST_RATE)
+        if self.params.likelihood == "bernoulli":
+            rate = np.minimum(rate, _MOST_RATE) / (1 - np.minimum(rate, _MOST_RATE))
+        natural = np.linalg.lstsq(drawn.T, np.log(rate), rcond=None)[0]
+        return torch.from_numpy(natural.astype(np.float32)), 0.1
+
+    def _decode(self, z: Floats) -> Complex:
+        import torch
+
+        with _threads(1), torch.no_grad():
+            canonical = self.model.decode(torch.from_numpy(np.ascontiguousarray(z))).numpy()
+        if self.params.likelihood == "gaussian":
+            return self.basis.from_real(canonical)
+        drawn, _ = self.basis.sampled_real()
+        natural = canonical @ drawn
+        rate = np.exp(natural) if self.params.likelihood == "poisson" else 1 / (1 + np.exp(-natural))
+        return self.basis.from_real(np.linalg.lstsq(drawn.T, rate.T, rcond=None)[0].T)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        weights = {f"model.{name}": value.numpy() for name, value in self.model.state_dict().items()}
+        return {**super()._arrays(), **weights, "curve": np.array(self._curve, np.float32)}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        import torch
+
+        super()._restore(arrays)
+        self.model = self._new_model(torch.Generator()).eval()
+        held = {name[6:]: torch.from_numpy(a.copy()) for name, a in arrays.items() if name.startswith("model.")}
+        self.model.load_state_dict(held)
+        self._curve = arrays["curve"].tolist()
+
+    def _extra(self) -> dict[str, xr.Variable]:
+        bound = variable("epoch", np.array(self._curve, np.float32), "nat", "evidence lower bound of an image")
+        return {**super()._extra(), "bound": bound}
+
+
+class Rrvae(Rvae):
+    """The same without shifts.
+
+    Parameters
+    ----------
+    params : RrvaeParams
+    """
+
+    name = "rrvae"
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """So many threads for torch: with one, sums are in one order, and results the same every time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
