@@ -17,7 +17,7 @@ class Format:
     label : str
         As a user would say.
     module : str
-        Module of RosettaSciIO; empty where the file is read without it.
+        Module of RosettaSciIO; empty where its reader of whole files is not used.
     confidence : float
         Of a file whose content says that it is of this format.
     patterns : bool
@@ -40,7 +40,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     each.name: each
     for each in (
-        Format(name="mib", label="Merlin .mib", module="quantumdetector", patterns=True, raw=True),
+        Format(name="mib", label="Merlin .mib", module="", patterns=True, raw=True),
         Format(name="blo", label="NanoMegas .blo", module="blockfile", patterns=True, raw=True),
         Format(name="tvips", label="TVIPS .tvips", module="tvips", raw=True),
         # RosettaSciIO reads the whole series of frames at opening, whatever it is asked for.

@@ -19,7 +19,7 @@ from ronchi_rosettasciio.formats import FORMATS, Format
 from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.lazy import LazySignal, native_dtype
 from ronchi_rosettasciio.params import RosettaParams
-from ronchi_rosettasciio.signals import Signal, read_signals
+from ronchi_rosettasciio.signals import Signal, quiet, read_signals
 
 __all__ = ["RosettaReader"]
 
@@ -43,8 +43,8 @@ class RosettaReader:
         -------
         xarray.Dataset
             ``fourd/1`` or ``images/1``, with attributes ``source_format``, ``is_lazy``, ``file_contents``,
-            ``dataset`` (its number there), and where
-            there is something to say ``notes`` and ``calibration_refused``. What is said there is also logged.
+            ``dataset`` (its number there), and where there is something to say ``notes`` and
+            ``calibration_refused``. What is said there is also logged.
 
         Raises
         ------
@@ -123,17 +123,19 @@ def _format(path: Path, name: str) -> Format:
 
 
 def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tuple[list[Signal], list[str]]:
-    """All data sets of a file, in a fixed order."""
-    from ronchi_rosettasciio import hdf5, zspy
+    """All data sets of a file, in a fixed order, and what is to be said of them."""
+    from ronchi_rosettasciio import hdf5, merlin, zspy
 
-    with guards.damage(path, form):
+    with guards.damage(path, form), quiet():
+        if form.name == "mib":
+            return merlin.read_merlin(path, scan_shape)
         if form.name == "arina":
             return hdf5.read_arina(path, scan_shape)
         if form.name == "hdf5":
             return hdf5.read_datasets(path), []
         if form.name == "zspy":
             return zspy.read_zspy(path), []
-        return read_signals(path, form, scan_shape), []
+        return read_signals(path, form), []
 
 
 def _bring(

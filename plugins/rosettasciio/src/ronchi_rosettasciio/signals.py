@@ -16,7 +16,7 @@ import numpy as np
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.units import Unit, parse
 
-__all__ = ["Axis", "Signal", "number", "read_signals", "text"]
+__all__ = ["Axis", "Signal", "number", "quiet", "read_signals", "text"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Signal:
         return f"{self.name or 'unnamed'} {'x'.join(map(str, self.shape))} {self.data.dtype}"
 
 
-def read_signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> list[Signal]:
+def read_signals(path: Path, form: Format) -> list[Signal]:
     """Let RosettaSciIO open a file, lazily where `form` can.
 
     Raises
@@ -75,18 +75,15 @@ def read_signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -
         Whatever the library raises on a damaged file.
     """
     options: dict[str, Any] = {"lazy": form.lazy}
-    if form.name == "mib" and scan_shape is not None:
-        options["navigation_shape"] = scan_shape[::-1]
     if form.name == "topspin":
         options["show_progressbar"] = False
     module = importlib.import_module(f"rsciio.{form.module}")
-    with _quiet():
-        return [_signal(each) for each in module.file_reader(str(path), **options) if "data" in each]
+    return [_signal(each) for each in module.file_reader(str(path), **options) if "data" in each]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    # What the library warns of is checked again here, and told in words that fit.
+def quiet() -> Iterator[None]:
+    """Keep the library from talking: what it warns of is checked again here, and told in words that fit."""
     log = logging.getLogger("rsciio")
     level = log.level
     log.setLevel(logging.CRITICAL + 1)
