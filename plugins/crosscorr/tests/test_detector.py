@@ -241,6 +241,11 @@ def test_bad_pixels_of_the_probe_do_not_spoil_the_template(scene: SimpleNamespac
     assert np.sqrt((error**2).sum(1).mean()) < 0.1  # seed 21; 0.05 with a whole probe, 0.5 and more if it is spoilt
 
 
+def test_a_mask_of_another_shape_is_refused(scene: SimpleNamespace) -> None:
+    with pytest.raises(DataError, match=r"mask has shape \(64, 64\)"):
+        scene.make_detector((96, 96), scene.probe((96, 96), 4.0), bad_pixel=np.zeros((64, 64), bool))
+
+
 def test_a_beam_stop_does_not_erase_the_probe_of_another_recording(scene: SimpleNamespace) -> None:
     shape = (96, 96)
     bad = np.zeros(shape, bool)

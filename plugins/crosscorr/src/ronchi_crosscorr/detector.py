@@ -46,14 +46,20 @@ class CrossCorr:
         Raises
         ------
         DataError
-            The size of the disks cannot be known, they do not fit into a pattern, or a seeded search
-            has no lattice.
+            The size of the disks cannot be known, they do not fit into a pattern, the mask has another shape than
+            the patterns, or a seeded search has no lattice.
         """
         p = self.params
         self._n_threads, self._log, self._told_cap = ctx.n_threads, ctx.log, False
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         self._bad = geometry.bad_pixel
+        if self._bad is not None and self._bad.shape != geometry.shape:
+            raise DataError(
+                f"the mask has shape {self._bad.shape}, the patterns {geometry.shape}",
+                where="bad_pixel",
+                fix="give a mask of the patterns' shape",
+            )
         if probe is not None:
             probe = without_bad_pixels(probe, self._bad)
         if geometry.mean_pattern is not None:
