@@ -96,6 +96,7 @@ def use(path: Path, form: str) -> str:
 
 def main(data: Path, scratch: Path, seed: int, every: int, part: int) -> None:
     """Run the cases."""
+    from ronchi.pipeline.resources import peak_rss_mb
     from ronchi_rosettasciio import sniff
 
     logging.disable(logging.CRITICAL)
@@ -139,10 +140,9 @@ def main(data: Path, scratch: Path, seed: int, every: int, part: int) -> None:
             outcome = outcome.partition(":")[0]
         slowest = max(slowest, (time.perf_counter() - start, told))
         tally[outcome] = tally.get(outcome, 0) + 1
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
-            {"tally": tally, "slowest_s": round(slowest[0], 2), "slowest": slowest[1], "peak_mb": round(peak_mb)}
+            {"tally": tally, "slowest_s": round(slowest[0], 2), "slowest": slowest[1], "peak_mb": round(peak_rss_mb())}
         )
     )
 

@@ -85,6 +85,7 @@ class _Examiner:
         """Have a file examined."""
         with self._lock:
             if self._process is None or self._owner != os.getpid() or self._process.poll() is not None:
+                self.stop()
                 try:
                     self._start()
                 except OSError:

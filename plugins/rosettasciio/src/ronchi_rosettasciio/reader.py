@@ -97,7 +97,7 @@ class RosettaReader:
         else:
             ds = images.make(data, step=calibration.step, **attrs)
         ds["intensity"].encoding["source"] = str(path)
-        return _in_blocks(ds, signal, int(params.block_mb * 2**20)) if is_lazy else ds
+        return _in_blocks(ds, signal, form, int(params.block_mb * 2**20)) if is_lazy else ds
 
 
 def _format(path: Path, name: str) -> Format:
@@ -154,14 +154,15 @@ def _open_array(path: Path, form: Format, index: int, order: Layout, scan_shape:
     return order.apply(_signals(path, form, scan_shape)[0][index].data)
 
 
-def _in_blocks(ds: xr.Dataset, signal: Signal, block_bytes: int) -> xr.Dataset:
+def _in_blocks(ds: xr.Dataset, signal: Signal, form: Format, block_bytes: int) -> xr.Dataset:
     """Whole patterns or images in blocks that suit the chunks of the file."""
     intensity = ds["intensity"]
     chunks: tuple[int, ...]
     if intensity.ndim == 4:
-        same_order = signal.shape == intensity.shape
+        # Only compressed chunks are read whole or not at all; a reordered axis has none that are in order.
+        as_stored = not form.raw and signal.shape == intensity.shape
         chunks = scan_chunks(
-            intensity.shape, intensity.dtype.itemsize, signal.data.chunksize if same_order else None, block_bytes
+            intensity.shape, intensity.dtype.itemsize, signal.data.chunksize if as_stored else None, block_bytes
         )
     else:
         chunks = chunks_of_stack(intensity.shape, intensity.dtype.itemsize, block_bytes)
