@@ -282,12 +282,12 @@ def test_likelihood_of_the_truth_is_that_of_its_noise(sigma):
     clean, noisy = (
         simulate_motifs(np.random.default_rng(0), n_samples=300, noise=noise) for noise in ("none", "gaussian")
     )
-    model = decoded.make(clean.data["intensity"].values, dims=("sample", "y", "x"))
+    model = clean.data
     figures = ronchi.score(model, noisy.data, "pose-nll", **({} if sigma is None else {"sigma": sigma}))
     used = sigma or 0.5
     assert figures["nll_per_px"] == pytest.approx(0.125 / used**2 + np.log(used) + 0.919, abs=0.005)
     assert figures["rmse"] == pytest.approx(0.5, abs=0.003)
-    blurred = model.assign(image=model["image"] * 0.9)
+    blurred = model.assign(intensity=model["intensity"].copy(data=model["intensity"].values * 0.9))
     assert ronchi.score(blurred, noisy.data, "pose-nll")["nll_per_px"] > figures["nll_per_px"] or sigma
 
 
@@ -299,6 +299,6 @@ def test_poisson_likelihood_is_least_at_the_mean():
 
 
 def test_reconstructions_must_be_one_a_sample(made):
-    model = decoded.make(made.data["intensity"].values[:5], dims=("sample", "y", "x"))
+    model = made.data.isel(sample=slice(5))
     with pytest.raises(DataError, match="reconstructions have shape"):
         ronchi.score(model, made.data, "pose-nll")

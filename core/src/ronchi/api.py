@@ -296,7 +296,8 @@ class DescriptorLearner(Protocol):
     (features) and ``valid`` (samples) say what to leave out. A learner whose spec announces the side ``model``
     is saved after the fit, and with the optional input ``model`` loaded instead of fitted; other sides that it
     announces come from a method ``sides()``, a mapping of names to data sets. Variables over a dimension
-    ``epoch`` in its result are training curves.
+    ``epoch`` in its result are training curves. One that can may have ``decode(z)``, (sample, component) latents
+    to images (sample, …), and ``reconstruct(x)``, samples to what it takes them to be, pose applied.
     """
 
     def fit(self, x: xr.DataArray, ctx: Context) -> None:

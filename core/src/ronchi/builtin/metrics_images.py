@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import gammaln
 
 from ronchi.api import Context
-from ronchi.blocks import iter_samples
+from ronchi.blocks import BLOCK_BYTES
 from ronchi.builtin.params_descriptors import PoseNllParams, SsimParams
 from ronchi.errors import DataError
 
@@ -152,7 +152,7 @@ class PoseNll:
         self.params = params
 
     def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
-        """Score reconstructions (``decoded/1``, one a sample) against the data; held out, if the model was loaded.
+        """Score reconstructions against the data, both of one schema; held out, if the model was fitted to others.
 
         Returns
         -------
@@ -165,20 +165,16 @@ class PoseNll:
         DataError
             There is not one reconstruction a sample.
         """
-        p, data, made = self.params, truth["intensity"], result["image"]
+        p, data, made = self.params, truth["intensity"], result["intensity"]
         if data.shape != made.shape:
             what = f"the reconstructions have shape {made.shape}, the data {data.shape}"
             raise DataError(what, where="pose-nll", fix="take the reconstructions of the same samples")
         used = _used(truth, data.shape[-2:])
-        valid = truth["valid"].values.astype(bool).ravel() if "valid" in truth else np.ones(_n_samples(data), bool)
+        valid = truth["valid"].values.astype(bool) if "valid" in truth else np.ones(data.shape[:-2], bool)
         squares, poisson, n, pixels = 0.0, 0.0, 0, 0
-        for (positions, x), (same, y) in zip(iter_samples(data, 1024), iter_samples(made, 1024), strict=True):
-            if not np.array_equal(positions, same):
-                raise DataError(
-                    "data and reconstructions lie in different chunks", where="pose-nll", fix="load one of them"
-                )
-            values, model = (np.asarray(part, np.float64)[:, used] for part in (x, y))
-            good = valid[positions] & np.isfinite(values).all(1) & np.isfinite(model).all(1)
+        for rows in _row_slices(data):
+            values, model = (np.asarray(x[rows].values, np.float64)[..., used] for x in (data, made))
+            good = valid[rows] & np.isfinite(values).all(-1) & np.isfinite(model).all(-1)
             values, model = values[good], model[good]
             squares += float(((values - model) ** 2).sum())
             if p.likelihood == "poisson":
@@ -186,12 +182,21 @@ class PoseNll:
             n, pixels = n + int(good.sum()), pixels + values.size
         if not pixels:
             return dict.fromkeys(("nll_per_px", "rmse", "sigma"), np.nan) | {"n": 0.0, "coverage": 0.0}
-        rmse = (squares / pixels) ** 0.5
-        sigma = p.sigma or rmse
-        gaussian = 0.5 * squares / pixels / sigma**2 + np.log(sigma) + 0.5 * np.log(2 * np.pi) if sigma > 0 else -np.inf
-        nll = poisson / pixels if p.likelihood == "poisson" else float(gaussian)
-        figures = {"nll_per_px": nll, "rmse": rmse, "n": float(n), "coverage": n / max(1, len(valid))}
-        return figures | ({"sigma": sigma} if p.likelihood == "gaussian" else {})
+        figures = {"rmse": (squares / pixels) ** 0.5, "n": float(n), "coverage": n / valid.size}
+        if p.likelihood == "poisson":
+            return {"nll_per_px": poisson / pixels, **figures}
+        sigma = p.sigma or figures["rmse"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            nll = 0.5 * np.square(figures["rmse"] / np.float64(sigma)) + np.log(sigma) + 0.5 * np.log(2 * np.pi)
+        return {"nll_per_px": float(nll), "sigma": sigma, **figures}
+
+
+def _row_slices(x: xr.DataArray) -> Iterator[slice]:
+    """Slices along the first dimension: the chunks of lazy data, else about 8 MB each."""
+    step = max(1, BLOCK_BYTES // max(1, x[:1].nbytes))
+    lengths = x.chunks[0] if x.chunks is not None else [min(step, len(x) - at) for at in range(0, len(x), step)]
+    stops = np.cumsum(lengths).tolist()
+    yield from (slice(stop - length, stop) for stop, length in zip(stops, lengths, strict=True))
 
 
 def _used(data: xr.Dataset, shape: tuple[Any, ...]) -> NDArray[np.bool_]:
@@ -199,7 +204,3 @@ def _used(data: xr.Dataset, shape: tuple[Any, ...]) -> NDArray[np.bool_]:
         return np.ones(shape, bool)
     used: NDArray[np.bool_] = ~data["bad_pixel"].values.astype(bool)
     return used
-
-
-def _n_samples(x: xr.DataArray) -> int:
-    return int(np.prod(x.shape[:-2]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi.builtin.params_crops import BackProjectParams, CropsParams, ManifoldParams, ReconstructParams
 from ronchi.builtin.params_descriptors import (
     AdjustedRandParams,
     AngleResultantParams,
@@ -143,6 +144,40 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
+        AlgorithmSpec(
+            name="crops",
+            summary="Cut windows around atoms at sub-pixel positions, with the frame and atom that they come from.",
+            params=CropsParams,
+            factory="ronchi.builtin.crops:Crops",
+            inputs={"data": "images/1", "atoms": "atoms/1"},
+            output="crops/1",
+            capabilities=frozenset({"lazy", "subpixel"}),
+        ),
+        AlgorithmSpec(
+            name="back-project",
+            summary="Put descriptors of crops back on their atoms.",
+            params=BackProjectParams,
+            factory="ronchi.builtin.decoding:BackProject",
+            inputs={"data": "descriptors/1", "atoms": "atoms/1"},
+            output="atoms/1",
+        ),
+        AlgorithmSpec(
+            name="manifold",
+            summary="Decode a grid over two components of a fitted learner's latent space.",
+            params=ManifoldParams,
+            factory="ronchi.builtin.decoding:Manifold",
+            inputs={"model": "model/1", "data": "descriptors/1"},
+            output="decoded/1",
+        ),
+        AlgorithmSpec(
+            name="reconstruct",
+            summary="What a fitted learner takes every sample to be, with its pose applied.",
+            params=ReconstructParams,
+            factory="ronchi.builtin.decoding:Reconstruct",
+            inputs={"data": "fourd/1|images/1|crops/1", "model": "model/1"},
+            output="fourd/1|images/1|crops/1",
+            capabilities=frozenset({"lazy"}),
+        ),
         _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate"),
     ]
 
@@ -231,7 +266,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             summary="Likelihood of the data under reconstructions with their pose applied: the same for every learner.",
             params=PoseNllParams,
             factory="ronchi.builtin.metrics_images:PoseNll",
-            inputs={"result": "decoded/1", "truth": "fourd/1|images/1|crops/1"},
+            inputs={"result": "fourd/1|images/1|crops/1", "truth": "fourd/1|images/1|crops/1"},
             output="scores/1",
         ),
     ]

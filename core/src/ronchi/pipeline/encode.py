@@ -25,7 +25,7 @@ from ronchi.schema.common import carry_attrs
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import PlannedStep
 
-__all__ = ["encode", "pack", "restore"]
+__all__ = ["encode", "load_learner", "pack", "restore", "samples_of"]
 
 _HEEDED = ("bad_pixel", "valid")
 """What the samples do not carry themselves, and a learner has to heed."""
@@ -52,10 +52,7 @@ def encode(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, pa
         The model is of another learner or of other parameters than the step names, or the learner refuses the data.
     """
     data = inputs["data"]
-    x = data["z"] if "z" in data else data["intensity"]
-    heeded = {name: data[name].variable for name in _HEEDED if name in data}
-    x = x.assign_coords({name: held for name, held in heeded.items() if set(held.dims) <= set(x.dims)})
-    samples = [str(dim) for dim in x.dims if dim in SAMPLE_DIMS]
+    x, samples = samples_of(data)
     if not x.size:
         raise DataError(f"there are no samples: the data have shape {x.shape}", where=step.config.step)
     learner = step.spec.create(step.params) if "model" not in inputs else restore(step, inputs["model"])
@@ -72,6 +69,27 @@ def encode(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, pa
     if "model" in step.spec.sides:
         sides["model"] = pack(learner, step)
     return Result(encoded, sides)
+
+
+def samples_of(data: xr.Dataset) -> tuple[xr.DataArray, list[str]]:
+    """What a learner gets of a data set, with bad pixels and valid samples as coordinates, and its sample dims."""
+    x = data["z"] if "z" in data else data["intensity"]
+    heeded = {name: data[name].variable for name in _HEEDED if name in data}
+    x = x.assign_coords({name: held for name, held in heeded.items() if set(held.dims) <= set(x.dims)})
+    return x, [str(dim) for dim in x.dims if dim in SAMPLE_DIMS]
+
+
+def load_learner(saved: xr.Dataset) -> Any:
+    """Make the learner that a ``model/1`` was saved from, of whichever plugin.
+
+    Raises
+    ------
+    PluginError
+        No installed plugin brings it.
+    """
+    from ronchi.manager import get_manager
+
+    return _loaded(get_manager().create("descriptor_learner", saved.attrs["learner"], model.params_of(saved)), saved)
 
 
 def pack(learner: Any, step: PlannedStep) -> xr.Dataset:
@@ -99,7 +117,10 @@ def restore(step: PlannedStep, saved: xr.Dataset) -> Any:
         if fitted.get(name) != given[name]:
             what = f"the model was fitted with {name} = {fitted.get(name)}, but the step gives {given[name]}"
             raise DataError(what, where=step.config.step, fix="leave the parameter out, or fit anew without `model`")
-    learner = step.spec.create(step.spec.params.model_validate(fitted))
+    return _loaded(step.spec.create(step.spec.params.model_validate(fitted)), saved)
+
+
+def _loaded(learner: Any, saved: xr.Dataset) -> Any:
     with tempfile.TemporaryDirectory(prefix="ronchi-") as folder:
         for name, content in model.files_of(saved).items():
             (Path(folder) / name).write_bytes(content)
