@@ -13,7 +13,7 @@ from ronchi.errors import SchemaError
 from ronchi.kinds import KINDS
 from ronchi.pipeline.encode import encode
 from ronchi.pipeline.plan import ANY_SCHEMA, ports
-from ronchi.schema import scores
+from ronchi.schema import fourd, scores
 
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import PlannedStep
@@ -58,7 +58,19 @@ def call(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, patt
         made = getattr(algorithm, KINDS[kind].method)(**inputs, ctx=ctx)
     if kind == "metric":
         made = scores.make(made, step.name)
-    return check_result(step, made if isinstance(made, Result) else Result(made))
+    result = made if isinstance(made, Result) else Result(made)
+    kept = {side: _with_positions(data, inputs) for side, data in result.sides.items()}
+    return check_result(step, Result(_with_positions(result.data, inputs), kept))
+
+
+def _with_positions(data: xr.Dataset, inputs: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """The result with the positions off the grid of an input on the same scan."""
+    for source in inputs.values():
+        held = {name: source[name].variable for name in fourd.POSITIONS if name in source.coords}
+        same = all(dim in data.indexes and data.indexes[dim].equals(source.indexes[dim]) for dim in fourd.DIMS[:2])
+        if held and same:
+            return data.assign_coords({name: var for name, var in held.items() if name not in data.coords})
+    return data
 
 
 def check_inputs(step: PlannedStep, inputs: Mapping[str, xr.Dataset]) -> None:

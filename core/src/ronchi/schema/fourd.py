@@ -1,4 +1,9 @@
-"""``fourd/1``: diffraction patterns on a scan."""
+"""``fourd/1``: diffraction patterns on a scan.
+
+A line or a list of patterns is a scan of one row. Positions that do not lie on a grid stand in the coordinates
+``position_y`` and ``position_x`` (scan_y, scan_x), in angstrom or pixel, and follow the data through the steps;
+``valid`` is 0 where no pattern was recorded.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +14,20 @@ import xarray as xr
 
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
-__all__ = ["DIMS", "NAME", "centre_px", "make", "q_step", "q_units", "scan_units", "validate"]
+__all__ = ["DIMS", "NAME", "POSITIONS", "centre_px", "make", "q_step", "q_units", "scan_units", "validate"]
 
 NAME = "fourd/1"
 DIMS = ("scan_y", "scan_x", "qy", "qx")
 NUMBERS = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "scan_rotation_deg", "dose")
 """Attributes that are one finite number where they are there."""
 UNITS = {"scan": ("angstrom", "pixel"), "q": ("1/angstrom", "pixel")}
+POSITIONS = ("position_y", "position_x")
+"""Coordinates of positions that do not lie on a grid."""
 _OPTIONAL = {
     "probe": ("qy", "qx"),
     "bad_pixel": ("qy", "qx"),
     "valid": ("scan_y", "scan_x"),
+    **dict.fromkeys(POSITIONS, ("scan_y", "scan_x")),
     "origin_y": ("scan_y", "scan_x"),
     "origin_x": ("scan_y", "scan_x"),
 }

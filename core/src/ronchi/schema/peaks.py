@@ -82,7 +82,9 @@ def from_batch(batch: PeakBatch, data: xr.Dataset, positions: NDArray[np.int64] 
         q_origin_px=origin,
         q_shape=(data.sizes["qy"], data.sizes["qx"]),
         q_units=fourd.q_units(data),
-        scan_coords={dim: data[dim].variable for dim in ("scan_y", "scan_x")},
+        scan_coords={
+            name: data[name].variable for name in ("scan_y", "scan_x", *fourd.POSITIONS) if name in data.coords
+        },
         attrs=carry_attrs(data),
     )
 
@@ -120,7 +122,7 @@ def make(
     positions : (pos,) int, optional
         Flat scan index of each position; ``arange`` by default.
     scan_coords : dict, optional
-        1-D coordinates ``scan_y`` and ``scan_x`` of the scan.
+        1-D coordinates ``scan_y`` and ``scan_x`` of the scan; positions off the grid, if there are.
 
     Raises
     ------
