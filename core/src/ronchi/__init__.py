@@ -6,6 +6,7 @@ The names below are imported on first use, so that ``import ronchi`` costs next 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,3 +69,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*__all__, "__version__"])
+
+
+if "xarray" in sys.modules:
+    # Only then can a data set be asked for `ds.ronchi`, which the schemas register.
+    importlib.import_module("ronchi.schema")

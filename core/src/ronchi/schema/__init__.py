@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -54,3 +55,7 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
         return ds
     checked: xr.Dataset = SCHEMAS[name].validate(ds, where)
     return checked
+
+
+# Registers `ds.ronchi`. By name, since what it offers leads to all of ronchi, and the schemas lead to nothing.
+importlib.import_module("ronchi.accessor")
