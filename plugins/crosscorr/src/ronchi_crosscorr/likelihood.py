@@ -22,9 +22,8 @@ from ronchi_crosscorr.window import (
     State,
     View,
     background_and_height,
-    distance_of,
     gather,
-    reach_of,
+    neighbours,
 )
 
 __all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "DiskFits", "fit_disks"]
@@ -161,7 +160,8 @@ def _fit_frames(
     end = 0
     for n in range(len(frames)):
         first, end = end, end + counts[n]
-        view = View(frames[n], good, all_good, np.float32(scale[n]), start[first:end], model)
+        near, others = neighbours(start[first:end], model)
+        view = View(frames[n], good, all_good, np.float32(scale[n]), start[first:end], near, others, model)
         state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
@@ -171,9 +171,8 @@ def _fit_frame(view: View, state: State, spread: float) -> None:
     n = len(view.start)
     for i in range(n):
         state.fits[i, 4:6] = view.start[i]
-        for j in range(n):
-            if j != i and distance_of(view.start, i, j) < reach_of(view.model):
-                state.flags[i] |= OVERLAP
+        if view.first[i + 1] > view.first[i]:
+            state.flags[i] |= OVERLAP
     for i in range(n):
         _fit_disk(view, state, i, NO_SLOPE, False)
     if spread < 0.0:

@@ -276,8 +276,8 @@ def _finish(table: NDArray[np.float64], first: int, last: int, rules: Rules, bri
             table[rows] = table[i]
         rows += 1
     for i in range(first, rows):
-        for j in range(i):
-            if j >= first and table[i, _REASON] == _ACCEPTED and table[j, _REASON] == _ACCEPTED:
+        for j in range(first, i):
+            if table[i, _REASON] == _ACCEPTED and table[j, _REASON] == _ACCEPTED:
                 gap = (table[i, _Y] - table[j, _Y]) ** 2 + (table[i, _X] - table[j, _X]) ** 2
                 if gap < 4 * rules.radius**2:
                     table[i, _FLAGS] = np.float64(np.int64(table[i, _FLAGS]) | FLAG_OVERLAP)

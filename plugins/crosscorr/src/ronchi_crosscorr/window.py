@@ -17,9 +17,8 @@ __all__ = [
     "State",
     "View",
     "background_and_height",
-    "distance_of",
     "gather",
-    "reach_of",
+    "neighbours",
 ]
 
 Float = NDArray[np.floating[Any]]
@@ -33,13 +32,15 @@ OVERLAP = 4
 
 
 class View(NamedTuple):
-    """A frame and its disks as they were found."""
+    """A frame and its disks as they were found; ``others[first[i] : first[i + 1]]`` reach into the window of disk i."""
 
     frame: NDArray[Any]
     good: NDArray[np.bool_]
     all_good: bool
     scale: np.float32
     start: Float
+    first: NDArray[np.int64]
+    others: NDArray[np.int64]
     model: DiskModel
 
 
@@ -81,13 +82,12 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
         n += inside
     if n < len(offset_y):
         state.flags[own] |= EDGE
-    if state.flags[own] & OVERLAP:
-        for other in range(len(view.start)):
-            if other != own and distance_of(view.start, own, other) < reach_of(view.model):
-                if subtract and not state.flags[other] & NOT_REFINED:
-                    _add_disk(view, state, other, centre)
-                else:
-                    n -= _leave_out(view, state, own, other, centre)
+    for k in range(view.first[own], view.first[own + 1]):
+        other = view.others[k]
+        if subtract and not state.flags[other] & NOT_REFINED:
+            _add_disk(view, state, other, centre)
+        else:
+            n -= _leave_out(view, state, own, other, centre)
     return n
 
 
@@ -142,15 +142,33 @@ def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int
 
 
 @njit(nogil=True)
-def distance_of(start: Float, i: int, j: int) -> float:
-    """Distance of two disks as they were found, px."""
-    return float(np.hypot(start[i, 0] - start[j, 0], start[i, 1] - start[j, 1]))
-
-
-@njit(nogil=True)
-def reach_of(model: DiskModel) -> float:
-    """Distance below which the light of one disk falls into the window of another."""
-    return model.radius_px + 0.5 * len(model.lookup) + 1.0
+def neighbours(start: Float, model: DiskModel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Disks whose light falls into the window of each, as ``first`` and ``others`` of `View`."""
+    n, reach = len(start), model.radius_px + 0.5 * len(model.lookup) + 1.0
+    order = np.argsort(start[:, 0])
+    first = np.zeros(n + 1, np.int64)
+    others = np.empty(0, np.int64)
+    for filling in range(2):
+        filled = first[:-1].copy()
+        for a in range(n):
+            i = order[a]
+            for b in range(a + 1, n):
+                j = order[b]
+                dy, dx = start[j, 0] - start[i, 0], start[j, 1] - start[i, 1]
+                if dy >= reach:
+                    break
+                if dy * dy + dx * dx < reach * reach:
+                    if filling:
+                        others[filled[i]], others[filled[j]] = j, i
+                        filled[i] += 1
+                        filled[j] += 1
+                    else:
+                        first[i + 1] += 1
+                        first[j + 1] += 1
+        if not filling:
+            first[:] = np.cumsum(first)
+            others = np.empty(first[n], np.int64)
+    return first, others
 
 
 @njit(nogil=True, fastmath=True)
