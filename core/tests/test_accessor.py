@@ -28,7 +28,7 @@ def test_it_draws_what_has_one_picture() -> None:
     found = peaks.make(counts=[1, 2], qy=[0, 1, 2], qx=[0, 1, 2], scan_shape=(1, 2), q_shape=(8, 8))
     assert patterns.ronchi.plot().figure is not None
     assert found.ronchi.plot().figure is not None
-    assert ronchi.overview(patterns).ronchi.plot() is not None
+    assert ronchi.virtual_image(patterns, "disk", radius=2.0).ronchi.plot() is not None
     with pytest.raises(SchemaError, match="no one picture of descriptors/1"):
         descriptors.make(np.zeros((4, 2)), dims=("sample",)).ronchi.plot()
 
