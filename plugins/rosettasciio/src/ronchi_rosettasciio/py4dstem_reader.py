@@ -9,6 +9,7 @@ import xarray as xr
 from ronchi.api import ReadError, Result
 from ronchi_rosettasciio import guards
 from ronchi_rosettasciio.params_py4dstem import Py4dstemParams
+from ronchi_rosettasciio.probe import probe
 from ronchi_rosettasciio.py4dstem_nodes import Node, find_nodes, is_py4dstem
 from ronchi_rosettasciio.py4dstem_scene import FORMAT, Scene
 from ronchi_rosettasciio.sniff import HDF5_MAGIC
@@ -32,6 +33,9 @@ class Py4dstemReader:
             with Path(path).open("rb") as stream:
                 if stream.read(len(HDF5_MAGIC)) != HDF5_MAGIC:
                     return 0.0
+            # A damaged file may hang the library: another process has to live through it first.
+            if probe(Path(path)).fault:
+                return 0.0
             with h5py.File(path, "r") as file:
                 return 1.0 if is_py4dstem(file) and find_nodes(file) else 0.0
         except Exception:  # noqa: BLE001 - a damaged file may make the library raise anything
