@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -110,13 +112,19 @@ def hdf5_file(tmp_path):
     return path
 
 
-def test_the_examiner_outlives_what_hangs(hdf5_file, tmp_path, monkeypatch):
+def test_the_examiner_outlives_what_hangs(hdf5_file, monkeypatch):
     """A file that the library never finishes costs the time limit, and the next one is examined again."""
-    slow = tmp_path / "slow.h5"
-    slow.write_bytes(hdf5_file.read_bytes())
-    monkeypatch.setattr(probe_module, "LIMIT_S", 0.0)
-    assert "its structure is damaged" in probe(slow).fault
-    monkeypatch.setattr(probe_module, "LIMIT_S", 30.0)
+    first, slow = hdf5_file.with_name("first.h5"), hdf5_file.with_name("slow.h5")
+    for copy in (first, slow):
+        copy.write_bytes(hdf5_file.read_bytes())
+    assert probe(first).layout == "hdf5"
+    process = probe_module._examiner._process
+    assert process is not None
+    os.kill(process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(probe_module, "LIMIT_S", 0.2)
+    assert "takes more than 0.2 s: its structure is damaged" in probe(slow).fault
+    assert process.poll() is not None
+    monkeypatch.setattr(probe_module, "LIMIT_S", 60.0)
     found = probe(hdf5_file)
     assert (found.layout, found.fault) == ("hdf5", "")
     assert found.promised_bytes == 5 * 4 * 4 * 8

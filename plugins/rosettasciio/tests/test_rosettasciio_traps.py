@@ -12,12 +12,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from xarray.core.indexing import BasicIndexer
 
 from ronchi.errors import ReadError
 from ronchi.manager import get_manager
 from ronchi.pipeline.plan import choose_reader
 from ronchi.schema import fourd
 from ronchi_rosettasciio import sniff
+from ronchi_rosettasciio.formats import FORMATS
+from ronchi_rosettasciio.lazy import LazySignal
 
 TIA = "hyperspy17/tia/16x16-diffraction_imagel_5x5x256x256_EDS"
 MERLIN = "rsciio/merlin/001_4x2_6bit"
@@ -227,7 +230,7 @@ def test_arina_without_its_data_files_says_which(many_counts, tmp_path, open_fil
     [
         ("rsciio/merlin/003_merlin_test_roi_sig256x64_nav4x2_hot_pixel_52x_39y.mib", "u2"),
         ("pixstem/fpd_file_test.hdf5", "u2"),
-        ("atomap/test_ABF_cropped.hdf5", "f2"),
+        ("atomap/test_ABF_cropped.hdf5", "f4"),
         ("nordtem/SPED_Ag_labels.hspy", "u1"),
     ],
 )
@@ -265,6 +268,14 @@ def test_colours_are_refused(tmp_path, open_file):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8, 3), np.uint8), photometric="rgb")
     with pytest.raises(ReadError, match="no images or patterns"):
         open_file(tmp_path / "a.tif")
+
+
+def test_signed_bytes_of_gatan_are_counts():
+    stored = np.array([[0, 100, -128, -1]], np.int8)
+    data = {name: LazySignal(Path("a"), FORMATS[name], lambda: stored, (1, 4), stored.dtype) for name in ("dm", "hspy")}
+    everything = BasicIndexer((slice(None), slice(None)))
+    np.testing.assert_array_equal(data["dm"][everything], [[0, 100, 128, 255]])
+    np.testing.assert_array_equal(data["hspy"][everything], stored)
 
 
 # 8: axes beyond four

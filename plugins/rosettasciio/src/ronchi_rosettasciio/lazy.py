@@ -20,9 +20,15 @@ __all__ = ["LazySignal", "native_dtype"]
 Opener = Callable[[], Any]
 
 
-def native_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The dtype in this machine's byte order, with truth values as bytes."""
-    return np.dtype(np.uint8) if dtype.kind == "b" else dtype.newbyteorder("=")
+def native_dtype(dtype: np.dtype[Any], form: Format) -> np.dtype[Any]:
+    """The dtype in which values are handed out: of this machine's byte order, and one that the algorithms take.
+
+    Truth values become bytes, half precision becomes single, for neither compiled loops nor netCDF know it. Gatan's
+    signed bytes are counts of an unsigned camera under the wrong tag, of which those above 127 would be negative.
+    """
+    if dtype.kind == "b" or (form.name == "dm" and dtype == np.int8):
+        return np.dtype(np.uint8)
+    return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
 
 
 @dataclass
@@ -50,7 +56,7 @@ class LazySignal(BackendArray):
     @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values that are read."""
-        return native_dtype(self.stored)
+        return native_dtype(self.stored, self.form)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "data": None}

@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Probe", "examine", "largest_dataset", "main", "probe"]
 
-LIMIT_S = 7.0
+LIMIT_S = 8.0
+CPU_LIMIT_S = 4
+START_LIMIT_S = 60.0
 MEMORY_BYTES = 2 * 2**30
 RONCHI_ATTR = "ronchi_schema"
 
@@ -93,16 +96,17 @@ class _Examiner:
                     return examine(Path(path))
             assert self._process is not None
             assert self._process.stdin is not None
+            what = "the HDF5 library fails over it"
             try:
                 print(json.dumps(path), file=self._process.stdin, flush=True)
                 answer = self._answers.get(timeout=LIMIT_S)
-            except (queue.Empty, OSError):
-                answer = ""
-            hangs = self._process.poll() is None
-            if answer:
-                return Probe(**json.loads(answer))
+                if answer:
+                    return Probe(**json.loads(answer))
+            except queue.Empty:
+                what = f"to list what is in it takes more than {LIMIT_S:g} s"
+            except OSError as error:
+                what = f"the process that would list what is in it ended ({error})"
             self.stop()
-        what = f"to list what is in it takes more than {LIMIT_S:g} s" if hangs else "the HDF5 library dies over it"
         return Probe(fault=f"{what}: its structure is damaged")
 
     def _start(self) -> None:
@@ -123,6 +127,12 @@ class _Examiner:
 
         self._listener = threading.Thread(target=listen, daemon=True)
         self._listener.start()
+        # On a busy machine its imports may take longer than any file.
+        with contextlib.suppress(queue.Empty):
+            if answers.get(timeout=START_LIMIT_S):
+                return
+        self.stop()
+        raise OSError("no second process can be started")
 
     def stop(self) -> None:
         """End the process; the next question starts another."""
@@ -142,14 +152,29 @@ atexit.register(_examiner.stop)
 
 def main() -> None:
     """Examine the files named on the standard input, a path in JSON a line, and print a `Probe` of each as JSON."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
+    import h5py  # noqa: F401
+
+    _limit("RLIMIT_AS", MEMORY_BYTES)
+    _limit("RLIMIT_CORE", 0)
+    _say("ready")
+    for line in sys.stdin:
+        # Ends a loop without end after the same work on any machine, however busy it is.
+        _limit("RLIMIT_CPU", math.ceil(time.process_time()) + CPU_LIMIT_S)
+        _say(json.dumps(asdict(examine(Path(json.loads(line))))))
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _limit(name: str, most: int) -> None:
+    """Set a soft limit of this process, where the system has it."""
+    with contextlib.suppress(ImportError, AttributeError, ValueError, OSError):
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(asdict(examine(Path(json.loads(line))))) + "\n")
-        sys.stdout.flush()
+        kind = getattr(resource, name)
+        resource.setrlimit(kind, (most, resource.getrlimit(kind)[1]))
 
 
 def examine(path: Path) -> Probe:

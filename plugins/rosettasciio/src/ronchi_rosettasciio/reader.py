@@ -144,7 +144,7 @@ def _bring(
     """The data in ronchi's order, and whether they stay in the file."""
     data = order.apply(signal.data)
     if not hasattr(signal.data, "dask"):
-        return np.asarray(data).astype(native_dtype(signal.data.dtype), copy=False), False
+        return np.asarray(data).astype(native_dtype(signal.data.dtype, form), copy=False), False
     opener = functools.partial(_open_array, path, form, index, order, scan_shape)
     lazy = LazySignal(path, form, opener, tuple(data.shape), data.dtype, data)
     return indexing.LazilyIndexedArray(lazy), True
