@@ -61,8 +61,7 @@ def test_the_peaks_of_a_particle_become_a_strain_map(real_data, tmp_path, capsys
             f"{solve_s / valid.size * 1e6:.0f} us a position; {valid.sum()} fitted"
         )
     np.testing.assert_array_equal(run["strain"]["e_xx"], strain["e_xx"])
-    assert (tmp_path / "out" / "report.html").stat().st_size > 100_000
-    assert (tmp_path / "out" / "figures" / "strain-maps.png").is_file()
+    assert "Maps of the strain components" in (tmp_path / "out" / "report.html").read_text()
 
     counts = found["n_peaks"].values.reshape(80, 58)
     assert not valid[counts < 5].any(), "vacuum shows the direct beam and noise"

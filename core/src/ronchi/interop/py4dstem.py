@@ -16,14 +16,14 @@ strain. These errors are not reproduced.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from ronchi.errors import DataError, PluginError, SchemaError
+from ronchi.errors import DataError, SchemaError
+from ronchi.interop.peers import need
 from ronchi.interop.py4dstem_calibration import calibration_of, frame_of
 from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, points_of
 from ronchi.interop.strain_maps import Maps, assemble, rename
@@ -59,7 +59,7 @@ def to_py4dstem(ds: xr.Dataset) -> Any:
     SchemaError
         The data are none of these, or break their schema.
     PluginError
-        py4DSTEM is not installed; strain does without it.
+        py4DSTEM is not installed (``ronchi[py4dstem]``); strain does without.
     """
     found = schema_of(ds)
     if found == strain.NAME:
@@ -125,21 +125,14 @@ def _slices(strain_ds: xr.Dataset) -> Maps:
     return {name: np.where(mask, values, 0.0) for name, values in maps.items()} | {"mask": mask.astype(np.float64)}
 
 
-def _import() -> Any:
-    try:
-        return importlib.import_module("py4DSTEM")
-    except ImportError as error:
-        raise PluginError(f"py4DSTEM is not installed: {error}", fix="pip install py4DSTEM") from error
-
-
 def _data_cube(ds: xr.Dataset) -> Any:
-    cube = _import().DataCube(np.asarray(ds["intensity"].values))
+    cube = need("py4DSTEM", "py4dstem").DataCube(np.asarray(ds["intensity"].values))
     _calibrate(cube.calibration, ds)
     return cube
 
 
 def _bragg_vectors(ds: xr.Dataset) -> Any:
-    py4dstem = _import()
+    py4dstem = need("py4DSTEM", "py4dstem")
     counts, records = points_of(ds)
     scan_shape = tuple(int(n) for n in ds.attrs["scan_shape"])
     vectors = py4dstem.BraggVectors(scan_shape, tuple(int(n) for n in ds.attrs["q_shape"]))
