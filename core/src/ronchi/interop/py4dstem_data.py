@@ -77,10 +77,12 @@ def peak_columns(
     origin = np.array(frame.centre_px(q_shape)) if frame.origin_px is None else frame.origin_px
     if origin.ndim == 3:
         origin = origin.reshape(2, -1)[:, positions]
-    columns: dict[str, NDArray[Any]] = {
-        "qy": (records[row].astype(np.float64) - origin[0]) * step,
-        "qx": (records[column].astype(np.float64) - origin[1]) * step,
-    }
+    # What a damaged file gives for a number may be infinite; a peak that is nowhere is left out where it is used.
+    with np.errstate(invalid="ignore", over="ignore"):
+        columns: dict[str, NDArray[Any]] = {
+            "qy": (records[row].astype(np.float64) - origin[0]) * step,
+            "qx": (records[column].astype(np.float64) - origin[1]) * step,
+        }
     columns |= {name: records[name] for name in ("intensity", *_SAME) if name in names}
     if set(_VARIANCES) <= set(names):
         swapped = {"var_yy": "var_xx", "var_xx": "var_yy"} if frame.mirrored else {}
