@@ -113,7 +113,7 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
     else:
         check_complete(path)
         try:
-            with _small_chunk_cache():
+            with _chunk_cache(_chunk_cache_bytes(path)):
                 ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
         except (OSError, RuntimeError, ValueError, AttributeError) as error:
             raise ReadError(
@@ -127,13 +127,27 @@ def _open_group(path: Path, group: str | None) -> xr.Dataset:
     return _fixed_width_text(ds)
 
 
+def _chunk_cache_bytes(path: Path) -> int:
+    """Size of HDF5's own cache of chunks that reads patterns at least cost.
+
+    Blocks are read once and whole, so a large cache would only hold them a second time. Without any,
+    chunks that are stored as they are go straight from the file into the block; chunks behind a filter
+    would be decoded again by each read of a part.
+    """
+    import netCDF4
+
+    with netCDF4.Dataset(path) as file:
+        filters = file.variables["intensity"].filters() if "intensity" in file.variables else None
+    return 0 if filters is not None and not any(filters.values()) else 2**20
+
+
 @contextlib.contextmanager
-def _small_chunk_cache() -> Iterator[None]:
-    """Blocks are read once and whole: HDF5's own cache of chunks would only hold them a second time."""
+def _chunk_cache(nbytes: int) -> Iterator[None]:
+    """Give the chunk cache of the files that are opened in the context a size of ``nbytes``."""
     import netCDF4
 
     size, elements, preemption = netCDF4.get_chunk_cache()
-    netCDF4.set_chunk_cache(size=2**20)
+    netCDF4.set_chunk_cache(size=nbytes)
     try:
         yield
     finally:

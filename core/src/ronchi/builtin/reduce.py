@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import mmap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -72,7 +73,8 @@ def reduce_scan(
     """
     fourd.validate(data)
     names = list(masks or {})
-    total = _Total(data, [_mask(data, name, mask) for name, mask in (masks or {}).items()], max_pattern)
+    whole = sum_image or mean_pattern or max_pattern or com
+    total = _Total(data, [_mask(data, name, mask) for name, mask in (masks or {}).items()], whole, max_pattern)
     n, done = count_positions(data["intensity"]), 0
     for region, frames in iter_regions(data["intensity"], block):
         total.add(region, frames)
@@ -111,9 +113,9 @@ def _mask(data: xr.Dataset, name: str, mask: ArrayLike) -> NDArray[Any]:
 
 
 class _Total:
-    """Running sums of a scan."""
+    """Running sums of a scan: under masks, and of all pixels if ``whole``."""
 
-    def __init__(self, data: xr.Dataset, masks: list[NDArray[Any]], with_max: bool) -> None:
+    def __init__(self, data: xr.Dataset, masks: list[NDArray[Any]], whole: bool, with_max: bool) -> None:
         intensity = data["intensity"]
         self.data = data
         self.shape = (intensity.sizes["qy"], intensity.sizes["qx"])
@@ -125,9 +127,12 @@ class _Total:
         self.is_hard = [mask.dtype == bool for mask in masks]
         hard = [mask for mask, is_hard in zip(masks, self.is_hard, strict=True) if is_hard]
         soft = [mask for mask, is_hard in zip(masks, self.is_hard, strict=True) if not is_hard]
+        good = ~self.bad
+        # A weight of 0 at bad pixels would not do: 0 times NaN is NaN.
         self.weights = np.array(soft, np.float64).reshape(len(soft), *self.shape)
-        self.hard_runs = mask_runs(np.array(hard, bool).reshape(len(hard), *self.shape))
-        self.soft_runs = mask_runs(self.weights != 0)
+        self.good_runs = mask_runs(good[None] & whole)
+        self.hard_runs = mask_runs(np.array(hard, bool).reshape(len(hard), *self.shape) & good)
+        self.soft_runs = mask_runs((self.weights != 0) & good)
         self.moments = np.zeros((n, 3), self.sum_type)
         self.hard = np.zeros((n, len(hard)), self.sum_type)
         self.soft = np.zeros((n, len(soft)))
@@ -141,16 +146,16 @@ class _Total:
         positions = region.positions(self.data.sizes["scan_x"])
         for start in range(0, len(frames), MAX_FRAMES):
             part = _native(frames[start : start + MAX_FRAMES], self.dtype)
+            _map_pages(part)
             at = positions[start : start + MAX_FRAMES]
             moments = np.zeros((len(at), 3), self.sum_type)
             hard = np.zeros((len(at), self.hard.shape[1]), self.sum_type)
             soft = np.zeros((len(at), self.soft.shape[1]))
-            column = np.zeros(self.shape[1], self.row_type)
             # Sums in 64 bits need no second array that is emptied in time.
             pattern = self.pattern if self.row_type == self.sum_type else self.scratch
             reduce_frames(
-                part, self.valid[at], self.bad, *self.hard_runs, *self.soft_runs, self.weights,
-                column, pattern, self.brightest, moments, hard, soft,
+                part, self.valid[at], *self.good_runs, *self.hard_runs, *self.soft_runs, self.weights,
+                pattern, self.brightest, moments, hard, soft,
             )  # fmt: skip
             if pattern is self.scratch:
                 self.pattern += self.scratch
@@ -193,6 +198,11 @@ def _kernel_dtype(stored: np.dtype[Any]) -> np.dtype[Any]:
         return np.dtype(np.float32 if stored.itemsize <= 4 else np.float64)
     # No detector counts beyond 2^63, and signed numbers mix with the signed sums.
     return np.dtype(np.int64) if stored == np.uint64 else stored.newbyteorder("=")
+
+
+def _map_pages(frames: NDArray[Any]) -> None:
+    """Touch every page of contiguous frames: the compiled code's `prefetch` skips those of a file not yet mapped."""
+    frames.reshape(-1)[:: mmap.PAGESIZE // frames.itemsize].max()
 
 
 def _native(frames: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -1,8 +1,8 @@
 """Compiled sums over patterns: everything that one pass over the data can give.
 
-All sums run down the columns: row after row is added to arrays of the length of a row. That needs no
-reduction across a vector register, so it is fast without licence to reorder: integers are exact, and floats
-come out the same on every machine. The type of the arrays is that of the sums, see `accumulator_of`.
+Sums run along runs of pixels in a row. Integers are summed exactly, in the types that `accumulator_of` names.
+Floats are summed in double precision, in an order that the compiler chooses once for a processor: the same
+however the scan is cut into blocks and whoever works on them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.builtin.prefetch import CACHE_LINE_BYTES, prefetch
 from ronchi.compiled import njit
 
-__all__ = ["BAND_ROWS", "MAX_FRAMES", "accumulator_of", "mask_runs", "reduce_frames"]
+__all__ = ["MAX_FRAMES", "RUN_PX", "accumulator_of", "mask_runs", "reduce_frames"]
 
-BAND_ROWS = 256
-"""Rows after which sums move to 64 bits: 65535 * 256 * 257 / 2, the worst first moment, still fits in 32."""
+RUN_PX = 256
+"""Longest run of pixels: 65535 * 256 * 255 / 2, the worst first moment within it, still fits in 32 bits."""
 
 MAX_FRAMES = 65536
 """Frames of a call of `reduce_frames`: as many 16-bit counts fit into the 32 bits of a pattern's sum."""
 
 
 def accumulator_of(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
-    """Types in which `reduce_frames` sums data of ``dtype``: within a band of rows, and over a pattern.
+    """Types in which `reduce_frames` sums data of ``dtype``: within a run of pixels, and over a pattern.
 
     Floats are summed in double precision, integers exactly as long as the sums fit in 64 bits.
     """
@@ -36,7 +37,7 @@ def accumulator_of(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], np.dtype[Any]]:
 
 
 def mask_runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Runs of True along the rows of masks.
+    """Runs of True along the rows of masks, cut where a multiple of `RUN_PX` lies within.
 
     Parameters
     ----------
@@ -49,68 +50,29 @@ def mask_runs(inside: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.
     start : (qy + 1,) int64
         The runs of row y are ``runs[start[y]:start[y + 1]]``.
     """
-    edges = np.diff(np.pad(inside, ((0, 0), (0, 0), (1, 1))).astype(np.int8), axis=-1)
-    row, mask, first = np.nonzero(np.moveaxis(edges == 1, 1, 0))
-    stop = np.nonzero(np.moveaxis(edges == -1, 1, 0))[2]
+    is_first, is_last = inside.copy(), inside.copy()
+    is_first[..., 1:] &= ~inside[..., :-1]
+    is_last[..., :-1] &= ~inside[..., 1:]
+    is_first[..., RUN_PX::RUN_PX] |= inside[..., RUN_PX::RUN_PX]
+    is_last[..., RUN_PX - 1 :: RUN_PX] |= inside[..., RUN_PX - 1 :: RUN_PX]
+    row, mask, first = np.nonzero(np.moveaxis(is_first, 1, 0))
+    last = np.nonzero(np.moveaxis(is_last, 1, 0))[2]
     start = np.searchsorted(row, np.arange(inside.shape[1] + 1))
-    return np.stack([mask, first, stop], 1).astype(np.int64), start.astype(np.int64)
+    return np.stack([mask, first, last + 1], 1).astype(np.int64), start.astype(np.int64)
 
 
-# Called twice and big, it would not be inlined otherwise: that costs a third of the speed.
-@njit(nogil=True, inline="always")
-def _add_row(
-    row: NDArray[Any],
-    y: int,
-    hard: NDArray[Any],
-    hard_start: NDArray[np.int64],
-    hard_sum: NDArray[Any],
-    soft: NDArray[Any],
-    soft_start: NDArray[np.int64],
-    weights: NDArray[np.float64],
-    soft_sum: NDArray[np.float64],
-    column: NDArray[Any],
-    moment: NDArray[Any],
-    pattern: NDArray[Any],
-    brightest: NDArray[Any],
-) -> None:
-    total = pattern[y]
-    for x in range(len(row)):
-        value = row[x]
-        total[x] += value
-        # Summing the running sums counts a row once for itself and once for each row below it.
-        running = column[x] + value
-        column[x] = running
-        moment[x] += running
-    for k in range(hard_start[y], hard_start[y + 1]):
-        first = hard[k, 1]
-        part = row[first : hard[k, 2]]
-        into = hard_sum[hard[k, 0], first:]
-        for x in range(len(part)):
-            into[x] += part[x]
-    for k in range(soft_start[y], soft_start[y + 1]):
-        first = soft[k, 1]
-        part = row[first : soft[k, 2]]
-        weight = weights[soft[k, 0], y, first:]
-        smooth = soft_sum[soft[k, 0], first:]
-        for x in range(len(part)):
-            smooth[x] += part[x] * weight[x]
-    if len(brightest) > 0:
-        top = brightest[y]
-        for x in range(len(row)):
-            top[x] = row[x] if row[x] > top[x] else top[x]
-
-
-@njit(nogil=True)
+# Without licence to reorder, a sum of floats is one long chain of dependent additions. NaN stays NaN all the same.
+@njit(nogil=True, fastmath={"reassoc"})
 def reduce_frames(
     frames: NDArray[Any],
     valid: NDArray[np.bool_],
-    bad: NDArray[np.bool_],
+    good: NDArray[np.int64],
+    good_start: NDArray[np.int64],
     hard: NDArray[np.int64],
     hard_start: NDArray[np.int64],
     soft: NDArray[np.int64],
     soft_start: NDArray[np.int64],
     weights: NDArray[np.float64],
-    column: NDArray[Any],
     pattern: NDArray[Any],
     brightest: NDArray[Any],
     moments: NDArray[Any],
@@ -122,17 +84,14 @@ def reduce_frames(
     Parameters
     ----------
     frames : (n, qy, qx)
-        At most `MAX_FRAMES`, in native byte order, never written to.
+        At most `MAX_FRAMES`, contiguous, in native byte order, never written to.
     valid : (n,) bool
         Frames to take; the outputs of the others stay as they are.
-    bad : (qy, qx) bool
-        Pixels to take as 0, whatever they hold.
-    hard, hard_start : runs of the masks of 0 and 1, see `mask_runs`
+    good, good_start : runs of the pixels that count for pattern, maximum and moments, see `mask_runs`
+    hard, hard_start : runs of the masks of 0 and 1
     soft, soft_start : runs where the weights of the others are not 0
     weights : (m_soft, qy, qx) float64
-    column : (qx,) scratch
-        Of the first type of `accumulator_of`.
-    pattern : (qy, qx), of the same type
+    pattern : (qy, qx), of the first type of `accumulator_of`
         The sum of the frames is added to it.
     brightest : (qy, qx) of the frames' type, or (0, 0)
         Raised to the maximum of the frames.
@@ -143,43 +102,51 @@ def reduce_frames(
         Get the sums under the masks.
     """
     n, rows, columns = frames.shape
-    dirty = np.zeros(rows, np.bool_)
-    for y in range(rows):
-        dirty[y] = bad[y].any()
-    clean = np.zeros(columns, frames.dtype)
-    moment = np.zeros_like(column)
-    hard_sum = np.zeros((hard_out.shape[1], columns), column.dtype)
-    soft_sum = np.zeros((soft_out.shape[1], columns), np.float64)
+    # The types must be named again after each addition: the compiler widens the sum of two small integers.
+    narrow, wide = pattern.dtype.type, moments.dtype.type
+    # A table in place of the counter is what the compiler turns into vector code.
+    offsets = np.arange(RUN_PX).astype(pattern.dtype)
+    line = CACHE_LINE_BYTES // frames.itemsize
     for i in range(n):
         if not valid[i]:
             continue
-        moments[i] = 0
+        total, moment_y, moment_x = wide(0), wide(0), wide(0)
         hard_out[i] = 0
-        soft_sum[:] = 0
-        for band in range(0, rows, BAND_ROWS):
-            stop = min(band + BAND_ROWS, rows)
-            column[:] = 0
-            moment[:] = 0
-            hard_sum[:] = 0
-            for y in range(band, stop):
-                if dirty[y]:
-                    for x in range(columns):
-                        clean[x] = 0 if bad[y, x] else frames[i, y, x]
-                    _add_row(
-                        clean, y, hard, hard_start, hard_sum, soft, soft_start, weights, soft_sum,
-                        column, moment, pattern, brightest,
-                    )  # fmt: skip
-                else:
-                    _add_row(
-                        frames[i, y], y, hard, hard_start, hard_sum, soft, soft_start, weights, soft_sum,
-                        column, moment, pattern, brightest,
-                    )  # fmt: skip
-            for x in range(columns):
-                moments[i, 0] += column[x]
-                moments[i, 1] += stop * column[x] - moment[x]
-                moments[i, 2] += x * column[x]
-            for m in range(hard_out.shape[1]):
-                for x in range(columns):
-                    hard_out[i, m] += hard_sum[m, x]
-        for m in range(soft_out.shape[1]):
-            soft_out[i, m] = soft_sum[m].sum()
+        soft_out[i] = 0
+        following = (i + 1) * rows * columns
+        for y in range(rows):
+            # Beside the pattern, the processor does not see by itself that the frames are read in a line.
+            for x in range(0, columns, line):
+                prefetch(frames, following + y * columns + x)
+            row_total = wide(0)
+            for k in range(good_start[y], good_start[y + 1]):
+                first, stop = good[k, 1], good[k, 2]
+                part, into, offset = frames[i, y, first:stop], pattern[y, first:stop], offsets[: stop - first]
+                run_total, run_moment = narrow(0), narrow(0)
+                for x in range(len(part)):
+                    value = narrow(part[x])
+                    into[x] += value
+                    run_total = narrow(run_total + value)
+                    run_moment = narrow(run_moment + narrow(value * offset[x]))
+                row_total += wide(run_total)
+                moment_x += wide(run_moment) + wide(first) * wide(run_total)
+                if len(brightest) > 0:
+                    top = brightest[y, first:stop]
+                    for x in range(len(part)):
+                        top[x] = part[x] if part[x] > top[x] else top[x]
+            total += row_total
+            moment_y += wide(y) * row_total
+            for k in range(hard_start[y], hard_start[y + 1]):
+                part = frames[i, y, hard[k, 1] : hard[k, 2]]
+                run_total = narrow(0)
+                for x in range(len(part)):
+                    run_total = narrow(run_total + narrow(part[x]))
+                hard_out[i, hard[k, 0]] += wide(run_total)
+            for k in range(soft_start[y], soft_start[y + 1]):
+                part = frames[i, y, soft[k, 1] : soft[k, 2]]
+                weight = weights[soft[k, 0], y, soft[k, 1] : soft[k, 2]]
+                weighted = 0.0
+                for x in range(len(part)):
+                    weighted += np.float64(part[x]) * weight[x]
+                soft_out[i, soft[k, 0]] += weighted
+        moments[i, 0], moments[i, 1], moments[i, 2] = total, moment_y, moment_x
