@@ -286,7 +286,7 @@ def test_maps_descriptors_and_centres_of_mass_are_drawn(tmp_path: Path) -> None:
     }  # fmt: skip
     page = Page(write_report(make_result(scan, steps=steps), tmp_path / "r.html"))
     stems = {file.stem for file in (tmp_path / "figures").glob("*.png")}
-    assert stems == {"load-overview", "com-com", "com-maps", "learn-maps"}
+    assert stems == {"load-overview", "com-com", "com-maps", "learn-histograms", "learn-maps"}
     assert 'class="error"' not in page.text
     assert "Maps over the scan: z0, z1, angle" in page.said
 

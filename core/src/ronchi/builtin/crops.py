@@ -104,10 +104,10 @@ class Crops:
 
 
 def circular_mask(size: tuple[int, int]) -> NDArray[np.bool_]:
-    """True within the largest circle about the pixel ``(N // 2, N // 2)`` that lies in the window."""
+    """True at pixels whose centres lie within the circle about ``(N // 2, N // 2)`` that the window just holds."""
     y, x = (np.arange(n) - n // 2 for n in size)
-    radius = (min(size) - 1) // 2
-    inside: NDArray[np.bool_] = y[:, None] ** 2 + x**2 <= radius**2
+    radius = (min(size) - 1) // 2 + 0.5
+    inside: NDArray[np.bool_] = y[:, None] ** 2 + x**2 < radius**2
     return inside
 
 

@@ -7,6 +7,8 @@ may be a subfigure, and returns it. Without one they make their own, outside pyp
 from __future__ import annotations
 
 from ronchi.plot.com import com_maps, vector_field
+from ronchi.plot.decoded import crop_gallery, decoded_images, manifold_grid
+from ronchi.plot.descriptors import angle_map, atom_maps, class_map, latent_histograms, training_curves
 from ronchi.plot.gallery import mark_positions, mosaic, spread_positions
 from ronchi.plot.images import pattern, scan_image, scan_images
 from ronchi.plot.peaks import preview, vector_histogram, vector_map
@@ -16,7 +18,14 @@ from ronchi.plot.strain import reference_mask, strain_histograms, strain_maps, s
 
 __all__ = [
     "add_scale_bar",
+    "angle_map",
+    "atom_maps",
+    "class_map",
     "com_maps",
+    "crop_gallery",
+    "decoded_images",
+    "latent_histograms",
+    "manifold_grid",
     "mark_positions",
     "mosaic",
     "nice_length",
@@ -30,6 +39,7 @@ __all__ = [
     "strain_maps",
     "strain_profiles",
     "strain_quality",
+    "training_curves",
     "vector_field",
     "vector_histogram",
     "vector_map",

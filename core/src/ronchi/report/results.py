@@ -1,4 +1,4 @@
-"""Sections of a report by what a step has made: peaks, strain, maps, descriptors, anything else."""
+"""Sections of a report by what a step has made: peaks, strain, descriptors, maps, anything else."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.labels import unit_text
 from ronchi.plot.strain import DISPLAY, displayed
 from ronchi.report.data import draw_virtual_image
+from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor_figures
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
 from ronchi.report.survey import Looks
@@ -42,6 +43,12 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
         body = _com(step, album) + _maps(
             step, album, without=("com_y", "com_x", "magnitude", "divergence", "curl", "phase")
         )
+    elif schema == "descriptors/1":
+        body = descriptor_figures(step, album) + _maps(step, album, without=("label",))
+    elif schema == "decoded/1":
+        body = decoded_figures(f"{step.step}-images", step.step, step.data, album) + _maps(step, album)
+    elif schema == "crops/1":
+        body = crops_figures(step, album) + _maps(step, album)
     else:
         body = _maps(step, album)
     return Section(f"{step.kind.replace('_', ' ').capitalize()}: {step.step}", paragraph(_by(step)) + body)

@@ -1,0 +1,148 @@
+"""Small images in rows and grids: crops, mean images, components, and grids over a latent space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.errors import DataError
+from ronchi.plot.canvas import colormap, new_figure
+from ronchi.plot.limits import robust_limits, symmetric_limit
+
+__all__ = ["crop_gallery", "decoded_images", "manifold_grid"]
+
+_MOST_IMAGES = 24
+_PER_ROW = 8
+
+
+def crop_gallery(crops: xr.Dataset, *, n: int = _MOST_IMAGES, figure: Any = None) -> Any:
+    """Draw evenly spread crops on one scale; pixels outside of the window in grey.
+
+    Parameters
+    ----------
+    crops : xarray.Dataset
+        ``crops/1``, may be lazy: only the chosen crops are made.
+    n : int
+        At most so many.
+    figure : matplotlib Figure or SubFigure, optional
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+    """
+    total = crops.sizes["sample"]
+    chosen = np.unique(np.linspace(0, total - 1, min(n, total)).astype(int))
+    images = crops["intensity"].isel(sample=chosen).values.astype(float)
+    if "bad_pixel" in crops:
+        images[:, crops["bad_pixel"].values != 0] = np.nan
+    titles = [
+        f"frame {f}, atom {a}" for f, a in zip(*(crops[k].values[chosen] for k in ("frame", "atom")), strict=True)
+    ]
+    return _rows_of_images(images, titles, robust_limits(images), "inferno", figure)
+
+
+def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
+    """Draw the images of classes or components, each with its weight.
+
+    Parameters
+    ----------
+    decoded : xarray.Dataset
+        ``decoded/1`` whose images are numbered by one dimension. Classes share one scale, components have each
+        their own, about 0 if they have both signs.
+    figure : matplotlib Figure or SubFigure, optional
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Raises
+    ------
+    DataError
+        The images are numbered by more than one dimension.
+    """
+    image = decoded["image"]
+    if image.ndim != 3:
+        raise DataError(f"the images have dims {image.dims}: draw them as a grid", where="decoded images")
+    values = image.values[:_MOST_IMAGES].astype(float)
+    dim = str(image.dims[0])
+    labels = decoded[dim].values if dim in decoded.coords else np.arange(len(image))
+    weight = decoded["weight"].values if "weight" in decoded else None
+    titles = [
+        f"{dim} {labels[i]}" + ("" if weight is None else f", {100 * float(weight[i]):.3g} %")
+        for i in range(len(values))
+    ]
+    finite = values[np.isfinite(values)]
+    signed = dim == "component" and len(finite) > 0 and finite.min() < 0 < finite.max()
+    if dim == "component":
+        half = [symmetric_limit(each, tail_percent=0.1) for each in values]
+        values = values / np.array([h or 1.0 for h in half])[:, None, None]
+        return _rows_of_images(
+            values, titles, (-1.0, 1.0) if signed else (0.0, 1.0), "RdBu_r" if signed else "inferno", figure
+        )
+    return _rows_of_images(values, titles, robust_limits(values), "inferno", figure)
+
+
+def _rows_of_images(
+    images: NDArray[Any], titles: list[str], limits: tuple[float, float], cmap: str, figure: Any
+) -> Any:
+    columns = min(len(images), _PER_ROW)
+    rows = -(-len(images) // columns)
+    ratio = min(4.0, max(0.25, images.shape[2] / images.shape[1]))
+    figure = figure or new_figure(1.25 * columns + 0.1, rows * (1.25 / ratio + 0.3))
+    for number, (image, title) in enumerate(zip(images, titles, strict=True)):
+        ax = figure.add_subplot(rows, columns, number + 1)
+        ax.imshow(
+            image, cmap=colormap(cmap), vmin=limits[0], vmax=limits[1], interpolation="none",
+            aspect="equal" if image.shape[0] > 1 else "auto",
+        )  # fmt: skip
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(title, fontsize="xx-small", pad=2)
+    return figure
+
+
+def manifold_grid(decoded: xr.Dataset, *, figure: Any = None) -> Any:
+    """Draw a grid over two latents as one picture, with their values at the axes.
+
+    Parameters
+    ----------
+    decoded : xarray.Dataset
+        ``decoded/1`` of the transform ``manifold``: (row latent, column latent, y, x).
+    figure : matplotlib Figure or SubFigure, optional
+
+    Returns
+    -------
+    matplotlib Figure or SubFigure
+
+    Raises
+    ------
+    DataError
+        The images are not numbered by two dimensions.
+    """
+    image = decoded["image"]
+    if image.ndim != 4:
+        raise DataError(f"the images have dims {image.dims}: draw them in a row", where="manifold grid")
+    row, column = (str(dim) for dim in image.dims[:2])
+    n_rows, n_columns, height, width = image.shape
+    values = image.values.astype(float)
+    # Values grow upwards, as on any axis.
+    tiled = values[::-1].transpose(0, 2, 1, 3).reshape(n_rows * height, n_columns * width)
+    low, high = robust_limits(values)
+    size = 5.2
+    figure = figure or new_figure(size + 0.5, size * n_rows * height / (n_columns * width) + 0.6)
+    ax = figure.subplots()
+    ax.imshow(
+        tiled, cmap=colormap("inferno"), vmin=low, vmax=high, interpolation="none", extent=(0, n_columns, 0, n_rows),
+        aspect=height / width,
+    )  # fmt: skip
+    for set_ticks, set_label, dim, n in (
+        (ax.set_xticks, ax.set_xlabel, column, n_columns),
+        (ax.set_yticks, ax.set_ylabel, row, n_rows),
+    ):
+        at = np.unique(np.linspace(0, n - 1, min(n, 5)).astype(int))
+        named = decoded[dim].values if dim in decoded.coords else np.arange(n)
+        set_ticks(at + 0.5, [f"{float(named[i]):.2g}" for i in at], fontsize="x-small")
+        set_label(dim if n > 1 else "", fontsize="small")
+    return figure
