@@ -15,7 +15,7 @@ from ronchi.api import Context, DataError
 from ronchi.blocks import SAMPLE_DIMS, iter_samples
 from ronchi.schema.common import variable
 
-__all__ = ["Window", "draw", "frames_of"]
+__all__ = ["Window", "draw", "draw_numbered", "frames_of"]
 
 Floats = NDArray[np.float32]
 
@@ -145,14 +145,22 @@ def draw(x: xr.DataArray, window: Window, most: int, ctx: Context, where: str) -
     DataError
         None is usable, or they are all constant.
     """
+    return draw_numbered(x, window, most, ctx, where)[0]
+
+
+def draw_numbered(
+    x: xr.DataArray, window: Window, most: int, ctx: Context, where: str
+) -> tuple[Floats, NDArray[np.int64]]:
+    """The same images, and the flat numbers (n,) of the samples that they are."""
     valid = _valid(x, window)
     usable = np.flatnonzero(valid)
     chosen = np.zeros(len(valid), bool)
     chosen[usable if len(usable) <= most else ctx.rng.choice(usable, most, replace=False)] = True
-    parts, done = [np.empty((0, *window.shape), np.float32)], 0
+    parts, numbers, done = [np.empty((0, *window.shape), np.float32)], [np.empty(0, np.int64)], 0
     for positions, features in iter_samples(x):
         frames, good = _clean(features[chosen[positions]], valid[positions][chosen[positions]], window)
         parts.append(frames[good])
+        numbers.append(positions[chosen[positions]][good])
         done += len(positions)
         ctx.progress(done, len(valid))
     kept = np.concatenate(parts)
@@ -160,7 +168,7 @@ def draw(x: xr.DataArray, window: Window, most: int, ctx: Context, where: str) -
         raise DataError("no sample is valid and finite: there is nothing to learn", where=where)
     if np.ptp(kept, axis=(1, 2)).max() == 0:
         raise DataError("all images are constant: there is nothing to learn", where=where)
-    return kept
+    return kept, np.concatenate(numbers)
 
 
 def _clean(frames: NDArray[Any], valid: NDArray[np.bool_], window: Window) -> tuple[Floats, NDArray[np.bool_]]:

@@ -1,0 +1,78 @@
+"""Several processes that train one model, as torch's own launcher ``torchrun`` starts them.
+
+Every process runs the same program on the same data with the same seed, and takes its share of every batch: what is
+learned depends on the number of processes by rounding alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+
+__all__ = ["World", "joined_world"]
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes of a training.
+
+    Parameters
+    ----------
+    rank, size : int
+        Number of this process, and of all.
+    device : torch.device
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def share(self, n: int) -> slice:
+        """Rows out of ``n`` that this process takes."""
+        return slice(self.rank, n, self.size)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Model whose gradients are the mean over all processes."""
+        if self.size == 1:
+            return model
+        ids = [self.device] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+
+    def total(self, value: Tensor) -> float:
+        """Sum over all processes."""
+        if self.size > 1:
+            distributed.all_reduce(value)
+        return float(value)
+
+
+@contextmanager
+def joined_world(device: str) -> Iterator[World]:
+    """Join the processes that ``torchrun`` has started, if it has: it sets ``WORLD_SIZE``.
+
+    Parameters
+    ----------
+    device : str
+        ``"cpu"`` or ``"cuda"``; with several processes each has a GPU of its own.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield World(0, 1, torch.device(device))
+        return
+    if device == "cuda":
+        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(place)
+    else:
+        place = torch.device(device)
+    ours = not distributed.is_initialized()
+    if ours:
+        distributed.init_process_group("nccl" if device == "cuda" else "gloo")
+    try:
+        yield World(distributed.get_rank(), distributed.get_world_size(), place)
+    finally:
+        if ours:
+            distributed.destroy_process_group()

@@ -1,0 +1,127 @@
+"""Parameters of the learners ``spatial-vae``, ``jrvae``, ``vae`` and ``conv-ae``."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import JsonValue, model_validator
+
+from ronchi.api import Field, Params
+
+__all__ = ["ConvAeParams", "JrvaeParams", "PixelParams", "SpatialVaeParams", "VaeParams"]
+
+_PX: dict[str, JsonValue] = {"unit": "px"}
+
+
+class PixelParams(Params):
+    """Which pixels are learned, and how the training goes."""
+
+    mask: Literal["circle", "none"] = Field(
+        "none", description="circle: pixels beyond `radius_px` count for nothing; none: the whole window counts."
+    )
+    radius_px: float | None = Field(
+        None,
+        gt=1,
+        description="Radius of the circle; by default the largest about the centre that lies inside the window.",
+        json_schema_extra=_PX,
+    )
+    counts: bool = Field(
+        False, description="The images are counts: take 2 sqrt(x + 3/8) first, which makes the noise of all pixels 1."
+    )
+    normalise: Literal["none", "mean", "contrast"] = Field(
+        "none",
+        description="mean: divide every image by its mean; contrast: subtract it, and divide by the standard deviation.",
+    )
+    max_samples: int = Field(
+        20000, ge=1, description="At most so many samples, drawn at random, are held in memory and fitted."
+    )
+    n_components: int = Field(2, ge=1, description="Number of descriptors.")
+    epochs: int = Field(100, ge=1, description="Passes over the samples, at most.")
+    batch: int = Field(100, ge=1, description="Samples a step, over all processes.")
+    learning_rate: float = Field(1e-3, gt=0, description="Step of Adam.")
+    held_out: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the samples that is held out to decide when to stop: whole frames where the samples "
+        "have a coordinate `frame`. 0: train for all epochs.",
+    )
+    patience: int = Field(
+        15, ge=1, description="Stop after so many epochs without a better fit of the samples held out; the best is kept."
+    )
+    mixed_precision: bool = Field(True, description="On cuda: bfloat16 for the products of matrices.")
+
+
+class _VariationalParams(PixelParams):
+    likelihood: Literal["gaussian", "poisson", "bernoulli"] = Field(
+        "gaussian",
+        description="Noise: gaussian with a learned variance; poisson for counts; bernoulli for maps from 0 to 1.",
+    )
+    noise: Literal["learned", "unit"] = Field(
+        "learned",
+        description="Variance of gaussian noise: learned; or unit, that of the published code, "
+        "in units of the variance over all pixels.",
+    )
+    hidden: int = Field(128, ge=1, description="Width of the two hidden layers of the encoder and of the decoder.")
+    condition: str | None = Field(
+        None,
+        description="Coordinate of whole numbers along the samples, such as `species`, that encoder and decoder are "
+        "given: the latents then describe what varies inside each of its values.",
+    )
+
+    @model_validator(mode="after")
+    def _counts_once(self) -> Self:
+        if self.likelihood != "gaussian" and (self.counts or self.normalise != "none"):
+            raise ValueError(f"likelihood {self.likelihood} is of the images as they are: no `counts`, no `normalise`")
+        return self
+
+
+class VaeParams(_VariationalParams):
+    """A plain variational autoencoder: what turns and shifts is content."""
+
+    n_classes: int = Field(
+        1, ge=1, description="Classes that share the decoder; above 1 the class is summed over and told (jVAE)."
+    )
+
+
+class SpatialVaeParams(_VariationalParams):
+    """An autoencoder whose encoder gives an angle and a shift, and whose decoder draws at turned coordinates."""
+
+    mask: Literal["circle", "none"] = Field(
+        "circle",
+        description="circle: pixels beyond `radius_px` count for nothing, so that no corner comes into view by a turn; "
+        "none: the whole window counts.",
+    )
+    angle_prior_rad: float = Field(
+        0.1,
+        gt=0,
+        description="Standard deviation of angles: 0.1 as published, for small ones; 1.8 is as wide as the circle.",
+        json_schema_extra={"unit": "rad"},
+    )
+    shift_prior_px: float | None = Field(
+        None,
+        ge=0,
+        description="Standard deviation of shifts; by default 5 % of the window, as published; 0: no shifts, as for "
+        "diffraction patterns.",
+        json_schema_extra=_PX,
+    )
+    prior: Literal["proper", "published"] = Field(
+        "proper",
+        description="proper: angles are normal about 0; published: only the width of an angle's posterior is held to "
+        "the prior, as the published code has it.",
+    )
+    starts: int = Field(
+        1, ge=1, description="Evenly spaced turns that are tried for every image in the first epochs; the best is taken."
+    )
+    start_epochs: int = Field(10, ge=0, description="Epochs in which several starts are tried.")
+    content_delay: int = Field(0, ge=0, description="Epochs in which only poses are learned, the latents being 0.")
+
+
+class JrvaeParams(SpatialVaeParams):
+    """The same with classes, which are summed over exactly."""
+
+    n_classes: int = Field(4, ge=2, description="Number of classes.")
+
+
+class ConvAeParams(PixelParams):
+    """An autoencoder of two convolutions of 32 and 64 filters, without noise in its latents."""

@@ -1,0 +1,238 @@
+"""Training of the baselines: seeded, stoppable, resumable, stopped by samples that are held out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ronchi.api import DataError
+from ronchi_rvae.checkpoint import Checkpoint, Progress
+from ronchi_rvae.distributed import World
+
+__all__ = ["Phase", "PixelModel", "Samples", "Schedule", "thread_limit", "train"]
+
+_VARIANCE_RATE = 1e-2
+"""Least step of Adam for the logarithm of the noise variance: one number that has far to go."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What is learned in an epoch.
+
+    Parameters
+    ----------
+    starts : int
+        Turns that are tried for every image.
+    content : bool
+        False: the latents are 0, only poses are learned.
+    """
+
+    starts: int = 1
+    content: bool = True
+
+
+class PixelModel(nn.Module):
+    """What can be trained: called with values, condition, noise and phase it gives the bound of every image."""
+
+    n_noise: int
+    """Random numbers that an image needs."""
+
+    log_variance: nn.Parameter
+    """Logarithm of the variance of the noise in a pixel."""
+
+    def forward(self, values: Tensor, condition: Tensor, noise: Tensor, phase: Phase) -> Tensor:
+        """Lower bound (n,) of the log-likelihood of images (n, pixels), in nats."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images to learn from.
+
+    Parameters
+    ----------
+    values : (n, pixels) float32 Tensor
+    condition : (n, conditions) float32 Tensor
+        One-hot; no columns if nothing is given.
+    """
+
+    values: Tensor
+    condition: Tensor
+
+    def to(self, device: torch.device) -> Samples:
+        """Copy on another device."""
+        return Samples(self.values.to(device), self.condition.to(device))
+
+    def at(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Values and conditions of some."""
+        return self.values[rows], self.condition[rows]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and in which steps to train.
+
+    Parameters
+    ----------
+    epochs, batch : int
+    learning_rate : float
+    patience : int
+        Epochs without a better fit of the samples held out.
+    starts, start_epochs, content_delay : int
+        As in `SpatialVaeParams`.
+    half : bool
+        Products of matrices in bfloat16.
+    """
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    patience: int
+    starts: int = 1
+    start_epochs: int = 0
+    content_delay: int = 0
+    half: bool = False
+
+    def phase(self, epoch: int) -> Phase:
+        """Phase of an epoch, counted from 0."""
+        return Phase(self.starts if epoch < self.start_epochs else 1, epoch >= self.content_delay)
+
+
+def train(
+    model: PixelModel,
+    fitted: Samples,
+    held_out: Samples,
+    schedule: Schedule,
+    *,
+    world: World,
+    generator: torch.Generator,
+    checkpoint: Checkpoint,
+    tick: Callable[[int], None],
+    log: logging.Logger,
+) -> Progress:
+    """Raise the bound until the samples held out are fitted no better, and keep the best weights.
+
+    Parameters
+    ----------
+    model : PixelModel
+        On ``world.device``.
+    held_out : Samples
+        May be empty: then all epochs are trained, and the last weights are kept.
+    generator : torch.Generator
+        Of the device ``cpu``: order of the samples and noise are the same on all devices.
+    tick : callable
+        Called with the number of finished epochs; may raise to stop, and the next call goes on from there.
+
+    Raises
+    ------
+    DataError
+        The bound is no number any more.
+    """
+    optimiser = _adam(model, schedule.learning_rate)
+    so_far = checkpoint.read(model, optimiser, generator, log)
+    fitted, held_out = fitted.to(world.device), held_out.to(world.device)
+    wrapped = world.wrap(model)
+    settled = max(schedule.start_epochs if schedule.starts > 1 else 0, schedule.content_delay)
+    while so_far.epoch < schedule.epochs and not _is_done(so_far, schedule, len(held_out.values)):
+        phase = schedule.phase(so_far.epoch)
+        so_far.curve.append(_epoch(wrapped, model.n_noise, optimiser, fitted, schedule, phase, world, generator))
+        if not math.isfinite(so_far.curve[-1]):
+            what = f"the bound is {so_far.curve[-1]} after {so_far.epoch + 1} epochs"
+            raise DataError(what, where="training", fix="lower `learning_rate`, or normalise the images")
+        so_far.epoch += 1
+        if len(held_out.values):
+            so_far.held_out.append(_score(model, held_out, schedule, world))
+            # While starts are tried or latents are 0 the bound is of another model.
+            if so_far.epoch > settled and _is_best(so_far, settled):
+                so_far.best_epoch = so_far.epoch
+                so_far.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        last = so_far.epoch == schedule.epochs
+        if world.rank == 0 and checkpoint.due() and not last:
+            checkpoint.write(model, optimiser, generator, so_far)
+        try:
+            tick(so_far.epoch)
+        except BaseException:
+            if world.rank == 0:
+                checkpoint.write(model, optimiser, generator, so_far)
+            raise
+    if so_far.best:
+        model.load_state_dict(so_far.best)
+    if world.rank == 0:
+        checkpoint.drop()
+    return so_far
+
+
+@contextmanager
+def thread_limit(n: int) -> Iterator[None]:
+    """So many threads for torch: with one, sums are in one order, and results the same every time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _adam(model: PixelModel, rate: float) -> torch.optim.Adam:
+    others = [p for name, p in model.named_parameters() if name != "log_variance"]
+    groups = [{"params": others}, {"params": [model.log_variance], "lr": max(rate, _VARIANCE_RATE)}]
+    return torch.optim.Adam(groups, lr=rate)
+
+
+def _epoch(
+    wrapped: nn.Module,
+    n_noise: int,
+    optimiser: torch.optim.Optimizer,
+    fitted: Samples,
+    schedule: Schedule,
+    phase: Phase,
+    world: World,
+    generator: torch.Generator,
+) -> float:
+    """Mean bound of an image over an epoch."""
+    n = len(fitted.values)
+    total = torch.zeros((), dtype=torch.float64, device=world.device)
+    wrapped.train()
+    for rows in torch.randperm(n, generator=generator).split(schedule.batch):
+        # All processes draw the numbers of the whole batch, so that an image has the same noise whoever takes it.
+        noise = torch.randn(len(rows), n_noise, generator=generator)
+        ours = world.share(len(rows))
+        values, condition = fitted.at(rows[ours].to(world.device))
+        with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):
+            bound = wrapped(values, condition, noise[ours].to(world.device), phase).sum()
+        optimiser.zero_grad(set_to_none=True)
+        # The mean over processes of this is the gradient of the mean over the batch.
+        (-bound * (world.size / len(rows))).backward()
+        nn.utils.clip_grad_norm_(wrapped.parameters(), 100.0)
+        optimiser.step()
+        total += bound.detach().double()
+    return world.total(total) / n
+
+
+@torch.no_grad()
+def _score(model: PixelModel, held_out: Samples, schedule: Schedule, world: World) -> float:
+    """Mean bound of an image that is not fitted, at the most likely latents."""
+    model.eval()
+    n = len(held_out.values)
+    total = torch.zeros((), dtype=torch.float64, device=world.device)
+    ours = torch.arange(n, device=world.device)[world.share(n)]
+    for rows in ours.split(schedule.batch):
+        values, condition = held_out.at(rows)
+        noise = torch.zeros(len(rows), model.n_noise, device=world.device)
+        with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):
+            total += model(values, condition, noise, Phase()).sum().double()
+    return world.total(total) / n
+
+
+def _is_best(so_far: Progress, settled: int) -> bool:
+    return so_far.held_out[-1] >= max(so_far.held_out[settled:])
+
+
+def _is_done(so_far: Progress, schedule: Schedule, n_held_out: int) -> bool:
+    return bool(n_held_out and so_far.best_epoch and so_far.epoch - so_far.best_epoch >= schedule.patience)
