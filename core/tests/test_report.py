@@ -121,7 +121,7 @@ def make_result(scan: xr.Dataset, **more) -> RunResult:
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = make_result(make_scan(), source="name: demo  # <script>alert(1)</script>\n", warnings=["mind the <gap>"])
-    return write_report(result, tmp_path_factory.mktemp("report") / "report.html")
+    return write_report(result, tmp_path_factory.mktemp("report") / "report.html", figures=True)
 
 
 @pytest.fixture
@@ -199,6 +199,19 @@ def test_figures_lie_beside_it_at_300_dpi(written: Path) -> None:
     assert not list(written.parent.glob(".*"))  # no temporary files are left
 
 
+def test_figures_lie_beside_it_only_if_wanted_and_never_those_of_an_earlier_run(written: Path, tmp_path: Path) -> None:
+    old = next((written.parent / "figures").glob("*.png"))
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "old.png").write_bytes(old.read_bytes())
+    (tmp_path / "figures" / "mine.png").write_bytes(b"not from here")
+    result = make_result(make_scan(), steps={})
+    write_report(result, tmp_path / "report.html")
+    assert [file.name for file in (tmp_path / "figures").iterdir()] == ["mine.png"]
+    (tmp_path / "figures" / "mine.png").unlink()
+    write_report(result, tmp_path / "report.html")
+    assert not (tmp_path / "figures").exists()
+
+
 def test_warnings_come_first_when_nothing_is_calibrated(tmp_path: Path) -> None:
     scan = make_scan(calibrated=False)
     page = Page(write_report(make_result(scan, steps={"load": make_steps(scan)["load"]}), tmp_path / "r.html"))
@@ -251,7 +264,7 @@ def test_patterns_that_cannot_be_read_any_more_cost_their_pictures_only(tmp_path
     unreadable = broken["intensity"].astype(float) * np.nan
     result.steps["load"].data = broken.assign(intensity=broken["intensity"].copy(data=unreadable.values))
     del result.steps["strain"], result.steps["score"]
-    page = Page(write_report(result, tmp_path / "r.html"))
+    page = Page(write_report(result, tmp_path / "r.html", figures=True))
     assert "The patterns could not be looked at" in page.said
     assert "5 Å" in page.said
     assert [file.name for file in (tmp_path / "figures").iterdir()] == ["disks-vectors.png"]
@@ -284,7 +297,7 @@ def test_maps_descriptors_and_centres_of_mass_are_drawn(tmp_path: Path) -> None:
             data=_descriptors(coords),
         ),
     }  # fmt: skip
-    page = Page(write_report(make_result(scan, steps=steps), tmp_path / "r.html"))
+    page = Page(write_report(make_result(scan, steps=steps), tmp_path / "r.html", figures=True))
     stems = {file.stem for file in (tmp_path / "figures").glob("*.png")}
     assert stems == {"load-overview", "com-com", "com-maps", "learn-histograms", "learn-maps"}
     assert 'class="error"' not in page.text

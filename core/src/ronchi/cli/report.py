@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("-o", "--out", type=Path, metavar="DIR", help="folder of the outputs (default ./NAME-out)")
     add("--set", action="append", default=[], metavar="STEP.params.X=VALUE", dest="overrides", help="as in the run")
     add("--path", type=Path, help="file to write (default DIR/report.html)")
+    add("--figures", action="store_true", help="write the figures too, into figures/ beside it at 300 dpi")
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -23,5 +24,5 @@ def execute(args: argparse.Namespace) -> int:
     from ronchi.report.html import write_report
 
     result = run_pipeline(args.pipeline, out=args.out, overrides=args.overrides, progress=False)
-    print(write_report(result, args.path or result.out_dir / "report.html"))
+    print(write_report(result, args.path or result.out_dir / "report.html", figures=args.figures))
     return int(not result.ok)

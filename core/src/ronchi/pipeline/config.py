@@ -58,6 +58,7 @@ class OutputConfig(BaseModel):
     path: str = Field(min_length=1, description="File under the output folder; its extension chooses the format.")
     writer: str = Field(default="auto", description="Writer by name, instead of by the extension.")
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the writer.")
+    figures: bool = Field(default=False, description="Keep a report's figures too, in figures/ at 300 dpi.")
 
 
 class PluginOptions(BaseModel):
@@ -257,6 +258,8 @@ def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
         elif path in seen:
             source.fault(at, f"{output.path!r} is also the path of {seen[path]!r}", "choose another name")
         seen[path] = name
+        if output.source is not None and output.figures:
+            source.fault(("outputs", name, "figures"), "only a report has figures", "leave out 'from' or 'figures'")
         if output.source is None and path.suffix.lower() not in (".html", ".htm"):
             source.fault(
                 ("outputs", name), "'from' is missing", "name a step; only a report (.html) does without", key=True

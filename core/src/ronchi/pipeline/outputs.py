@@ -82,7 +82,7 @@ def write_output(run: RunResult, plan: Plan, name: str) -> Path:
     if output.source is None:
         from ronchi.report.html import write_report
 
-        write_report(run, path)
+        write_report(run, path, figures=output.figures)
         return path
     step, _, side = output.source.partition(".")
     return write_with(plan.writers[name], run[output.source], path, {} if side else run.steps[step].sides)

@@ -58,7 +58,8 @@ caption { padding-bottom: 0.3rem; color: var(--faint); text-align: left; }
 th, td { padding: 0.25rem 0.8rem 0.25rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: top; }
 tbody th { font-weight: 600; }
-pre { overflow-x: auto; padding: 0.8rem 1rem; background: var(--soft); border-radius: 6px; font-size: 0.85rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; padding: 0.8rem 1rem; background: var(--soft); border-radius: 6px;
+  font-size: 0.85rem; }
 .key { display: flex; flex-wrap: wrap; gap: 0.6rem; margin: 1rem 0; }
 .key div { padding: 0.5rem 0.9rem; background: var(--soft); border-radius: 6px; }
 .key dt { color: var(--faint); font-size: 0.82rem; } .key dd { margin: 0; font-size: 1.25rem; font-weight: 600; }
@@ -87,8 +88,8 @@ $sections
 """)
 
 
-def write_report(result: RunResult, path: str | Path) -> Path:
-    """Write the report of a run; figures go into ``figures/`` beside it too, at 300 dpi.
+def write_report(result: RunResult, path: str | Path, *, figures: bool = False) -> Path:
+    """Write the report of a run.
 
     A section that cannot be made is replaced by a message: a failed run has a report as well.
 
@@ -97,6 +98,9 @@ def write_report(result: RunResult, path: str | Path) -> Path:
     result : RunResult
     path : path
         The HTML file; it appears complete or not at all.
+    figures : bool
+        Write the figures into ``figures/`` beside it too, as PNG files at 300 dpi. Those of an earlier
+        report are removed from there in any case.
 
     Returns
     -------
@@ -109,8 +113,9 @@ def write_report(result: RunResult, path: str | Path) -> Path:
     """
     path = Path(path)
     digest = config_hash(result)
-    album = Album(path.parent / "figures", f"ronchi report of {result.name}, configuration sha256 {digest}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        album = Album(path.parent / "figures", f"{result.name}, configuration sha256 {digest}", keep=figures)
         page = _page(result, _sections(result, album), digest)
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:
