@@ -251,3 +251,20 @@ def test_pyplot_is_never_imported() -> None:
 def test_public_names_are_sorted_and_there() -> None:
     assert sorted(plot.__all__) == plot.__all__
     assert all(callable(getattr(plot, name)) for name in plot.__all__)
+
+
+def test_signed_maps_diverge_and_strains_are_in_percent() -> None:
+    coords = {dim: ((dim,), np.arange(4.0), {"units": "angstrom"}) for dim in ("scan_y", "scan_x")}
+    ramp = np.linspace(-0.002, 0.01, 16).reshape(4, 4)
+    over = ("scan_y", "scan_x")
+    maps = xr.Dataset({"e_xx": (over, ramp, {"units": "1"}), "sum": (over, ramp + 1, {"units": "counts"})}, coords)
+    strained, sums = (ax for ax in plot.scan_images(maps).axes if ax.images)
+    assert strained.get_title(loc="left") == "E_xx [%]"
+    assert strained.images[0].cmap.name == "RdBu_r"
+    assert strained.images[0].norm.vmax == -strained.images[0].norm.vmin == pytest.approx(1.0, rel=0.02)
+    assert sums.images[0].cmap.name == "viridis"
+
+
+def test_positions_of_a_long_scan_are_spread_over_its_rows_too() -> None:
+    assert {row for row, _ in plot.spread_positions((2, 40), 8)} == {0, 1}
+    assert {column for _, column in plot.spread_positions((60, 3), 8)} == {0, 1, 2}

@@ -80,6 +80,19 @@ def test_strain_maps_state_frame_signs_and_reference(frame: str) -> None:
     assert "5 nm" in said
 
 
+@pytest.mark.parametrize(("shape", "labelled"), [((2, 40), 3), ((20, 20), 0)])
+def test_positions_can_be_read_off_in_the_unit_of_a_reference(shape: tuple[int, int], labelled: int) -> None:
+    figure = plot.strain_maps(make_strain(shape))
+    figure.draw_without_rendering()
+    axes = map_axes(figure)
+    assert axes[labelled].get_xlabel().startswith("scan_x [Å]")
+    assert axes[0].get_ylabel() == "scan_y [Å]"
+    low, high = sorted(axes[labelled].get_xlim())
+    ticks = [tick for tick in axes[labelled].get_xticks() if low <= tick <= high]
+    assert len(ticks) >= 3
+    assert max(ticks) > 60, "angstrom, not nm"
+
+
 def test_uncalibrated_scan_has_a_bar_in_px() -> None:
     said = texts(plot.strain_maps(make_strain(units="pixel")))
     assert "10 px" in said
@@ -129,14 +142,14 @@ def test_profiles_run_along_the_longer_axis_with_band_and_truth() -> None:
     truth = result[list(strain.COMPONENTS)].fillna(0).assign(e_xx_probe=result["e_xx"].fillna(0))
     figure = plot.strain_profiles(result, truth=truth)
     first = figure.axes[0]
-    assert figure.axes[-1].get_xlabel() == "scan_x [nm]"
+    assert figure.axes[-1].get_xlabel() == "scan_x [Å]"
     assert first.get_title(loc="right") == "mean of rows 0 to 1, of 2"
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["± 1 standard error", "measured", "truth", "truth averaged over the probe"]
     measured = next(line for line in first.lines if line.get_label() == "measured")
-    np.testing.assert_allclose(measured.get_xdata(), np.arange(40) * 0.6)
+    np.testing.assert_allclose(measured.get_xdata(), np.arange(40) * 6.0)
     np.testing.assert_allclose(measured.get_ydata(), np.nanmean(displayed(result, "e_xx"), 0))
-    assert first.get_ylim() == figure.axes[1].get_ylim() == figure.axes[2].get_ylim()
+    assert len({ax.get_ylim() for ax in figure.axes}) == 4, "each component has its own scale"
 
 
 def test_profiles_of_a_large_scan_take_the_middle_lines() -> None:

@@ -9,10 +9,14 @@ import xarray as xr
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 from numpy.typing import NDArray
+
+from ronchi.plot.labels import titled
 
 __all__ = [
     "CATEGORIES",
+    "DOUBLE_LINE",
     "OUTLINE",
     "RING",
     "WIDE_RATIO",
@@ -23,6 +27,8 @@ __all__ = [
     "draw_image",
     "new_figure",
     "panels",
+    "round_ticks",
+    "show_axes",
 ]
 
 CATEGORIES = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2", "#999999")
@@ -30,6 +36,9 @@ CATEGORIES = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", 
 
 OUTLINE = "0.1"
 """Dark edge of what is drawn in a light colour over an image."""
+
+DOUBLE_LINE: dict[str, Any] = {"color": "white", "path_effects": [withStroke(linewidth=3.2, foreground="black")]}
+"""White line within a black one, to be seen on the brightest disk and on the darkest background."""
 
 RING: dict[str, Any] = {
     "marker": "o",
@@ -120,6 +129,40 @@ def draw_image(ax: Any, image: xr.DataArray, *, cmap: str, norm: Any, values: ND
         along, times = ("y", stretch) if stretch > 1 else ("x", 1 / stretch)
         ax.set_xlabel(f"drawn {times:.2g}× longer along {along}", fontsize="x-small", loc="right", labelpad=1)
     return shown
+
+
+def show_axes(ax: Any, image: xr.DataArray, *, y: bool = True, x: bool = True) -> None:
+    """Ticks and labels in the unit of the coordinates, so that positions can be read off and used as parameters.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Of `draw_image`, whose remark on a stretched axis is kept.
+    image : (y, x) DataArray
+    y, x : bool
+        Which axes to show.
+    """
+    dim_y, dim_x = image.dims
+    if x:
+        wide = box_ratio(image[dim_y], image[dim_x]) >= WIDE_RATIO
+        ax.xaxis.set_major_locator(_locator(image[dim_x], 8 if wide else 4))
+        label = titled(str(dim_x), str(image[dim_x].attrs.get("units", "")))
+        ax.set_xlabel("; ".join(filter(None, (label, ax.get_xlabel()))), fontsize="small", loc="center", labelpad=1)
+    if y:
+        ax.yaxis.set_major_locator(_locator(image[dim_y], 4))
+        ax.set_ylabel(titled(str(dim_y), str(image[dim_y].attrs.get("units", ""))), fontsize="small", labelpad=1)
+    ax.tick_params(labelsize="x-small", length=2)
+
+
+def _locator(coordinate: xr.DataArray, most: int) -> Locator:
+    """Round numbers, or the positions themselves where there are few."""
+    values = np.asarray(coordinate.values, float)
+    return FixedLocator(list(values)) if len(values) < most else round_ticks(most)
+
+
+def round_ticks(most: int) -> Locator:
+    """At most so many intervals between ticks at round numbers."""
+    return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
 def add_colorbar(shown: Any, ax: Any, **options: Any) -> Any:

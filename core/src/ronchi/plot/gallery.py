@@ -24,10 +24,16 @@ Position = tuple[int, int]
 
 
 def spread_positions(scan_shape: tuple[int, int], n: int = 9) -> list[Position]:
-    """At most ``n`` positions, evenly spread over the scan, the same ones each time."""
+    """At most ``n`` positions, evenly spread over the rows and columns of the scan, the same ones each time."""
     height, width = scan_shape
     rows = int(np.clip(round((n * height / width) ** 0.5), 1, min(height, n)))
     columns = int(np.clip(n // rows, 1, width))
+    if rows == 1 or columns == 1:
+        # A long scan: one line of positions, which goes to and fro across it.
+        long, across = (width, height) if rows == 1 else (height, width)
+        count, lanes = max(rows, columns), min(across, 3)
+        line = [(_middle(i % lanes, lanes, across), _middle(i, count, long)) for i in range(count)]
+        return line if rows == 1 else [(y, x) for x, y in line]
     return [(_middle(i, rows, height), _middle(j, columns, width)) for i in range(rows) for j in range(columns)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -12,7 +13,16 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
-from ronchi.plot.canvas import OUTLINE, WIDE_RATIO, add_colorbar, axes_or_new, box_ratio, draw_image, panels
+from ronchi.plot.canvas import (
+    DOUBLE_LINE,
+    OUTLINE,
+    WIDE_RATIO,
+    add_colorbar,
+    axes_or_new,
+    box_ratio,
+    draw_image,
+    panels,
+)
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
@@ -21,6 +31,10 @@ __all__ = ["add_scan_scale_bar", "panel_size", "pattern", "scan_image", "scan_im
 
 Kind = Literal["sequential", "diverging", "cyclic"]
 _TITLE_WIDTH = 32
+_SIGNED = 0.1
+"""A map has both signs if the smaller side reaches this share of the larger one."""
+
+_STRAIN = re.compile(r"(se_)?e_(xx|yy|xy)\w*")
 _CMAPS = {"sequential": "viridis", "diverging": "RdBu_r", "cyclic": "twilight"}
 
 
@@ -66,9 +80,7 @@ def pattern(
     over: dict[str, Any] = {"color": "white", "path_effects": [withStroke(linewidth=1.6, foreground=OUTLINE)]}
     ax.plot(0, 0, "+", markersize=6, markeredgewidth=0.8, **over)
     for y, x, radius in circles:
-        ax.add_patch(
-            Circle((x, y), radius, fill=False, linewidth=0.8, edgecolor="white", path_effects=over["path_effects"])
-        )
+        ax.add_patch(Circle((x, y), radius, fill=False, linewidth=1.2, **DOUBLE_LINE))
     add_scale_bar(ax, str(image[image.dims[1]].attrs["units"]))
     ax.set_title(
         titled(_quantity(image) if title is None else title, str(image.attrs.get("units", "")), scaling_name),
@@ -138,6 +150,7 @@ def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure:
     """Draw several quantities over the scan, each on its own scale.
 
     Angles (``rad`` with an ``n_fold``) are drawn with a cyclic colour map, what has both signs with a diverging one.
+    Strains are drawn in percent.
 
     Parameters
     ----------
@@ -153,7 +166,7 @@ def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure:
     chosen = names or [str(name) for name, v in maps.data_vars.items() if v.dims == ("scan_y", "scan_x")]
     figure, axes = panels(len(chosen), box_ratio(maps["scan_y"], maps["scan_x"]), figure)
     for ax, name in zip(axes, chosen, strict=True):
-        image = maps[name]
+        image = _in_percent(maps[name]) if _STRAIN.fullmatch(name) else maps[name]
         if "n_fold" in image.attrs:
             n_fold = int(image.attrs["n_fold"])
             half = np.pi / n_fold
@@ -162,8 +175,13 @@ def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure:
             scan_image(wrapped, ax=ax, kind="cyclic", limits=(-half, half), title=title)
         else:
             low, high = robust_limits(np.asarray(image.values, float))
-            scan_image(image, ax=ax, kind="diverging" if -low > 0.2 * high > 0 else "sequential")
+            signed = min(-low, high) > _SIGNED * max(-low, high)
+            scan_image(image, ax=ax, kind="diverging" if signed else "sequential")
     return figure
+
+
+def _in_percent(image: xr.DataArray) -> xr.DataArray:
+    return image.copy(data=image.values * 100).assign_attrs(units="%")
 
 
 def add_scan_scale_bar(ax: Any, image: xr.DataArray) -> None:

@@ -91,22 +91,22 @@ def intensity_norm(values: NDArray[Any], scaling: Scaling, bad: NDArray[Any] | N
 
 
 def intensity_ticks(norm: Any, values: NDArray[Any]) -> list[float] | None:
-    """Ticks of a colour bar: 0 and decades that are well apart for a power law, else matplotlib's choice (None).
+    """Ticks of a colour bar: 0, decades and the top for a power law, well apart; else matplotlib's choice (None).
 
-    A decade below the smallest positive value is left out: there is no hundredth of a peak. Without any
-    decade in the range, the top of it is marked.
+    A decade below the smallest positive value is left out: there is no hundredth of a peak.
     """
     positive = values[np.isfinite(values) & (values > 0)]
     if not isinstance(norm, PowerNorm) or not len(positive):
         return None
     decades = 10.0 ** np.arange(np.floor(np.log10(norm.vmax or 1.0)), -12, -1)
-    ticks: list[float] = []
+    digit = 10.0 ** (np.floor(np.log10(norm.vmax or 1.0)) - 1)
+    ticks = [float(np.floor((norm.vmax or 1.0) / digit * (1 + 1e-9)) * digit)]
     for value in decades[decades >= max(norm.vmin or 0.0, positive.min() * (1 - 1e-9))]:
         place = float(norm(value))
-        if place < 0.08 or (ticks and float(norm(ticks[-1])) - place < 0.08):
+        if place < 0.08:
             break
-        ticks.append(float(value))
-    if not ticks:
-        digit = 10.0 ** (np.floor(np.log10(norm.vmax or 1.0)) - 1)
-        ticks.append(float(np.floor((norm.vmax or 1.0) / digit) * digit))
+        if float(norm(ticks[-1])) - place >= 0.08:
+            ticks.append(float(value))
+        elif len(ticks) > 1:
+            break
     return [*ticks, 0.0] if norm.vmin == 0 else ticks

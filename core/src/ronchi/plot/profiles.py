@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.plot.canvas import new_figure
-from ronchi.plot.labels import titled, unit_text
-from ronchi.plot.strain import DISPLAY, STRAINS, displayed
+from ronchi.plot.canvas import new_figure, round_ticks
+from ronchi.plot.labels import titled
+from ronchi.plot.strain import DISPLAY, displayed
 from ronchi.schema.strain import COMPONENTS
 
 __all__ = ["average_profile", "strain_profiles"]
@@ -54,6 +54,8 @@ def strain_profiles(
 ) -> Any:
     """Draw the components along the scan: mean over a few lines with a band of one standard error.
 
+    Each component has a scale of its own, which the numbers at its axis give.
+
     Parameters
     ----------
     strain : xarray.Dataset
@@ -77,8 +79,7 @@ def strain_profiles(
     chosen = lines or (slice(0, total) if total <= _MOST_LINES else slice(total // 2 - 2, total // 2 + 3))
     cut = strain.isel({across: chosen}).transpose(across, along, ...)
     units = str(strain[along].attrs.get("units", "pixel"))
-    per_nm, units = (10.0, "nm") if units == "angstrom" else (1.0, unit_text(units))
-    position = np.asarray(strain[along].values, float) / per_nm
+    position = np.asarray(strain[along].values, float)
 
     figure = figure or new_figure(8.0, 6.4)
     axes = figure.subplots(4, 1, sharex=True)
@@ -94,8 +95,8 @@ def strain_profiles(
         ax.set_title(titled(*DISPLAY[name][:2]), fontsize="medium", loc="left", pad=3)
         ax.tick_params(labelsize="small")
         ax.margins(x=0.01)
-    _share_y([ax for ax, name in zip(axes, COMPONENTS, strict=True) if name in STRAINS])
-    axes[-1].set_xlabel(f"{along} [{units}]")
+        ax.yaxis.set_major_locator(round_ticks(4))
+    axes[-1].set_xlabel(titled(along, units))
     first, last, _ = chosen.indices(total)
     name = "row" if across == "scan_y" else "column"
     which = f"{name} {first}" if last - first == 1 else f"mean of {name}s {first} to {last - 1}"
@@ -111,10 +112,3 @@ def _draw_truth(ax: Any, truth: xr.Dataset, name: str, position: NDArray[np.floa
     if f"{name}_probe" in truth:
         values = truth[f"{name}_probe"].values.mean(0) * DISPLAY[name][2]
         ax.plot(position, values, ":", linewidth=1.4, label="truth averaged over the probe", color="0.2", zorder=1.6)
-
-
-def _share_y(axes: list[Any]) -> None:
-    """Give axes one range, the widest."""
-    low, high = min(ax.get_ylim()[0] for ax in axes), max(ax.get_ylim()[1] for ax in axes)
-    for ax in axes:
-        ax.set_ylim(low, high)

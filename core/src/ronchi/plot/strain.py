@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import WIDE_RATIO, box_ratio, draw_image, new_figure, panels
+from ronchi.plot.canvas import WIDE_RATIO, box_ratio, draw_image, new_figure, panels, round_ticks, show_axes
 from ronchi.plot.images import add_scan_scale_bar, scan_image
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import symmetric_limit
@@ -90,7 +90,7 @@ def strain_maps(
     ratio = box_ratio(strain["scan_y"], strain["scan_x"])
     wide = ratio >= WIDE_RATIO
     if figure is None:
-        size = (8.0, 4 * (7.0 / ratio + 0.28) + 0.2) if wide else (10.0, min(2.3 / ratio, 5.0) + 1.0)
+        size = (8.0, 4 * (6.7 / ratio + 0.28) + 0.5) if wide else (10.0, min(2.3 / ratio, 5.0) + 1.3)
         figure = new_figure(size[0], size[1] + _FOOT_IN)
     height_in = figure.bbox.height / figure.get_figure(root=True).dpi
     maps, foot = figure.subfigures(2, 1, height_ratios=(max(height_in - _FOOT_IN, _FOOT_IN), _FOOT_IN))
@@ -104,8 +104,9 @@ def strain_maps(
         ax.set_title(titled(*DISPLAY[name][:2]), fontsize="medium", loc="left", pad=3)
         if reference:
             _outline(ax, shown[name].get_extent(), reference_mask(strain, reference))
-        if ax is not axes[-1]:
+        if wide and ax is not axes[-1]:
             ax.set_xlabel("")
+        show_axes(ax, strain[name], y=wide or ax is axes[0], x=not wide or ax is axes[-1])
     add_scan_scale_bar(axes[0], strain["e_xx"])
     side: dict[str, Any] = (
         {"location": "right", "pad": 0.01} if wide else {"location": "bottom", "pad": 0.02, "shrink": 0.9}
@@ -165,7 +166,7 @@ def strain_histograms(strain: xr.Dataset, *, figure: Any = None, bins: int = 48)
         ``strain/1``.
     figure : matplotlib Figure or SubFigure, optional
     bins : int
-        Over the range that the maps show by default; values beyond are counted in the last bins.
+        Over a range that holds 99 % of the values; those beyond are counted in the last bins.
 
     Returns
     -------
@@ -173,11 +174,10 @@ def strain_histograms(strain: xr.Dataset, *, figure: Any = None, bins: int = 48)
     """
     figure = figure or new_figure(10.0, 2.3)
     axes = figure.subplots(1, 4)
-    half = symmetric_limit(*(displayed(strain, name) for name in STRAINS))
     for ax, name in zip(axes, COMPONENTS, strict=True):
         values = displayed(strain, name)
         values = values[np.isfinite(values)]
-        limit = symmetric_limit(values) if name == "theta" else half
+        limit = symmetric_limit(values)
         ax.hist(np.clip(values, -limit, limit), bins=np.linspace(-limit, limit, bins + 1), color="0.35")
         ax.axvline(0, color="0.6", linewidth=0.8, zorder=0)
         symbol, unit, _ = DISPLAY[name]
@@ -189,6 +189,7 @@ def strain_histograms(strain: xr.Dataset, *, figure: Any = None, bins: int = 48)
             ax.set_xlabel(f"median {middle:+.2g}, robust s.d. {spread:.2g}", fontsize="small")
         else:
             ax.set_xlabel("no position was fitted", fontsize="small")
+        ax.xaxis.set_major_locator(round_ticks(4))
         ax.tick_params(labelsize="x-small")
     axes[0].set_ylabel("positions", fontsize="small")
     return figure
