@@ -148,3 +148,23 @@ def test_small_schemas_round_trip_through_the_registry():
         schema.validate(scores.make({}).assign_attrs(ronchi_schema="cheese/1"))
     with pytest.raises(SchemaError, match="allowed: \\(scan_y, scan_x\\)"):
         maps.make({"bad": xr.Variable(("scan_y",), np.zeros(2), {"units": "1", "long_name": "x"})}, {})
+
+
+def test_positions_off_the_grid_are_checked_and_follow_into_peaks_and_maps() -> None:
+    place = np.arange(6.0).reshape(2, 3)
+    text = {"units": "angstrom", "long_name": "position"}
+    data = fourd.make(np.ones((2, 3, 8, 8), "u2")).assign_coords(
+        position_y=(("scan_y", "scan_x"), place, text), position_x=(("scan_y", "scan_x"), -place, text)
+    )
+    assert fourd.validate(data) is data
+    with pytest.raises(SchemaError, match="position_y"):
+        fourd.validate(data.assign_coords(position_y=("scan_x", place[0], text)))
+    none = np.zeros(0)
+    batch = PeakBatch(
+        counts=np.zeros(6, np.int32), qy_px=none, qx_px=none, flags=none.astype(np.uint16),
+        **{name: none.astype("f4") for name in ("intensity", "score", "var_yy", "var_yx", "var_xx")},
+    )  # fmt: skip
+    np.testing.assert_array_equal(peaks.from_batch(batch, data)["position_x"], -place)
+    from ronchi.verbs import virtual_image
+
+    np.testing.assert_array_equal(virtual_image(data, "disk", radius=2.0)["position_y"], place)

@@ -162,7 +162,11 @@ def test_a_schema_that_the_writer_does_not_take(manager: Manager, data: xr.Datas
 
 @pytest.mark.parametrize(
     ("fault", "error", "says"),
-    [("os", OutputError, "disk is full"), ("bug", ValueError, "a bug"), ("format", OutputError, r"/a\.text: .* cannot hold")],
+    [
+        ("os", OutputError, "disk is full"),
+        ("bug", ValueError, "a bug"),
+        ("format", OutputError, r"/a\.text: .* cannot hold"),
+    ],
 )
 def test_a_writer_that_fails_leaves_the_old_file(
     manager: Manager, data: xr.Dataset, tmp_path: Path, fault: str, error: type[Exception], says: str
@@ -225,6 +229,7 @@ def test_outputs_are_written_by_plugins(manager: Manager, folder: Path) -> None:
     assert run.ok
     assert (folder / "p-out" / "a.prose").read_text() == ".prose 1 [] -2.0"
     assert run.config["outputs"]["text"] == out
+    assert run.versions["textdist"] == "1.0", "what wrote the output is on record"
     assert run.config["outputs"]["own"] == {"from": "load", "path": "a.nc"}
 
 

@@ -33,11 +33,15 @@ class ChosenWriter:
     suffix : str
         The ending of the file's name that the writer knows.
     params : Params
+    dist, version : str
+        Distribution that brings it.
     """
 
     spec: AlgorithmSpec
     suffix: str
     params: Params
+    dist: str
+    version: str
 
 
 def choose_writer(
@@ -73,7 +77,8 @@ def choose_writer(
     if not suffix:
         what = f"the writer {name!r} writes {', '.join(spec.suffixes)}, not {path.suffix!r}"
         raise OutputError(what, where=str(path), fix=f"call it {path.stem}{spec.suffixes[0]}, or choose another writer")
-    return ChosenWriter(spec, suffix, manager.check_params("writer", name, dict(params or {})))
+    dist, version, _ = manager.dist("writer", name)
+    return ChosenWriter(spec, suffix, manager.check_params("writer", name, dict(params or {})), dist, version)
 
 
 def taken_schemas(spec: AlgorithmSpec) -> frozenset[str]:

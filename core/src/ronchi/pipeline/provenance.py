@@ -63,6 +63,7 @@ class Replay:
 def versions_of(plan: Plan) -> dict[str, str]:
     """Versions of Python, of what computes, and of the distributions that a plan uses."""
     dists = {step.dist: step.version for step in plan.steps.values()}
+    dists |= {writer.dist: writer.version for writer in plan.writers.values()}
     found = {"python": platform.python_version()}
     for name in (*_LIBRARIES, *(["torch"] if "torch" in sys.modules else [])):
         try:

@@ -128,8 +128,6 @@ def _group_name(parts: Parts) -> str:
 
 def _signal(parts: Parts) -> dict[str, Any]:
     """The dictionary that stands for a signal in RosettaSciIO."""
-    from importlib.metadata import version
-
     axes = [{"_type": "UniformDataAxis", "is_binned": False, **axis} for axis in parts.axes]
     return {
         "data": parts.data,
@@ -140,5 +138,6 @@ def _signal(parts: Parts) -> dict[str, Any]:
         "attributes": {"_lazy": False, "ragged": parts.ragged},
         "models": {},
         "tmp_parameters": {},
-        "package_info": {"package": "ronchi", "package_version": version("ronchi")},
+        # The package that brings the class of the signal: HyperSpy asks for it if it is not installed.
+        "package_info": {"package": "hyperspy", "package_version": "2.0.0"},
     }
