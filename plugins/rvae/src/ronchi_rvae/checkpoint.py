@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,7 +99,7 @@ class Checkpoint:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         partial = self.path.with_suffix(".partial")
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial, told)
-        os.replace(partial, self.path)
+        partial.replace(self.path)
         self._written = time.monotonic()
 
     def read(

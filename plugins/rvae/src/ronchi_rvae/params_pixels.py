@@ -30,7 +30,7 @@ class PixelParams(Params):
     )
     normalise: Literal["none", "mean", "contrast"] = Field(
         "none",
-        description="mean: divide every image by its mean; contrast: subtract it, and divide by the standard deviation.",
+        description="mean: divide every image by its mean; contrast: subtract it, divide by the standard deviation.",
     )
     max_samples: int = Field(
         20000, ge=1, description="At most so many samples, drawn at random, are held in memory and fitted."
@@ -47,7 +47,9 @@ class PixelParams(Params):
         "have a coordinate `frame`. 0: train for all epochs.",
     )
     patience: int = Field(
-        15, ge=1, description="Stop after so many epochs without a better fit of the samples held out; the best is kept."
+        15,
+        ge=1,
+        description="Stop after so many epochs without a better fit of the samples held out; the best is kept.",
     )
     mixed_precision: bool = Field(True, description="On cuda: bfloat16 for the products of matrices.")
 
@@ -111,7 +113,9 @@ class SpatialVaeParams(_VariationalParams):
         "the prior, as the published code has it.",
     )
     starts: int = Field(
-        1, ge=1, description="Evenly spaced turns that are tried for every image in the first epochs; the best is taken."
+        1,
+        ge=1,
+        description="Evenly spaced turns that are tried for every image in the first epochs; the best is taken.",
     )
     start_epochs: int = Field(10, ge=0, description="Epochs in which several starts are tried.")
     content_delay: int = Field(0, ge=0, description="Epochs in which only poses are learned, the latents being 0.")
