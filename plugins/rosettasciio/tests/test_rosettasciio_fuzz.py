@@ -12,7 +12,6 @@ import pytest
 WORKER = Path(__file__).with_name("fuzz_worker.py")
 SEED = 20
 PEAK_MB = 1000
-SLOWEST_S = 10
 
 
 def run(real_data: Path, folder: Path, every: int, parts: list[int]) -> dict[str, int]:
@@ -33,7 +32,6 @@ def run(real_data: Path, folder: Path, every: int, parts: list[int]) -> dict[str
         print(figures)
         assert not faults, "\n".join(f"{fault['case']}: {fault['outcome']}" for fault in faults)
         assert figures["peak_mb"] < PEAK_MB
-        assert figures["slowest_s"] < SLOWEST_S, figures["slowest"]
         for outcome, count in figures["tally"].items():
             tally[outcome] = tally.get(outcome, 0) + count
     return tally
