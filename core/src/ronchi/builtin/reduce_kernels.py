@@ -1,8 +1,8 @@
 """Compiled sums over patterns: everything that one pass over the data can give.
 
 Sums run along runs of pixels in a row. Integers are summed exactly, in the types that `accumulator_of` names.
-Floats are summed in double precision, in an order that the compiler chooses once for a processor: the same
-however the scan is cut into blocks and whoever works on them.
+Floats are summed in double precision. Within a pattern the order is what the compiler chooses for a processor,
+the same however the scan is cut into blocks; over the patterns it is the order in which they come.
 """
 
 from __future__ import annotations
