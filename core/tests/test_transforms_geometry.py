@@ -179,3 +179,10 @@ def test_bins_that_do_not_fit() -> None:
         bin_(scan(), detector=(5, 1), remainder="error")
     with pytest.raises(ValueError, match="1 or more"):
         BinParams.model_validate({"scan": (0, 1)})
+
+
+def test_one_number_bins_both_axes() -> None:
+    data = scan()
+    assert bin_(data, detector=2, scan=2).identical(bin_(data, detector=(2, 2), scan=(2, 2)))
+    with pytest.raises(ValueError, match="1 or more"):
+        BinParams(detector=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +180,11 @@ def test_public_names_are_sorted_and_all_there() -> None:
     assert all(getattr(ronchi, name) is not None for name in ronchi.__all__)
     with pytest.raises(AttributeError, match="detekt"):
         ronchi.detekt  # noqa: B018
+
+
+def test_the_calls_in_the_docstrings_work(folder: Path) -> None:
+    calls = [call for verb in vars(verbs).values() if inspect.isfunction(verb)
+             for call in re.findall(r"e\.g\. ``(\w+\([^`]*\))``", verb.__doc__ or "")]  # fmt: skip
+    assert 'transform(data, "bin", detector=2)' in calls
+    for call in calls:
+        eval(call, {**vars(verbs), "data": ronchi.read("scan.nc")})

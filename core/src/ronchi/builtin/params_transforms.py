@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, JsonValue, model_validator
 
 from ronchi.api import Field, Params
 
@@ -22,7 +22,16 @@ __all__ = [
 
 Pair = tuple[float, float]
 Range = tuple[float | None, float | None]
-Factor = tuple[int, int]
+
+
+def _both(value: Any) -> Any:
+    """One number stands for both axes."""
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Factor = Annotated[tuple[int, int], BeforeValidator(_both, json_schema_input_type=int | tuple[int, int])]
+_SCAN_RANGE: dict[str, JsonValue] = {"unit": "index; scan unit by coordinate"}
+_Q_RANGE: dict[str, JsonValue] = {"unit": "index; q unit by coordinate"}
 
 
 class CropParams(Params):
@@ -30,19 +39,22 @@ class CropParams(Params):
 
     by: Literal["index", "coordinate"] = Field(
         "index",
-        description="Whether the ranges are indices [start, stop), or coordinates from first to last, both included.",
+        description="Whether the ranges are indices [start, stop), or coordinates from first to last, both included, "
+        "as in the reference of a strain solver.",
     )
-    scan_y: Range | None = Field(None, description="Range of scan rows; null for an open end.")
-    scan_x: Range | None = Field(None, description="Range of scan columns.")
-    qy: Range | None = Field(None, description="Range of pattern rows.")
-    qx: Range | None = Field(None, description="Range of pattern columns.")
+    scan_y: Range | None = Field(
+        None, description="Range of scan rows; null for an open end.", json_schema_extra=_SCAN_RANGE
+    )
+    scan_x: Range | None = Field(None, description="Range of scan columns.", json_schema_extra=_SCAN_RANGE)
+    qy: Range | None = Field(None, description="Range of pattern rows.", json_schema_extra=_Q_RANGE)
+    qx: Range | None = Field(None, description="Range of pattern columns.", json_schema_extra=_Q_RANGE)
 
 
 class BinParams(Params):
     """Whole factors by which neighbours are added up."""
 
-    detector: Factor = Field((1, 1), description="Pixels (y, x) of a pattern added into one.")
-    scan: Factor = Field((1, 1), description="Scan positions (y, x) added into one.")
+    detector: Factor = Field((1, 1), description="Pixels (y, x) of a pattern added into one; one number for both axes.")
+    scan: Factor = Field((1, 1), description="Scan positions (y, x) added into one; one number for both axes.")
     remainder: Literal["drop", "error"] = Field(
         "drop", description="Leave out the last rows and columns that do not fill a bin, or refuse."
     )
