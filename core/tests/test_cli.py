@@ -303,3 +303,36 @@ def test_the_log_is_named_only_where_it_has_a_traceback(
 
     assert "the traceback is in" not in fail(DataError("no lattice"))
     assert fail(ValueError("no lattice")).count("the traceback is in") == 1
+
+
+def test_doctor_names_plugins_that_register_nothing(ronchi: Run, make_dist: Callable[..., Path]) -> None:
+    make_dist("ronchi-mute", "[console_scripts]\nmute = mute:main\n", "")
+    code, out, _ = ronchi("doctor", "ronchi-mute")
+    assert code == 1
+    assert "registers no algorithm" in out
+
+
+def test_read_says_where_axes_begin_and_end_and_the_title(ronchi: Run, folder: Path) -> None:
+    with xr.open_dataset("scan.nc") as ds:
+        last = float(ds["scan_x"][-1])
+        copy = ds.load().assign_attrs(title="a crystal", operator="R. Hooke")
+    write(copy, Path("titled.nc"))
+    out = ronchi("read", "titled.nc")[1]
+    assert f", 0 to {last:g}\n" in out
+    assert "title: a crystal" in out
+    assert "operator: R. Hooke" in out
+
+
+def test_info_shows_an_example_and_the_shape_of_arrays(ronchi: Run) -> None:
+    out = ronchi("info", "crop")[1]
+    assert "  crop: {transform: crop, data: STEP}\n" in out
+    assert "scan_x: [number | null, number | null] | null" in out
+    assert "load: {reader: npy, params: {path: FILE}}" in ronchi("info", "npy")[1]
+    assert "`ronchi plugins reader`" in ronchi("info", "reader")[2]
+    assert "did you mean 'calibrate'?" in ronchi("info", "calibrat")[2]
+    assert "reader/native or writer/native" in ronchi("info", "native")[2]
+
+
+def test_plugins_of_a_kind_say_what_they_do(ronchi: Run) -> None:
+    assert "Keep a part of scan or patterns." in ronchi("plugins", "transform")[1]
+    assert "Keep a part" not in ronchi("plugins")[1]

@@ -46,6 +46,19 @@ def execute(args: argparse.Namespace) -> int:
     return int(bool(problems))
 
 
+def _silent(path: list[str] | None, known: set[str]) -> list[PluginProblem]:
+    """Distributions that are plugins by their name, and bring nothing."""
+    found = importlib.metadata.distributions(path=path) if path else importlib.metadata.distributions()
+    names = {_normal(str(dist.metadata["Name"])) for dist in found}
+    silent = sorted(name for name in names - {_normal(dist) for dist in known} if name.startswith("ronchi-"))
+    fix = "install it again: in place after a change of its entry points, `pip install --no-deps -e FOLDER`"
+    return [PluginProblem(name, "", "it is installed, and registers no algorithm", fix) for name in silent]
+
+
+def _normal(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
 def diagnose(path: list[str] | None = None) -> list[PluginProblem]:
     """All problems: metadata, clashes and, for this environment, plugins that do not load or agree.
 
@@ -61,6 +74,7 @@ def diagnose(path: list[str] | None = None) -> list[PluginProblem]:
         problems.append(
             PluginProblem(", ".join(dists), "", what, f"write `dist:{name}` in pipelines, or uninstall one")
         )
+    problems += _silent(path, {entry.dist for entry in catalog.entries} | {problem.dist for problem in problems})
     if path:
         return problems
     from ronchi.errors import PluginError

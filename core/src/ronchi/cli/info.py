@@ -9,8 +9,9 @@ from typing import Any
 from ronchi.api import AlgorithmSpec
 from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
+from ronchi.pipeline.source import did_you_mean
 
-__all__ = ["configure", "execute", "parameter_rows"]
+__all__ = ["configure", "example", "execute", "parameter_rows"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,11 +40,26 @@ def execute(args: argparse.Namespace) -> int:
         print(f"can    {', '.join(sorted(spec.capabilities))}")
     if spec.citation:
         print(f"cite   {spec.citation}")
-    print("\nparameters:")
+    print(f"\nin a pipeline:\n  {example(kind, spec)}\n\nparameters:")
     for row in parameter_rows(spec):
         unit = f" [{row['unit']}]" if row["unit"] else ""
         print(f"  {row['name']}: {row['type']} = {row['default']}{unit}\n      {row['description']}")
     return 0
+
+
+def example(kind: str, spec: AlgorithmSpec) -> str:
+    """A line for a pipeline, to copy: the inputs and parameters that must be there."""
+    if kind == "writer":
+        suffix = next(iter(spec.suffixes), "")
+        return f"outputs: {{result: {{from: STEP, path: result{suffix}, writer: {spec.name}}}}}"
+    parts = [f"{kind}: {spec.name}", *(f"{name}: STEP" for name in spec.inputs if not name.endswith("?"))]
+    required = [row["name"] for row in parameter_rows(spec) if row["default"] == "required" and "." not in row["name"]]
+    if kind == "reader" and "path" not in required:
+        required.insert(0, "path")
+    values = ", ".join(f"{name}: {'FILE' if name == 'path' else '…'}" for name in required)
+    if values:
+        parts.append(f"params: {{{values}}}")
+    return f"{'load' if kind == 'reader' else spec.name}: {{{', '.join(parts)}}}"
 
 
 def parameter_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
@@ -89,6 +105,8 @@ def _type_text(field: dict[str, Any], defs: dict[str, Any]) -> str:
         return " | ".join(map(str, field["enum"]))
     if "const" in field:
         return str(field["const"])
+    if field.get("type") == "array":
+        return _array_text(field, defs)
     text = str(field.get("type", "any"))
     bounds = [
         f"{sign} {field[key]:g}"
@@ -98,14 +116,28 @@ def _type_text(field: dict[str, Any], defs: dict[str, Any]) -> str:
     return f"{text} ({', '.join(bounds)})" if bounds else text
 
 
+def _array_text(field: dict[str, Any], defs: dict[str, Any]) -> str:
+    if "prefixItems" in field:
+        return f"[{', '.join(_type_text(item, defs) for item in field['prefixItems'])}]"
+    return f"[{_type_text(field['items'], defs)}, …]" if field.get("items") else "array"
+
+
 def _split(algorithm: str) -> tuple[str, str]:
     from ronchi.manager import get_manager
 
     kind, slash, name = algorithm.rpartition("/")
     if slash:
         return kind, name
-    kinds = [kind for kind in KINDS if get_manager().catalog.find(kind, name)]
-    if len(kinds) != 1:
-        found = f"it is a {' and a '.join(kinds)}" if kinds else "no algorithm has that name"
-        raise ConfigError(f"{algorithm!r}: {found}", fix="write KIND/NAME; `ronchi plugins` lists them")
-    return kinds[0], name
+    catalog = get_manager().catalog
+    kinds = [kind for kind in KINDS if catalog.find(kind, name)]
+    if len(kinds) == 1:
+        return kinds[0], name
+    if kinds:
+        fix = f"write {' or '.join(f'{kind}/{name}' for kind in kinds)}"
+        raise ConfigError(f"{algorithm!r} is a {' and a '.join(kinds)}", fix=fix)
+    if name in KINDS:
+        fix = f"`ronchi plugins {name}` lists them; `ronchi info {name}/NAME` describes one"
+        raise ConfigError(f"{name!r} is a kind of algorithm", fix=fix)
+    known = [each for kind in KINDS for each in catalog.names(kind)]
+    fix = did_you_mean(name, known, "`ronchi plugins` lists all names")
+    raise ConfigError(f"no algorithm is called {algorithm!r}", fix=fix)

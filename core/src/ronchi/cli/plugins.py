@@ -1,4 +1,7 @@
-"""List the installed algorithms, from metadata alone: no plugin is imported."""
+"""List the installed algorithms, from metadata alone: no plugin is imported.
+
+With a kind, the plugins of that kind are imported, to say in a line what each algorithm does.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import argparse
 import json
 from dataclasses import asdict
 
-from ronchi.catalog import scan
+from ronchi.catalog import Entry, scan
 from ronchi.kinds import KINDS
 
 __all__ = ["configure", "execute"]
@@ -32,7 +35,8 @@ def execute(args: argparse.Namespace) -> int:
         if rows:
             print(f"{kind}:")
             for entry in rows:
-                print(f"  {entry.name:<16} {entry.dist} {entry.version}")
+                summary = _summary(entry) if args.kind in KINDS else ""
+                print(f"  {entry.name:<16} {entry.dist} {entry.version}" + (f"\n      {summary}" if summary else ""))
     for kind, name, dists in clashes:
         print(f"clash: {kind} {name!r} comes from {' and '.join(dists)}; write `dist:{name}` or uninstall one")
     for problem in catalog.problems:
@@ -40,3 +44,13 @@ def execute(args: argparse.Namespace) -> int:
     if not entries:
         print("no algorithm is installed")
     return int(bool(clashes))
+
+
+def _summary(entry: Entry) -> str:
+    from ronchi.errors import PluginError
+    from ronchi.manager import get_manager
+
+    try:
+        return get_manager().spec(entry.kind, f"{entry.dist}:{entry.name}").summary
+    except PluginError as error:
+        return f"broken: {error.what}"

@@ -18,6 +18,12 @@ _CALIBRATIONS = {
 }
 
 
+_SAID = {*_CALIBRATIONS, "ronchi_schema", "ronchi_history", "title"}
+"""Attributes that have a line of their own."""
+
+_WIDEST = 200
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", type=Path)
@@ -45,11 +51,14 @@ def describe(ds: Any) -> dict[str, Any]:
     from ronchi.schema import schema_of
 
     rows: dict[str, Any] = {"schema": schema_of(ds) or "none"}
+    if "title" in ds.attrs:
+        rows["title"] = _short(ds.attrs["title"])
     for dim, size in ds.sizes.items():
         if dim in ds.coords and ds[dim].dtype.kind in "iuf" and size > 1:
             values = ds[dim].values
             step = (float(values[-1]) - float(values[0])) / (size - 1)
-            rows[str(dim)] = f"{size}, step {step:.6g} {ds[dim].attrs.get('units', '?')}"
+            units = ds[dim].attrs.get("units", "?")
+            rows[str(dim)] = f"{size}, step {step:.6g} {units}, {values[0]:.6g} to {values[-1]:.6g}"
         else:
             rows[str(dim)] = f"{size}"
     for name, variable in ds.data_vars.items():
@@ -66,7 +75,15 @@ def describe(ds: Any) -> dict[str, Any]:
         rows["known"] = {text: float(value) for text, value in known.items()}
         rows["not calibrated"] = missing or "nothing"
         rows["bytes of patterns"] = int(ds["intensity"].nbytes)
+    others = {name: _short(value) for name, value in ds.attrs.items() if name not in _SAID}
+    if others:
+        rows["attributes"] = others
     return rows
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
 
 
 def _print(rows: dict[str, Any], indent: str) -> None:
