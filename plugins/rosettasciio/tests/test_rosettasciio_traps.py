@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import struct
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -376,6 +378,29 @@ def test_what_the_library_writes_comes_back(module: str, ending: str, cube, tmp_
     np.testing.assert_array_equal(ds["intensity"].values, cube)
     np.testing.assert_allclose(fourd.q_step(ds), 0.025, rtol=1e-9)
     assert float(ds["scan_y"][1]) == pytest.approx(20.0)
+
+
+def test_merlin_modes_and_quads(real_data, tmp_path, open_file):
+    with zipfile.ZipFile(real_data / "rsciio/merlin/Merlin_Single_Quad.zip") as archive:
+        archive.extractall(tmp_path)
+    dtypes = {1: "u1", 6: "u1", 12: "u2", 24: "u4"}
+    seen = 0
+    for path in tmp_path.glob("*.mib"):
+        kind, frames, depth = re.match(r"(\w+?)_(\d)_Frame_CounterDepth_(\d+)_Rows_256", path.name).groups()
+        if "RAW" in path.name:
+            with pytest.raises(ReadError, match="raw mode"):
+                open_file(path)
+            continue
+        side = 512 if kind == "Quad" else 256
+        intensity = open_file(path)["intensity"]
+        assert (intensity.shape, intensity.dtype) == ((1, int(frames), side, side), np.dtype(dtypes[int(depth)]))
+        values = intensity.values
+        head = 768 if kind == "Quad" else 384
+        stored = np.fromfile(path, np.uint8).reshape(int(frames), -1)[:, head:].copy()
+        stored = stored.view(np.dtype(dtypes[int(depth)]).newbyteorder(">")).reshape(values.shape)
+        np.testing.assert_array_equal(values, stored[:, :, ::-1])
+        seen += 1
+    assert seen == 16
 
 
 def test_a_header_of_raw_mode_is_explained(real_data, tmp_path, open_file):

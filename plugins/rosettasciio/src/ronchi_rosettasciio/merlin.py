@@ -38,6 +38,8 @@ def read_merlin(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Si
     from rsciio.quantumdetector import load_mib_data  # type: ignore[import-untyped]
 
     frames = np.flip(load_mib_data(str(path), lazy=True, return_mmap=False), axis=-2)
+    # A file of one frame comes without the axis of frames.
+    frames = frames[None] if frames.ndim == 2 else frames
     notes: list[str] = []
     leading: tuple[int, ...] = (frames.shape[0],)
     told = _rows_and_columns(path) if scan_shape is None else None
