@@ -147,18 +147,22 @@ class DiscBasis:
 
     def images(self, coefficients: NDArray[np.complexfloating]) -> Floats:
         """Images (n, ny, nx) of coefficients (n, D); 0 outside the disc."""
-        sampled, weight = self._sample((0.0, 0.0))
+        sampled, weight = self._about_centre
         drawn = (coefficients @ sampled.T).real * (weight > 0)
         return np.ascontiguousarray(drawn.reshape(-1, *self.shape), dtype=np.float32)
 
     def sampled_real(self) -> tuple[Floats, Floats]:
         """Pixel values (dof, p) of every real number of a description, and the share (p,) of each pixel in the disc."""
-        sampled, weight = self._sample((0.0, 0.0))
+        sampled, weight = self._about_centre
         if self.bad_pixel is not None:
             weight = weight * ~self.bad_pixel.ravel()
         used = weight > 0
         real = np.concatenate([sampled.real, -sampled.imag[:, self.order > 0]], axis=1)
         return np.ascontiguousarray(real[used].T, np.float32), weight[used].astype(np.float32)
+
+    @cached_property
+    def _about_centre(self) -> tuple[NDArray[np.complex128], Doubles]:
+        return self._sample((0.0, 0.0))
 
     def _sample(self, centre: tuple[float, float]) -> tuple[NDArray[np.complex128], Doubles]:
         """(pixels, D) harmonics about a centre, and (pixels,) share of each pixel in the disc."""
