@@ -195,7 +195,7 @@ def test_counts_are_stabilised(crops):
 
 @pytest.fixture(scope="module")
 def trained(crops):
-    learner = Rvae(RvaeParams(epochs=15))
+    learner = Rvae(RvaeParams(epochs=20))
     learner.fit(crops(3, n_samples=1600).data["intensity"], context())
     return learner
 
@@ -239,7 +239,7 @@ def test_decoded_means_are_the_motifs(crops, draw):
     )
     y, x = np.mgrid[:25, :25] - 12
     inside = np.hypot(y, x) < 11
-    difference = (means["image"][0].values - draw("f-glyph", angle=-turn))[inside]
+    difference = (means["image"][0].values - draw("f-glyph", angle=turn))[inside]
     # 400 crops leave 0.2 / 20 of noise; the band limit takes 4 % of the peak.
     assert np.abs(difference).max() < 0.09
 

@@ -82,7 +82,9 @@ class _AutoencoderParams(_MixtureParams):
     )
     hidden: int = Field(128, ge=1, description="Width of the two hidden layers of the encoder and of the decoder.")
     epochs: int = Field(30, ge=1, description="Passes over the samples.")
-    batch: int = Field(256, ge=2, description="Samples a step.")
+    batch: int = Field(
+        256, ge=2, description="Samples a step; fewer where an epoch would else have less than 40 steps."
+    )
     learning_rate: float = Field(2e-3, gt=0, description="Largest step of Adam; it falls to 0 along a cosine.")
 
 

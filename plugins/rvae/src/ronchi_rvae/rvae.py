@@ -38,6 +38,8 @@ Complex = NDArray[np.complex64]
 
 _GRID = np.linspace(-2, 2, 9, dtype=np.float32)
 """Latents at which the manifold is drawn, in standard deviations of the prior."""
+_LEAST_BATCH, _STEPS = 16, 40
+"""Of few samples smaller batches are made, so that an epoch has so many steps."""
 _LEAST_RATE, _MOST_RATE = 1e-3, 1 - 1e-3
 
 
@@ -84,7 +86,7 @@ class Rvae(PolarEm):
             self._curve = train(
                 self.model,
                 upright,
-                Schedule(p.epochs, p.batch, p.learning_rate),
+                Schedule(p.epochs, min(p.batch, max(_LEAST_BATCH, len(upright) // _STEPS)), p.learning_rate),
                 generator,
                 lambda canonical: self._upright(described, self._refined(described, canonical, pose)),
                 lambda done: ctx.progress(done, p.epochs),
