@@ -28,14 +28,20 @@ class Intensity:
     scale : float
         Unit of the values: the standard deviation over the samples of the fit, so that no constant of the fit
         depends on the unit of the detector.
+    probe : (ny, nx) float32, optional
+        Vacuum probe, subtracted from every image after it was brought to the image's sum: the rim of a bright disk
+        has steps along the pixels, which stay while the pattern turns.
     """
 
     counts: bool
     normalise: str
     scale: float = 1.0
+    probe: Floats | None = None
 
     @classmethod
-    def fitted(cls, params: DiscParams, frames: Floats, inside: NDArray[np.bool_]) -> Intensity:
+    def fitted(
+        cls, params: DiscParams, frames: Floats, inside: NDArray[np.bool_], probe: Floats | None = None
+    ) -> Intensity:
         """Find the scale.
 
         Parameters
@@ -43,6 +49,7 @@ class Intensity:
         frames : (n, ny, nx) float32
         inside : (ny, nx) bool
             Good pixels of the disc.
+        probe : (ny, nx) float32, optional
 
         Raises
         ------
@@ -51,15 +58,18 @@ class Intensity:
         """
         if params.counts and frames.min() < 0:
             raise DataError(f"counts of {frames.min():g}: there are none below 0", where="counts", fix="counts: false")
-        unscaled = cls(params.counts, params.normalise)
+        unscaled = cls(params.counts, params.normalise, probe=probe)
         spread = float(unscaled.of(frames, inside)[:, inside].std())
         if not spread > 0:
             raise DataError("the images are constant inside the disc: there is nothing to learn", where="radius_px")
-        return cls(params.counts, params.normalise, spread)
+        return cls(params.counts, params.normalise, spread, probe)
 
     def of(self, frames: Floats, inside: NDArray[np.bool_]) -> Floats:
         """Values (n, ny, nx) of images (n, ny, nx)."""
-        made = 2 * np.sqrt(np.maximum(frames, 0) + 0.375) if self.counts else frames
+        made = self._stable(frames)
+        if self.probe is not None:
+            shares = frames.sum(axis=(1, 2), dtype=np.float64) / self.probe.sum(dtype=np.float64)
+            made = made - self._stable(self.probe * shares[:, None, None].astype(np.float32))
         if self.normalise != "none":
             mean = made[:, inside].mean(axis=1)[:, None, None]
             if self.normalise == "contrast":
@@ -71,6 +81,9 @@ class Intensity:
         return scaled
 
     def back(self, values: Floats) -> Floats:
-        """Images of values, but for what `normalise` took out of each."""
+        """Images of values, but for the probe and for what `normalise` took out of each."""
         made = values * np.float32(self.scale)
-        return np.maximum(made, 0) ** 2 / 4 - np.float32(0.375) if self.counts else made
+        return np.maximum(made, 0) ** 2 / 4 - np.float32(0.375) if self.counts and self.probe is None else made
+
+    def _stable(self, frames: Floats) -> Floats:
+        return 2 * np.sqrt(np.maximum(frames, 0) + np.float32(0.375)) if self.counts else frames

@@ -102,7 +102,7 @@ class DiscLearner:
         basis = self._basis_for(window)
         frames = draw(x, window, self.params.max_samples, ctx, self.name)
         inside = _inside(basis, window)
-        intensity = Intensity.fitted(self.params, frames, inside)
+        intensity = Intensity.fitted(self.params, frames, inside, self._probe(x, window))
         self._window, self._intensity, self.basis = window, intensity, basis
         self._learn(intensity.of(frames, inside), ctx)
 
@@ -151,14 +151,16 @@ class DiscLearner:
         """Write the fitted state as JSON and safetensors."""
         window = self._fitted()
         window.save(folder)
-        save_state(folder, {"scale": self._intensity.scale}, self._arrays())
+        probe = {} if self._intensity.probe is None else {"probe": self._intensity.probe}
+        save_state(folder, {"scale": self._intensity.scale}, {**self._arrays(), **probe})
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; encodings are then equal bit for bit."""
         window = Window.load(folder)
         numbers, arrays = load_state(folder)
         self.basis = self._basis_for(window)
-        self._intensity = Intensity(self.params.counts, self.params.normalise, numbers["scale"])
+        probe = arrays.pop("probe", None)
+        self._intensity = Intensity(self.params.counts, self.params.normalise, numbers["scale"], probe)
         self._restore(arrays)
         self._window = window
 
@@ -185,6 +187,14 @@ class DiscLearner:
         if self._window is None:
             raise DataError("not fitted", where=self.name, fix="call `fit` first, or give a fitted `model`")
         return self._window
+
+    def _probe(self, x: xr.DataArray, window: Window) -> Floats | None:
+        if not self.params.subtract_probe:
+            return None
+        if "probe" not in x.coords:
+            raise DataError("the data carry no `probe`", where=self.name, fix="subtract_probe: false")
+        probe: Floats = x.coords["probe"].transpose(*window.dims).values.astype(np.float32)
+        return probe
 
     def _basis_for(self, window: Window) -> DiscBasis:
         largest = window.reach_px - self.max_shift_px

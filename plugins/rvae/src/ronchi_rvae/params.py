@@ -39,6 +39,11 @@ class DiscParams(Params):
         description="mean: divide every image by its mean in the disc; contrast: subtract it, and divide by the "
         "standard deviation there.",
     )
+    subtract_probe: bool = Field(
+        False,
+        description="Subtract the vacuum probe that the data carry as `probe`: its rim is cut along the pixels, and "
+        "does not turn with the pattern.",
+    )
     max_samples: int = Field(
         20000, ge=1, description="At most so many samples, drawn at random, are held in memory and fitted."
     )
