@@ -100,7 +100,8 @@ def test_wrong_edge_that_only_the_file_can_tell(folder, scan, capsys):
     ronchi.write(scan, "scan.nc")
     edit("peaks: disks}", "peaks: load}")
     code, shown = run(capsys)
-    assert code == 1
+    assert code == 2
+    assert "steps that give peaks/1: disks" in shown
     assert "'load' turned out to be fourd/1, but 'lattice' takes peaks/1" in shown
 
 

@@ -315,7 +315,12 @@ class DescriptorLearner(Protocol):
 
 @runtime_checkable
 class StrainSolver(Protocol):
-    """Fits lattices to peaks and compares them with a reference."""
+    """Fits lattices to peaks and compares them with a reference.
+
+    A solver may have a method ``check(scan_y, scan_x)`` too, which is given the coordinates of the scan (1-D
+    DataArrays) before the disks are searched, and raises a `RonchiError`, ``where`` the parameter, if its
+    parameters do not suit them.
+    """
 
     def solve(self, peaks: xr.Dataset, ctx: Context) -> xr.Dataset | Result:
         """From ``peaks/1`` to ``strain/1``, with the fit as side output ``lattice``."""

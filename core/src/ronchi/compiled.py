@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import numba
+from numba.core import event
 
 __all__ = ["njit"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_log = logging.getLogger("ronchi.compiled")
+# Its messages are for the progress shown, not for the log of a run.
+_log.setLevel(logging.INFO)
+_log.propagate = False
+_log.addHandler(logging.NullHandler())
+
+
+class _Compilations(event.Listener):  # type: ignore[misc]
+    """Tells that numba compiles; code that is read from disk causes no such event."""
+
+    kept = True
+
+    def on_start(self, event: Any) -> None:
+        _log.info("compiling for this machine%s", " (once)" if self.kept else ": there is no folder to keep the result")
+
+    def on_end(self, event: Any) -> None:
+        """Nothing is told."""
+
+
+_compilations = _Compilations()
+event.register("numba:compile", _compilations)
 
 
 def njit(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -34,6 +58,7 @@ def njit(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
+            _compilations.kept = False
             return numba.njit(**options)(function)
 
     return decorate

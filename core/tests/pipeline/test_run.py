@@ -266,8 +266,59 @@ def test_schema_found_on_opening_is_checked_again(toys, folder, monkeypatch):
     from ronchi.schema import images
 
     monkeypatch.setattr(toydist.Reader, "open", lambda self, path: images.make(np.zeros((2, 8, 8))))
-    run = run_pipeline("toy.yaml", manager=toys, progress=False)
-    assert "'load' turned out to be images/1, but 'halve' takes fourd/1" in run.steps["half"].error
+    with pytest.raises(ConfigError) as caught:
+        run_pipeline("toy.yaml", manager=toys, progress=False)
+    assert "toy.yaml:7:34: half.data: 'load' turned out to be images/1, but 'halve' takes fourd/1" in str(caught.value)
+    assert "'load' has no side output 'truth' in this file (found: none)" in str(caught.value)
+    assert not list((folder / "toy-out").iterdir()), "nothing was computed"
+
+
+def test_what_the_scan_does_not_suit_is_found_before_the_disks_are_searched(go, folder, monkeypatch):
+    import toydist
+
+    from ronchi.errors import DataError
+
+    seen = []
+
+    def check(self, scan_y, scan_x):
+        seen.append((scan_y.size, scan_x.size))
+        raise DataError("the region is outside", where="reference", fix="come inside")
+
+    monkeypatch.setattr(toydist.Strain, "check", check, raising=False)
+    monkeypatch.setattr(toydist.Brightest, "detect", lambda self, frames: pytest.fail("too late"))
+    with pytest.raises(ConfigError, match=r"strain.params.reference: the region is outside\n  -> come inside"):
+        go("strain.params.reference={scan_x: [0, 3]}")
+    assert seen == [(5, 7)]
+
+
+def test_results_of_an_earlier_run_do_not_pass_for_those_of_a_failed_one(go, folder):
+    first = go()
+    kept = first.outputs["strain"].read_bytes()
+    for number in ("", "-2"):
+        failed = go("strain.params.fault=true")
+        assert list(failed.outputs) == ["peaks"]
+        assert not (folder / "toy-out" / "strain.nc").exists()
+        assert (folder / "toy-out" / f"strain.nc.stale{number}").read_bytes() == kept, "nothing is lost"
+        (warning,) = [text for text in failed.warnings if "earlier run" in text]
+        assert warning.startswith("strain.nc in toy-out is from an earlier run")
+        assert warning in (folder / "toy-out" / "log.txt").read_text()
+        assert go().ok
+
+
+def test_a_reused_step_still_says_what_it_took(go):
+    first = go()
+    again = go()
+    made = again.steps["disks"]
+    assert first.steps["disks"].made_seconds == 0
+    assert 0 < made.made_seconds <= first.steps["disks"].seconds + 1e-3
+    assert made.made_peak_rss_mb > 20
+    record = json.loads((again.out_dir / "provenance.json").read_text())
+    assert record["steps"]["disks"]["made_seconds"] == pytest.approx(made.made_seconds, abs=1e-3)
+
+
+def test_a_result_is_short_in_print(go):
+    assert repr(go()).startswith("<RunResult 'toy': ok; load done, half done, disks done, strain done, score done; in ")
+    assert "failed; " in repr(go("strain.params.fault=true"))
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -399,7 +450,8 @@ def test_progress_in_plain_lines(go, folder, toys, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert "disks: 10 % (4 of 35)" in lines
     assert sum(line.startswith("disks: ") and " % (" in line for line in lines) == 10
-    assert lines[-1].startswith("score: metric rms: done in")
+    assert [line for line in lines if line.startswith("score: metric rms: done in")]
+    assert lines[-1].startswith("strain: output strain.nc: done in")
     assert "\r" not in "".join(lines)
     assert "\x1b" not in "".join(lines)
 

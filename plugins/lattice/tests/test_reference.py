@@ -7,6 +7,8 @@ import pytest
 import xarray as xr
 
 from ronchi.api import DataError
+from ronchi_lattice.params import LatticeParams
+from ronchi_lattice.solver import LatticeSolver
 
 from .conftest import SQUARE, Crystal, dataset
 
@@ -91,3 +93,17 @@ def test_a_cell_that_does_not_index_the_lattice_is_an_error(steps, solve):
 def test_references_that_make_no_sense(steps, solve, reference, message):
     with pytest.raises(ValueError, match=message):
         solve(steps, reference=reference)
+
+
+def test_a_region_outside_the_scan_is_refused_before_the_disks_are_searched() -> None:
+    scan = {
+        dim: xr.DataArray(np.arange(n) * 6.0, dims=dim, attrs={"units": "angstrom"})
+        for dim, n in (("scan_y", 2), ("scan_x", 40))
+    }
+    solver = LatticeSolver(LatticeParams.model_validate({"reference": {"scan_x": [1000, 1040]}}))
+    with pytest.raises(DataError, match="holds no position of the scan") as error:
+        solver.check(scan["scan_y"], scan["scan_x"])
+    assert "scan_x 0 to 234 angstrom" in error.value.fix
+    LatticeSolver(LatticeParams.model_validate({"reference": {"columns": [0, 3]}})).check(
+        scan["scan_y"], scan["scan_x"]
+    )

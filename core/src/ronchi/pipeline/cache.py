@@ -70,8 +70,23 @@ class Cache:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
-    def put(self, key: str, result: Result, components: Mapping[str, Any], *, replace: bool = False) -> None:
-        """Store a result; a good entry that is already there stays unless ``replace``.
+    def took(self, key: str) -> tuple[float, float]:
+        """Seconds and peak memory in MB that it took to make an entry; zeros where that is not known."""
+        took = (self._meta(key) or {}).get("took")
+        if not (isinstance(took, list) and len(took) == 2 and all(isinstance(item, int | float) for item in took)):
+            return 0.0, 0.0
+        return float(took[0]), float(took[1])
+
+    def put(
+        self,
+        key: str,
+        result: Result,
+        components: Mapping[str, Any],
+        *,
+        replace: bool = False,
+        took: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Store a result, and what it ``took``; a good entry that is already there stays unless ``replace``.
 
         Raises
         ------
@@ -93,6 +108,7 @@ class Cache:
                     "sides": sorted(result.sides),
                     "files": files,
                     "components": components,
+                    "took": took,
                 }
                 (temporary / "entry.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
                 _sync_tree(temporary)

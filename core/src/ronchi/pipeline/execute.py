@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.logs import logger_name
 from ronchi.pipeline.plan import PlannedStep
 from ronchi.pipeline.progress import Progress
+from ronchi.pipeline.resources import peak_rss_mb
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
 from ronchi.pipeline.tiles import patterns_per_block, samples_per_block
@@ -74,13 +76,16 @@ class StepMaker:
                 if known is None:
                     return self._make_and_store(step, result, forced=forced)
         result.cached = True
+        result.made_seconds, result.made_peak_rss_mb = self.cache.took(result.key)
         return known
 
     def _make_and_store(self, step: PlannedStep, result: StepResult, *, forced: bool) -> Result:
         if forced:
             self.cache.drop_partial(result.key)
+        start = time.perf_counter()
         made = in_memory(self._make(step, result))
-        self.cache.put(result.key, made, self.identities.components[step.config.step], replace=forced)
+        took = round(time.perf_counter() - start, 3), round(peak_rss_mb() + self.executor.peak_rss_mb(), 1)
+        self.cache.put(result.key, made, self.identities.components[step.config.step], replace=forced, took=took)
         self.cache.drop_partial(result.key)
         # What is read back is what the next run will see, so both write the same bytes.
         return self.cache.get(result.key, check=False) or made

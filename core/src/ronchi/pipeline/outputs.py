@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,9 @@ if TYPE_CHECKING:
     from ronchi.pipeline.plan import Plan
     from ronchi.pipeline.result import RunResult
 
-__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "write_output"]
+__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "set_stale_aside", "write_output"]
+
+_log = logging.getLogger("ronchi.run")
 
 _LEAST_FREE_MB = 32
 
@@ -82,10 +87,45 @@ def write_output(run: RunResult, plan: Plan, name: str) -> Path:
     if output.source is None:
         from ronchi.report.html import write_report
 
-        write_report(run, path, figures=output.figures)
+        write_report(run, path, figures=output.figures, started=time.perf_counter())
         return path
     step, _, side = output.source.partition(".")
     return write_with(plan.writers[name], run[output.source], path, {} if side else run.steps[step].sides)
+
+
+def set_stale_aside(run: RunResult, plan: Plan, without: Sequence[str] = ()) -> list[str]:
+    """Rename the outputs of an earlier run that this one has not written again, so that they do not pass for its own.
+
+    Parameters
+    ----------
+    without : sequence of str
+        Outputs that are yet to be written.
+
+    Returns
+    -------
+    list of str
+        A warning each.
+    """
+    told = []
+    for name, output in plan.config.outputs.items():
+        path = run.out_dir / output.path
+        if name in run.outputs or name in without or not path.exists():
+            continue
+        aside = next(free for free in _stale_names(path) if not free.exists())
+        words = f"{output.path} in {run.out_dir.name} is from an earlier run"
+        try:
+            path.rename(aside)
+            told.append(f"{words}; it was not made again, and is now {aside.name}")
+        except OSError as error:
+            told.append(f"{words}, and could not be renamed: {error.strerror or error}")
+        _log.warning("%s", told[-1])
+    return told
+
+
+def _stale_names(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.stale")
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}.stale-{number}")
 
 
 def check_steps(steps: Mapping[str, object], wanted: Sequence[str], option: str) -> None:

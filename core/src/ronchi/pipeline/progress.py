@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
@@ -95,7 +96,7 @@ def describe(step: StepResult) -> str:
     """One line on how a step ended."""
     head = f"{step.step}: {step.kind} {step.name}"
     if step.status == "cached":
-        return f"{head}: reused"
+        return f"{head}: reused" + (f", took {step.made_seconds:.1f} s" if step.made_seconds else "")
     if step.status == "done":
         reused = f", {step.blocks_reused} of {step.blocks} blocks reused" if step.blocks_reused else ""
         return f"{head}: done in {step.seconds:.1f} s{reused}"
@@ -109,7 +110,8 @@ def make_progress(show: bool = True, stream: TextIO | None = None) -> Iterator[P
     if not show:
         yield Progress()
     elif not stream.isatty():
-        yield PlainProgress(stream)
+        with _compilation_told(plain := PlainProgress(stream)):
+            yield plain
     else:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -117,4 +119,23 @@ def make_progress(show: bool = True, stream: TextIO | None = None) -> Iterator[P
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Bars(*columns, console=Console(file=stream), transient=True) as bars:
-            yield RichProgress(bars)
+            rich = RichProgress(bars)
+            with _compilation_told(rich):
+                yield rich
+
+
+@contextlib.contextmanager
+def _compilation_told(progress: Progress) -> Iterator[None]:
+    """Pass on, once, that functions are being compiled (see `ronchi.compiled`)."""
+
+    class Once(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            log.removeHandler(self)
+            progress.note(record.getMessage())
+
+    log, once = logging.getLogger("ronchi.compiled"), Once()
+    log.addHandler(once)
+    try:
+        yield
+    finally:
+        log.removeHandler(once)

@@ -116,6 +116,8 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
                 "error": step.error,
                 "seconds": round(step.seconds, 3),
                 "peak_rss_mb": round(step.peak_rss_mb, 1),
+                "made_seconds": round(step.made_seconds, 3),
+                "made_peak_rss_mb": round(step.made_peak_rss_mb, 1),
                 "blocks": step.blocks,
                 "blocks_reused": step.blocks_reused,
                 "citation": step.citation,

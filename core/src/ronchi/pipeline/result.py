@@ -47,6 +47,8 @@ class StepResult:
         Why the step was run or reused, in words.
     seconds : float
         Wall time.
+    made_seconds, made_peak_rss_mb : float
+        What it took to make a result that was now reused; 0 if it is not known.
     peak_rss_mb : float
         Highest resident memory during the step, of this process and its workers, in MB.
     blocks, blocks_reused : int
@@ -72,12 +74,14 @@ class StepResult:
     reason: str = ""
     seconds: float = 0.0
     peak_rss_mb: float = 0.0
+    made_seconds: float = 0.0
+    made_peak_rss_mb: float = 0.0
     blocks: int = 0
     blocks_reused: int = 0
     error: str = ""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, repr=False)
 class RunResult:
     """A pipeline and all its steps, in the order in which they ran.
 
@@ -117,6 +121,11 @@ class RunResult:
     def ok(self) -> bool:
         """True if no step failed or was skipped."""
         return all(step.status not in ("failed", "skipped") for step in self.steps.values())
+
+    def __repr__(self) -> str:
+        steps = ", ".join(f"{name} {step.status}" for name, step in self.steps.items())
+        told = f", {len(self.warnings)} warnings" if self.warnings else ""
+        return f"<RunResult {self.name!r}: {'ok' if self.ok else 'failed'}; {steps}{told}; in {self.out_dir}>"
 
     def scores(self) -> dict[str, dict[str, float]]:
         """Figures of the metric steps: step name to figure name to number."""

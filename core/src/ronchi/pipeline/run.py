@@ -21,10 +21,12 @@ from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.logs import logged
+from ronchi.pipeline.opened import check_opened, check_scan
 from ronchi.pipeline.outputs import (
     check_inputs_are_kept,
     check_steps,
     check_writable,
+    set_stale_aside,
     write_output,
 )
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
@@ -209,13 +211,16 @@ class _Runner:
                 scratch=scratch,
                 force=self.force,
             )
-            for name in self.plan.steps:
+            readers = [name for name, step in self.plan.steps.items() if step.config.kind == "reader"]
+            for name in readers:
                 self._step(name, maker)
-                progress.finished(self.run_result.steps[name])
-                self._notify("ronchi_step_finished", step=self.run_result.steps[name])
+            check_opened(self.plan, self.run_result)
+            for name in [name for name in self.plan.steps if name not in readers]:
+                check_scan(self.plan, self.run_result, name)
+                self._step(name, maker)
             identities.remember()
             self._check_memory()
-            self._write_outputs(start, identities)
+            self._write_outputs(start, identities, progress)
         self._notify("ronchi_run_finished")
         return self.run_result
 
@@ -226,6 +231,12 @@ class _Runner:
         return identities
 
     def _step(self, name: str, maker: StepMaker) -> None:
+        result = self.run_result.steps[name]
+        self._make(name, maker)
+        maker.progress.finished(result)
+        self._notify("ronchi_step_finished", step=result)
+
+    def _make(self, name: str, maker: StepMaker) -> None:
         step, result = self.plan.steps[name], self.run_result.steps[name]
         absent = [
             ref for ref in step.config.inputs.values() if self.run_result.steps[ref.partition(".")[0]].data is None
@@ -263,25 +274,42 @@ class _Runner:
         if ceiling is not None and most > ceiling:
             self.run_result.warnings.append(f"peak memory was {most:.0f} MB, above run.memory_mb {ceiling:g}")
 
-    def _write_outputs(self, start: float, identities: Identities) -> None:
+    def _write_outputs(self, start: float, identities: Identities, progress: Progress) -> None:
         faults: list[RonchiError] = []
-        # The report comes last: it tells about the rest.
-        for name, output in sorted(self.config.outputs.items(), key=lambda item: item[1].source is None):
-            if output.source is not None and self.run_result.steps[output.source.partition(".")[0]].data is None:
-                continue
+        # The reports come last: they tell about the rest.
+        reports = [name for name, output in self.config.outputs.items() if output.source is None]
+        for name in [name for name in self.config.outputs if name not in reports]:
+            self._write(name, faults, progress)
+        self.run_result.warnings += set_stale_aside(self.run_result, self.plan, reports)
+        for name in reports:
             self.run_result.seconds = time.perf_counter() - start
-            try:
-                self.run_result.outputs[name] = write_output(self.run_result, self.plan, name)
-            except RonchiError as error:
-                faults.append(error)
-            except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
-                _log.error("output %s\n%s", name, traceback.format_exc())
-                what = f"the output {name!r} could not be made: {type(error).__name__}: {error}"
-                faults.append(RunError(what, fix=f"the traceback is in {self.run_result.out_dir / LOG_NAME}"))
+            self._write(name, faults, progress)
+        self.run_result.warnings += set_stale_aside(self.run_result, self.plan)
         self.run_result.seconds = time.perf_counter() - start
         write_provenance(self.run_result, self.plan, identities.components)
         if faults:
             raise faults[0]
+
+    def _write(self, name: str, faults: list[RonchiError], progress: Progress) -> None:
+        output = self.config.outputs[name]
+        if output.source is not None and self.run_result.steps[output.source.partition(".")[0]].data is None:
+            return
+        shown = StepResult(step=name, kind="output", name=output.path)
+        start = time.perf_counter()
+        progress.started(shown)
+        try:
+            self.run_result.outputs[name] = write_output(self.run_result, self.plan, name)
+            shown.status = "done"
+        except RonchiError as error:
+            faults.append(error)
+            shown.status, shown.error = "failed", error.what
+        except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
+            _log.error("output %s\n%s", name, traceback.format_exc())
+            what = f"the output {name!r} could not be made: {type(error).__name__}: {error}"
+            faults.append(RunError(what, fix=f"the traceback is in {self.run_result.out_dir / LOG_NAME}"))
+            shown.status, shown.error = "failed", what
+        shown.seconds = time.perf_counter() - start
+        progress.finished(shown)
 
     def _notify(self, hook: str, **more: Any) -> None:
         self.manager.notify(hook, run=self.run_result, **more)

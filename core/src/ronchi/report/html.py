@@ -88,7 +88,7 @@ $sections
 """)
 
 
-def write_report(result: RunResult, path: str | Path, *, figures: bool = False) -> Path:
+def write_report(result: RunResult, path: str | Path, *, figures: bool = False, started: float | None = None) -> Path:
     """Write the report of a run.
 
     A section that cannot be made is replaced by a message: a failed run has a report as well.
@@ -101,6 +101,8 @@ def write_report(result: RunResult, path: str | Path, *, figures: bool = False) 
     figures : bool
         Write the figures into ``figures/`` beside it too, as PNG files at 300 dpi. Those of an earlier
         report are removed from there in any case.
+    started : float, optional
+        `time.perf_counter` when the writing began, for the report's own row among the steps.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def write_report(result: RunResult, path: str | Path, *, figures: bool = False) 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         album = Album(path.parent / "figures", f"{result.name}, configuration sha256 {digest}", keep=figures)
-        page = _page(result, _sections(result, album), digest)
+        page = _page(result, _sections(result, album, started), digest)
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:
         fix = "free some space or choose another folder"
@@ -124,7 +126,7 @@ def write_report(result: RunResult, path: str | Path, *, figures: bool = False) 
     return path
 
 
-def _sections(result: RunResult, album: Album) -> list[Section]:
+def _sections(result: RunResult, album: Album, started: float | None) -> list[Section]:
     looks = Looks(result)
     makers = [
         (f"Data: {name}", partial(data_section, name, result[name], looks, album)) for name in _scans_to_show(result)
@@ -135,7 +137,7 @@ def _sections(result: RunResult, album: Album) -> list[Section]:
         if step.data is not None and step.kind != "metric" and schema_of(step.data) != fourd.NAME
     ]
     made = [_guarded(title, make) for title, make in makers]
-    return [summary_section(result), *made, steps_section(result), provenance_section(result)]
+    return [summary_section(result), *made, steps_section(result, started), provenance_section(result)]
 
 
 def _scans_to_show(result: RunResult) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -88,19 +89,31 @@ def _key_figures(result: RunResult) -> Iterator[tuple[str, str]]:
         yield "peak memory", f"{memory:.0f} MB"
 
 
-def steps_section(result: RunResult) -> Section:
-    """One row a step: algorithm, version, status, time, memory, key."""
-    rows = [
-        (
-            name,
-            f"{step.kind}: {step.name}",
-            f"{step.dist} {step.version}".strip(),
-            step.status,
-            duration(step.seconds),
-            f"{step.peak_rss_mb:.0f}" if step.peak_rss_mb else "",
-            step.key[:12],
+def steps_section(result: RunResult, started: float | None = None) -> Section:
+    """One row a step: algorithm, version, status, time, memory, key; and one for this report.
+
+    Parameters
+    ----------
+    started : float, optional
+        `time.perf_counter` when the report was begun.
+    """
+    rows = []
+    for name, step in result.steps.items():
+        made = step.cached and step.made_seconds
+        memory = step.made_peak_rss_mb if made else step.peak_rss_mb
+        rows.append(
+            (
+                name,
+                f"{step.kind}: {step.name}",
+                f"{step.dist} {step.version}".strip(),
+                f"cached, took {duration(step.made_seconds)}" if made else step.status,
+                duration(step.seconds),
+                f"{memory:.0f}" if memory else "",
+                step.key[:12],
+            )
         )
-        for name, step in result.steps.items()
-    ]
+    if started is not None:
+        by = f"ronchi {result.versions.get('ronchi', '')}".strip()
+        rows.append(("report", "this file", by, "done", duration(time.perf_counter() - started), "", ""))
     header = ("step", "algorithm", "from", "status", "time", "memory [MB]", "key")
     return Section("Steps", table(header, rows, "Steps in the order of the run"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from ronchi_lattice.fit import Fits
 from ronchi_lattice.params import Reference
 from ronchi_lattice.peaklist import Peaks
 
-__all__ = ["ReferenceLattice", "make_reference"]
+__all__ = ["ReferenceLattice", "check_region", "make_reference"]
 
 Floats = NDArray[np.float64]
 
@@ -64,13 +65,9 @@ def make_reference(
     """
     if choice.g1 is not None and choice.g2 is not None:
         return _explicit(np.array([choice.g1, choice.g2]).T, basis, len(fits.reason))
-    inside, region = _region(choice, peaks, coords)
+    inside, region = _region(choice, peaks.flat_index, coords)
     if not inside.any() and len(inside):
-        raise DataError(
-            f"the reference region ({region}) holds no position of the scan",
-            where="reference",
-            fix=f"choose a region within {_extent(peaks, coords)}",
-        )
+        raise _outside(region, coords)
     inside &= fits.fitted
     if not inside.any():
         raise DataError(
@@ -94,6 +91,22 @@ def make_reference(
     return ReferenceLattice(centre.reshape(2, 2) @ mean, cost * cov.mean(axis=0) / len(cov), share, words)
 
 
+def check_region(choice: Reference, coords: Mapping[str, xr.Variable]) -> None:
+    """Raise a `DataError` if no position of the scan lies in the region."""
+    size = coords["scan_y"].size * coords["scan_x"].size
+    inside, region = _region(choice, np.arange(size), coords)
+    if not inside.any():
+        raise _outside(region, coords)
+
+
+def _outside(region: str, coords: Mapping[str, xr.Variable]) -> DataError:
+    return DataError(
+        f"the reference region ({region}) holds no position of the scan",
+        where="reference",
+        fix=f"choose a region within {_extent(coords)}",
+    )
+
+
 def _explicit(cell: Floats, basis: Floats, n: int) -> ReferenceLattice:
     T = transform_to(cell, basis)
     if T is None:
@@ -107,10 +120,12 @@ def _explicit(cell: Floats, basis: Floats, n: int) -> ReferenceLattice:
     return ReferenceLattice(cell @ T, np.zeros((4, 4)), np.zeros(n), words)
 
 
-def _region(choice: Reference, peaks: Peaks, coords: dict[str, xr.Variable]) -> tuple[NDArray[np.bool_], str]:
+def _region(
+    choice: Reference, flat_index: NDArray[np.int64], coords: Mapping[str, xr.Variable]
+) -> tuple[NDArray[np.bool_], str]:
     """(n,) positions inside, and the region in words."""
-    index = np.divmod(peaks.flat_index, peaks.scan_shape[1])
-    inside = np.ones(len(peaks.flat_index), bool)
+    index = np.divmod(flat_index, coords["scan_x"].size)
+    inside = np.ones(len(flat_index), bool)
     words = []
     for axis, name in enumerate(("scan_y", "scan_x")):
         limits = getattr(choice, name)
@@ -126,9 +141,9 @@ def _region(choice: Reference, peaks: Peaks, coords: dict[str, xr.Variable]) -> 
     return inside, ", ".join(words) or "the whole scan"
 
 
-def _extent(peaks: Peaks, coords: dict[str, xr.Variable]) -> str:
+def _extent(coords: Mapping[str, xr.Variable]) -> str:
     """The whole scan in the words of the parameters."""
-    rows, columns = peaks.scan_shape
+    rows, columns = coords["scan_y"].size, coords["scan_x"].size
     axes = [
         f"{name} {coords[name].values.min():g} to {coords[name].values.max():g} {coords[name].attrs.get('units', '')}"
         for name in ("scan_y", "scan_x")

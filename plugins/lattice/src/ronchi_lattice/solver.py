@@ -14,7 +14,7 @@ from ronchi_lattice.multi import FittedLattice, fit_lattices
 from ronchi_lattice.output import lattice_maps, strain_maps
 from ronchi_lattice.params import LatticeParams
 from ronchi_lattice.peaklist import Peaks, read
-from ronchi_lattice.reference import ReferenceLattice, make_reference
+from ronchi_lattice.reference import ReferenceLattice, check_region, make_reference
 
 __all__ = ["LatticeSolver"]
 
@@ -29,6 +29,15 @@ class LatticeSolver:
 
     def __init__(self, params: LatticeParams) -> None:
         self.params = params
+
+    def check(self, scan_y: xr.DataArray, scan_x: xr.DataArray) -> None:
+        """Refuse a reference region outside the scan, before the disks are searched.
+
+        Raises
+        ------
+        DataError
+        """
+        check_region(self.params.reference, {"scan_y": scan_y.variable, "scan_x": scan_x.variable})
 
     def solve(self, peaks: xr.Dataset, ctx: Context) -> Result:
         """From ``peaks/1`` to ``strain/1``, with ``lattice/1`` as the side output ``lattice``.

@@ -1,0 +1,72 @@
+"""Faults of a pipeline that show once its files are open: found before any long step, at their place in the file."""
+
+from __future__ import annotations
+
+from ronchi import schema
+from ronchi.errors import RonchiError
+from ronchi.pipeline.plan import ANY_SCHEMA, Plan, PlannedStep, ports, producers
+from ronchi.pipeline.result import RunResult
+
+__all__ = ["check_opened", "check_scan"]
+
+
+def check_opened(plan: Plan, run: RunResult) -> None:
+    """Compare what the readers have opened with what the steps take: a reader may give several schemas.
+
+    Raises
+    ------
+    ConfigError
+        As if it had been known when the pipeline was checked.
+    """
+    source = plan.config.source
+    for name, step in plan.steps.items():
+        for key, reference in step.config.inputs.items():
+            read, _, side = reference.partition(".")
+            opened = run.steps[read]
+            if plan.steps[read].config.kind != "reader" or opened.data is None:
+                continue
+            at = ("steps", name, key)
+            if side and side not in opened.sides:
+                have = ", ".join(opened.sides) or "none"
+                what = f"{read!r} has no side output {side!r} in this file (found: {have})"
+                source.fault(at, what, f"leave {name!r} out, or name another input")
+                continue
+            found = schema.schema_of(opened.sides[side] if side else opened.data)
+            wanted = ports(step.spec)[key].schemas
+            if ANY_SCHEMA not in wanted and found not in wanted:
+                want = " or ".join(sorted(wanted))
+                what = f"{reference!r} turned out to be {found}, but {step.name!r} takes {want}"
+                others = {other: step for other, step in plan.steps.items() if other not in (name, read)}
+                source.fault(at, what, producers(want, wanted, others))
+    source.check()
+
+
+def check_scan(plan: Plan, run: RunResult, name: str) -> None:
+    """Let the solvers that will get a detector's peaks look at its scan first.
+
+    A solver may have a method ``check(scan_y, scan_x)``, which raises where its parameters do not suit the scan.
+
+    Raises
+    ------
+    ConfigError
+    """
+    detector = plan.steps[name]
+    data = run.steps[detector.config.inputs.get("data", "").partition(".")[0]].data if _detects(detector) else None
+    if data is None or not {"scan_y", "scan_x"} <= set(data.coords):
+        return
+    source = plan.config.source
+    for solver, step in plan.steps.items():
+        if name not in step.config.inputs.values():
+            continue
+        check = getattr(step.spec.create(step.params), "check", None)
+        if check is None:
+            continue
+        try:
+            check(data["scan_y"], data["scan_x"])
+        except RonchiError as error:
+            source.fault(("steps", solver, "params", *error.where.split(".")), error.what, error.fix)
+    source.check()
+
+
+def _detects(step: PlannedStep) -> bool:
+    return step.config.kind == "disk_detector" and "data" in step.config.inputs
