@@ -55,3 +55,28 @@ def test_angle_follows_the_nearest_atom(shared_data: Path):
     away = truth["nn_distance"].values > 0.25
     nearest = np.arctan2(truth["nn_dy"].values, truth["nn_dx"].values)
     assert circular(angle, nearest, dipole * away) > 0.85
+
+
+def test_tiles_and_the_defect(shared_data: Path):
+    x, truth = patterns(shared_data / "sim" / "graphene4d.nc")
+    params = PolarEmParams(
+        max_shift_px=0, radius_px=PROBE_RADIUS_PX, band_limit=BAND_LIMIT, counts=True, subtract_probe=True
+    )
+    learner = PolarEm(params)
+    learner.fit(x, Context(rng=np.random.default_rng(0)))
+    made = learner.transform(x)
+    tile, rotation = truth["tile"].values, truth["rotation"].values
+    # A scan of a lattice of sixfold sites, each seen at its own angle: only the sixth harmonic says how it lies.
+    sixth = np.array([np.exp(6j * made["angle"].values)[tile == k].mean() for k in range(4)])
+    found = np.rad2deg(np.angle(sixth * np.conj(sixth[0]))) / 6
+    true = np.array([rotation[tile == k].mean() for k in range(4)])
+    error = (found - (true - true[0]) + 30) % 60 - 30
+    # 100 positions a tile; the last holds the substitution, which is no lattice.
+    assert np.abs(error[1:3]).max() < 4
+    assert abs(error[3]) < 6
+    near = (truth["defect_distance"].values < 0.8) & (truth["defect_type"].values > 0)
+    inside = [near[made["label"].values == k].mean() for k in range(learner.mixture.size)]
+    best = int(np.argmax(inside))
+    # One class holds patterns on the silicon atom and no others.
+    assert inside[best] == 1
+    assert (made["label"].values[near] == best).mean() > 0.4

@@ -1,0 +1,112 @@
+"""The likelihood with the angle integrated out, against sums over drawn images."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from ronchi_rvae.autoencoder import Autoencoder, Schedule, train
+from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.marginal import Likelihood
+from ronchi_rvae.poses import angle_table
+from ronchi_rvae.shifts import ShiftGrid
+from ronchi_rvae.symmetry import turn
+
+
+@pytest.fixture(scope="module")
+def basis() -> DiscBasis:
+    return DiscBasis((25, 25), (12.0, 12.0), 12.0, 1.5, ShiftGrid(0.0))
+
+
+def numbers(basis, *images):
+    return basis.as_real(basis.describe(np.stack(images))[:, 0])
+
+
+def turned_copies(basis, canonical):
+    n = len(angle_table(basis.n_orders))
+    template = basis.from_real(canonical)
+    return np.concatenate([basis.as_real(turn(basis, template, 2 * np.pi * a / n)) for a in range(n)])
+
+
+def log_mean(logarithms):
+    top = float(logarithms.max())
+    return top + math.log(np.exp(logarithms - top).mean())
+
+
+def test_gaussian(basis, draw):
+    canonical = numbers(basis, draw())
+    image = numbers(basis, draw(angle=1.0) + np.random.default_rng(0).normal(0, 1, (25, 25)))
+    distance = ((turned_copies(basis, canonical) - image) ** 2).sum(1)
+    expected = log_mean(-0.5 * distance / 0.8) - basis.dof / 2 * math.log(2 * math.pi * 0.8)
+    found = Likelihood(basis, "gaussian", 0.8)(torch.from_numpy(canonical), torch.from_numpy(image))
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("family", ["poisson", "bernoulli"])
+def test_counts_and_odds(basis, draw, family):
+    rng = np.random.default_rng(0)
+    natural = numbers(basis, draw() - 1)
+    image = rng.poisson(np.exp(draw(angle=1.0) - 1)) if family == "poisson" else rng.random((25, 25)) < 0.4
+    described = numbers(basis, image.astype(np.float32))
+    drawn, weight = basis.sampled_real()
+    values = turned_copies(basis, natural) @ drawn
+    partition = np.exp(values) if family == "poisson" else np.log1p(np.exp(values))
+    pixels = (described @ drawn)[0]
+    log_likelihood = (weight * (pixels * values - partition)).sum(1)
+    expected = log_mean(log_likelihood)
+    found = Likelihood(basis, family, 1.0)(torch.from_numpy(natural), torch.from_numpy(described))
+    # Turning changes the sum over pixels a little: they are no ring.
+    assert float(found) == pytest.approx(expected, abs=0.02 * abs(expected))
+
+
+def test_any_turn_of_the_image_is_as_likely(basis, draw):
+    canonical = numbers(basis, draw())
+    copies = torch.from_numpy(turned_copies(basis, numbers(basis, draw(angle=0.3))))
+    likelihood = Likelihood(basis, "gaussian", 0.5)
+    with torch.no_grad():
+        found = likelihood(torch.from_numpy(canonical).expand(len(copies), -1), copies)
+    assert float(found.max() - found.min()) < 1e-2
+
+
+def test_gradients_climb_to_the_image(basis, draw):
+    """From a turned start, the canonical image becomes the one seen, at some angle."""
+    image = torch.from_numpy(numbers(basis, draw()))
+    canonical = torch.from_numpy(numbers(basis, 0.3 * draw(angle=2.0))).requires_grad_()
+    likelihood = Likelihood(basis, "gaussian", 0.5)
+    optimiser = torch.optim.Adam([canonical], lr=0.05)
+    for _ in range(200):
+        optimiser.zero_grad()
+        (-likelihood(canonical, image).sum()).backward()
+        optimiser.step()
+    with torch.no_grad():
+        best = likelihood.score(canonical, image).max()
+    assert float(best) > 0.97 * float((image**2).sum())
+
+
+def test_training_is_the_same_every_time_and_can_be_stopped(basis):
+    rows = np.random.default_rng(0).normal(0, 1, (64, basis.dof)).astype(np.float32)
+
+    def trained(tick=lambda done: None):
+        torch.manual_seed(0)
+        model = Autoencoder(basis.dof, 2, 16, Likelihood(basis, "gaussian", 1.0))
+        model.standardise(torch.from_numpy(rows), torch.zeros(basis.dof), 1.0)
+        calls = []
+
+        def refine(canonical):
+            calls.append(canonical.shape)
+            return rows
+
+        curve = train(model, rows, Schedule(4, 16, 1e-3, 2), torch.Generator().manual_seed(3), refine, tick)
+        assert calls == [(64, basis.dof)]
+        return curve
+
+    assert trained() == trained()
+
+    def stop(done):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(stop)
