@@ -20,7 +20,7 @@ from ronchi.writing import ChosenWriter, choose_writer, taken_schemas
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "choose_reader", "make_plan", "ports"]
+__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "choose_reader", "make_plan", "ports", "producers"]
 
 ANY_SCHEMA = "*"
 """Schema of an input that takes, or a side that may be, anything."""
@@ -231,7 +231,7 @@ def _check_inputs(
         wanted = known[name].schemas
         if ANY_SCHEMA not in wanted | schemas and not wanted & schemas:
             have, want = " or ".join(sorted(schemas)), " or ".join(sorted(wanted))
-            fix = _producers(want, wanted, planned)
+            fix = producers(want, wanted, planned)
             source.fault((*at, name), f"{reference!r} is {have}, but {step.name!r} takes {want}", fix)
     for name, port in (known or {}).items():
         if not port.optional and name not in step.inputs:
@@ -239,7 +239,8 @@ def _check_inputs(
             source.fault((*at, name), f"the input is missing: {step.name!r} takes {want}", f"{name}: STEP")
 
 
-def _producers(want: str, wanted: frozenset[str], planned: Mapping[str, PlannedStep]) -> str:
+def producers(want: str, wanted: frozenset[str], planned: Mapping[str, PlannedStep]) -> str:
+    """The steps and sides that give one of the schemas, as advice."""
     names = [name for name, step in planned.items() if _schemas(step.spec.output) & wanted]
     sides = [
         f"{name}.{side}"
