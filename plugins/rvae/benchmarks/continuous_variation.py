@@ -62,7 +62,7 @@ def main() -> None:
             error = np.abs(np.rad2deg(np.angle(phase * np.conj(phase.mean()))))
             bond, tilt = (predicted(z, truth["z"].values[:, i]) for i in range(2))
             print(
-                f"{name:<18} seed {seed}  nll {float(made['nll'].mean()):8.3f}  R2 bond {bond:.3f}  R2 tilt {tilt:.3f}  "
+                f"{name:<18} seed {seed}  nll {float(made['nll'].mean()):8.3f}  R2 bond {bond:.3f} tilt {tilt:.3f}  "
                 f"MAE {error.mean():.3f} deg  classes {learner.mixture.size}  {seconds:.1f} s",
                 flush=True,
             )

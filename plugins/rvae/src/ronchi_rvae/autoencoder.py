@@ -29,8 +29,14 @@ class Autoencoder(nn.Module):
     likelihood : Likelihood
     """
 
+    centre: Tensor
+    unit: Tensor
+    canonical_centre: Tensor
+    canonical_unit: Tensor
+
     def __init__(self, dof: int, n_latent: int, hidden: int, likelihood: Likelihood) -> None:
         super().__init__()
+        self.n_latent = n_latent
         self.encoder = _layers(dof, hidden, 2 * n_latent)
         self.decoder = _layers(n_latent, hidden, dof)
         self.likelihood = likelihood
@@ -113,18 +119,17 @@ def train(
     device = model.centre.device
     data = torch.from_numpy(upright).to(device)
     optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
-    n_latent = model.decoder[0].in_features
     curve = []
     for epoch in range(schedule.epochs):
         for group in optimiser.param_groups:
             group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
         total = torch.zeros((), device=device)
         order = torch.randperm(len(data), generator=generator)
-        for rows in order.split(schedule.batch):
-            noise = torch.randn(len(rows), n_latent, generator=generator).to(device)
+        for rows in torch.split(order, schedule.batch):
+            noise = torch.randn(len(rows), model.n_latent, generator=generator).to(device)
             bound = model.bound(data[rows.to(device)], noise).sum()
             optimiser.zero_grad(set_to_none=True)
-            (-bound / len(rows)).backward()
+            torch.autograd.backward(-bound / len(rows))
             nn.utils.clip_grad_norm_(model.parameters(), 100.0)
             optimiser.step()
             total += bound.detach()

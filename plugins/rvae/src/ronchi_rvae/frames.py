@@ -121,7 +121,7 @@ class Window:
         state = json.loads((folder / _FILE).read_text(encoding="utf-8"))
         coords = {dim: (held[0], held[1], held[2]) for dim, held in state["coords"].items()}
         dims, shape, centre = (tuple(state[name]) for name in ("dims", "shape", "centre_px"))
-        return cls(dims, shape, centre, state["bad"], coords, state["units"])  # type: ignore[arg-type]
+        return cls(dims, shape, centre, state["bad"], coords, state["units"])
 
 
 def frames_of(x: xr.DataArray, window: Window) -> tuple[Floats, NDArray[np.bool_]]:

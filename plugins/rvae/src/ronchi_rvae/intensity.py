@@ -66,7 +66,7 @@ class Intensity:
 
     def of(self, frames: Floats, inside: NDArray[np.bool_]) -> Floats:
         """Values (n, ny, nx) of images (n, ny, nx)."""
-        made = self._stable(frames)
+        made: NDArray[np.floating] = self._stable(frames)
         if self.probe is not None:
             shares = frames.sum(axis=(1, 2), dtype=np.float64) / self.probe.sum(dtype=np.float64)
             made = made - self._stable(self.probe * shares[:, None, None].astype(np.float32))

@@ -216,7 +216,7 @@ class DiscLearner:
             mask = good.reshape(-1, *[1] * (values.ndim - 1))
             return np.where(mask, values, fill).astype(np.float32).reshape(*shape, *values.shape[1:])
 
-        extra = dict(self._extra())
+        extra: dict[str, Any] = dict(self._extra())
         coords = {str(name): coord.variable for name, coord in x.coords.items() if name in dims}
         angle = label = None
         if found.pose is not None:

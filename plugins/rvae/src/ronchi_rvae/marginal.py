@@ -31,6 +31,12 @@ class Likelihood(nn.Module):
         To start from.
     """
 
+    sums: Tensor
+    cosines: Tensor
+    sines: Tensor
+    drawn: Tensor
+    weight: Tensor
+
     def __init__(self, basis: DiscBasis, family: str, variance: float) -> None:
         super().__init__()
         self.family, self.dof = family, basis.dof

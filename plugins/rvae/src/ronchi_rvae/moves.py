@@ -117,7 +117,7 @@ def _excess_together(basis: DiscBasis, mixture: Mixture, i: int, j: int, n: int)
     _, distance = correlation(basis, mixture.templates[i], mixture.templates[j])
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
-    return (mixture.variance + part * (1 - part) * distance) / noise_edge(mixture.variance, basis.dof, n * both)
+    return float(mixture.variance + part * (1 - part) * distance) / noise_edge(mixture.variance, basis.dof, n * both)
 
 
 def _merge(basis: DiscBasis, mixture: Mixture, i: int, j: int) -> Mixture:

@@ -58,7 +58,8 @@ def angle_table(n_orders: int) -> Complex:
     """(A, M) ``exp(i m angle)`` on a grid of angles that all rotation symmetries up to 4, and 6, map to itself."""
     n_angles = 12 * -(-4 * n_orders // 12)
     angles = 2 * np.pi * np.arange(n_angles) / n_angles
-    return np.exp(1j * angles[:, None] * np.arange(n_orders)).astype(np.complex64)
+    table: Complex = np.exp(1j * angles[:, None] * np.arange(n_orders)).astype(np.complex64)
+    return table
 
 
 def fit_poses(
