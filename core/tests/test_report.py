@@ -14,13 +14,14 @@ import pytest
 import xarray as xr
 
 from ronchi.errors import OutputError
+from ronchi.pipeline.remarks import warnings_of
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report import write_report
 from ronchi.report.elements import citation, messages, table
 from ronchi.report.figures import Album
 from ronchi.report.provenance import config_hash
 from ronchi.report.results import truth_of
-from ronchi.report.summary import duration, warnings_of
+from ronchi.report.summary import duration
 from ronchi.schema import fourd, lattice, maps, peaks, scores, strain
 from ronchi.schema.common import variable
 

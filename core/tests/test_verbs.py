@@ -13,7 +13,7 @@ import yaml
 
 import ronchi
 from ronchi import verbs
-from ronchi.errors import ConfigError, PluginError, SchemaError
+from ronchi.errors import ConfigError, PluginError, RunError, SchemaError
 from ronchi.manager import get_manager
 
 REFERENCE = {"scan_x": [0, 20]}
@@ -188,3 +188,16 @@ def test_the_calls_in_the_docstrings_work(folder: Path) -> None:
     assert 'transform(data, "bin", detector=2)' in calls
     for call in calls:
         eval(call, {**vars(verbs), "data": ronchi.read("scan.nc")})
+
+
+def test_a_failed_run_raises_unless_told_otherwise(folder: Path) -> None:
+    steps = {
+        "load": {"reader": "native", "params": {"path": "scan.nc"}},
+        "part": {"transform": "crop", "data": "load", "params": {"scan_x": [90, 99]}},
+    }
+    config = {"schema": "ronchi.pipeline/1", "steps": steps}
+    with pytest.raises(RunError, match=r"the step 'part' failed: .*holds nothing"):
+        ronchi.run(config, progress=False)
+    failed = ronchi.run(config, progress=False, check=False)
+    assert not failed.ok
+    assert failed.steps["part"].status == "failed"

@@ -230,11 +230,47 @@ def score(result: xr.Dataset, truth: xr.Dataset, name: str, **params: Any) -> di
     return {str(key): float(value) for key, value in figures.data_vars.items()}
 
 
-def run(pipeline: str | Path | Mapping[str, Any], out: str | Path | None = None, **options: Any) -> RunResult:
-    """Run a pipeline file or mapping; see `ronchi.pipeline.run.run_pipeline`."""
+def run(
+    pipeline: str | Path | Mapping[str, Any], out: str | Path | None = None, *, check: bool = True, **options: Any
+) -> RunResult:
+    """Run a pipeline file or mapping; what an earlier run has finished is not done again.
+
+    Parameters
+    ----------
+    pipeline : path or mapping
+    out : path, optional
+        Folder of the outputs; ``./<name>-out`` by default.
+    check : bool
+        Raise if a step fails; the steps beside it are finished, and kept, before. With ``check=False``
+        the failure is in the result.
+    **options
+        ``overrides``, ``executor``, ``force``, ``dry_run``, ``progress``: see
+        `ronchi.pipeline.run.run_pipeline`.
+
+    Returns
+    -------
+    RunResult
+        ``run["step"]`` and ``run["step.side"]`` are the data; ``.ok`` says whether all steps are done;
+        ``.steps`` has a `StepResult` each, with status, time and error; ``.scores()`` the figures of
+        metrics; ``.outputs`` the files written, by name; ``.warnings`` what should be read with them.
+
+    Raises
+    ------
+    ConfigError
+        The pipeline is not valid, or does not suit its files; nothing was computed.
+    RunError
+        A step failed.
+    OutputError
+    """
+    from ronchi.errors import RunError
     from ronchi.pipeline.run import run_pipeline
 
-    return run_pipeline(pipeline, out=out, **options)
+    result = run_pipeline(pipeline, out=out, **options)
+    failed = [step for step in result.steps.values() if step.status == "failed"]
+    if check and failed:
+        what = "; ".join(f"the step {step.step!r} failed: {step.error}" for step in failed)
+        raise RunError(what, where=str(result.out_dir), fix="log.txt there says more; `check=False` gives the result")
+    return result
 
 
 def write(

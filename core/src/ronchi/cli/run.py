@@ -67,15 +67,48 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def summarise(result: RunResult) -> int:
-    """Print scores, warnings and outputs; 0 if all steps are done."""
-    for warning in result.warnings:
-        print(f"warning: {warning}")
+    """Print scores, outputs, failures and warnings; 0 if all steps are done."""
+    from ronchi.pipeline.remarks import warnings_of
+
     for step, figures in result.scores().items():
         for name, value in figures.items():
-            print(f"{step}: {name} = {value:.6g}")
+            print(f"{step}: {name} = {_short(value)}")
+    for step, rotation in _rotations(result):
+        print(f"{step}: {rotation}")
     for name, path in result.outputs.items():
         print(f"{name}: {path}")
     for broken in result.steps.values():
         if broken.status == "failed":
             print(f"failed: {broken.step}: {broken.error}")
+    log = result.out_dir / "log.txt"
+    if not result.ok and log.exists():
+        print(f"log: {log}")
+    warnings = warnings_of(result)
+    if warnings:
+        reports = [path.name for path in result.outputs.values() if path.suffix.lower() in (".html", ".htm")]
+        also = f", see {reports[0]}" if reports else ""
+        print(f"{len(warnings)} warning{'s' * (len(warnings) > 1)}{also}")
+        for warning in warnings:
+            print(f"  {warning}")
     return int(not result.ok)
+
+
+def _short(value: float) -> str:
+    """Three digits, and all of a whole number."""
+    return f"{value:.0f}" if value.is_integer() and abs(value) < 1e9 else f"{value:.3g}"
+
+
+def _rotations(result: RunResult) -> list[tuple[str, str]]:
+    """Angles between scan and detector that steps have fitted, with their standard deviations."""
+    found = []
+    for name, step in result.steps.items():
+        attrs = {} if step.data is None else step.data.attrs
+        if "rotation_deg" in attrs and "rotation_sd_deg" in attrs:
+            fitted = str(attrs.get("rotation_source")) == "fit"
+            spread = f" +- {float(attrs['rotation_sd_deg']):.2g}" if fitted else ""
+            doubt = "" if int(attrs.get("sign_resolved", 1)) else ", sign not resolved"
+            told = (
+                f"rotation {float(attrs['rotation_deg']):.2f}{spread} degrees ({attrs.get('rotation_source')}){doubt}"
+            )
+            found.append((name, told))
+    return found

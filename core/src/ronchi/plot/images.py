@@ -88,7 +88,8 @@ def pattern(
         loc="left",
     )
     if colorbar:
-        add_colorbar(shown, ax, ticks=intensity_ticks(norm, values))
+        ticks = intensity_ticks(norm, values)
+        add_colorbar(shown, ax, ticks=ticks, **({} if ticks is None else {"format": "%g"}))
     return ax
 
 

@@ -16,6 +16,8 @@ from ronchi.report.data import draw_virtual_image
 from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor_figures
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
+from ronchi.report.frame import frame_table
+from ronchi.report.scores import strain_scores
 from ronchi.report.survey import Looks
 from ronchi.schema import schema_of
 from ronchi.schema.strain import COMPONENTS
@@ -23,6 +25,8 @@ from ronchi.schema.strain import COMPONENTS
 __all__ = ["result_section", "truth_of"]
 
 _MOST_MAPS = 12
+_OF_COM = ("com_y", "com_x", "magnitude", "angle", "divergence", "curl", "phase")
+"""What the figure of the centre of mass shows."""
 
 
 def result_section(result: RunResult, step: StepResult, album: Album, looks: Looks) -> Section:
@@ -40,9 +44,7 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
     elif schema == "strain/1":
         body = _strain(result, step, album)
     elif {"com_y", "com_x"} <= set(step.data.data_vars):
-        body = _com(step, album) + _maps(
-            step, album, without=("com_y", "com_x", "magnitude", "divergence", "curl", "phase")
-        )
+        body = frame_table(step.data) + _com(step, album) + _maps(step, album, without=_OF_COM)
     elif schema == "descriptors/1":
         body = descriptor_figures(step, album) + _maps(step, album, without=("label",))
     elif schema == "decoded/1":
@@ -140,6 +142,7 @@ def _strain(result: RunResult, step: StepResult, album: Album) -> str:
             "Maps of the strain components e_xx, e_yy, e_xy and of the lattice rotation theta",
             "Strain and rotation on symmetric scales; the three strains share one. Grey: no fit.",
         )
+        body += strain_scores(result, step)
         body += album.add(
             f"{step.step}-profiles",
             lambda: plot.strain_profiles(strain, truth=truth),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from ronchi.pipeline.remarks import warnings_of
 from ronchi.pipeline.result import RunResult
 from ronchi.report.elements import Section, key_figures, messages, paragraph, table
+from ronchi.report.scores import is_strain_score
 from ronchi.schema import fourd, schema_of
 
-__all__ = ["duration", "steps_section", "summary_section", "warnings_of"]
+__all__ = ["duration", "steps_section", "summary_section"]
 
 
 def duration(seconds: float) -> str:
@@ -34,34 +36,16 @@ def summary_section(result: RunResult) -> Section:
     for name, scores in result.scores().items():
         step = result.steps[name]
         inputs = ", ".join(f"{key} = {reference}" for key, reference in step.inputs.items())
-        body += table(
-            ("score", "value"), [(key, f"{value:.5g}") for key, value in scores.items()], f"{step.name}: {inputs}"
-        )
+        shown = _few(scores) if is_strain_score(scores) else scores
+        more = "" if shown is scores else "; all components with the maps below"
+        rows = [(key, f"{value:.3g}") for key, value in shown.items()]
+        body += table(("score", "value"), rows, f"{step.name}: {inputs}{more}")
     return Section("Summary", body or paragraph("Nothing was made."))
 
 
-def warnings_of(result: RunResult) -> list[str]:
-    """Warnings of the run, and what the calibrations and the coverage of the results call for."""
-    found = [*result.warnings]
-    for name, step in result.steps.items():
-        data = step.data
-        if data is None:
-            continue
-        if schema_of(data) == fourd.NAME and step.kind in ("reader", "simulator"):
-            if fourd.scan_units(data) == "pixel":
-                found.append(f"{name}: the scan is not calibrated; all lengths on it are in px.")
-            if fourd.q_units(data) == "pixel":
-                found.append(f"{name}: the patterns are not calibrated; scattering vectors are in px, relative only.")
-            if "scan_rotation_deg" not in data.attrs:
-                found.append(
-                    f"{name}: the rotation between scan and detector is not known; "
-                    "directions are those of the detector, not of the scan."
-                )
-        if schema_of(data) == "strain/1" and "valid" in data:
-            share = float(np.mean(data["valid"].values != 0))
-            if share < 0.5:
-                found.append(f"{name}: only {100 * share:.0f} % of the positions could be fitted.")
-    return found
+def _few(scores: Mapping[str, float]) -> dict[str, float]:
+    """The figures of strain that come first: how much was fitted, and the error of each component."""
+    return {key: value for key, value in scores.items() if key in ("coverage", "n") or key.startswith("rms_")}
 
 
 def _key_figures(result: RunResult) -> Iterator[tuple[str, str]]:
