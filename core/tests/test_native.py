@@ -463,3 +463,19 @@ def test_npy_damaged_absent_and_foreign(tmp_path: Path) -> None:
     np.save(path, np.array([{}], dtype=object))
     with pytest.raises(ReadError, match="object"):
         reader.open(path)
+
+
+def test_text_may_be_read_while_the_files_are_open_elsewhere(tmp_path: Path) -> None:
+    names = np.array(["graphene", "Å", ""])
+    paths = [tmp_path / f"{i}.nc" for i in range(3)]
+    for path in paths:
+        sides = {"one": xr.Dataset({"name": ("n", names)}), "two": xr.Dataset({"word": ((), np.array("strain"))})}
+        write(scan(), path, sides)
+    kept = []
+    # Strings of any length in netCDF files broke the third or fourth opening.
+    for _ in range(4):
+        for path in paths:
+            kept.append(open_native(path).data)
+            sides = dict(open_native(path).sides)
+            np.testing.assert_array_equal(sides["one"]["name"].values, names)
+            assert sides["two"]["word"].item() == "strain"

@@ -8,7 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 import netCDF4
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.builtin.store import Target, plain_attrs, plan_chunks, stored_dtype
 
@@ -56,21 +58,35 @@ class NetcdfGroup:
         """Make a variable: zlib level 1 with shuffle in chunks, or contiguous."""
         chunks = plan_chunks(var) if self._compress else None
         dtype = stored_dtype(var)
-        text = dtype.kind == "U"
-        layout: dict[str, Any] = {} if text else {"fill_value": False}
+        if dtype.kind == "U":
+            return Target(self._create_text(name, var))
+        layout: dict[str, Any] = {"fill_value": False}
         if chunks is not None:
             layout |= {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": chunks}
-        array = self._group.createVariable(name, str if text else dtype, var.dims, **layout)
+        array = self._group.createVariable(name, dtype, var.dims, **layout)
         array.setncatts(plain_attrs(var.attrs))
         array.set_auto_maskandscale(False)
-        return Target(_Text(array) if text else array)
+        return Target(array)
+
+    def _create_text(self, name: str, var: xr.Variable) -> _Text:
+        # Characters, not netCDF's strings of any length: once one of those is read, a file that is open twice, of which
+        # one is closed, can no longer be opened again in that process ("HDF error", or worse; netCDF 4.9 and 4.10).
+        width = max((len(text.encode()) for text in np.asarray(var.data).flat), default=0) or 1
+        dim = f"string{width}"
+        if dim not in self._group.dimensions:
+            self._group.createDimension(dim, width)
+        array = self._group.createVariable(name, "S1", (*var.dims, dim), fill_value=False)
+        array.setncatts({**plain_attrs(var.attrs), "_Encoding": "utf-8"})
+        array.set_auto_chartostring(False)
+        return _Text(array, width)
 
 
 class _Text:
-    """netCDF4 takes variable-length text from object arrays only."""
+    """Text as UTF-8 in an array of characters of fixed width."""
 
-    def __init__(self, array: Any) -> None:
-        self._array = array
+    def __init__(self, array: Any, width: int) -> None:
+        self._array, self._width = array, width
 
-    def __setitem__(self, key: Any, values: Any) -> None:
-        self._array[key] = values.astype(object)
+    def __setitem__(self, key: tuple[slice, ...], values: NDArray[np.str_]) -> None:
+        encoded = np.char.encode(values, "utf-8").astype(f"S{self._width}")
+        self._array[*key, slice(None)] = encoded[..., None].view("S1")
