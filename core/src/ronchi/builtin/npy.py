@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy_format
 import xarray as xr
 from numpy.typing import NDArray
 from xarray.core import indexing
@@ -28,10 +29,19 @@ class NpyReader:
         self.params = params
 
     def confidence(self, path: Path) -> float:
-        """1 for the magic bytes of ``.npy``, else 0; never raises."""
+        """1 for ``.npy`` arrays of three or four dimensions, 0.1 for others, else 0; never raises."""
         try:
             with path.open("rb") as file:
-                return 1.0 if file.read(len(_MAGIC)) == _MAGIC else 0.0
+                if file.read(len(_MAGIC)) != _MAGIC:
+                    return 0.0
+                file.seek(0)
+                first = npy_format.read_magic(file) == (1, 0)
+                try:
+                    shape = (npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0)(file)[0]
+                except ValueError:
+                    # Damaged: `open` says so better than other readers can.
+                    return 1.0
+                return 1.0 if len(shape) in (3, 4) else 0.1
         except (OSError, ValueError):
             return 0.0
 

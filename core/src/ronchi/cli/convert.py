@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 __all__ = ["configure", "execute"]
 
@@ -26,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Convert and print the path."""
+    from ronchi.cli.named_values import parse_named
     from ronchi.errors import OutputError
     from ronchi.verbs import convert
 
@@ -37,22 +37,9 @@ def execute(args: argparse.Namespace) -> int:
             args.target,
             args.reader,
             writer=args.writer,
-            writer_params=_values(args.writer_param, "--writer-param"),
+            writer_params=parse_named(args.writer_param, "--writer-param"),
             progress=True,
-            **_values(args.param, "--param"),
+            **parse_named(args.param, "--param"),
         )
     )
     return 0
-
-
-def _values(texts: list[str], option: str) -> dict[str, Any]:
-    from ronchi.errors import ConfigError
-    from ronchi.pipeline.source import parse_value
-
-    values = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise ConfigError(f"{option} {text!r} is not NAME=VALUE")
-        values[name] = parse_value(value, f"{option} {text}")
-    return values

@@ -18,7 +18,14 @@ _CALIBRATIONS = {
 }
 
 
-_SAID = {*_CALIBRATIONS, "ronchi_schema", "ronchi_history", "title"}
+_OF_THE_FILE = {
+    "source_format": "format",
+    "file_contents": "in the file",
+    "notes": "notes",
+    "calibration_refused": "not believed",
+}
+
+_SAID = {*_CALIBRATIONS, *_OF_THE_FILE, "ronchi_schema", "ronchi_history", "title"}
 """Attributes that have a line of their own."""
 
 _WIDEST = 200
@@ -28,14 +35,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("file", type=Path)
     parser.add_argument("--reader", default="auto", help="reader by name; by default the most confident one")
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the reader")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the description."""
+    from ronchi.cli.named_values import parse_named
     from ronchi.verbs import read_result
 
-    result = read_result(args.file, args.reader)
+    result = read_result(args.file, args.reader, **parse_named(args.param, "--param"))
     text = describe(result.data)
     text["side outputs"] = {name: describe(side) for name, side in result.sides.items()}
     if args.json:
@@ -53,6 +62,7 @@ def describe(ds: Any) -> dict[str, Any]:
     rows: dict[str, Any] = {"schema": schema_of(ds) or "none"}
     if "title" in ds.attrs:
         rows["title"] = _short(ds.attrs["title"])
+    rows |= {label: _short(ds.attrs[attr]) for attr, label in _OF_THE_FILE.items() if ds.attrs.get(attr)}
     for dim, size in ds.sizes.items():
         if dim in ds.coords and ds[dim].dtype.kind in "iuf" and size > 1:
             values = ds[dim].values
@@ -75,6 +85,8 @@ def describe(ds: Any) -> dict[str, Any]:
         rows["known"] = {text: float(value) for text, value in known.items()}
         rows["not calibrated"] = missing or "nothing"
         rows["bytes of patterns"] = int(ds["intensity"].nbytes)
+    if rows["schema"] == "images/1" and any(dim in ds.coords and ds[dim].attrs.get("units") == "pixel" for dim in "yx"):
+        rows["not calibrated"] = ["pixel size (y/x in pixels)"]
     others = {name: _short(value) for name, value in ds.attrs.items() if name not in _SAID}
     if others:
         rows["attributes"] = others

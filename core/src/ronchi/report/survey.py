@@ -63,6 +63,9 @@ class Looks:
         return self._made[reference]
 
     def _look(self, reference: str) -> Survey | None:
+        if not reference:
+            # Peaks that were read, not found, have no patterns to show.
+            return None
         try:
             data = self.result[reference]
             return survey(data) if schema_of(data) == fourd.NAME else None
