@@ -33,7 +33,9 @@ class IcaParams(_InMemory):
 
     n_components: int = Field(4, ge=1, description="Number of components.")
     max_iter: int = Field(500, ge=1, description="Most iterations.")
-    tolerance: float = Field(1e-4, gt=0, description="Change of the unmixing at which the iteration ends.")
+    tolerance: float = Field(
+        1e-4, gt=0, description="Change of the unmixing at which the iteration ends.", json_schema_extra={"unit": "1"}
+    )
 
 
 class NmfParams(_InMemory):
