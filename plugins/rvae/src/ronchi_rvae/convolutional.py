@@ -69,7 +69,7 @@ class ConvAutoencoder(PixelModel):
         return log_likelihood("gaussian", self.decode(self.encode(values)), values, self.log_variance.clamp_min(-12.0))
 
     @torch.no_grad()
-    def measure_spread(self, values: Tensor) -> None:
+    def survey(self, values: Tensor, condition: Tensor) -> None:
         """Note how far the latents of images (n, pixels) spread."""
         self.spread.copy_(self.encode(values).std(correction=0))
 

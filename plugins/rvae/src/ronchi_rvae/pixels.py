@@ -255,6 +255,8 @@ class PixelLearner:
             )
         ctx.progress(p.epochs, p.epochs)
         self.model.to("cpu").eval()
+        with thread_limit(1):
+            self.model.survey(tensor[:_BLOCK], condition[:_BLOCK])
         self._curves = {"bound": history.curve}
         if history.held_out:
             self._curves["bound_held_out"] = history.held_out

@@ -47,11 +47,11 @@ class VariationalLearner(PixelLearner):
         return int(getattr(self.params, "n_classes", 1))
 
     def sides(self) -> dict[str, xr.Dataset]:
-        """Give the manifold, and for every class the image at latents of 0."""
+        """Give the manifold, and for every class the image at the mean latents of its samples."""
         made = super().sides()
         if self.n_classes > 1:
-            zero = np.zeros((1, self.params.n_components), np.float32)
-            images = np.concatenate([self.decode(zero, label=k).values for k in range(self.n_classes)])
+            middle = self.model.class_content.numpy()
+            images = np.concatenate([self.decode(middle[k : k + 1], label=k).values for k in range(self.n_classes)])
             classes = {"class": variable("class", np.arange(self.n_classes), "1", "class")}
             made["means"] = self._image_side(images, ("class",), classes)
         return made

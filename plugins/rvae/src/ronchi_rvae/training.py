@@ -43,11 +43,22 @@ class PixelModel(nn.Module):
     n_noise: int
     """Random numbers that an image needs."""
 
+    n_cached: int | None = None
+    """Images whose hidden layers fit into the cache of a processor together; None: any number."""
+
     log_variance: nn.Parameter
     """Logarithm of the variance of the noise in a pixel."""
 
     def forward(self, values: Tensor, condition: Tensor, noise: Tensor, phase: Phase) -> Tensor:
         """Lower bound (n,) of the log-likelihood of images (n, pixels), in nats."""
+        raise NotImplementedError
+
+    def standardise(self, values: Tensor) -> None:
+        """Set the units of images (n, pixels), before the training."""
+        raise NotImplementedError
+
+    def survey(self, values: Tensor, condition: Tensor) -> None:
+        """Note where the latents of images (n, pixels) are, after the training."""
         raise NotImplementedError
 
 
@@ -141,7 +152,7 @@ def train(
     settled = max(schedule.start_epochs if schedule.starts > 1 else 0, schedule.content_delay)
     while so_far.epoch < schedule.epochs and not _is_done(so_far, schedule, len(held_out.values)):
         phase = schedule.phase(so_far.epoch)
-        so_far.curve.append(_epoch(wrapped, model.n_noise, optimiser, fitted, schedule, phase, world, generator))
+        so_far.curve.append(_epoch(model, wrapped, optimiser, fitted, schedule, phase, world, generator))
         if not math.isfinite(so_far.curve[-1]):
             what = f"the bound is {so_far.curve[-1]} after {so_far.epoch + 1} epochs"
             raise DataError(what, where="training", fix="lower `learning_rate`, or normalise the images")
@@ -186,8 +197,8 @@ def _adam(model: PixelModel, rate: float) -> torch.optim.Adam:
 
 
 def _epoch(
+    model: PixelModel,
     wrapped: nn.Module,
-    n_noise: int,
     optimiser: torch.optim.Optimizer,
     fitted: Samples,
     schedule: Schedule,
@@ -199,19 +210,22 @@ def _epoch(
     n = len(fitted.values)
     total = torch.zeros((), dtype=torch.float64, device=world.device)
     wrapped.train()
+    one_pass = world.size > 1 or world.device.type != "cpu"
     for rows in torch.randperm(n, generator=generator).split(schedule.batch):
         # All processes draw the numbers of the whole batch, so that an image has the same noise whoever takes it.
-        noise = torch.randn(len(rows), n_noise, generator=generator)
+        noise = torch.randn(len(rows), model.n_noise, generator=generator)
         ours = world.share(len(rows))
-        values, condition = fitted.at(rows[ours].to(world.device))
-        with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):
-            bound = wrapped(values, condition, noise[ours].to(world.device), phase).sum()
         optimiser.zero_grad(set_to_none=True)
-        # The mean over processes of this is the gradient of the mean over the batch.
-        (-bound * (world.size / len(rows))).backward()
+        size = len(rows) if one_pass else model.n_cached or len(rows)
+        for part, its_noise in zip(rows[ours].split(size), noise[ours].split(size), strict=True):
+            values, condition = fitted.at(part.to(world.device))
+            with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):
+                bound = wrapped(values, condition, its_noise.to(world.device), phase).sum()
+            # The mean over processes of this is the gradient of the mean over the batch.
+            (-bound * (world.size / len(rows))).backward()
+            total += bound.detach().double()
         nn.utils.clip_grad_norm_(wrapped.parameters(), 100.0)
         optimiser.step()
-        total += bound.detach().double()
     return world.total(total) / n
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.api import Context
 from ronchi_rvae.frames import Window
 from ronchi_rvae.params_pixels import ConvAeParams, VaeParams
 from ronchi_rvae.pixels import Encoded, PixelLearner
@@ -24,9 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["ConvAe", "Vae"]
 
 Floats = NDArray[np.float32]
-
-_SPREAD_OF = 1024
-"""Images whose latents tell how far a manifold is drawn."""
 
 
 class Vae(VariationalLearner):
@@ -76,12 +72,6 @@ class ConvAe(PixelLearner):
         from ronchi_rvae.convolutional import ConvAutoencoder
 
         return ConvAutoencoder(torch.from_numpy(self._used(window)), self.params.n_components)
-
-    def _train(self, window: Window, values: Floats, given: Floats, held: NDArray[np.bool_], ctx: Context) -> None:
-        import torch
-
-        super()._train(window, values, given, held, ctx)
-        self.model.measure_spread(torch.from_numpy(values[:_SPREAD_OF]))
 
     def _encode(self, values: Floats, given: Floats) -> Encoded:
         import torch
