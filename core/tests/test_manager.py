@@ -35,9 +35,9 @@ def install(make_dist, name, dist, code=GOOD):
 def test_creates_by_name_and_checks_parameters(make_dist):
     manager = Manager(scan([install(make_dist, "good", "gooddist")]))
     assert manager.create("metric", "good", {"sigma_px": 3}).score(None, None, None) == {"sigma": 3.0}
-    with pytest.raises(ConfigError, match=r"unknown parameter 'sigma'[\s\S]*did you mean 'sigma_px'"):
+    with pytest.raises(ConfigError, match=r"sigma: unknown key[\s\S]*did you mean 'sigma_px'"):
         manager.create("metric", "good", {"sigma": 3})
-    with pytest.raises(ConfigError, match=r"sigma_px: Input should be greater than 0 \(got -1\)"):
+    with pytest.raises(ConfigError, match=r"sigma_px: must be greater than 0 \(got -1\)"):
         manager.create("metric", "good", {"sigma_px": -1})
 
 

@@ -13,7 +13,7 @@ import yaml
 
 import ronchi
 from ronchi import verbs
-from ronchi.errors import ConfigError, PluginError, RunError, SchemaError
+from ronchi.errors import ConfigError, PluginError, ReadError, RunError, SchemaError
 from ronchi.manager import get_manager
 
 REFERENCE = {"scan_x": [0, 20]}
@@ -201,3 +201,13 @@ def test_a_failed_run_raises_unless_told_otherwise(folder: Path) -> None:
     failed = ronchi.run(config, progress=False, check=False)
     assert not failed.ok
     assert failed.steps["part"].status == "failed"
+
+
+def test_a_path_in_place_of_data_is_told_how_to_be_opened(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"takes a data set as 'data', got the path 'scan.nc'\n  -> .*ronchi.read\("):
+        ronchi.detect("scan.nc")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="got a DataArray\n  -> pass the whole"):
+        ronchi.overview(ronchi.read("scan.nc")["intensity"])  # type: ignore[arg-type]
+    with pytest.raises(ReadError, match=r"no such file\n  -> .*relative ones start at /") as caught:
+        ronchi.read("absent.nc")
+    assert "pipeline" not in str(caught.value)

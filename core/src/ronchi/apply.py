@@ -135,7 +135,17 @@ def _patterns(inputs: Mapping[str, xr.Dataset]) -> int:
     return samples_per_block(data["z" if "z" in data else "intensity"])
 
 
+def _no_dataset(spec: AlgorithmSpec, name: str, data: object) -> ConfigError:
+    if isinstance(data, str | Path):
+        got, fix = f"the path {str(data)!r}", f"open it first: ronchi.read({str(data)!r})"
+    else:
+        got, fix = f"a {type(data).__name__}", "pass the whole xarray.Dataset, not an array of it"
+    return ConfigError(f"{spec.name!r} takes a data set as {name!r}, got {got}", fix=fix)
+
+
 def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None:
+    import xarray as xr
+
     from ronchi import schema
     from ronchi.pipeline.plan import ANY_SCHEMA, ports
 
@@ -143,6 +153,8 @@ def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None
     for name, data in inputs.items():
         if name not in known:
             raise ConfigError(f"{spec.name!r} has no input {name!r}", fix=f"inputs: {', '.join(known) or 'none'}")
+        if not isinstance(data, xr.Dataset):
+            raise _no_dataset(spec, name, data)
         found = schema.schema_of(data)
         if ANY_SCHEMA not in known[name].schemas and found not in known[name].schemas:
             want = " or ".join(sorted(known[name].schemas))

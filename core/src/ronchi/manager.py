@@ -157,17 +157,16 @@ class Manager:
         try:
             return model.model_validate(params)
         except ValidationError as error:
-            faults, fixes = [], []
-            for fault in error.errors():
-                field = ".".join(str(part) for part in fault["loc"])
-                if fault["type"] == "extra_forbidden":
-                    close = difflib.get_close_matches(field, model.model_fields, 1)
-                    faults.append(f"unknown parameter {field!r}")
-                    fixes.append(f"did you mean {close[0]!r}?" if close else f"known: {', '.join(model.model_fields)}")
-                else:
-                    faults.append(f"{field}: {fault['msg']} (got {fault['input']!r})")
-            text = "; ".join(fixes) or f"see `ronchi info {kind}/{name}`"
-            raise ConfigError("; ".join(faults), where=f"{kind} {name}", fix=text) from None
+            from ronchi.pipeline.faults import note_validation_error
+            from ronchi.pipeline.source import Source
+
+            source = Source(f"{kind} {name}", dict(params), Path())
+            note_validation_error(source, (), error, model)
+            first, *_ = source.faults
+            if len(source.faults) > 1:
+                raise ConfigError("\n".join(map(str, [f"{len(source.faults)} faults", *source.faults]))) from None
+            fix = first.fix or f"see `ronchi info {kind}/{name}`"
+            raise ConfigError(first.what, where=first.where, fix=fix) from None
 
     def dist(self, kind: str, name: str) -> tuple[str, str, Path | None]:
         """``(dist, version, source folder if editable)`` of an algorithm."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ronchi.api import Result
 from ronchi.apply import apply
-from ronchi.errors import ConfigError
+from ronchi.errors import ConfigError, ReadError
 from ronchi.history import to_yaml
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def read_result(path: str | Path, reader: str = "auto", **params: Any) -> Result
     from ronchi.pipeline.plan import choose_reader
 
     file = Path(path).expanduser()
+    if not file.exists():
+        raise ReadError("no such file", where=str(path), fix=f"check the path; relative ones start at {Path.cwd()}")
     if reader == "auto":
         reader = choose_reader(file, get_manager(), [])
     return apply("reader", reader, {**params, "path": str(file.absolute())}, {})

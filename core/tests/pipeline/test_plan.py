@@ -36,7 +36,7 @@ def test_order_follows_the_edges_not_the_text(folder, toys):
     ("old", "new", "message"),
     [
         ("seed: 3", "sead: 3", r"toy\.yaml:3:1: sead: unknown key\n  -> did you mean 'seed'\?"),
-        ("seed: 3", "seed: -3", r"toy\.yaml:3:7: seed: must be greater than or equal to 0 \(got -3\)"),
+        ("seed: 3", "seed: -3", r"toy\.yaml:3:7: seed: must be at least 0 \(got -3\)"),
         (
             "schema: ronchi.pipeline/1",
             "schema: ronchi.pipeline/2",
@@ -55,7 +55,7 @@ def test_order_follows_the_edges_not_the_text(folder, toys):
             r"toy\.yaml:8:58: disks\.params\.sigma: unknown key\n  -> did you mean 'sigma_px'\?",
         ),
         ("noise: 0.1", "sigma_px: -2", r"toy\.yaml:8:68: disks\.params\.sigma_px: must be greater than 0 \(got -2\)"),
-        ("noise: 0.1", "sigma_px: 2 nm", r"sigma_px: .*valid number.*\(got '2 nm'\)\n  -> Blur\.; in px"),
+        ("noise: 0.1", "sigma_px: 2 nm", r"sigma_px: must be a number \(got '2 nm'\)\n  -> Blur; in px"),
         ("noise: 0.1", "mode: pase", r"mode: must be 'cross', 'phase' or 'hybrid' .*\n  -> did you mean 'phase'\?"),
         (
             "peaks: disks}",
@@ -65,7 +65,7 @@ def test_order_follows_the_edges_not_the_text(folder, toys):
         (
             "peaks: disks}",
             "peaks: disks, params: {reference: {scan_x: [0, b]}}}",
-            r"toy\.yaml:9:\d+: strain\.params\.reference\.scan_x\.1",
+            r"toy\.yaml:9:\d+: strain\.params\.reference\.scan_x: must be two whole numbers",
         ),
         (
             "disk_detector: brightest",

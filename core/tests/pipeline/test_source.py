@@ -98,3 +98,13 @@ def test_several_faults_come_together(tmp_path):
 def test_did_you_mean():
     assert did_you_mean("sigma", ["sigma_px", "mode"]) == "did you mean 'sigma_px'? allowed: sigma_px, mode"
     assert did_you_mean("zzz", ["a"]) == "allowed: a"
+
+
+@pytest.mark.parametrize("name", ["scan.nc", "store.zarr"])
+def test_data_in_place_of_a_pipeline(tmp_path, name):
+    if name.endswith(".zarr"):
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(b"\x89HDF\xff\xfe")
+    with pytest.raises(ConfigError, match=rf"it looks like data\n  -> `ronchi read .*{name}`"):
+        read_source(tmp_path / name)

@@ -30,8 +30,8 @@ def _both(value: Any) -> Any:
 
 
 Factor = Annotated[tuple[int, int], BeforeValidator(_both, json_schema_input_type=int | tuple[int, int])]
-_SCAN_RANGE: dict[str, JsonValue] = {"unit": "index; scan unit by coordinate"}
-_Q_RANGE: dict[str, JsonValue] = {"unit": "index; q unit by coordinate"}
+_SCAN_RANGE: dict[str, JsonValue] = {"unit": "indices, or scan units by coordinate"}
+_Q_RANGE: dict[str, JsonValue] = {"unit": "indices, or units of q by coordinate"}
 
 
 class CropParams(Params):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -10,6 +10,25 @@ from pydantic.fields import FieldInfo
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean
 
 __all__ = ["note_validation_error"]
+
+_COUNTS = ("two", "three", "four")
+_SHAPE = (
+    "too_long", "too_short", "missing", "tuple_type", "float_type", "float_parsing", "int_type", "int_parsing",
+)  # fmt: skip
+"""Types of faults in how a row of numbers is written, not in the numbers."""
+
+_WORDS = {
+    "a valid number": "a number",
+    "a valid integer": "a whole number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid dictionary": "a mapping, such as {name: value}",
+    "a valid list": "a list",
+    "a valid tuple": "a list",
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+}
+"""Pydantic's words for what is allowed, and ours."""
 
 
 def note_validation_error(source: Source, base: FieldPath, error: ValidationError, model: type[BaseModel]) -> None:
@@ -25,9 +44,18 @@ def note_validation_error(source: Source, base: FieldPath, error: ValidationErro
     raw: Any = source.data
     for part in base:
         raw = raw.get(part, {}) if isinstance(raw, dict) else {}
+    told: set[FieldPath] = set()
     for fault in error.errors():
         path = (*base, *_written(raw, fault["loc"]))
-        if fault["type"] == "extra_forbidden":
+        row, cut = _row_of(model, fault)
+        if row:
+            # One message a row of numbers, whatever is wrong in it.
+            path = (*base, *_written(raw, fault["loc"][:cut]))
+            if path not in told:
+                got = _at(source.data, path)
+                source.fault(path, f"must be {row} (got {got!r})", _describe(_field(model, fault["loc"])))
+            told.add(path)
+        elif fault["type"] == "extra_forbidden":
             known = [field.alias or name for name, field in _fields(model, fault["loc"][:-1]).items()]
             source.fault(path, "unknown key", did_you_mean(str(fault["loc"][-1]), known), key=True)
         elif fault["type"] == "missing":
@@ -49,12 +77,55 @@ def _written(raw: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
     return tuple(kept)
 
 
+def _row_of(model: type[BaseModel], fault: Any) -> tuple[str, int]:
+    """What a row of numbers should be, in words, and how much of ``loc`` leads to it; ``""`` for other faults."""
+    loc = fault["loc"]
+    if fault["type"] not in _SHAPE:
+        return "", 0
+    for cut in range(len(loc), 0, -1):
+        field = _fields(model, loc[: cut - 1]).get(str(loc[cut - 1])) if isinstance(loc[cut - 1], str) else None
+        if field is not None:
+            return _row_words(field.annotation), cut
+    return "", 0
+
+
+def _row_words(annotation: Any) -> str:
+    """``"two numbers, such as [190, 240]"`` for a tuple of two floats; empty for anything else."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is not tuple:
+        return next(filter(None, (_row_words(part) for part in parts)), "")
+    if not 2 <= len(parts) <= len(_COUNTS) + 1 or any(not _is_number(part) for part in parts):
+        return ""
+    whole = all(part is int for part in parts)
+    example = [2, 3, 4, 5] if whole else [190, 240, 10, 20]
+    open_end = " or null" if any(type(None) in get_args(part) for part in parts) else ""
+    kind = "whole numbers" if whole else f"numbers{open_end}"
+    return f"{_COUNTS[len(parts) - 2]} {kind}, such as {example[: len(parts)]}"
+
+
+def _is_number(annotation: Any) -> bool:
+    return annotation in (int, float, type(None)) or (
+        bool(get_args(annotation)) and all(_is_number(part) for part in get_args(annotation) if isinstance(part, type))
+    )
+
+
+def _at(document: Any, path: FieldPath) -> Any:
+    for part in path:
+        document = document[part]
+    return document
+
+
 def _message(fault: Any) -> str:
     text = str(fault["msg"])
-    for prefix in ("Value error, ", "Input should be "):
-        if text.startswith(prefix):
-            return text.removeprefix(prefix) if prefix.startswith("Value") else f"must be {text.removeprefix(prefix)}"
-    return text[:1].lower() + text[1:]
+    if text.startswith("Value error, "):
+        return text.removeprefix("Value error, ")
+    if not text.startswith("Input should be "):
+        return text[:1].lower() + text[1:]
+    text = text.removeprefix("Input should be ").partition(", unable to parse")[0]
+    for theirs, ours in _WORDS.items():
+        if text.startswith(theirs):
+            return f"must be {ours}" + ("" if theirs.startswith("a ") else text.removeprefix(theirs))
+    return f"must be {text}"
 
 
 def _hint(fault: Any, field: FieldInfo | None) -> str:
@@ -69,7 +140,8 @@ def _describe(field: FieldInfo | None) -> str:
         return ""
     extra = field.json_schema_extra
     unit = f"in {extra['unit']}" if isinstance(extra, dict) and "unit" in extra else ""
-    return "; ".join(filter(None, (field.description or "", unit)))
+    said = field.description or ""
+    return f"{said.rstrip('.')}; {unit}" if said and unit else said or unit
 
 
 def _fields(model: type[BaseModel], loc: tuple[int | str, ...]) -> dict[str, FieldInfo]:

@@ -125,8 +125,14 @@ def read_source(origin: str | Path | Mapping[str, Any], *, base: Path | None = N
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(f"the file cannot be read: {reason}", where=str(path), fix="give a pipeline file") from error
+        if isinstance(error, OSError) and not path.is_dir():
+            what, fix = f"the file cannot be read: {error.strerror}", "give a pipeline file"
+        elif path.suffix.lower() in (".yaml", ".yml"):
+            what, fix = "the file cannot be read: it is not UTF-8 text", "give a pipeline file"
+        else:
+            # Data are folders too, such as zarr stores.
+            what, fix = "this is no pipeline file, it looks like data", f"`ronchi read {path}` says what is in it"
+        raise ConfigError(what, where=str(path), fix=fix) from error
     source = Source(path.name, {}, base or path.absolute().parent, text)
     data = _compose(text, source)
     if not isinstance(data, dict):

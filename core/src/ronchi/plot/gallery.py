@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from ronchi.plot.canvas import CATEGORIES, OUTLINE, RING, draw_image, new_figure
+from ronchi.plot.inputs import check_dataset, check_positions
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm
 from ronchi.plot.scalebar import add_scale_bar
@@ -71,7 +72,9 @@ def mosaic(
     -------
     matplotlib Figure or SubFigure
     """
+    check_dataset(data, ("intensity", "scan_y", "scan_x", "qy", "qx"), "data", "pass the patterns: ronchi.read(path)")
     scan_shape = (data.sizes["scan_y"], data.sizes["scan_x"])
+    check_positions(positions or (), scan_shape)
     chosen = spread_positions(scan_shape) if positions is None else list(positions)
     columns = n_columns or min(len(chosen), 4 if len(chosen) in (4, 7, 8) or len(chosen) > 9 else 3)
     rows = -(-len(chosen) // columns)
@@ -112,6 +115,8 @@ def mark_positions(ax: Any, data: xr.Dataset, positions: Sequence[Position]) -> 
     -------
     matplotlib.axes.Axes
     """
+    check_dataset(data, ("scan_y", "scan_x"), "data", "pass the data set of the image")
+    check_positions(positions, (data.sizes["scan_y"], data.sizes["scan_x"]))
     for number, (row, column) in enumerate(positions):
         y, x = float(data["scan_y"][row]), float(data["scan_x"][column])
         colour = CATEGORIES[number % len(CATEGORIES)]

@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 
+from ronchi.errors import DataError
 from ronchi.plot.canvas import (
     DOUBLE_LINE,
     OUTLINE,
@@ -23,6 +24,7 @@ from ronchi.plot.canvas import (
     draw_image,
     panels,
 )
+from ronchi.plot.inputs import check_dataset, check_image
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
@@ -72,6 +74,7 @@ def pattern(
     -------
     matplotlib.axes.Axes
     """
+    check_image(image, ("qy", "qx"))
     ax = axes_or_new(ax)
     values = np.asarray(image.values, float)
     bad = None if bad_pixel is None else np.asarray(bad_pixel) != 0
@@ -124,6 +127,7 @@ def scan_image(
     -------
     matplotlib.axes.Axes
     """
+    check_image(image, ("scan_y", "scan_x"))
     y, x = (image[dim] for dim in image.dims)
     ratio = box_ratio(y, x)
     ax = axes_or_new(ax, *panel_size(ratio))
@@ -164,7 +168,10 @@ def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure:
     -------
     matplotlib Figure or SubFigure
     """
+    check_dataset(maps, ("scan_y", "scan_x", *(names or ())), "maps", "pass a result over the scan, and names in it")
     chosen = names or [str(name) for name, v in maps.data_vars.items() if v.dims == ("scan_y", "scan_x")]
+    if not chosen:
+        raise DataError("no variable lies over the scan", where="maps", fix="pass a result over (scan_y, scan_x)")
     figure, axes = panels(len(chosen), box_ratio(maps["scan_y"], maps["scan_x"]), figure)
     for ax, name in zip(axes, chosen, strict=True):
         image = _in_percent(maps[name]) if _STRAIN.fullmatch(name) else maps[name]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ronchi.errors import DataError
 from ronchi.plot.canvas import CATEGORIES, OUTLINE, RING, add_colorbar, axes_or_new, draw_image, new_figure
+from ronchi.plot.inputs import check_dataset
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks
 from ronchi.plot.scalebar import add_scale_bar
@@ -42,6 +43,7 @@ def vector_histogram(
     (qy, qx) DataArray
         On the axes of the patterns, or around the peaks if the size of the patterns is not known.
     """
+    check_dataset(peaks, ("qy", "qx", "q_step"), "peaks", "pass peaks: ronchi.detect(data), or a file of them")
     edges, centres = {}, {}
     for axis, dim in enumerate(("qy", "qx")):
         step, origin, size = (float(peaks.attrs[name][axis]) for name in ("q_step", "q_origin_px", "q_shape"))

@@ -8,9 +8,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.errors import DataError
 from ronchi.plot.canvas import new_figure, round_ticks
 from ronchi.plot.labels import titled
-from ronchi.plot.strain import DISPLAY, displayed
+from ronchi.plot.strain import DISPLAY, check_strain, displayed
 from ronchi.schema.strain import COMPONENTS
 
 __all__ = ["average_profile", "strain_profiles"]
@@ -73,6 +74,9 @@ def strain_profiles(
     -------
     matplotlib Figure or SubFigure
     """
+    check_strain(strain, *(f"se_{name}" for name in COMPONENTS))
+    if along not in (None, "scan_x", "scan_y"):
+        raise DataError(f"{along!r} is no axis of the scan", where="along", fix="scan_x or scan_y")
     along = along or ("scan_x" if strain.sizes["scan_x"] >= strain.sizes["scan_y"] else "scan_y")
     across = "scan_y" if along == "scan_x" else "scan_x"
     total = strain.sizes[across]

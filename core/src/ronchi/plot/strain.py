@@ -15,11 +15,30 @@ from numpy.typing import NDArray
 from ronchi.errors import DataError
 from ronchi.plot.canvas import WIDE_RATIO, box_ratio, draw_image, new_figure, panels, round_ticks, show_axes
 from ronchi.plot.images import add_scan_scale_bar, scan_image
+from ronchi.plot.inputs import check_dataset
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import symmetric_limit
 from ronchi.schema.strain import COMPONENTS
 
-__all__ = ["DISPLAY", "STRAINS", "displayed", "reference_mask", "strain_histograms", "strain_maps", "strain_quality"]
+__all__ = [
+    "DISPLAY",
+    "STRAINS",
+    "check_strain",
+    "displayed",
+    "reference_mask",
+    "strain_histograms",
+    "strain_maps",
+    "strain_quality",
+]
+    "DISPLAY",
+    "STRAINS",
+    "check_strain",
+    "displayed",
+    "reference_mask",
+    "strain_histograms",
+    "strain_maps",
+    "strain_quality",
+]
 
 DISPLAY: dict[str, tuple[str, str, float]] = {
     "e_xx": (r"$\varepsilon_{xx}$", "%", 100.0),
@@ -35,6 +54,12 @@ _FOOT_IN = 0.6
 
 Reference = Mapping[str, Sequence[float]]
 """Ranges: ``scan_y``, ``scan_x`` in coordinates, both ends included; ``rows``, ``columns`` as start and stop."""
+
+
+def check_strain(strain: Any, *more: str) -> None:
+    """Raise a `DataError` for what is no ``strain/1``, or lacks one of the variables."""
+    fix = "pass the result of a strain solver: ronchi.strain(peaks), or a file of it by ronchi.read"
+    check_dataset(strain, ("scan_y", "scan_x", *COMPONENTS, *more), "strain", fix)
 
 
 def displayed(strain: xr.Dataset, name: str) -> NDArray[np.float64]:
@@ -87,6 +112,7 @@ def strain_maps(
     -------
     matplotlib Figure or SubFigure
     """
+    check_strain(strain)
     ratio = box_ratio(strain["scan_y"], strain["scan_x"])
     wide = ratio >= WIDE_RATIO
     if figure is None:
@@ -172,6 +198,7 @@ def strain_histograms(strain: xr.Dataset, *, figure: Any = None, bins: int = 48)
     -------
     matplotlib Figure or SubFigure
     """
+    check_strain(strain)
     figure = figure or new_figure(10.0, 2.3)
     axes = figure.subplots(1, 4)
     for ax, name in zip(axes, COMPONENTS, strict=True):
@@ -210,6 +237,7 @@ def strain_quality(strain: xr.Dataset, *, lattice: xr.Dataset | None = None, fig
     -------
     matplotlib Figure or SubFigure
     """
+    check_strain(strain, "se_e_xx", "residual", "n_used")
     error = strain["se_e_xx"].copy(data=displayed(strain, "se_e_xx"))
     error.attrs = {"long_name": r"Standard error of $\varepsilon_{xx}$", "units": "%"}
     shown = {"Residual": strain["residual"], "Peaks used": strain["n_used"], None: error}

@@ -1,0 +1,54 @@
+"""Faults of parameters in the words of those who write them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from pydantic import ValidationError, model_validator
+
+from ronchi.api import Field, Params
+from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.source import Source
+
+
+class Inner(Params):
+    scan_x: tuple[float, float] | None = Field(None, description="First and last.", json_schema_extra={"unit": "nm"})
+
+
+class Outer(Params):
+    inner: Inner = Field(Inner(), description="A region.")
+    shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field((1, 1), description="A shape.")
+    ends: tuple[float | None, float | None] | None = Field(None, description="Ends.")
+    count: int = Field(1, ge=1, description="How many.")
+
+    @model_validator(mode="after")
+    def _small(self) -> Outer:
+        if self.count > 9:
+            raise ValueError("ten is too many")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"inner": {"scan_x": [1]}}, "inner.scan_x: must be two numbers, such as [190, 240] (got [1])"),
+        ({"inner": {"scan_x": 5}}, "inner.scan_x: must be two numbers, such as [190, 240] (got 5)"),
+        ({"inner": {"scan_x": ["a", "b"]}}, "inner.scan_x: must be two numbers, such as [190, 240] (got ['a', 'b'])"),
+        ({"ends": [1, 2, 3]}, "ends: must be two numbers or null, such as [190, 240] (got [1, 2, 3])"),
+        ({"shape": [0, 2]}, "shape.0: must be at least 1 (got 0)"),
+        ({"count": "many"}, "count: must be a whole number (got 'many')"),
+        ({"count": 10}, "ten is too many"),
+        ({"inner": {"scanx": 1}}, "inner.scanx: unknown key\n  -> did you mean 'scan_x'?"),
+        ({"inner": [1, 2]}, "inner: must be a mapping"),
+    ],
+)
+def test_messages_speak_of_what_is_written(params: dict[str, object], words: str) -> None:
+    source = Source("here", dict(params), Path())
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate(params)
+    note_validation_error(source, (), caught.value, Outer)
+    (fault,) = source.faults
+    assert words in str(fault)
+    assert ".;" not in str(fault)
