@@ -30,15 +30,6 @@ __all__ = [
     "strain_maps",
     "strain_quality",
 ]
-    "DISPLAY",
-    "STRAINS",
-    "check_strain",
-    "displayed",
-    "reference_mask",
-    "strain_histograms",
-    "strain_maps",
-    "strain_quality",
-]
 
 DISPLAY: dict[str, tuple[str, str, float]] = {
     "e_xx": (r"$\varepsilon_{xx}$", "%", 100.0),
