@@ -102,6 +102,10 @@ def python() -> str:
             parts.append(f"## ronchi.{name}\n\n```text\n{name}{_signature(thing)}\n\n{inspect.getdoc(thing)}\n```\n")
         else:
             parts.append(f"## ronchi.{name}\n\n{_first_line(thing)}\n")
+        if inspect.ismodule(thing):
+            inside = [(each, getattr(thing, each)) for each in thing.__all__]
+            parts += [f"- `{name}.{each}{_signature(verb)}`: {_first_line(verb)}" for each, verb in inside]
+            parts.append("")
     parts.append("# Errors\n")
     parts += [f"- `{name}`: {_first_line(getattr(errors, name))}" for name in errors.__all__]
     return "\n".join(parts) + "\n"

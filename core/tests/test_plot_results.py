@@ -10,7 +10,7 @@ from ronchi import plot
 from ronchi.errors import DataError
 from ronchi.plot.profiles import average_profile
 from ronchi.plot.strain import displayed
-from ronchi.schema import lattice, maps, strain
+from ronchi.schema import fourd, lattice, maps, strain
 from ronchi.schema import peaks as peaks_schema
 from ronchi.schema.common import variable
 
@@ -220,13 +220,24 @@ def test_preview_counts_every_candidate_once() -> None:
     }
     figure = plot.preview(frames, candidates, ("accepted", "edge", "weak", "faint"))
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert legend == ["accepted 2", "edge 2", "weak 1"]
-    assert sum(int(entry.split()[-1]) for entry in legend) == 5
+    assert legend == ["accepted 2", "edge 2", "weak 1, not drawn"]
     first, second = map_axes(figure)
     assert first.get_title(loc="left") == "frame 0: 1 of 3 kept"
     assert second.get_title(loc="left") == "frame 1: 1 of 2 kept"
     assert [line.get_xdata().tolist() for line in first.lines] == [[5], [6, 7]]
     assert len({line.get_marker() for line in first.lines}) == 2  # told apart without colour
+    assert len(second.lines) == 1, "weak candidates are counted only"
+    everything = plot.preview(frames, candidates, ("accepted", "edge", "weak", "faint"), hide=())
+    assert len(map_axes(everything)[1].lines) == 2
+
+
+def test_preview_is_drawn_in_the_units_of_the_data() -> None:
+    scan = fourd.make(np.ones((1, 1, 8, 8), np.uint16), scan_step=(5, 5), q_step=(0.05, 0.05))
+    one = {"counts": np.array([1]), "qy_px": np.array([4.0]), "qx_px": np.array([5.5]), "reason": np.zeros(1, int)}
+    figure = plot.preview(np.eye(8)[None], {**one, "reasons": ("accepted",)}, axes=scan)
+    (ring,) = map_axes(figure)[0].lines
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((0.075, 0.0), abs=1e-9)
+    assert any(text.endswith("Å⁻¹") for text in texts(figure))
 
 
 def test_preview_refuses_candidates_of_other_frames() -> None:

@@ -44,7 +44,7 @@ def test_every_candidate_has_one_verdict_and_the_accepted_are_those_of_a_run() -
 def test_the_figure_has_a_panel_a_pattern_and_says_where_it_lies() -> None:
     figure = preview_detection(pipeline(), frames=3).figure
     titles = [ax.get_title(loc="left") for ax in figure.axes]
-    assert [title.partition(":")[0] for title in titles] == ["y 0, x 0", "y 1, x 0", "y 1, x 5"]
+    assert [title.partition(":")[0] for title in titles] == ["row 0, column 0", "row 1, column 0", "row 1, column 5"]
 
 
 @pytest.mark.parametrize(("frames", "shown"), [(1, 1), (12, 12), (99, 12)])
@@ -73,7 +73,7 @@ def test_patterns_that_were_not_recorded_are_not_shown(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "run_lazy_steps", with_gaps)
     recorded = 1
     titles = [ax.get_title(loc="left") for ax in preview_detection(pipeline(), frames=9).figure.axes]
-    assert [title.partition(":")[0] for title in titles] == ["y 1, x 2", "y 1, x 3"]
+    assert [title.partition(":")[0] for title in titles] == ["row 1, column 2", "row 1, column 3"]
     recorded = 0
     with pytest.raises(DataError, match="no valid pattern"):
         preview_detection(pipeline())

@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the counts as JSON")
     parser.add_argument("--step", help="detector step; needed only if there are several")
     parser.add_argument("--frames", type=int, default=9, metavar="N", help="patterns, evenly spread over the scan")
+    parser.add_argument("--all", action="store_true", help="draw weak candidates too; they are always counted")
     parser.add_argument("-o", "--out", type=Path, default=Path("preview.png"), metavar="PNG")
 
 
@@ -30,7 +31,13 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.frames < 1:
         raise ConfigError(f"--frames {args.frames}: must be at least 1")
-    outcome = preview_detection(args.pipeline, step=args.step, frames=args.frames, overrides=args.overrides)
+    outcome = preview_detection(
+        args.pipeline,
+        step=args.step,
+        frames=args.frames,
+        overrides=args.overrides,
+        hide=() if args.all else ("weak",),
+    )
     try:
         outcome.figure.savefig(args.out, dpi=150)
     except OSError as error:

@@ -35,9 +35,16 @@ class Preview:
 
 
 def preview_detection(
-    origin: str | Path | Mapping[str, Any], *, step: str | None = None, frames: int = 9, overrides: Sequence[str] = ()
+    origin: str | Path | Mapping[str, Any],
+    *,
+    step: str | None = None,
+    frames: int = 9,
+    overrides: Sequence[str] = (),
+    hide: Sequence[str] = ("weak",),
 ) -> Preview:
     """Run a detector of a pipeline on a few patterns, evenly spread over the scan.
+
+    Reasons in ``hide`` are counted and not drawn.
 
     Raises
     ------
@@ -59,8 +66,9 @@ def preview_detection(
     reasons = {name: int((codes == code).sum()) for code, name in enumerate(explanation["reasons"])}
     from ronchi.plot import preview
 
-    labels = [f"y {i // width}, x {i % width}" for i in chosen]
-    return Preview(preview(patterns, explanation, labels=labels), reasons, len(chosen))
+    labels = [f"row {i // width}, column {i % width}" for i in chosen]
+    figure = preview(patterns, explanation, labels=labels, axes=inputs["data"], hide=hide)
+    return Preview(figure, reasons, len(chosen))
 
 
 def explain_positions(

@@ -131,9 +131,11 @@ def preview(
     reason_names: Sequence[str] | None = None,
     *,
     labels: Sequence[str] | None = None,
+    axes: xr.Dataset | None = None,
+    hide: Sequence[str] = ("weak",),
     figure: Any = None,
     scaling: Scaling = 0.25,
-    n_columns: int = 3,
+    n_columns: int | None = None,
 ) -> Any:
     """Draw what a disk detector saw: accepted candidates as rings, rejected ones by reason.
 
@@ -147,9 +149,13 @@ def preview(
         ``candidates["reasons"]`` by default.
     labels : sequence of str, optional
         One for each frame.
+    axes : xarray.Dataset, optional
+        Anything with the coordinates ``qy`` and ``qx`` of the frames, for a scale bar in their unit; pixels without.
+    hide : sequence of str
+        Reasons that are counted and not drawn; ``weak`` are those that nobody takes for disks.
     figure : matplotlib Figure or SubFigure, optional
     scaling : float or "log"
-    n_columns : int
+    n_columns : int, optional
 
     Returns
     -------
@@ -170,33 +176,48 @@ def preview(
             fix="pass what `explain` returned for these very frames",
         )
     reasons = tuple(candidates["reasons"] if reason_names is None else reason_names)
-    columns = min(n_columns, len(frames))
+    columns = n_columns or (2 if len(frames) in (2, 4) else min(3, len(frames)))
     rows = -(-len(frames) // columns)
     figure = figure or new_figure(3.0 * columns + 0.2, 3.2 * rows + 0.8)
     norm, scaling_name = intensity_norm(np.asarray(frames, float), scaling)
     edges = np.concatenate([[0], np.cumsum(counts)])
-    pixels = {
-        dim: variable(dim, np.arange(n), "pixel", dim) for dim, n in zip(("qy", "qx"), frames.shape[1:], strict=True)
+    coords = {
+        dim: variable(dim, np.arange(n), "pixel", dim) if axes is None else axes[dim].variable
+        for dim, n in zip(("qy", "qx"), frames.shape[1:], strict=True)
     }
+    hidden = [code for code, reason in enumerate(reasons) if reason in hide]
     for number, frame in enumerate(frames):
         ax = figure.add_subplot(rows, columns, number + 1)
-        draw_image(ax, xr.DataArray(frame, pixels, ("qy", "qx")), cmap="gray", norm=norm)
+        draw_image(ax, xr.DataArray(frame, coords, ("qy", "qx")), cmap="gray", norm=norm)
         own = slice(edges[number], edges[number + 1])
-        _draw_verdicts(ax, *(np.asarray(candidates[name])[own] for name in ("qy_px", "qx_px", "reason")))
+        y, x = (
+            np.interp(np.asarray(candidates[f"{dim}_px"])[own], np.arange(coords[dim].size), coords[dim].values)
+            for dim in ("qy", "qx")
+        )
+        verdicts = np.asarray(candidates["reason"])[own]
+        shown = ~np.isin(verdicts, hidden)
+        _draw_verdicts(ax, y[shown], x[shown], verdicts[shown])
         name = f"frame {number}" if labels is None else labels[number]
         kept = int((np.asarray(candidates["reason"])[own] == 0).sum())
         ax.set_title(f"{name}: {kept} of {counts[number]} kept", fontsize="small", loc="left")
         if number == 0:
-            add_scale_bar(ax, "pixel")
+            add_scale_bar(ax, str(coords["qx"].attrs["units"]))
     tally = np.bincount(np.asarray(candidates["reason"], int), minlength=len(reasons))
-    entries = [(_handle(code), f"{reasons[code]} {n}") for code, n in enumerate(tally) if n or code == 0]
+    entries = [
+        (_handle(code), f"{reasons[code]} {n}" + (", not drawn" if code in hidden else ""))
+        for code, n in enumerate(tally)
+        if n or code == 0
+    ]
     figure.suptitle(titled(f"{tally.sum()} candidates", "1", scaling_name), fontsize="medium")
     figure.legend(
         *zip(*entries, strict=True),
         loc="outside lower center",
         ncols=min(len(entries), 2 * columns),
-        fontsize="small",
-        facecolor="0.25",
+        fontsize="medium",
+        markerscale=1.5,
+        handletextpad=0.1,
+        facecolor="0.1",
+        framealpha=1,
         labelcolor="white",
     )
     return figure
