@@ -105,7 +105,7 @@ def test_classes_are_told_apart(crops):
     inside = np.hypot(*np.mgrid[-7:8, -7:8]) <= 7
     for k, label in enumerate(order):
         alike = [np.corrcoef(means[label][inside], template[inside])[0, 1] for template in templates]
-        assert alike[k] > max(0.8, alike[1 - k] + 0.1)  # seed 0
+        assert alike[k] > max(0.6, alike[1 - k] + 0.3)  # seed 0
 
 
 def test_a_plain_vae_has_classes_too(crops):
@@ -243,7 +243,7 @@ def test_shifts_can_be_left_out(few):
 def test_images_turn_about_the_middle_pixel_in_one_unit(name: str, shape: tuple[int, int], few):
     x = few[:, : shape[0], : shape[1]]
     learner = fitted(name, x)
-    places = learner.model.decoder.points.numpy() * learner._radius_px(learner._window)
+    places = learner.model.decoder.points.numpy() * learner._unit_px(learner._window)
     y, x_px = shape[0] // 2, shape[1] // 2
     # The pixel N // 2 is at (0, 0), pixels are 1 apart along both axes, and the circle lies inside of the window.
     reach = min(y + 0.5, shape[0] - 0.5 - y, x_px + 0.5, shape[1] - 0.5 - x_px)

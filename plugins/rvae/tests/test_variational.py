@@ -121,7 +121,7 @@ def test_the_encoder_learns_large_angles_from_starts():
         optimiser.step()
     with torch.no_grad():
         error = torch.remainder(model.encode(values, nothing)[0][:, 0] - true + math.pi, 2 * math.pi) - math.pi
-    assert float(error.abs().max()) < 0.3  # chance: pi / 2 in the mean; seed 2
+    assert float(error.abs().mean()) < 0.15  # rad; chance: 1.6; seed 2
 
 
 def test_conditions_are_heard():

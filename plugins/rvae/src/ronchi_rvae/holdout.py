@@ -53,7 +53,7 @@ def along_samples(x: xr.DataArray, name: str, samples: tuple[str, ...], where: s
     if flat.dtype.kind not in "iub":
         what = f"{name!r} holds {flat.dtype}, not whole numbers"
         raise DataError(what, where=f"{where}: condition", fix="give classes as integers")
-    return flat
+    return np.asarray(flat)
 
 
 def one_hot(values: NDArray[Any], known: Ints, where: str) -> NDArray[np.float32]:

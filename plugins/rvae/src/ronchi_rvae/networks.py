@@ -23,17 +23,18 @@ class FlatDecoder(nn.Module):
 
     def __init__(self, n_content: int, hidden: int, n_pixels: int) -> None:
         super().__init__()
-        self.layers = perceptron(n_content, hidden, n_pixels)
+        self.layers = nn.Sequential(nn.Linear(n_content, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
+        self.out = nn.Linear(hidden, n_pixels)
 
     def forward(self, content: Tensor, pose: Tensor) -> Tensor:
         """Pixels (n, pixels) of content (n, contents)."""
-        drawn: Tensor = self.layers(content)
+        drawn: Tensor = self.out(self.layers(content))
         return drawn
 
     def start_at(self, mean: Tensor) -> None:
         """Draw about this image (pixels,) at first."""
         with torch.no_grad():
-            self.layers[-1].bias.copy_(mean)
+            self.out.bias.copy_(mean)
 
 
 class CoordinateDecoder(nn.Module):

@@ -11,54 +11,27 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError
-from ronchi.schema import decoded, descriptors
+from ronchi.schema import decoded
 from ronchi.schema.common import variable
 from ronchi_rvae.frames import Window, draw_numbered, frames_of
 from ronchi_rvae.holdout import along_samples, hold_out, one_hot
 from ronchi_rvae.intensity import Intensity
 from ronchi_rvae.params_pixels import PixelParams
+from ronchi_rvae.pixel_results import Encoded, described
+from ronchi_rvae.pixel_window import fitted_intensity, used_pixels
 from ronchi_rvae.store import load_state, save_state
 
 if TYPE_CHECKING:
     from ronchi_rvae.training import PixelModel
 
-__all__ = ["Encoded", "PixelLearner"]
+__all__ = ["PixelLearner"]
 
 Floats = NDArray[np.float32]
 
 _BLOCK = 1024
 """Images that are encoded at a time: a decoder of coordinates holds its hidden layers for every pixel of them."""
-_LEAST_PX = 4
 _GRID = np.linspace(-2, 2, 9, dtype=np.float32)
 """Latents at which the manifold is drawn."""
-
-
-class Encoded:
-    """Descriptors of n images.
-
-    Parameters
-    ----------
-    z : (n, n_components) float32
-    nll : (n,) float32
-    angle, angle_sigma : (n,) float32, optional
-        In rad.
-    shift_px : (n, 2) float32, optional
-        (y, x).
-    label_prob : (n, n_classes) float32, optional
-    """
-
-    def __init__(
-        self,
-        z: Floats,
-        nll: Floats,
-        *,
-        angle: Floats | None = None,
-        angle_sigma: Floats | None = None,
-        shift_px: Floats | None = None,
-        label_prob: Floats | None = None,
-    ) -> None:
-        self.z, self.nll, self.angle, self.angle_sigma = z, nll, angle, angle_sigma
-        self.shift_px, self.label_prob = shift_px, label_prob
 
 
 class PixelLearner:
@@ -100,7 +73,7 @@ class PixelLearner:
         window = Window.of(x, self.name)
         used = self._used(window)
         frames, numbers = draw_numbered(x, window, p.max_samples, ctx, self.name)
-        self._intensity = self._fitted_intensity(frames, used)
+        self._intensity = fitted_intensity(p, frames, used, self.name)
         given = self._given(x, numbers, fitted=False)
         samples = _sample_dims(x)
         grouped = "frame" in x.coords and x.coords["frame"].dims and "frame" not in samples
@@ -130,7 +103,7 @@ class PixelLearner:
             self._encode(values[at : at + _BLOCK], given[at : at + _BLOCK])
             for at in range(0, max(len(values), 1), _BLOCK)
         ]
-        return self._described(parts, good, x)
+        return described(parts, good, x, self.name, self._curves)
 
     def decode(self, z: xr.DataArray | NDArray[Any], *, label: int = 0, condition: int | None = None) -> xr.DataArray:
         """Images at angle 0 and shift 0.
@@ -202,7 +175,7 @@ class PixelLearner:
         window = Window.load(folder)
         numbers, arrays = load_state(folder)
         self._known, self._curves = np.array(numbers["known"], np.int64), numbers["curves"]
-        self._intensity = self._intensity_of_scale(numbers["scale"])
+        self._intensity = Intensity(self.params.counts, self.params.normalise, numbers["scale"])
         self.model = self._new_model(window).eval()
         self.model.load_state_dict({name: torch.from_numpy(a.copy()) for name, a in arrays.items()})
         self._window = window
@@ -263,38 +236,7 @@ class PixelLearner:
 
     def _used(self, window: Window) -> NDArray[np.bool_]:
         """(ny, nx) pixels that are learned."""
-        if min(window.shape) < _LEAST_PX:
-            raise DataError(f"images of {window.shape} are too small: {_LEAST_PX} px at least", where=self.name)
-        used = np.ones(window.shape, bool) if window.bad_pixel is None else ~window.bad_pixel
-        if self.params.mask == "circle":
-            y = np.arange(window.shape[0])[:, None] - window.centre_px[0]
-            x = np.arange(window.shape[1]) - window.centre_px[1]
-            used &= np.hypot(y, x) <= self._radius_px(window)
-        if not used.any():
-            raise DataError("all pixels are bad or beyond the circle", where=self.name)
-        return used
-
-    def _radius_px(self, window: Window) -> float:
-        radius: float = self.params.radius_px or window.reach_px
-        if radius > window.reach_px + 1e-6:
-            what = f"a circle of {radius:g} px about {window.centre_px} does not lie inside images of {window.shape}"
-            raise DataError(what, where=f"{self.name}: radius_px", fix=f"at most {window.reach_px:g} px")
-        return radius
-
-    def _fitted_intensity(self, frames: Floats, used: NDArray[np.bool_]) -> Intensity:
-        family = getattr(self.params, "likelihood", "gaussian")
-        seen = frames[:, used]
-        if family == "gaussian":
-            return Intensity.fitted(self.params, frames, used)
-        if seen.min() < 0 or (family == "bernoulli" and seen.max() > 1):
-            what = f"values from {seen.min():g} to {seen.max():g} are no {'counts' if family == 'poisson' else 'odds'}"
-            raise DataError(what, where=f"{self.name}: likelihood", fix="likelihood: gaussian")
-        if np.ptp(seen) == 0:
-            raise DataError("the images are constant: there is nothing to learn", where=self.name)
-        return self._intensity_of_scale(1.0)
-
-    def _intensity_of_scale(self, scale: float) -> Intensity:
-        return Intensity(self.params.counts, self.params.normalise, scale)
+        return used_pixels(window, self.params, self.name)
 
     def _seen(self, x: xr.DataArray) -> tuple[Floats, NDArray[np.bool_], Floats]:
         window = self._fitted()
@@ -328,52 +270,6 @@ class PixelLearner:
         return decoded.make(
             images, dims=(*dims, *window.dims), units=window.units, coords={**window.variables(), **coords}
         )
-
-    def _described(self, parts: list[Encoded], good: NDArray[np.bool_], x: xr.DataArray) -> xr.Dataset:
-        dims = _sample_dims(x)
-
-        def held(name: str) -> Any:
-            if getattr(parts[0], name) is None:
-                return None
-            values = np.concatenate([getattr(part, name) for part in parts])
-            mask = good.reshape(-1, *[1] * (values.ndim - 1))
-            return np.where(mask, values, np.float32(np.nan)).reshape(*x.shape[:-2], *values.shape[1:])
-
-        extra = {
-            name: variable("epoch", np.array(curve, np.float32), "nat", _CURVES[name])
-            for name, curve in self._curves.items()
-        }
-        coords = {str(name): coord.variable for name, coord in x.coords.items() if name in dims}
-        label = None
-        if parts[0].angle is not None:
-            certainty = np.exp(-0.5 * held("angle_sigma") ** 2)
-            extra["angle_R"] = variable(dims, certainty, "1", "certainty of the angle: 1 sure, 0 open")
-        if parts[0].shift_px is not None:
-            extra["shift"] = variable((*dims, "axis"), held("shift_px"), "pixel", "shift from the centre")
-            coords["axis"] = xr.Variable("axis", np.array(["y", "x"]))
-        if parts[0].label_prob is not None:
-            chance = held("label_prob")
-            label = np.where(good.reshape(x.shape[:-2]), chance.argmax(-1), -1)
-            extra["label_prob"] = variable((*dims, "class"), chance, "1", "probability of the class")
-        z = held("z")
-        return descriptors.make(
-            z,
-            dims=dims,
-            component=[f"{self.name}{i}" for i in range(z.shape[-1])],
-            angle=held("angle"),
-            n_fold=1,
-            label=label,
-            nll=held("nll"),
-            coords=coords,
-            attrs={"learner": self.name},
-            **extra,
-        )
-
-
-_CURVES = {
-    "bound": "evidence lower bound of an image",
-    "bound_held_out": "evidence lower bound of an image held out",
-}
 
 
 def _sample_dims(x: xr.DataArray) -> tuple[str, ...]:

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from ronchi.schema.common import variable
 from ronchi_rvae.frames import Window
 from ronchi_rvae.params_pixels import JrvaeParams, SpatialVaeParams, VaeParams
-from ronchi_rvae.pixels import Encoded, PixelLearner
+from ronchi_rvae.pixel_results import Encoded
+from ronchi_rvae.pixel_window import circle_radius_px
+from ronchi_rvae.pixels import PixelLearner
 
 if TYPE_CHECKING:
     from ronchi_rvae.variational import Posterior, Variational
@@ -58,31 +60,29 @@ class VariationalLearner(PixelLearner):
 
     def _unit_px(self, window: Window) -> float:
         """Unit of the shifts of the model."""
-        return self._radius_px(window)
+        return circle_radius_px(window, self.params, self.name)
 
     def _posterior(self, values: Floats, given: Floats) -> Posterior:
         import torch
 
         from ronchi_rvae.training import thread_limit
-        from ronchi_rvae.variational import Posterior
 
         with thread_limit(1), torch.no_grad():
-            found = self.model.posterior(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(given))
-        return Posterior(*(part.numpy() for part in found))
+            return self.model.posterior(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(given))
 
     def _encode(self, values: Floats, given: Floats) -> Encoded:
-        found: Any = self._posterior(values, given)
-        posed: dict[str, Any] = {}
+        found = self._posterior(values, given)
+        posed: dict[str, Floats] = {}
         if self.model.pose:
-            posed = {"angle": found.pose[:, 0], "angle_sigma": found.angle_sigma}
+            posed = {"angle": found.pose[:, 0].numpy(), "angle_sigma": found.angle_sigma.numpy()}
             if self.model.pose.shift_sigma:
-                posed["shift_px"] = found.pose[:, 1:] * np.float32(self._unit_px(self._fitted()))
-        classes = found.label_prob if self.n_classes > 1 else None
-        return Encoded(found.z, found.nll, label_prob=classes, **posed)
+                posed["shift_px"] = found.pose[:, 1:].numpy() * np.float32(self._unit_px(self._fitted()))
+        classes = found.label_prob.numpy() if self.n_classes > 1 else None
+        return Encoded(found.z.numpy(), found.nll.numpy(), label_prob=classes, **posed)
 
     def _reconstruct(self, values: Floats, given: Floats) -> Floats:
-        found: Any = self._posterior(values, given)
-        return self._images(found.z, found.label_prob.argmax(1), given, found.pose)
+        found = self._posterior(values, given)
+        return self._images(found.z.numpy(), found.label_prob.argmax(1).numpy(), given, found.pose.numpy())
 
     def _images(self, z: Floats, label: NDArray[Any], given: Floats, pose: Floats) -> Floats:
         import torch

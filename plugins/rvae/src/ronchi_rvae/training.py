@@ -192,8 +192,8 @@ def thread_limit(n: int) -> Iterator[None]:
 
 def _adam(model: PixelModel, rate: float) -> torch.optim.Adam:
     others = [p for name, p in model.named_parameters() if name != "log_variance"]
-    groups = [{"params": others}, {"params": [model.log_variance], "lr": max(rate, _VARIANCE_RATE)}]
-    return torch.optim.Adam(groups, lr=rate)
+    variance = {"params": [model.log_variance], "lr": max(rate, _VARIANCE_RATE)}
+    return torch.optim.Adam([{"params": others, "lr": rate}, variance])
 
 
 def _epoch(
@@ -211,13 +211,13 @@ def _epoch(
     total = torch.zeros((), dtype=torch.float64, device=world.device)
     wrapped.train()
     one_pass = world.size > 1 or world.device.type != "cpu"
-    for rows in torch.randperm(n, generator=generator).split(schedule.batch):
+    for rows in torch.split(torch.randperm(n, generator=generator), schedule.batch):
         # All processes draw the numbers of the whole batch, so that an image has the same noise whoever takes it.
         noise = torch.randn(len(rows), model.n_noise, generator=generator)
         ours = world.share(len(rows))
         optimiser.zero_grad(set_to_none=True)
         size = len(rows) if one_pass else model.n_cached or len(rows)
-        for part, its_noise in zip(rows[ours].split(size), noise[ours].split(size), strict=True):
+        for part, its_noise in zip(torch.split(rows[ours], size), torch.split(noise[ours], size), strict=True):
             values, condition = fitted.at(part.to(world.device))
             with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):
                 bound = wrapped(values, condition, its_noise.to(world.device), phase).sum()
@@ -236,7 +236,7 @@ def _score(model: PixelModel, held_out: Samples, schedule: Schedule, world: Worl
     n = len(held_out.values)
     total = torch.zeros((), dtype=torch.float64, device=world.device)
     ours = torch.arange(n, device=world.device)[world.share(n)]
-    for rows in ours.split(schedule.batch):
+    for rows in torch.split(ours, schedule.batch):
         values, condition = held_out.at(rows)
         noise = torch.zeros(len(rows), model.n_noise, device=world.device)
         with torch.autocast(world.device.type, torch.bfloat16, enabled=schedule.half):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ronchi_rvae.frames import Window
 from ronchi_rvae.params_pixels import ConvAeParams, VaeParams
-from ronchi_rvae.pixels import Encoded, PixelLearner
+from ronchi_rvae.pixel_results import Encoded
+from ronchi_rvae.pixels import PixelLearner
 from ronchi_rvae.spatial_vae import VariationalLearner
 
 if TYPE_CHECKING:

@@ -180,7 +180,9 @@ class Variational(PixelModel):
         """
         kind = nn.functional.one_hot(label, self.n_classes).to(z)
         drawn: Tensor = self.decoder(self._content(z, kind, condition), pose)
-        return {"gaussian": lambda v: v, "poisson": torch.exp, "bernoulli": torch.sigmoid}[self.family](drawn)
+        if self.family == "gaussian":
+            return drawn
+        return drawn.exp() if self.family == "poisson" else drawn.sigmoid()
 
     def _content(self, z: Tensor, kind: Tensor, condition: Tensor) -> Tensor:
         return torch.cat([z, kind, condition] if self.n_classes > 1 else [z, condition], 1)
@@ -205,7 +207,7 @@ class Variational(PixelModel):
     def _divergence(self, mean: Tensor, log_sigma: Tensor, content: bool) -> Tensor:
         """(n,) divergence of the posterior from the prior, nats."""
         own = 0.5 * (mean.square() + (2 * log_sigma).exp() - 1) - log_sigma
-        kept = own[:, 1 if self.pose else 0 : None if content else self.n_pose].sum(1)
+        kept: Tensor = own[:, 1 if self.pose else 0 : None if content else self.n_pose].sum(1)
         if self.pose is None:
             return kept
         spread, width = self.pose.angle_sigma, log_sigma[:, 0]
@@ -214,7 +216,7 @@ class Variational(PixelModel):
 
     @torch.no_grad()
     def _best_turn(self, values: Tensor, condition: Tensor, latents: Tensor, phase: Phase) -> tuple[Tensor, Tensor]:
-        """Turns (n, 1), out of evenly spaced ones, after which the images are fitted best, and the gain (n,) in nats."""
+        """Turns (n, 1), out of evenly spaced ones, that fit the images best, and what that gains (n,), in nats."""
         assert self.pose is not None
         turns = torch.arange(phase.starts, device=values.device) * (2 * math.pi / phase.starts)
         scores = []
