@@ -103,7 +103,7 @@ def python() -> str:
         else:
             parts.append(f"## ronchi.{name}\n\n{_first_line(thing)}\n")
         if inspect.ismodule(thing):
-            inside = [(each, getattr(thing, each)) for each in thing.__all__]
+            inside = [(each, verb) for each in thing.__all__ if inspect.isfunction(verb := getattr(thing, each))]
             parts += [f"- `{name}.{each}{_signature(verb)}`: {_first_line(verb)}" for each, verb in inside]
             parts.append("")
     parts.append("# Errors\n")
