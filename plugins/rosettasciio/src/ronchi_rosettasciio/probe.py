@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import functools
 import json
 import math
@@ -160,7 +161,11 @@ def main() -> None:
     for line in sys.stdin:
         # Ends a loop without end after the same work on any machine, however busy it is.
         _limit("RLIMIT_CPU", math.ceil(time.process_time()) + CPU_LIMIT_S)
-        _say(json.dumps(asdict(examine(Path(json.loads(line))))))
+        # A parent that was killed ends nobody. This clock runs on any system, and while C holds Python's lock.
+        faulthandler.dump_traceback_later(1.5 * LIMIT_S, exit=True)
+        answer = json.dumps(asdict(examine(Path(json.loads(line)))))
+        faulthandler.cancel_dump_traceback_later()
+        _say(answer)
 
 
 def _say(line: str) -> None:
