@@ -239,7 +239,7 @@ def test_outputs_are_written_by_plugins(manager: Manager, folder: Path) -> None:
         ({"path": "a.foo"}, r"outputs\.x\.path: unknown extension '\.foo'"),
         ({"path": "a.nc", "writer": "prose"}, r"outputs\.x\.path: the writer 'prose' writes \.text\.prose, \.prose"),
         ({"path": "a.prose", "writer": "pros"}, r"outputs\.x\.writer: .*\n.*did you mean 'prose'"),
-        ({"path": "a.prose", "params": {"digits": 0}}, r"outputs\.x\.params: digits: .*greater than or equal to 1"),
+        ({"path": "a.prose", "params": {"digits": 0}}, r"outputs\.x\.params: digits: must be at least 1"),
     ],
 )
 def test_outputs_are_checked_before_anything_is_read(
@@ -267,7 +267,7 @@ def test_a_writer_is_no_step(manager: Manager, folder: Path) -> None:
 
 
 def test_a_readers_own_word_about_a_file_is_heard(manager: Manager, folder: Path) -> None:
-    from ronchi.pipeline.plan import choose_reader
+    from ronchi.pipeline.reader_choice import choose_reader
 
     (folder / "scan.picky").write_text("x")
     with pytest.raises(ReadError, match="ends in the middle of frame 3"):

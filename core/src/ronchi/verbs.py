@@ -84,7 +84,7 @@ def read(path: str | Path, reader: str = "auto", *, side: str | None = None, **p
 def read_result(path: str | Path, reader: str = "auto", **params: Any) -> Result:
     """Open a file lazily, with all its side outputs; see `read`."""
     from ronchi.manager import get_manager
-    from ronchi.pipeline.plan import choose_reader
+    from ronchi.pipeline.reader_choice import choose_reader
 
     file = Path(path).expanduser()
     if not file.exists():

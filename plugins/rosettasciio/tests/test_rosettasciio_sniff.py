@@ -17,7 +17,7 @@ import ronchi
 from ronchi.builtin.npy import NpyReader
 from ronchi.builtin.params_io import NpyParams
 from ronchi.manager import get_manager
-from ronchi.pipeline.plan import choose_reader
+from ronchi.pipeline.reader_choice import choose_reader
 from ronchi.schema import fourd, images
 from ronchi_rosettasciio import probe as probe_module
 from ronchi_rosettasciio import sniff

@@ -18,7 +18,7 @@ from xarray.core.indexing import BasicIndexer
 
 from ronchi.errors import ReadError
 from ronchi.manager import get_manager
-from ronchi.pipeline.plan import choose_reader
+from ronchi.pipeline.reader_choice import choose_reader
 from ronchi.schema import fourd
 from ronchi_rosettasciio import sniff
 from ronchi_rosettasciio.formats import FORMATS

@@ -14,13 +14,14 @@ from ronchi.api import AlgorithmSpec, Params
 from ronchi.errors import ConfigError, OutputError, PluginError, RonchiError
 from ronchi.pipeline.config import PipelineConfig, StepConfig
 from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.reader_choice import choose_reader
 from ronchi.pipeline.source import Source, did_you_mean
 from ronchi.writing import ChosenWriter, choose_writer, taken_schemas
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "choose_reader", "make_plan", "ports", "producers"]
+__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "make_plan", "ports", "producers"]
 
 ANY_SCHEMA = "*"
 """Schema of an input that takes, or a side that may be, anything."""
@@ -51,7 +52,8 @@ class PlannedStep:
     params : Params
         With paths made absolute.
     files : dict of str to pathlib.Path
-        Parameter name to a file or folder whose content the result depends on.
+        Parameter name to a file or folder whose content the result depends on; ``path+1``, ``path+2`` and so on
+        are what a reader opens beside its ``path``.
     """
 
     config: StepConfig
@@ -157,6 +159,12 @@ def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: lis
         if not file.exists():
             fix = f"relative paths start at {base}"
             source.fault((*at, "params", field_name), f"there is no file {str(file)!r}", fix)
+    if path is not None and path.exists():
+        try:
+            files |= _companions(spec, params, path)
+        except PluginError as error:
+            source.fault((*at, step.kind), error.what, error.fix)
+            return None
     return PlannedStep(step, name, spec, dist, version, editable, params.model_copy(update=absolute), files)
 
 
@@ -170,49 +178,10 @@ def _reader_path(source: Source, step: StepConfig) -> Path | None:
     return source.base / Path(value).expanduser()
 
 
-def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
-    """Name of the reader that is surest about a file, from the file's first bytes.
-
-    Ties go to ronchi's own readers, then to the first name. A reader that cannot be asked is named in
-    ``warnings``, and in the error if no other one knows the file.
-
-    Raises
-    ------
-    PluginError
-        No installed reader knows the file.
-    RonchiError
-        No reader is sure, and one says what is wrong with the file.
-    """
-    if not path.exists():
-        # The missing file is noted where all files are checked; any reader will do until then.
-        return "native"
-    sure: list[tuple[float, bool, str]] = []
-    silent: list[str] = []
-    faults: list[RonchiError] = []
-    for name in manager.names("reader"):
-        try:
-            spec = manager.spec("reader", name)
-            params = spec.params.model_construct(path=str(path))
-            confidence = float(spec.create(params).confidence(path))
-        except Exception as error:  # noqa: BLE001 - one broken reader must not hide the others
-            if isinstance(error, RonchiError) and not isinstance(error, PluginError):
-                faults.append(error)
-            what = error.what if isinstance(error, RonchiError) else f"{type(error).__name__}: {error}"
-            silent.append(f"the reader {name!r} was not asked about {path.name}: {what}")
-            continue
-        if confidence > 0:
-            sure.append((-confidence, manager.dist("reader", name)[0] != "ronchi", name))
-    warnings += silent
-    if not sure and faults:
-        raise faults[0]
-    if not sure:
-        asked = ", ".join(manager.names("reader")) or "none installed"
-        raise PluginError(
-            "; ".join([f"no reader knows the file {path.name!r} (asked: {asked})", *silent]),
-            where=str(path),
-            fix="`pip install ronchi-rosettasciio` brings vendor formats; or name the reader: `reader: NAME`",
-        )
-    return min(sure)[2]
+def _companions(spec: AlgorithmSpec, params: Params, path: Path) -> dict[str, Path]:
+    """Files that a reader opens beside the one that it is given, under names that do not depend on theirs."""
+    find = getattr(spec.create(params), "companions", None)
+    return {} if find is None else {f"path+{number}": file for number, file in enumerate(find(path), 1)}
 
 
 def _check_inputs(

@@ -1,0 +1,149 @@
+"""What an algorithm of each kind does: the protocols of authors, who import them from `ronchi.api`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from ronchi.api import Context, Geometry, PeakBatch, Result
+
+    FloatArray = NDArray[np.floating[Any]]
+
+__all__ = [
+    "AtomFinder",
+    "DescriptorLearner",
+    "DiskDetector",
+    "Metric",
+    "Reader",
+    "Simulator",
+    "StrainSolver",
+    "Transform",
+    "Writer",
+]
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Opens a file as a lazy ``fourd/1`` or ``images/1`` data set.
+
+    A reader that opens more than one file also has ``companions(path) -> list[Path]``, the others of those that are
+    there: when one of them changes, what was made of the data is made again. It never raises.
+    """
+
+    def confidence(self, path: Path) -> float:
+        """0 to 1 from the first bytes only; never raises."""
+
+    def open(self, path: Path) -> xr.Dataset | Result:
+        """Open lazily. Raises `ReadError`."""
+
+
+@runtime_checkable
+class Transform(Protocol):
+    """Makes one data set out of another; called with its inputs by name."""
+
+    def apply(self, *, ctx: Context, **inputs: xr.Dataset) -> xr.Dataset | Result:
+        """Transform the inputs, lazily where the result has the size of the data."""
+
+
+@runtime_checkable
+class DiskDetector(Protocol):
+    """Finds Bragg disks in blocks of patterns."""
+
+    def prepare(self, geometry: Geometry, probe: FloatArray | None, ctx: Context) -> None:
+        """Called once before the first block; ``probe`` is (qy, qx) float32 or None."""
+
+    def detect(self, frames: NDArray[Any]) -> PeakBatch:
+        """Find the disks of ``frames`` (n, qy, qx), any real dtype; never writes to it."""
+
+
+@runtime_checkable
+class DescriptorLearner(Protocol):
+    """Maps samples to a few numbers, in scikit-learn's manner.
+
+    ``x`` has the features as its trailing dimensions; all leading ones are samples. Coordinates ``bad_pixel``
+    (features) and ``valid`` (samples) say what to leave out. A learner whose spec announces the side ``model``
+    is saved after the fit, and with the optional input ``model`` loaded instead of fitted; other sides that it
+    announces come from a method ``sides()``, a mapping of names to data sets. Variables over a dimension
+    ``epoch`` in its result are training curves. One that can may have ``decode(z)``, (sample, component) latents
+    to images (sample, …), and ``reconstruct(x)``, samples to what it takes them to be, pose applied.
+    """
+
+    def fit(self, x: xr.DataArray, ctx: Context) -> None:
+        """Learn from lazy data; a learner that needs no training does nothing."""
+
+    def transform(self, x: xr.DataArray) -> xr.Dataset:
+        """Encode a block that fits in memory as ``descriptors/1``."""
+
+    def save(self, folder: Path) -> None:
+        """Write the fitted state as JSON, npz or safetensors; never pickle."""
+
+    def load(self, folder: Path) -> None:
+        """Read what `save` wrote; encodings are then equal bit for bit."""
+
+
+@runtime_checkable
+class StrainSolver(Protocol):
+    """Fits lattices to peaks and compares them with a reference.
+
+    A solver may have a method ``check(scan_y, scan_x)`` too, which is given the coordinates of the scan (1-D
+    DataArrays) before the disks are searched, and raises a `RonchiError`, ``where`` the parameter, if its
+    parameters do not suit them.
+    """
+
+    def solve(self, peaks: xr.Dataset, ctx: Context) -> xr.Dataset | Result:
+        """From ``peaks/1`` to ``strain/1``, with the fit as side output ``lattice``."""
+
+
+@runtime_checkable
+class AtomFinder(Protocol):
+    """Finds atoms in images."""
+
+    def find(self, images: xr.Dataset, ctx: Context) -> xr.Dataset | Result:
+        """From ``images/1`` to ``atoms/1``."""
+
+
+@runtime_checkable
+class Simulator(Protocol):
+    """Makes data with truth."""
+
+    def simulate(self, ctx: Context) -> Result:
+        """Return the data set with the side output ``truth``."""
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Scores a result against truth."""
+
+    def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
+        """Named figures; NaN where undefined."""
+
+
+@runtime_checkable
+class Writer(Protocol):
+    """Writes data sets in one file format; which schemas it takes stands in ``inputs={"data": "fourd/1|peaks/1"}``.
+
+    The core chooses the writer by the file's name, checks the schema, gives a temporary name in the
+    same folder that ends in one of the spec's suffixes, syncs and renames what was written, and removes
+    what a failed writer leaves.
+    """
+
+    def write(
+        self,
+        data: xr.Dataset,
+        sides: Mapping[str, xr.Dataset],
+        path: Path,
+        *,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Make the file or folder ``path``, which is not there yet.
+
+        Lazy data are to be written block by block: they may be larger than memory. ``progress(done, total)``
+        is in any unit, e.g. bytes, and may raise `KeyboardInterrupt`. Raise `OutputError` for what the
+        format cannot hold; let `OSError` pass.
+        """
