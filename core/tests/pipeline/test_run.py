@@ -260,6 +260,31 @@ def test_content_of_a_file_among_the_parameters_counts(toys, folder):
     np.testing.assert_allclose(second["mean"]["mean"] / first["mean"]["mean"], 1.5, rtol=1e-6)
 
 
+def test_content_of_a_file_that_is_read_beside_another_counts(toys, folder):
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "steps": {
+            "load": {"reader": "toyread", "params": {"path": "scan.npy"}},
+            "mean": {"transform": "meanmap", "data": "load"},
+        },
+        "outputs": {"mean": {"from": "mean", "path": "mean.nc"}},
+    }
+
+    def go() -> tuple[str, str]:
+        mean = run_pipeline(config, manager=toys, progress=False).steps["mean"]
+        return mean.status, mean.reason
+
+    shape = np.load("scan.npy").shape[:2]
+    go()
+    assert go()[0] == "cached"
+    for flags in (np.ones(shape), np.zeros(shape)):
+        np.save("valid.npy", flags)
+        assert go() == ("done", "the input 'data' changed"), "at first there was no such file"
+        assert go()[0] == "cached"
+    Path("valid.npy").rename("scan-folder-moved.npy")
+    assert go()[0] == "cached", "without it the result of the first run fits again"
+
+
 def test_schema_found_on_opening_is_checked_again(toys, folder, monkeypatch):
     import toydist
 

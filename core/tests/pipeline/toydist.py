@@ -68,6 +68,9 @@ class Reader:
     def confidence(self, path):
         return 0.9 if path.suffix == ".npy" else 0.0
 
+    def companions(self, path):
+        return [file for file in [Path(path).parent / "valid.npy"] if file.exists()]
+
     def open(self, path):
         import dask.array as da
         import numpy as np

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ronchi.errors import ReadError, RonchiError
+from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.probe import probe
 
@@ -86,7 +87,7 @@ def check_promise(data: Any, path: Path, form: Format) -> None:
     ------
     ReadError
     """
-    size = _total_bytes(path)
+    size = _total_bytes(path, form)
     promised = math.prod(map(int, data.shape)) * data.dtype.itemsize
     _need(path, promised, size if form.raw else EXPANSION * size + SMALL_BYTES)
 
@@ -98,7 +99,7 @@ def check_memory(path: Path, form: Format) -> None:
     ------
     ReadError
     """
-    size, free = _total_bytes(path), _available_bytes()
+    size, free = _total_bytes(path, form), _available_bytes()
     if 2 * size > free:
         raise ReadError(
             f"{form.label} can only be read as a whole: {size / 1e9:.1f} GB, with {free / 1e9:.1f} GB of memory free",
@@ -118,14 +119,11 @@ def _available_bytes() -> int:
         return 2**63
 
 
-def _total_bytes(path: Path) -> int:
-    """Length of a file with those of the same acquisition beside it, or of a folder."""
+def _total_bytes(path: Path, form: Format) -> int:
+    """Length of a file with those that are read with it, or of a folder."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    family = path.stem.removesuffix("_master").removesuffix("_000")
-    beside = [file for file in path.parent.iterdir() if file.is_file() and file.name.startswith(family)]
-    raw = path.parent.glob("*.raw") if path.suffix.lower() == ".xml" else ()
-    return sum(file.stat().st_size for file in {path, *beside, *raw})
+    return sum(file.stat().st_size for file in (path, *companions(path, form)))
 
 
 def _too_short(path: Path, promised: int, size: int) -> ReadError:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ronchi_rosettasciio.companions import merlin_header
 from ronchi_rosettasciio.signals import Axis, Signal
 
 __all__ = ["read_merlin"]
@@ -63,7 +64,7 @@ def read_merlin(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Si
 
 def _rows_and_columns(path: Path) -> tuple[int, int] | None:
     """Rows and columns of the scan from the header file, None without one or where it does not say."""
-    beside = next((file for ending in (".hdr", ".HDR") if (file := path.with_suffix(ending)).is_file()), None)
+    beside = merlin_header(path)
     if beside is None:
         return None
     lines = beside.read_text(encoding="utf-8", errors="replace")[:65536].splitlines()

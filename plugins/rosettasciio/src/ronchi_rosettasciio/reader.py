@@ -15,6 +15,7 @@ from ronchi.builtin.chunking import chunks_of_stack, scan_chunks
 from ronchi.errors import ReadError
 from ronchi.schema import fourd, images
 from ronchi_rosettasciio import calibrate, guards, layout, sniff
+from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import FORMATS, Format
 from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.lazy import LazySignal, native_dtype
@@ -35,6 +36,14 @@ class RosettaReader:
     def confidence(self, path: Path) -> float:
         """0 to 1 from the header of the file; never raises."""
         return sniff.confidence(Path(path))
+
+    def companions(self, path: Path) -> list[Path]:
+        """Other files that are read with ``path``: headers, frames, calibrations beside it; never raises."""
+        try:
+            path = Path(path)
+            return companions(path, _format(path, self.params.format))
+        except Exception:  # noqa: BLE001 - opening the file will say what is wrong with it
+            return []
 
     def open(self, path: Path) -> xr.Dataset:
         """Open the data set of a file that the parameters ask for.

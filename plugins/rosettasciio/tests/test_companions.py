@@ -1,0 +1,92 @@
+"""The other files of an acquisition: found, counted, and a change of one is a change of the data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ronchi
+from ronchi.api import ReadError
+from ronchi_rosettasciio.companions import companions
+from ronchi_rosettasciio.formats import FORMATS
+from ronchi_rosettasciio.params import RosettaParams
+from ronchi_rosettasciio.reader import RosettaReader
+
+MERLIN = "rsciio/merlin/002_merlin_test_roi_sig256x128_nav4x2_hot_pixel_52x_39y"
+TIA = "hyperspy17/tia/16x16-diffraction_imagel_5x5x256x256_EDS"
+MOVIE = "rsciio/mrc_de/20241021_00405_movie"
+
+
+def of(path: Path) -> list[str]:
+    return [file.name for file in RosettaReader(RosettaParams(path=str(path))).companions(path)]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        (f"{MERLIN}.mib", [f"{MERLIN}.hdr"]),
+        (f"{TIA}.emi", [f"{TIA}_1.ser", f"{TIA}_2.ser"]),
+        (f"{TIA}_2.ser", []),
+        (f"{MOVIE}.mrc", ["rsciio/mrc_de/20241021_00405_info.txt"]),
+        ("rsciio/empad/map4x4.xml", ["rsciio/empad/scan_x4_y4.raw"]),
+        ("rsciio/blockfile/test1.blo", []),
+        ("nordtem/SPED_Ag_labels.hspy", []),
+    ],
+)
+def test_files_of_one_acquisition(name: str, wanted: list[str], real_data: Path) -> None:
+    assert of(real_data / name) == [Path(each).name for each in wanted]
+
+
+def test_series_of_numbered_files_and_links(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for name in ("a_000.tvips", "a_001.tvips", "a_002.tvips", "b_001.tvips", "a_1.tvips"):
+        (tmp_path / name).write_bytes(b"")
+    first = companions(tmp_path / "a_000.tvips", FORMATS["tvips"])
+    assert [file.name for file in first] == ["a_001.tvips", "a_002.tvips"]
+    with h5py.File(tmp_path / "s_master.h5", "w") as file:
+        for number in (1, 2):
+            file[f"entry/data/data_{number}"] = h5py.ExternalLink(f"s_data_{number}.h5", "/entry/data/data")
+    for name in ("s.h5", "s_data_1.h5", "s_data_9.h5"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in companions(tmp_path / "s_master.h5", FORMATS["arina"])] == ["s.h5", "s_data_1.h5"]
+
+
+@pytest.mark.parametrize("content", [b"", b"<root><raw_file", b"MQ1,", b"JK\x00\x02"])
+def test_damaged_files_have_none_and_raise_nothing(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_bytes(content)
+    assert of(tmp_path / "a.xml") == []
+    assert of(tmp_path / "absent") == []
+
+
+def test_a_neighbour_of_like_name_does_not_make_a_file_longer(real_data: Path, tmp_path: Path, open_file) -> None:
+    """What a header promises is compared with the files that are read, not with all that begin alike."""
+    content = (real_data / "rsciio/blockfile/test1.blo").read_bytes()
+    (tmp_path / "a.blo").write_bytes(content[:100_000])
+    (tmp_path / "a-copy.blo").write_bytes(content)
+    with pytest.raises(ReadError, match="cut off"):
+        open_file(tmp_path / "a.blo")
+
+
+def test_frames_beside_a_header_make_results_again(real_data: Path, tmp_path: Path) -> None:
+    """EMPAD: the .xml stays as it is, the .raw that it names changes."""
+    for name in ("map4x4.xml", "scan_x4_y4.raw"):
+        shutil.copyfile(real_data / "rsciio/empad" / name, tmp_path / name)
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "steps": {
+            "load": {"reader": "auto", "params": {"path": str(tmp_path / "map4x4.xml")}},
+            "maps": {"transform": "virtual-image", "data": "load", "params": {"radius": 9}},
+        },
+        "outputs": {"maps": {"from": "maps", "path": "maps.nc"}},
+    }
+    options = {"out": tmp_path / "out", "progress": False}
+    ronchi.run(config, **options)
+    raw = np.fromfile(tmp_path / "scan_x4_y4.raw", "<f4")
+    (raw + 1).tofile(tmp_path / "scan_x4_y4.raw")
+    second = ronchi.run(config, **options)
+    assert second.steps["maps"].status == "done"
+    assert second.steps["maps"].reason == "the input 'data' changed"
+    assert ronchi.run(config, **options).steps["maps"].status == "cached"
