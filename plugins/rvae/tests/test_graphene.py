@@ -51,7 +51,7 @@ def test_angle_follows_the_nearest_atom(shared_data: Path):
     total = x.values.sum((-1, -2))
     com_y, com_x = (x.values * qy).sum((-1, -2)) / total, (x.values * qx).sum((-1, -2)) / total
     dipole = np.hypot(com_y, com_x)
-    assert circular(angle, np.arctan2(com_y, com_x), dipole) > 0.94
+    assert circular(angle, np.arctan2(com_y, com_x), dipole) > 0.95
     away = truth["nn_distance"].values > 0.25
     nearest = np.arctan2(truth["nn_dy"].values, truth["nn_dx"].values)
     assert circular(angle, nearest, dipole * away) > 0.85

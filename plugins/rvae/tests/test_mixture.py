@@ -207,3 +207,22 @@ def test_search_can_be_stopped(basis, crops):
 
     with pytest.raises(KeyboardInterrupt):
         fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8, 3, tick))
+
+
+@pytest.mark.slow
+def test_rare_classes_are_found(basis, crops):
+    """Three defects of about 3 % each beside a pristine lattice."""
+    made = crops(0, n_samples=24000)
+    truth = made.sides["truth"]
+    label = truth["label"].values
+    kept = (label == 0) | (np.random.default_rng(0).random(len(label)) < 0.04)
+    described = basis.describe(made.data["intensity"].values[kept])
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8))
+    share = np.bincount(label[kept]) / kept.sum()
+    assert np.sort(mixture.share) == pytest.approx(np.sort(share), abs=0.005)
+    assert sorted(mixture.fold) == [1, 1, 3, 3]
+    pose = best_poses(basis, mixture, expectation(basis, described, mixture, start=SCAN_ALL))
+    assert adjusted_rand_score(label[kept], pose.label) > 0.9
+    lacking = label[kept] == 1
+    # True templates reach the same: an angle is lost with an error of 1 in 1000.
+    assert abs(np.exp(1j * (pose.angle - truth["angle"].values[kept]))[lacking].mean()) > 0.98

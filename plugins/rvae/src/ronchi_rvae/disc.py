@@ -118,6 +118,18 @@ class DiscBasis:
         stacked = np.stack(parts, axis=1)
         return np.ascontiguousarray(stacked.view(np.float64).reshape(len(stacked), -1), dtype=np.float32)
 
+    @cached_property
+    def noise_factor(self) -> Doubles:
+        """(dof, dof) lower Cholesky factor of the covariance of a description of white noise of variance 1.
+
+        Nearly 1, but for harmonics that live on the rim, where pixels count in part.
+        """
+        projector = self._project_about((0.0, 0.0))
+        turns = self.order > 0
+        real = np.concatenate([projector.real, projector.imag[:, turns]], axis=1)
+        factor: Doubles = np.linalg.cholesky(real.T @ real)
+        return factor
+
     def describe(self, frames: NDArray[np.generic]) -> Complex:
         """Coefficients of images about every node of the shift grid.
 

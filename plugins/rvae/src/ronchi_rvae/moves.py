@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
 
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import Mixture, Responses, turned_back
@@ -23,8 +24,10 @@ __all__ = ["Scatter", "merge_alike", "noise_edge", "scatter", "split"]
 Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-CLEARLY = 1.15
-"""An eigenvalue counts if it is above the edge by this factor; fluctuations of the edge are a few percent."""
+CLEARLY = 1.03
+"""An eigenvalue counts if it is above the edge by this factor; fluctuations of the edge are of a percent or two."""
+_ALIKE = 1.15
+"""Two classes are merged if as one they would be above the edge by less: it has to be easier than to split them."""
 
 
 class Scatter(NamedTuple):
@@ -60,11 +63,15 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     if n < 8:
         return Scatter(0.0, np.zeros_like(mixture.templates[k]), 0.0, n)
     residual = turned_back(basis, described[rows], *found.of_class(k, rows)) - mixture.templates[k]
-    real = basis.as_real(residual).astype(float)
-    values, vectors = np.linalg.eigh(real.T @ real / n)
-    direction = basis.from_real(vectors[:, -1:].T)[0]
-    excess = values[-1] / noise_edge(mixture.variance, basis.dof, n)
-    return Scatter(float(excess), direction, math.sqrt(max(float(values[-1]) - mixture.variance, 0.0)), n)
+    factor = basis.noise_factor
+    white = solve_triangular(factor, basis.as_real(residual).T.astype(float), lower=True)
+    variance = mixture.variance * basis.dof / float((factor**2).sum())
+    values, vectors = np.linalg.eigh(white @ white.T / n)
+    excess = float(values[-1]) / noise_edge(variance, basis.dof, n)
+    direction = factor @ vectors[:, -1]
+    length = float(np.linalg.norm(direction))
+    spread = length * math.sqrt(max(float(values[-1]) - variance, 0.0))
+    return Scatter(excess, basis.from_real(direction[None] / length)[0], spread, n)
 
 
 def split(mixture: Mixture, found: Responses, k: int, along: Scatter) -> tuple[Mixture, Doubles, Doubles]:
@@ -106,7 +113,7 @@ def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | N
     while mixture.size > max(1, at_least or 1):
         best = min((_excess_together(basis, mixture, i, j, n), i, j) for j in range(mixture.size) for i in range(j))
         excess, i, j = best
-        if at_least is None and excess > CLEARLY:
+        if at_least is None and excess > _ALIKE:
             break
         mixture = _merge(basis, mixture, i, j)
     return mixture
@@ -127,5 +134,6 @@ def _merge(basis: DiscBasis, mixture: Mixture, i: int, j: int) -> Mixture:
     templates, share = mixture.templates.copy(), mixture.share.copy()
     templates[i] = part * templates[i] + (1 - part) * turn(basis, templates[j], angle)
     share[i] = both
-    fold = np.ones(len(share) - 1, np.int64)
-    return replace(mixture, templates=np.delete(templates, j, 0), share=np.delete(share, j), fold=fold)
+    fold = mixture.fold.copy()
+    fold[i] = fold[i] if fold[i] == fold[j] else 1
+    return replace(mixture, templates=np.delete(templates, j, 0), share=np.delete(share, j), fold=np.delete(fold, j))

@@ -101,3 +101,9 @@ class RvaeParams(_AutoencoderParams):
 
 class RrvaeParams(_AutoencoderParams):
     """The same without shifts: diffraction patterns share their centre."""
+
+    n_classes: int | Literal["auto"] = Field(
+        1,
+        description="Number of classes to start from; auto: split while a class scatters more than noise can. Patterns "
+        "vary continuously with the place of the probe, and one class gives them one frame.",
+    )

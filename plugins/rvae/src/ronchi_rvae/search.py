@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -95,8 +96,10 @@ def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, 
     )
     search.tick()
     # Twice: only the templates that are made with the images about the right centre show all of their symmetry.
+    # Copies of one site that differed by where their centre was are alike now.
     for _ in range(2):
-        mixture = to_one_frame(basis, symmetrised(basis, mixture, n))
+        mixture = merge_alike(basis, symmetrised(basis, mixture, n), n, at_least=search.n_classes)
+        mixture = to_one_frame(basis, mixture)
         mixture, _ = iterate(basis, described, mixture, search.passes, tolerance=_TOLERANCE)
         search.tick()
     return mixture
@@ -135,17 +138,32 @@ def _restructure(
 def _grow(
     basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses, search: Search
 ) -> tuple[Mixture, Responses]:
-    """Split the class with the most structure until none has any, or there are enough."""
-    most = search.most_classes if search.n_classes is None else search.n_classes + 2
+    """Split the class with the most structure until none has any, or there are enough.
+
+    Unless a number of classes was asked for, a split has to be worth its parameters (Schwarz 1978,
+    doi:10.1214/aos/1176344136).
+    """
+    n, wanted = len(described), search.n_classes
+    most = search.most_classes if wanted is None else wanted + 2
+    price = 0.5 * (basis.dof + 1) * math.log(n) / n
+    tried: set[int] = set()
     while mixture.size < most:
         ways = [scatter(basis, described, mixture, found, k) for k in range(mixture.size)]
-        k = int(np.argmax([way.excess * way.n for way in ways]))
-        k = k if ways[k].excess > CLEARLY else int(np.argmax([way.excess for way in ways]))
-        if ways[k].excess < CLEARLY and (search.n_classes is None or mixture.size >= search.n_classes):
+        open_ways = [k for k in range(mixture.size) if k not in tried and ways[k].excess > CLEARLY]
+        if wanted is not None and mixture.size < wanted:
+            open_ways = open_ways or list(range(mixture.size))
+        if not open_ways:
             break
-        mixture, angle, shift_px = split(mixture, found, k, ways[k])
-        mixture, found = iterate(
-            basis, described, mixture, search.passes, angle=angle, shift_px=shift_px, tolerance=_TOLERANCE
+        k = max(open_ways, key=lambda one: ways[one].excess * ways[one].n)
+        halves, angle, shift_px = split(mixture, found, k, ways[k])
+        split_mixture, split_found = iterate(
+            basis, described, halves, search.passes, angle=angle, shift_px=shift_px, tolerance=_TOLERANCE
         )
         search.tick()
+        gained = float(split_found.log_likelihood.mean() - found.log_likelihood.mean())
+        if wanted is None and gained < price:
+            tried.add(k)
+            continue
+        mixture, found = split_mixture, split_found
+        tried.clear()
     return mixture, found
