@@ -82,7 +82,8 @@ def test_every_algorithm_is_there_with_all_its_parameters(kind: str, spec: objec
 
 
 def test_fields_of_a_mapping_are_there_too() -> None:
-    assert "\n| `reference.scan_x` | [number, number] \\| null | null | units of the scan axes |" in page("algorithms.md")
+    row = "\n| `reference.scan_x` | [number, number] \\| null | null | units of the scan axes |"
+    assert row in page("algorithms.md")
 
 
 @pytest.mark.parametrize(("algorithm", "row"), PARAMETERS, ids=lambda v: v if isinstance(v, str) else v["name"])

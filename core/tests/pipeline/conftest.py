@@ -28,6 +28,8 @@ moments = toydist
 toystrain = toydist
 [ronchi.metrics]
 rms = toydist
+"""
+WRITERS = """
 [ronchi.writers]
 native = ronchi.builtin.plugin
 """
@@ -53,6 +55,7 @@ outputs:
 def toys(make_dist: Callable[..., Path]) -> Manager:
     """A manager that knows the toy algorithms alone, and the writer of netCDF files."""
     code = (Path(__file__).parent / "toydist.py").read_text(encoding="utf-8")
+    make_dist("toywriters", WRITERS)
     return Manager(scan([make_dist("toydist", ENTRY_POINTS, code)]))
 
 
