@@ -105,6 +105,109 @@ def test_the_projects_own_reader_takes_it_back(tmp_path: Path) -> None:
     assert back.attrs["camera_length_m"] == pytest.approx(0.2)
 
 
+def told() -> xr.Dataset:
+    """Patterns with all that HyperSpy has no place for, and q = 0 outside of them."""
+    scan, over = ("scan_y", "scan_x"), np.arange(12.0).reshape(3, 4)
+    made = fourd.make(
+        np.arange(3 * 4 * 6 * 8, dtype="u2").reshape(3, 4, 6, 8), q_step=(0.02, 0.03), centre_px=(-4.5, 9.25),
+        probe=np.full((6, 8), 2.0), bad_pixel=np.eye(6, 8), valid=over > 2, scan_rotation_deg=0.0, dose=1e4,
+        semiangle_mrad=1.5, instrument="a microscope", q_distortion=np.array([1.01, 0.0, 0.002, 0.99]),
+    )  # fmt: skip
+    for name, units in (("origin_y", "pixel"), ("origin_x", "pixel")):
+        made[name] = scan, over, {"units": units, "long_name": name}
+    places = {f"position_{a}": (scan, over * k, {"units": "angstrom", "long_name": a}) for a, k in (("y", 2), ("x", 3))}
+    return made.assign_coords(places)
+
+
+@pytest.mark.parametrize("suffix", [".hspy", ".zspy"])
+@pytest.mark.parametrize("make", [told, lambda: told().chunk(scan_y=1), patterns, movie, found, strained])
+def test_nothing_is_lost_on_the_way_there_and_back(tmp_path: Path, make, suffix: str) -> None:
+    ds = make()
+    if suffix == ".zspy" and ds.attrs["ronchi_schema"] == peaks.NAME:
+        suffix = ".hspy"
+    back = ronchi.read(ronchi.write(ds, tmp_path / f"a{suffix}"))
+    assert set(back.variables) == set(ds.variables)
+    same(back, ds)
+    for name, value in ds.attrs.items():
+        np.testing.assert_array_equal(back.attrs[name], value, err_msg=name)
+    assert ("intensity" in ds and ds["intensity"].ndim > 2) == bool(back.attrs["is_lazy"])
+
+
+def test_what_the_user_says_of_a_file_comes_before_what_it_says(tmp_path: Path) -> None:
+    path = ronchi.write(movie(), tmp_path / "a.hspy")
+    assert ronchi.read(path).attrs["ronchi_schema"] == images.NAME
+    assert ronchi.read(path, "rosettasciio", scan_shape=(5, 1)).sizes["scan_y"] == 5
+
+
+@QUIET
+@pytest.mark.parametrize(
+    ("change", "shape"),
+    [
+        (lambda s: s.inav[1:3, :2], (2, 2, 6, 8)),
+        (lambda s: s.isig[2:, 1:], (3, 4, 5, 6)),
+        (lambda s: s.transpose(signal_axes=(0, 1)), (6, 8, 3, 4)),
+        (lambda s: s.mean(axis=0), (1, 3, 6, 8)),
+        (lambda s: s.change_dtype("float64") or s, (3, 4, 6, 8)),
+    ],
+)
+def test_what_hyperspy_made_of_it_is_read_as_it_now_is(tmp_path: Path, change, shape: tuple[int, ...]) -> None:
+    """The metadata, and the note in them, stay as they were."""
+    if importlib.util.find_spec("hyperspy") is None:
+        pytest.skip("HyperSpy is not installed: pip install hyperspy to run this test")
+    import hyperspy.api as hs
+
+    ronchi.write(told(), tmp_path / "a.hspy")
+    signal = hs.load(tmp_path / "a.hspy")
+    changed = change(signal) or signal
+    changed.save(tmp_path / "b.hspy")
+    back = ronchi.read(tmp_path / "b.hspy")
+    assert back["intensity"].shape == shape
+    np.testing.assert_array_equal(back["intensity"].values.ravel(), changed.data.ravel())
+
+
+@QUIET
+def test_one_map_of_a_strain_file_is_an_image(tmp_path: Path) -> None:
+    if importlib.util.find_spec("hyperspy") is None:
+        pytest.skip("HyperSpy is not installed: pip install hyperspy to run this test")
+    import hyperspy.api as hs
+
+    ronchi.write(strained(), tmp_path / "a.hspy")
+    hs.load(tmp_path / "a.hspy").inav[0].save(tmp_path / "b.hspy")
+    assert ronchi.read(tmp_path / "b.hspy").attrs["ronchi_schema"] == images.NAME
+
+
+def test_a_note_that_does_not_fit_is_left_out(tmp_path: Path) -> None:
+    path = ronchi.write(told(), tmp_path / "a.hspy")
+    with h5py.File(path, "r+") as file:
+        node = file["Experiments/__unnamed__/metadata/ronchi"]
+        del node["probe"]
+        node.attrs["probe"] = "gone"
+    back = ronchi.read(path)
+    assert "probe" not in back
+    assert back.attrs["scan_rotation_deg"] == 0
+
+
+def test_an_axis_that_was_given_another_unit_is_judged_as_in_any_file(tmp_path: Path, caplog) -> None:
+    path = ronchi.write(told(), tmp_path / "a.hspy")
+    with h5py.File(path, "r+") as file:
+        file["Experiments/__unnamed__/axis-2"].attrs["units"] = "mrad"
+    back = ronchi.read(path)
+    assert back["qy"].attrs["units"] == "pixel"
+    assert "beam energy" in back.attrs["notes"]
+    assert "left in pixels: pattern step 0.02 mrad (ky)" in caplog.text
+
+
+@pytest.mark.parametrize("key", ["columns", "q_step"])
+def test_a_damaged_note_of_peaks_is_a_read_error(tmp_path: Path, key: str) -> None:
+    path = ronchi.write(found(), tmp_path / "a.hspy")
+    with h5py.File(path, "r+") as file:
+        node = file["Experiments/__unnamed__/metadata/ronchi"]
+        del node[next(name for name in node if name.endswith(key))]
+        node.attrs[key] = "gone"
+    with pytest.raises(ReadError, match=r"a\.hspy"):
+        ronchi.read(path)
+
+
 def test_convert_streams_with_progress(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from ronchi.cli.main import main
 

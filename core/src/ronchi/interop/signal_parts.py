@@ -11,10 +11,21 @@ import xarray as xr
 
 from ronchi.errors import CalibrationError, SchemaError
 from ronchi.interop.axis_units import scan_scale
-from ronchi.schema import schema_of
-from ronchi.schema.common import variable
+from ronchi.schema import fourd, schema_of
+from ronchi.schema.common import CARRIED_ATTRS, variable
 
-__all__ = ["NODE", "SCAN", "Parts", "attrs_of", "axes_of", "coordinate", "metadata_of", "scan_coords"]
+__all__ = [
+    "NODE",
+    "SCAN",
+    "Parts",
+    "attrs_of",
+    "axes_of",
+    "coordinate",
+    "metadata_of",
+    "place_of",
+    "scan_coords",
+    "with_places",
+]
 
 NODE = "ronchi"
 """Node of the metadata that holds what HyperSpy has no place for."""
@@ -26,6 +37,17 @@ _TEM = {
     "scan_rotation_deg": ("scan_rotation", 1.0),
 }
 """Our attribute to HyperSpy's name under Acquisition_instrument.TEM, and the factor."""
+
+_KEPT = tuple(name for name in CARRIED_ATTRS if name not in _TEM and name != "title")
+"""Attributes for which HyperSpy has no place."""
+
+_PLACES = {
+    "position_y": "position, y",
+    "position_x": "position, x",
+    "origin_y": "row of the direct beam",
+    "origin_x": "column of the direct beam",
+}
+"""Variables over the scan that say where something lies."""
 
 _UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "pixel": "px"}
 _NAMES = {"scan_y": "y", "scan_x": "x", "qy": "ky", "qx": "kx", "frame": "frame", "y": "y", "x": "x"}
@@ -80,8 +102,12 @@ def axes_of(ds: xr.Dataset, dims: Sequence[str], navigation: int) -> list[dict[s
 
 def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Metadata of a signal from attributes; ``node`` is what HyperSpy has no place for."""
-    tem = {theirs: float(ds.attrs[ours]) * factor for ours, (theirs, factor) in _TEM.items() if ours in ds.attrs}
-    ours = {key: ds.attrs[key] for key in ("dose", "q_distortion_source", "scan_rotation_source") if key in ds.attrs}
+    tem: dict[str, Any] = {
+        theirs: float(ds.attrs[ours]) * factor for ours, (theirs, factor) in _TEM.items() if ours in ds.attrs
+    }
+    if "instrument" in ds.attrs:
+        tem["microscope"] = str(ds.attrs["instrument"])
+    ours = {key: ds.attrs[key] for key in _KEPT if key in ds.attrs}
     return {
         "General": {"title": str(ds.attrs.get("title", ""))},
         "Signal": {"signal_type": signal_type},
@@ -93,19 +119,50 @@ def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None
 def attrs_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes of a data set from the metadata of a signal."""
     tem = metadata.get("Acquisition_instrument", {}).get("TEM", {})
+    node = metadata.get(NODE, {})
     found: dict[str, Any] = {}
     for ours, (theirs, factor) in _TEM.items():
         value = tem.get(theirs)
-        if isinstance(value, int | float | np.number) and np.isfinite(value) and value != 0:
+        # Others write 0 for what they do not know; here a rotation of 0 is a known one.
+        known = value != 0 or (ours == "scan_rotation_deg" and bool(node))
+        if isinstance(value, int | float | np.number) and np.isfinite(value) and known:
             found[ours] = float(value) / factor
     if "camera_length_m" not in found:
         # pyxem has a place of its own for it, in cm.
         in_cm = tem.get("Detector", {}).get("Diffraction", {}).get("camera_length")
         found |= {"camera_length_m": float(in_cm) / 100} if in_cm else {}
-    title = metadata.get("General", {}).get("title")
-    node = metadata.get(NODE, {})
-    kept = {key: node[key] for key in ("dose", "q_distortion_source", "scan_rotation_source") if key in node}
-    return found | kept | ({"title": str(title)} if title else {})
+    texts = {"title": metadata.get("General", {}).get("title"), "instrument": tem.get("microscope")}
+    return (
+        found
+        | {key: _plain(node[key]) for key in _KEPT if key in node}
+        | {key: str(text) for key, text in texts.items() if text}
+    )
+
+
+def _plain(value: Any) -> Any:
+    """A number or a text, which files may hold as an array without dimensions, or an array."""
+    array = np.asarray(value)
+    return array.item() if array.ndim == 0 else array
+
+
+def place_of(ds: xr.Dataset) -> dict[str, Any]:
+    """Entries of the node for positions off the grid, and origins of patterns, with their units."""
+    found: dict[str, Any] = {}
+    for name in _PLACES:
+        if name in ds.variables and ds[name].dims == SCAN:
+            found |= {name: np.asarray(ds[name].values), f"{name}_units": str(ds[name].attrs["units"])}
+    return found
+
+
+def with_places(ds: xr.Dataset, node: Mapping[str, Any]) -> xr.Dataset:
+    """Put the entries that `place_of` made back, where they fit: a signal that was cut keeps those of the whole."""
+    shape = tuple(ds.sizes[dim] for dim in SCAN)
+    found = {
+        name: variable(SCAN, np.asarray(node[name]), str(node[f"{name}_units"]), text)
+        for name, text in _PLACES.items()
+        if name in node and f"{name}_units" in node and np.shape(node[name]) == shape
+    }
+    return ds.assign(found).set_coords([name for name in fourd.POSITIONS if name in found])
 
 
 def coordinate(dim: str, axis: Mapping[str, Any], scale: float | None, units: str, text: str) -> xr.Variable:

@@ -25,7 +25,18 @@ from numpy.typing import NDArray
 
 from ronchi.errors import SchemaError
 from ronchi.interop.axis_units import q_scale, scan_scale
-from ronchi.interop.signal_parts import NODE, SCAN, Parts, attrs_of, axes_of, coordinate, metadata_of, scan_coords
+from ronchi.interop.signal_parts import (
+    NODE,
+    SCAN,
+    Parts,
+    attrs_of,
+    axes_of,
+    coordinate,
+    metadata_of,
+    place_of,
+    scan_coords,
+    with_places,
+)
 from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
 from ronchi.schema.common import ATTR, variable
 
@@ -46,7 +57,7 @@ def parts_of(ds: xr.Dataset) -> Parts:
     validate(ds)
     name = schema_of(ds)
     if name == fourd.NAME:
-        extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds}
+        extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds} | place_of(ds)
         return Parts(
             _array(ds["intensity"]), axes_of(ds, fourd.DIMS, 2), metadata_of(ds, "electron_diffraction", extra)
         )
@@ -63,7 +74,7 @@ def parts_of(ds: xr.Dataset) -> Parts:
         stack = np.stack([np.asarray(ds[key].values, np.float64) for key in components])
         units = {"residual_units": ds["residual"].attrs["units"]} if "residual" in ds else {}
         axes = [{**axis, "navigate": True}, *axes_of(ds, SCAN, 0)]
-        return Parts(stack, axes, metadata_of(ds, "", node | units))
+        return Parts(stack, axes, metadata_of(ds, "", node | units | place_of(ds)))
     raise SchemaError(f"{name} has no form as a signal", fix=f"give one of {', '.join(SCHEMAS)}")
 
 
@@ -121,7 +132,7 @@ def _fourd_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     # A signal that was cut keeps what belonged to the whole.
     fitting = {key: node[key] for key, wanted in extra.items() if key in node and np.shape(node[key]) == wanted}
     made = fourd.make(parts.data.reshape(shape), **fitting, **attrs)
-    return fourd.validate(made.assign_coords(coords))
+    return fourd.validate(with_places(made.assign_coords(coords), node))
 
 
 def _images_dataset(parts: Parts) -> xr.Dataset:
@@ -150,6 +161,7 @@ def _peaks_parts(ds: xr.Dataset) -> Parts:
         "columns": columns,
         "units": [str(ds[column].attrs["units"]) for column in columns],
         **{key: [float(v) for v in ds.attrs[key]] for key in ("q_step", "q_origin_px", "q_shape")},
+        **place_of(ds),
     }
     return Parts(ragged, axes_of(ds, SCAN, 2), metadata_of(ds, "", node), ragged=True)
 
@@ -179,7 +191,8 @@ def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         **geometry,
     )
     extra = {key: held[key] for key in ("h", "k") if key in held}
-    return made.assign({key: variable("peak", np.asarray(v, np.int16), "1", key) for key, v in extra.items()})
+    made = made.assign({key: variable("peak", np.asarray(v, np.int16), "1", key) for key, v in extra.items()})
+    return with_places(made, node)
 
 
 def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
@@ -192,7 +205,7 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     if "valid" not in maps:
         data = {key: variable(SCAN, maps[key], "rad" if key == "theta" else "1", key) for key in strain.COMPONENTS}
         return strain.validate(xr.Dataset(data, coords, {**attrs, "is_truth": 1, ATTR: strain.NAME}))
-    return strain.make(
+    made = strain.make(
         {key: maps[key] for key in strain.COMPONENTS},
         {key: maps[f"se_{key}"] for key in strain.COMPONENTS},
         residual=maps["residual"],
@@ -204,3 +217,4 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         coords=coords,
         attrs=attrs,
     )
+    return with_places(made, node)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ronchi.errors import ReadError
 from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.own import schema_noted
 from ronchi_rosettasciio.signals import Axis, Signal
 
 __all__ = ["Layout", "arrange", "choose", "is_usable", "plan"]
@@ -57,7 +58,9 @@ class Layout:
 
 
 def is_usable(signal: Signal) -> bool:
-    """Whether a data set is made of frames of real numbers, and not of spectra."""
+    """Whether a data set is made of frames of real numbers, and not of spectra; or is peaks that ronchi wrote."""
+    if schema_noted(signal) == "peaks/1":
+        return True
     if signal.data.dtype.kind not in "iufb" or len(signal.shape) < 2 or 0 in signal.shape:
         return False
     frame = [axis for axis in signal.axes if not axis.navigate]

@@ -23,7 +23,7 @@ def ronchi_readers() -> Iterator[AlgorithmSpec]:
         params=RosettaParams,
         factory="ronchi_rosettasciio.reader:RosettaReader",
         inputs={},
-        output="fourd/1|images/1",
+        output="fourd/1|images/1|peaks/1|strain/1",
         capabilities=frozenset({"lazy"}),
         citation="RosettaSciIO, doi:10.5281/zenodo.8011666",
     )

@@ -1,4 +1,4 @@
-"""The reader ``rosettasciio``: any microscope's file as ``fourd/1`` or ``images/1``."""
+"""The reader ``rosettasciio``: patterns and images of any microscope's file, and what ronchi wrote for HyperSpy."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ import xarray as xr
 from xarray.core import indexing
 
 from ronchi.builtin.chunking import chunks_of_stack, scan_chunks
-from ronchi.errors import ReadError
-from ronchi.schema import fourd, images
+from ronchi.errors import CalibrationError, ReadError
+from ronchi.schema import fourd, images, peaks, strain
 from ronchi_rosettasciio import calibrate, guards, layout, sniff
 from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import FORMATS, Format
 from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.lazy import LazySignal, native_dtype
+from ronchi_rosettasciio.own import restored, schema_noted
 from ronchi_rosettasciio.params import RosettaParams
 from ronchi_rosettasciio.signals import Signal, quiet, read_signals
 
@@ -51,9 +52,9 @@ class RosettaReader:
         Returns
         -------
         xarray.Dataset
-            ``fourd/1`` or ``images/1``, with attributes ``source_format``, ``is_lazy``, ``file_contents``,
-            ``dataset`` (its number there), and where there is something to say ``notes`` and
-            ``calibration_refused``. What is said there is also logged.
+            ``fourd/1`` or ``images/1``, or what ronchi itself wrote for HyperSpy. With attributes ``source_format``,
+            ``is_lazy``, ``file_contents``, ``dataset`` (its number there), and where there is something to say
+            ``notes`` and ``calibration_refused``. What is said there is also logged.
 
         Raises
         ------
@@ -68,6 +69,16 @@ class RosettaReader:
         signals, notes = _signals(path, form, params.scan_shape)
         signal = layout.choose(signals, params.dataset, str(path))
         guards.check_promise(signal.data, path, form)
+        about: dict[str, Any] = {
+            "source_format": form.name,
+            "dataset": signals.index(signal),
+            "file_contents": "; ".join(f"{i}: {each}" for i, each in enumerate(signals)),
+        }
+        is_told = params.scan_shape is not None or params.content != "auto" or bool(params.extra_index)
+        own = "" if is_told else schema_noted(signal)
+        if own in (peaks.NAME, strain.NAME):
+            with guards.damage(path, form):
+                return restored(signal).assign_attrs(about, is_lazy=0)
         order = layout.plan(
             signal,
             form,
@@ -78,35 +89,48 @@ class RosettaReader:
         )
         with guards.damage(path, form):
             data, is_lazy = _bring(path, form, signals.index(signal), signal, order, params.scan_shape)
-        attrs = calibrate.beam(signal, form)
-        calibration = calibrate.calibrate(signal, form, order, attrs)
-        stated = attrs.pop("stated_scan_rotation_deg", 0)
-        if stated:
-            notes.append(f"the file states a scan rotation of {stated:g} degrees in the microscope's own sense")
+            ds = _around(data, signal, notes) if own else None
+            ds = _calibrated(data, signal, form, order) if ds is None else ds
+        notes += [*filter(None, [ds.attrs.pop("notes", "")]), *order.notes]
         if not is_lazy:
             notes.append("read into memory as a whole")
-        notes += order.notes
-        for text in calibration.refused:
+        for text in filter(None, ds.attrs.get("calibration_refused", "").split("; ")):
             log.warning("%s: left in pixels: %s", path.name, text)
         for text in notes:
             log.info("%s: %s", path.name, text)
-        attrs |= {
-            "title": signal.name or path.stem,
-            "source_format": form.name,
-            "is_lazy": int(is_lazy),
-            "dataset": signals.index(signal),
-            "file_contents": "; ".join(f"{i}: {each}" for i, each in enumerate(signals)),
-            "notes": "; ".join(notes) or None,
-            "calibration_refused": "; ".join(calibration.refused) or None,
-        }
-        if order.patterns:
-            ds = fourd.make(
-                data, scan_step=calibration.step, q_step=calibration.q, centre_px=calibration.centre_px, **attrs
-            )
-        else:
-            ds = images.make(data, step=calibration.step, **attrs)
+        ds.attrs = {"title": path.stem, **ds.attrs, **about, "is_lazy": int(is_lazy)}
+        if notes:
+            ds.attrs["notes"] = "; ".join(notes)
         ds["intensity"].encoding["source"] = str(path)
         return _in_blocks(ds, signal, form, int(params.block_mb * 2**20)) if is_lazy else ds
+
+
+def _calibrated(data: Any, signal: Signal, form: Format, order: Layout) -> xr.Dataset:
+    """A data set with what the file says of beam and pixels, and in its attributes what was not believed."""
+    attrs = calibrate.beam(signal, form)
+    calibration = calibrate.calibrate(signal, form, order, attrs)
+    stated = attrs.pop("stated_scan_rotation_deg", 0)
+    attrs |= {
+        "title": signal.name or None,
+        "notes": f"the file states a scan rotation of {stated:g} degrees in the microscope's own sense"
+        if stated
+        else None,
+        "calibration_refused": "; ".join(calibration.refused) or None,
+    }
+    if not order.patterns:
+        return images.make(data, step=calibration.step, **attrs)
+    return fourd.make(data, scan_step=calibration.step, q_step=calibration.q, centre_px=calibration.centre_px, **attrs)
+
+
+def _around(data: Any, signal: Signal, notes: list[str]) -> xr.Dataset | None:
+    """What ronchi wrote, around data that travel to other processes as a file name; None if its axes were changed."""
+    try:
+        ds = restored(signal)
+    except CalibrationError as error:
+        notes.append(f"what ronchi noted in the file is left out: {error.what}")
+        return None
+    held = ds["intensity"].variable
+    return ds.assign(intensity=xr.Variable(held.dims, data, held.attrs))
 
 
 def _format(path: Path, name: str) -> Format:

@@ -11,6 +11,8 @@ from ronchi_rosettasciio.signals import Axis, Signal, number, text
 
 __all__ = ["read_zspy"]
 
+_LIST = re.compile(r"_(list|tuple)_\d+_(?P<name>.+)")
+
 
 def read_zspy(path: Path) -> list[Signal]:
     """All signals of a store, lazily.
@@ -56,4 +58,11 @@ def _general(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _tree(group: Any) -> dict[str, Any]:
-    return {**group.attrs.asdict(), **{key: _tree(child) for key, child in group.groups()}}
+    tree = {key: None if value == "_None_" else value for key, value in group.attrs.asdict().items()}
+    tree |= {key: array[...] for key, array in group.arrays()}
+    for key, child in group.groups():
+        # Lists are groups of their items by number.
+        found = _LIST.fullmatch(key)
+        items = _tree(child)
+        tree |= {found["name"]: [items[i] for i in sorted(items)]} if found else {key: items}
+    return tree
