@@ -67,11 +67,12 @@ class DescriptorLearner(Protocol):
     """Maps samples to a few numbers, in scikit-learn's manner.
 
     ``x`` has the features as its trailing dimensions; all leading ones are samples. Coordinates ``bad_pixel``
-    (features) and ``valid`` (samples) say what to leave out. A learner whose spec announces the side ``model``
-    is saved after the fit, and with the optional input ``model`` loaded instead of fitted; other sides that it
-    announces come from a method ``sides()``, a mapping of names to data sets. Variables over a dimension
-    ``epoch`` in its result are training curves. One that can may have ``decode(z)``, (sample, component) latents
-    to images (sample, …), and ``reconstruct(x)``, samples to what it takes them to be, pose applied.
+    (features) and ``valid`` (samples) say what to leave out; ``probe`` (features) is the probe over vacuum. A
+    learner whose spec announces the side ``model`` is saved after the fit, and with the optional input ``model``
+    loaded instead of fitted; other sides that it announces come from a method ``sides()``, a mapping of names to
+    data sets. Variables over a dimension ``epoch`` in its result are training curves. One that can may have
+    ``decode(z)``, (sample, component) latents to images (sample, …), and ``reconstruct(x)``, samples to what it
+    takes them to be, pose applied.
     """
 
     def fit(self, x: xr.DataArray, ctx: Context) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "load_learner", "pack", "restore", "samples_of"]
 
-_HEEDED = ("bad_pixel", "valid")
+_HEEDED = ("bad_pixel", "valid", "probe")
 """What the samples do not carry themselves, and a learner has to heed."""
 
 
@@ -72,7 +72,7 @@ def encode(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, pa
 
 
 def samples_of(data: xr.Dataset) -> tuple[xr.DataArray, list[str]]:
-    """What a learner gets of a data set, with bad pixels and valid samples as coordinates, and its sample dims."""
+    """What a learner gets of a data set, with what it has to heed as coordinates, and its sample dims."""
     x = data["z"] if "z" in data else data["intensity"]
     heeded = {name: data[name].variable for name in _HEEDED if name in data}
     x = x.assign_coords({name: held for name, held in heeded.items() if set(held.dims) <= set(x.dims)})
