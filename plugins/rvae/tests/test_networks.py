@@ -43,6 +43,18 @@ def test_a_quarter_turn_brings_x_to_y():
     assert abs(float(upright[0] - upright[1])) > 1e-3  # else the test says nothing
 
 
+def test_half_precision_keeps_the_places():
+    places = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+    decoder, pose = decoder_at(places), torch.tensor([[0.4, 0.05, -0.02]])
+    with torch.no_grad():
+        decoder.of_place.weight.mul_(30.0)  # so fine a pattern that places rounded to bfloat16 would show
+        full = decoder(torch.zeros(1, 2), pose)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = decoder(torch.zeros(1, 2), pose)
+    assert half.dtype == torch.bfloat16
+    assert float((half - full).abs().mean()) < 0.01 * float(full.std())  # found 0.004; seed 0
+
+
 def test_flat_decoders_know_no_pose():
     torch.manual_seed(0)
     decoder = FlatDecoder(2, 8, 5)

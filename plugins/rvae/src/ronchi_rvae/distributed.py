@@ -6,15 +6,14 @@ learned depends on the number of processes by rounding alone.
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["World", "joined_world"]
+__all__ = ["World", "join_world"]
 
 
 @dataclass(frozen=True)
@@ -50,29 +49,23 @@ class World:
         return float(value)
 
 
-@contextmanager
-def joined_world(device: str) -> Iterator[World]:
+def join_world(device: str) -> World:
     """Join the processes that ``torchrun`` has started, if it has: it sets ``WORLD_SIZE``.
+
+    They stay joined until the program ends: its store of addresses serves for one time only.
 
     Parameters
     ----------
     device : str
         ``"cpu"`` or ``"cuda"``; with several processes each has a GPU of its own.
     """
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    if size == 1:
-        yield World(0, 1, torch.device(device))
-        return
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return World(0, 1, torch.device(device))
+    place = torch.device(device)
     if device == "cuda":
         place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(place)
-    else:
-        place = torch.device(device)
-    ours = not distributed.is_initialized()
-    if ours:
+    if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device == "cuda" else "gloo")
-    try:
-        yield World(distributed.get_rank(), distributed.get_world_size(), place)
-    finally:
-        if ours:
-            distributed.destroy_process_group()
+        atexit.register(distributed.destroy_process_group)
+    return World(distributed.get_rank(), distributed.get_world_size(), place)

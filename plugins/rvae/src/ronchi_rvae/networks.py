@@ -64,13 +64,15 @@ class CoordinateDecoder(nn.Module):
 
         The image is the canonical one, turned from x towards y, then shifted.
         """
-        cosine, sine = pose[:, 0].cos(), pose[:, 0].sin()
-        back = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
-        # The turn goes into the first layer: one small product an image instead of one a pixel.
-        weight = self.of_place.weight @ back
-        bias = self.of_place.bias + self.of_content(content) - (weight @ pose[:, [2, 1], None])[..., 0]
-        places = self.points.to(weight.dtype).expand(len(pose), -1, -1)
-        held = torch.baddbmm(bias[:, None].to(weight.dtype), places, weight.transpose(1, 2)).tanh_()
+        # In bfloat16 coordinates would be good to a tenth of a pixel only.
+        with torch.autocast(pose.device.type, enabled=False):
+            cosine, sine = pose[:, 0].cos(), pose[:, 0].sin()
+            back = torch.stack([torch.stack([cosine, sine], 1), torch.stack([-sine, cosine], 1)], 1)
+            # The turn goes into the first layer: one small product an image instead of one a pixel.
+            weight = self.of_place.weight @ back
+            bias = self.of_place.bias + self.of_content(content) - (weight @ pose[:, [2, 1], None])[..., 0]
+            places = self.points.expand(len(pose), -1, -1)
+            held = torch.baddbmm(bias[:, None], places, weight.transpose(1, 2)).tanh_()
         for layer in self.hidden:
             held = layer(held).tanh_()
         drawn: Tensor = self.out(held)[..., 0]

@@ -199,13 +199,14 @@ class PixelLearner:
         import torch
 
         from ronchi_rvae.checkpoint import Checkpoint, fingerprint
-        from ronchi_rvae.distributed import joined_world
+        from ronchi_rvae.distributed import join_world
         from ronchi_rvae.training import Samples, Schedule, thread_limit, train
 
         p = self.params
         seed = int(ctx.rng.integers(2**62))
         wanted = {name: getattr(p, name) for name in ("starts", "start_epochs", "content_delay") if hasattr(p, name)}
-        with thread_limit(ctx.n_threads), joined_world(ctx.device) as world:
+        world = join_world(ctx.device)
+        with thread_limit(ctx.n_threads):
             half = p.mixed_precision and world.device.type == "cuda"
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
