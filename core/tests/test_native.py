@@ -60,6 +60,15 @@ def test_round_trip_keeps_values_units_attributes_and_groups(
     xr.testing.assert_identical(result.sides["truth"].load(), truth())
 
 
+@pytest.mark.parametrize("first", [".nc", ".zarr"])
+@pytest.mark.parametrize("second", [".nc", ".zarr"])
+def test_what_was_read_is_written_again_without_a_warning(tmp_path: Path, first: str, second: str) -> None:
+    ds = scan(dtype=">f4")
+    once = write(ds, tmp_path / f"once{first}")
+    again = write(read(once).open(once).data, tmp_path / f"again{second}")
+    xr.testing.assert_equal(read(again).open(again).data.load(), ds)
+
+
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
 def test_text_flags_empty_and_nested_attributes_survive(tmp_path: Path, suffix: str) -> None:
     ds = descriptors.make(

@@ -149,4 +149,6 @@ def stored_dtype(var: xr.Variable) -> np.dtype[Any]:
     """
     if var.dtype.kind not in "iufbU":
         raise OutputError(f"variable of dims {var.dims} has dtype {var.dtype}", fix="use numbers, flags or text")
-    return np.dtype(stored_values(xr.Variable((), np.zeros((), var.dtype))).dtype)
+    dtype = stored_values(xr.Variable((), np.zeros((), var.dtype))).dtype
+    # Zarr's arrays spell out this machine's order, which numpy takes for its own and netCDF4 warns of.
+    return np.dtype(dtype.newbyteorder("="))
