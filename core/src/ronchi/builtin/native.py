@@ -14,13 +14,23 @@ from ronchi import schema
 from ronchi.api import Result
 from ronchi.builtin.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
 from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, check_complete
+from ronchi.builtin.hdf5_heaps import check_heaps
+from ronchi.builtin.netcdf_survey import Survey, survey
 from ronchi.builtin.params_io import NativeParams
 from ronchi.builtin.zarr_chunks import COMPLETE, check_chunks
-from ronchi.errors import ReadError, SchemaError
+from ronchi.errors import ReadError, RonchiError, SchemaError
 
 __all__ = ["NativeReader", "open_native", "sniff"]
 
 HEAD_BYTES = 65536
+
+FILTERED_CACHE_BYTES = 2**20
+"""Size of HDF5's own cache of chunks, where they lie behind a filter.
+
+Blocks are read once and whole, so a large cache would only hold them a second time. Without any,
+chunks that are stored as they are go straight from the file into the block; chunks behind a filter
+would be decoded again by each read of a part.
+"""
 
 
 class NativeReader:
@@ -85,7 +95,30 @@ def open_native(path: Path, block_bytes: int = BLOCK_BYTES) -> Result:
     where = str(path)
     if not path.exists():
         raise ReadError("no such file", where=where, fix="check the path; relative ones start at the pipeline file")
-    data = _open_group(path, None)
+    with _damage(path):
+        return _open(path, where, block_bytes)
+
+
+@contextlib.contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises on a file that it cannot read into one `ReadError`."""
+    try:
+        yield
+    except RonchiError:
+        raise
+    # Damaged files make the libraries fail in every way that there is.
+    except Exception as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        if path.is_dir():
+            what, fix = f"the folder is not a readable zarr store: {told}", "give the folder that holds zarr.json"
+        else:
+            what, fix = f"the file is damaged or not netCDF: {told}", "copy it again from where it came"
+        raise ReadError(what, where=str(path), fix=fix) from error
+
+
+def _open(path: Path, where: str, block_bytes: int) -> Result:
+    found = _survey(path)
+    data = _open_group(path, None, found)
     if not schema.schema_of(data):
         names = [f"{name}{var.dims}" for name, var in data.data_vars.items()]
         held = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "") or "no variables"
@@ -95,50 +128,47 @@ def open_native(path: Path, block_bytes: int = BLOCK_BYTES) -> Result:
             where=where,
             fix="convert it with `ronchi convert`, or name the reader of its format",
         )
-    try:
-        schema.validate(data, where)
-    except SchemaError:
-        data.close()
-        raise
+    _validate(data, where)
     result = _chunk_intensity(data, block_bytes)
     result.set_close(data.close)
-    return Result(result, {name: _open_group(path, name) for name in _group_names(path)})
+    sides = {name: _open_group(path, name, found) for name in found.groups}
+    for name, side in sides.items():
+        if schema.schema_of(side):
+            _validate(side, f"{where}, group {name!r}")
+    return Result(result, sides)
 
 
-def _open_group(path: Path, group: str | None) -> xr.Dataset:
+def _validate(data: xr.Dataset, where: str) -> None:
+    try:
+        schema.validate(data, where)
+    except SchemaError as error:
+        data.close()
+        fix = error.fix or "if it was whole before, copy it again from where it came; else correct what wrote it"
+        raise SchemaError(error.what, where=error.where, fix=fix) from error
+
+
+def _survey(path: Path) -> Survey:
+    if path.is_dir():
+        return Survey(_zarr_groups(path), unfiltered=False)
+    check_complete(path)
+    check_heaps(path)
+    return survey(path)
+
+
+def _open_group(path: Path, group: str | None, found: Survey) -> xr.Dataset:
     # Units such as "days since" are not ronchi's; decoding them would only change dtypes.
     options: dict[str, Any] = {"group": group, "decode_times": False, "chunks": None}
     if path.is_dir():
         ds = _open_zarr(path, options)
     else:
-        check_complete(path)
-        try:
-            with _chunk_cache(_chunk_cache_bytes(path)):
-                ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
-        except (OSError, RuntimeError, ValueError, AttributeError) as error:
-            raise ReadError(
-                f"the file is damaged or not netCDF: {error}", where=str(path), fix="copy it again from where it came"
-            ) from error
+        with _chunk_cache(0 if found.unfiltered else FILTERED_CACHE_BYTES):
+            ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
     ds.attrs = {str(key): _plain(value) for key, value in ds.attrs.items() if key != COMPLETE}
     _complete_attrs(ds)
     for var in ds.variables.values():
         # Where a fault lies is known only when the values are read.
         var.encoding["source"] = str(path)
     return _fixed_width_text(ds)
-
-
-def _chunk_cache_bytes(path: Path) -> int:
-    """Size of HDF5's own cache of chunks that reads patterns at least cost.
-
-    Blocks are read once and whole, so a large cache would only hold them a second time. Without any,
-    chunks that are stored as they are go straight from the file into the block; chunks behind a filter
-    would be decoded again by each read of a part.
-    """
-    import netCDF4
-
-    with netCDF4.Dataset(path) as file:
-        filters = file.variables["intensity"].filters() if "intensity" in file.variables else None
-    return 0 if filters is not None and not any(filters.values()) else 2**20
 
 
 @contextlib.contextmanager
@@ -159,28 +189,19 @@ def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
         import zarr  # noqa: F401
     except ImportError as error:
         raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
+    opened = xr.open_zarr(path, consolidated=False, **options)
+    if options["group"] is None and opened.attrs.get(COMPLETE):
+        check_chunks(path)
+    return opened
+
+
+def _zarr_groups(path: Path) -> tuple[str, ...]:
     try:
-        opened = xr.open_zarr(path, consolidated=False, **options)
-        if options["group"] is None and opened.attrs.get(COMPLETE):
-            check_chunks(path)
-        return opened
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise ReadError(
-            f"the folder is not a readable zarr store: {error or type(error).__name__}",
-            where=str(path),
-            fix="give the folder that holds zarr.json",
-        ) from error
-
-
-def _group_names(path: Path) -> list[str]:
-    if path.is_dir():
         import zarr
 
-        return sorted(zarr.open_group(path, mode="r").group_keys())
-    import netCDF4
-
-    with netCDF4.Dataset(path) as file:
-        return [name for name, group in file.groups.items() if group.variables]
+        return tuple(sorted(zarr.open_group(path, mode="r").group_keys()))
+    except Exception:  # noqa: BLE001 - the store itself is opened next, and says what is wrong with it
+        return ()
 
 
 def _plain(value: Any) -> Any:

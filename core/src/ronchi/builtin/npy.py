@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import tokenize
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ class NpyReader:
                 first = npy_format.read_magic(file) == (1, 0)
                 try:
                     shape = (npy_format.read_array_header_1_0 if first else npy_format.read_array_header_2_0)(file)[0]
-                except ValueError:
+                except (ValueError, SyntaxError, tokenize.TokenError):
                     # Damaged: `open` says so better than other readers can.
                     return 1.0
                 return 1.0 if len(shape) in (3, 4) else 0.1
@@ -72,7 +73,8 @@ def _map(path: Path) -> NDArray[Any]:
         raise ReadError("the file is empty (0 bytes)", where=where, fix="copy it again from where it came")
     try:
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    # The header is a Python expression, so a damaged one fails as such do.
+    except (ValueError, TypeError, OverflowError, OSError, EOFError, SyntaxError, tokenize.TokenError) as error:
         raise ReadError(
             f"not a complete .npy file of numbers ({size} bytes): {error}",
             where=where,
