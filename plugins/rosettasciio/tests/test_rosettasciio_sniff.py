@@ -37,7 +37,7 @@ def test_advertising_imports_nothing_heavy():
 
 def test_the_manager_finds_the_reader():
     assert "rosettasciio" in ronchi.algorithms("reader")
-    assert get_manager().spec("reader", "rosettasciio").output == "fourd/1|images/1"
+    assert get_manager().spec("reader", "rosettasciio").output == "fourd/1|images/1|peaks/1|strain/1"
 
 
 def test_every_parameter_is_described():

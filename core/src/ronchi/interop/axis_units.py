@@ -1,17 +1,79 @@
-"""Units of the axes of other programs' objects, in angstrom and 1/angstrom."""
+"""Units of axes, in every spelling that instruments and programs use, as angstrom, 1/angstrom and rad."""
 
 from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
+from typing import Literal
 
+from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.errors import CalibrationError
 
-__all__ = ["q_scale", "scan_scale"]
+__all__ = ["Dimension", "Unit", "parse", "q_scale", "scan_scale"]
 
-_LENGTHS = {"a": 1.0, "å": 1.0, "ang": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "mm": 1e7}
-_NONE = {"", "none", "<undefined>", "undefined", "px", "pixel", "pixels", "1"}
-_INVERSE = re.compile(r"1/(?P<a>.+)|(?P<b>.+?)\^?-1")
+Dimension = Literal["length", "reciprocal", "angle", "none", "unknown"]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a unit measures, and how many angstrom, 1/angstrom or rad it is."""
+
+    dimension: Dimension
+    factor: float = 1.0
+
+
+_LENGTHS = {"fm": 1e-5, "pm": 1e-2, "a": 1.0, "nm": 10.0, "um": 1e4, "mm": 1e7, "cm": 1e8, "m": 1e10}
+_ANGLES = {"rad": 1.0, "angle": 1.0, "mrad": 1e-3, "urad": 1e-6, "deg": math.pi / 180, "°": math.pi / 180}
+_WORDS = (
+    (r"angstroem|angstrom|ångström|ångstrom|ang(?!le)|å", "a"),
+    (r"nanomet(er|re)|n_m", "nm"),
+    (r"micromet(er|re)|micron|u_m", "um"),
+    (r"picomet(er|re)|p_m", "pm"),
+    (r"millimet(er|re)", "mm"),
+    (r"centimet(er|re)", "cm"),
+    (r"met(er|re)", "m"),
+    (r"milliradian|mradian", "mrad"),
+    (r"radian", "rad"),
+    (r"degree", "deg"),
+)
+_NOTHING = {"", "1", "none", "undefined", "traitsundefined", "dimensionless", "px", "pixel", "pixels", "nan"}
+_RECIPROCAL = re.compile(r"1/(?P<over>.+)|/(?P<slash>.+)|reciprocal_?(?P<word>.+)|(?P<power>.+?)(\^|\*\*)?-1")
+
+
+def parse(text: object) -> Unit:
+    """Read the unit of an axis, in any of the spellings that instruments and programs use.
+
+    Parameters
+    ----------
+    text : object
+        A string, or whatever stands for none. ``A`` is the angstrom: no axis is in ampere.
+
+    Returns
+    -------
+    Unit
+        Of dimension ``"none"`` if there is no unit, ``"unknown"`` if it is not understood.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    plain = _plain("" if text is None else str(text))
+    if plain in _NOTHING:
+        return Unit("none")
+    if plain in _LENGTHS:
+        return Unit("length", _LENGTHS[plain])
+    if plain in _ANGLES:
+        return Unit("angle", _ANGLES[plain])
+    found = _RECIPROCAL.fullmatch(plain)
+    base = found and next(filter(None, found.groupdict().values()), "")
+    return Unit("reciprocal", 1 / _LENGTHS[base]) if base in _LENGTHS else Unit("unknown")
+
+
+def _plain(text: str) -> str:
+    text = text.strip().lower().replace("⁻¹", "^-1").replace("µ", "u").replace("μ", "u").replace(r"\aa", "a")
+    text = re.sub(r"\\?(mathrm|rm|text)\b|[\s$<>{}\[\]()\\]", "", text)
+    for pattern, short in _WORDS:
+        text = re.sub(rf"({pattern})s?", short, text)
+    return text.removesuffix("s") if text in ("mrads", "rads", "degs") else text
 
 
 def scan_scale(units: object, axis: str) -> float | None:
@@ -22,12 +84,12 @@ def scan_scale(units: object, axis: str) -> float | None:
     CalibrationError
         The unit is not one of length.
     """
-    plain = _plain(units)
-    if plain in _NONE:
+    unit = parse(units)
+    if unit.dimension == "none":
         return None
-    if plain not in _LENGTHS:
+    if unit.dimension != "length":
         raise _unknown(units, axis, "nm or Å")
-    return _LENGTHS[plain]
+    return unit.factor
 
 
 def q_scale(units: object, axis: str, beam_energy_eV: float | None = None) -> float | None:
@@ -38,26 +100,17 @@ def q_scale(units: object, axis: str, beam_energy_eV: float | None = None) -> fl
     CalibrationError
         The unit is neither an inverse length nor an angle, or the beam energy is missing.
     """
-    plain = _plain(units)
-    if plain in _NONE:
+    unit = parse(units)
+    if unit.dimension == "none":
         return None
-    if plain in ("mrad", "rad"):
+    if unit.dimension == "angle":
         if not beam_energy_eV:
             what = f"the axis {axis!r} is in {units}, and no beam energy says how much of 1/angstrom that is"
             raise CalibrationError(what, fix="set the beam energy in the metadata")
-        wavelength = 12.2643 / math.sqrt(beam_energy_eV * (1 + 0.978476e-6 * beam_energy_eV))
-        return (1e-3 if plain == "mrad" else 1.0) / wavelength
-    found = _INVERSE.fullmatch(plain)
-    base = (found["a"] or found["b"]) if found else ""
-    if base not in _LENGTHS:
+        return unit.factor / wavelength_angstrom(beam_energy_eV)
+    if unit.dimension != "reciprocal":
         raise _unknown(units, axis, "1/nm or 1/Å")
-    return 1 / _LENGTHS[base]
-
-
-def _plain(units: object) -> str:
-    text = ("" if units is None else str(units)).lower()
-    text = text.replace("⁻¹", "^-1").replace("µ", "u").replace("μ", "u").replace("\\aa", "a")
-    return re.sub(r"[\s${}()\\]|mathrm", "", text).replace("angstroms", "angstrom")
+    return unit.factor
 
 
 def _unknown(units: object, axis: str, example: str) -> CalibrationError:

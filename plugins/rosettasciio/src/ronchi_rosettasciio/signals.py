@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from ronchi.interop.axis_units import Unit, parse
 from ronchi_rosettasciio.formats import Format
-from ronchi_rosettasciio.units import Unit, parse
 
 __all__ = ["Axis", "Signal", "number", "quiet", "read_signals", "text"]
 
