@@ -170,6 +170,13 @@ def test_a_ser_alone_has_no_diffraction_pixel(real_data, tmp_path, open_file):
     np.testing.assert_allclose(fourd.q_step(open_file(real_data / f"{TIA}.emi")), 0.0174353, rtol=1e-5)
 
 
+def test_a_tension_is_found_under_the_name_that_tia_gives_it(real_data, open_file):
+    ds = open_file(real_data / "hyperspy17/tia/16x16-diffraction_imagel_5x5x256x256_EDS.emi")
+    assert ds.attrs["beam_energy_eV"] == 200e3
+    assert ds.attrs["camera_length_m"] == pytest.approx(0.26)
+    assert "200 kV" in ds.attrs["instrument"]
+
+
 def test_an_emi_without_its_ser_says_so(real_data, tmp_path, open_file):
     shutil.copy(real_data / f"{TIA}.emi", tmp_path / "alone.emi")
     with pytest.raises(ReadError):

@@ -75,6 +75,10 @@ def _own(signal: Signal, form: Format) -> dict[str, float]:
             energy_ev=(header.get("Instrument Accelerating Voltage (V)"), 1.0),
             camera_length_m=(header.get("Instrument Project Camera Length (centimeters)"), 1e-2),
         )
+    if form.name == "emi":
+        # RosettaSciIO 0.15 looks for "High_tension_kV", as no file has it.
+        said = _sub(_sub(signal.original, "ObjectInfo"), "ExperimentalDescription")
+        return _numbers(energy_ev=(said.get("High tension_kV"), 1e3))
     if form.name == "empad":
         measured = _sub(_sub(signal.original, "root"), "iom_measurements")
         optics, source, column = (_sub(measured, name) for name in ("optics", "source", "column"))
