@@ -65,6 +65,21 @@ def test_atoms_without_a_value_are_grey():
     assert (len(unknown.get_offsets()), len(known.get_offsets())) == (1, 9)
 
 
+def test_angles_are_folded_as_most_samples_are_symmetric():
+    data = on_atoms(n_fold=1).assign(class_n_fold=("class", [3, 1, 3]))  # 20 samples each, one of them unknown
+    assert plot.angle_map(data).get_suptitle() == "Angle modulo 120° (3-fold symmetry)"
+    assert plot.angle_map(data, n_fold=6).get_suptitle() == "Angle modulo 60° (6-fold symmetry)"
+    assert plot.angle_map(data, n_fold=1).get_suptitle() == "Angle, defined modulo 360°"
+    isotropic = data.assign(class_n_fold=("class", [0, 1, 0]))  # no angles but those of one class
+    assert plot.angle_map(isotropic).get_suptitle() == "Angle, defined modulo 360°"
+
+
+def test_the_white_middle_of_a_scale_is_seen_on_the_ground():
+    first = plot.atom_maps(on_atoms(), "z0").axes[0]
+    assert first.collections[-1].get_cmap().name == "RdBu_r"
+    assert sum(first.get_facecolor()[:3]) < 3 * 0.85  # its middle is 0.97
+
+
 def test_classes_have_a_colour_each():
     figure = plot.class_map(on_scan())
     shown = next(item for item in figure.axes[0].get_children() if isinstance(item, AxesImage))

@@ -15,21 +15,42 @@ from ronchi.plot.images import add_scan_scale_bar
 from ronchi.plot.labels import unit_text
 from ronchi.plot.limits import robust_limits, symmetric_limit
 
-__all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "training_curves"]
+__all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "training_curves", "usual_fold"]
 
 _MOST_FRAMES = 4
 _MOST_COMPONENTS = 8
 _UNKNOWN = "0.75"
-"""Colour of samples without a value."""
+"""Colour of scan positions without a value."""
+_GROUND, _CROSS = "0.8", "0.4"
+"""Behind atoms, where the white middle of diverging colours has to be seen; and crosses for atoms without a value."""
 
 
-def angle_map(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
+def usual_fold(descriptors: xr.Dataset) -> int:
+    """Symmetry of the angles of most samples: that of their classes where it is known, else that of all.
+
+    One class without symmetry makes all angles defined modulo 360 degrees, but of the others only what is left
+    modulo their own symmetry can be read off.
+    """
+    shared = int(descriptors["angle"].attrs.get("n_fold", 1))
+    if "class_n_fold" not in descriptors or "label" not in descriptors:
+        return shared
+    fold, label = descriptors["class_n_fold"].values.astype(int), descriptors["label"].values.ravel()
+    samples = np.bincount(label[label >= 0], minlength=len(fold))
+    of_fold = np.bincount(fold, weights=samples)
+    of_fold[0] = 0  # isotropic: no angle
+    return int(of_fold.argmax()) or shared
+
+
+def angle_map(descriptors: xr.Dataset, *, n_fold: int | None = None, figure: Any = None) -> Any:
     """Draw the angle in cyclic colours, folded to the symmetry that the title states.
 
     Parameters
     ----------
     descriptors : xarray.Dataset
         ``descriptors/1`` with ``angle``, over a scan or over atoms with their positions.
+    n_fold : int, optional
+        Draw modulo 360 / ``n_fold`` degrees; by default the symmetry that most samples have. 6 shows the lattice of
+        graphene, whose two sublattices are 60 degrees apart.
     figure : matplotlib Figure or SubFigure, optional
 
     Returns
@@ -44,10 +65,12 @@ def angle_map(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
     if "angle" not in descriptors:
         raise DataError("no variable 'angle' to draw", where="angle map")
     angle = descriptors["angle"]
-    n_fold = int(angle.attrs.get("n_fold", 1))
+    shared = int(angle.attrs.get("n_fold", 1))
+    n_fold = n_fold or usual_fold(descriptors)
     period = 360.0 / n_fold
     folded = (np.rad2deg(angle.values.astype(float)) + period / 2) % period - period / 2
-    title = f"Angle, defined modulo {period:g}°" + (f" ({n_fold}-fold symmetry)" if n_fold > 1 else "")
+    defined = ", defined" if n_fold == shared else ""
+    title = f"Angle{defined} modulo {period:g}°" + (f" ({n_fold}-fold symmetry)" if n_fold > 1 else "")
     norm = Normalize(-period / 2, period / 2)
     ticks = np.linspace(-period / 2, period / 2, 5)
     figure = _draw_places(descriptors, folded, "twilight", norm, figure, "angle from x to y [°]", ticks)
@@ -141,9 +164,10 @@ def _draw_places(
     for ax, frame in zip(axes, chosen, strict=True):
         inside = descriptors["frame"].values == frame
         # About as large as the atoms are apart, so that neighbours touch.
-        size = float(np.clip(4.5e4 / max(1, int(inside.sum())), 2.0, 60.0)) / columns
+        size = float(np.clip(4.5e4 / max(1, int(inside.sum())), 2.0, 60.0))
         known = np.isfinite(values)
-        ax.scatter(x[inside & ~known], y[inside & ~known], s=size, color=_UNKNOWN, linewidths=0)
+        ax.set_facecolor(_GROUND)
+        ax.scatter(x[inside & ~known], y[inside & ~known], s=size, color=_CROSS, marker="x", linewidths=0.8)
         shown = ax.scatter(
             x[inside & known],
             y[inside & known],

@@ -9,6 +9,7 @@ import xarray as xr
 
 from ronchi import plot
 from ronchi.pipeline.result import StepResult
+from ronchi.plot.descriptors import usual_fold
 from ronchi.report.elements import table
 from ronchi.report.figures import Album
 from ronchi.schema import schema_of
@@ -31,7 +32,7 @@ def descriptor_figures(step: StepResult, album: Album) -> str:
             words = f"Descriptor {name} on the atoms"
             body += album.add(f"{step.step}-{name}", partial(plot.atom_maps, data, name), words, f"{words}.")
     if "angle" in data and placed:
-        n_fold = int(data["angle"].attrs.get("n_fold", 1))
+        n_fold = usual_fold(data)
         words = f"Angle on the atoms, modulo {360 / n_fold:g}° ({n_fold}-fold)"
         body += album.add(f"{step.step}-angle", partial(plot.angle_map, data), words, f"{words}, in cyclic colours.")
     if "label" in data and (placed or on_scan):
