@@ -94,13 +94,36 @@ def test_one_reader_for_an_extension_of_many(name: str, reader: str, form: str, 
 
 @pytest.mark.parametrize(
     "name",
-    ["rsciio/blockfile/test1.blo", f"{MERLIN}.mib", "rsciio/dm/test_STEM_image.dm3", "pyxem-demos/moo3_20cm.tif"],
+    [
+        "rsciio/blockfile/test1.blo",
+        f"{MERLIN}.mib",
+        "rsciio/dm/test_STEM_image.dm3",
+        "pyxem-demos/moo3_20cm.tif",
+        "rsciio/pantarhei/panta_rhei_sample.prz",
+        "hyperspy17/tia/16x16-diffraction_imagel_5x5x256x256_EDS_2.ser",
+        "rsciio/mrc_de/Custom_movie.mrc",
+        "rsciio/emd/fei_emd_image.emd",
+    ],
 )
 @pytest.mark.parametrize("ending", ["", ".h5", ".xml", ".dm3", ".txt"])
 def test_the_name_of_a_file_says_nothing(name: str, ending: str, real_data, tmp_path, open_file):
     renamed = tmp_path / f"scan{ending}"
     shutil.copy(real_data / name, renamed)
-    assert open_file(renamed).attrs["source_format"] == open_file(real_data / name).attrs["source_format"]
+    found, wanted = open_file(renamed), open_file(real_data / name)
+    assert found.attrs["source_format"] == wanted.attrs["source_format"]
+    np.testing.assert_array_equal(found["intensity"].values, wanted["intensity"].values)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("a [1].emi", "a [1]_2.ser"), ("B.EMI", "B_2.SER"), ("c*.x", "c*_2.ser")]
+)
+def test_an_emi_finds_its_ser_whatever_they_are_called(first: str, second: str, real_data, tmp_path, open_file):
+    for ending, name in ((".emi", first), ("_2.ser", second)):
+        shutil.copy(real_data / f"hyperspy17/tia/16x16-diffraction_imagel_5x5x256x256_EDS{ending}", tmp_path / name)
+    ds = open_file(tmp_path / first)
+    assert ds["intensity"].shape == (5, 5, 256, 256)
+    assert ds["qy"].attrs["units"] == "1/angstrom", "which only the .emi knows"
+    assert ds.attrs["title"] == Path(first).stem
 
 
 # 2: the .blo writer keeps the number and calls it cm

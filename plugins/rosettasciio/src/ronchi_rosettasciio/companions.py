@@ -38,7 +38,7 @@ def _merlin(path: Path) -> Iterator[Path]:
 
 
 def _tia(path: Path) -> Iterator[Path]:
-    numbered = re.compile(re.escape(path.stem) + r"_\d\.ser")
+    numbered = re.compile(re.escape(path.stem) + r"_\d\.ser", re.IGNORECASE)
     return (file for file in path.parent.iterdir() if numbered.fullmatch(file.name))
 
 
@@ -49,8 +49,9 @@ def _empad(path: Path) -> Iterator[Path]:
 
 
 def _tvips(path: Path) -> Iterator[Path]:
-    numbered = re.compile(re.escape(path.stem.removesuffix("_000")) + r"_\d{3}" + re.escape(path.suffix))
-    return (file for file in path.parent.iterdir() if numbered.fullmatch(file.name))
+    if path.stem.endswith("000"):
+        numbered = re.compile(re.escape(path.stem[:-3]) + r"\d{3}" + re.escape(path.suffix))
+        yield from (file for file in path.parent.iterdir() if numbered.fullmatch(file.name))
 
 
 def _direct_electron(path: Path) -> Iterator[Path]:

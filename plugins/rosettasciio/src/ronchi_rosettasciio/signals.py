@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ronchi.interop.axis_units import Unit, parse
+from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import Format
 
 __all__ = ["Axis", "Signal", "number", "quiet", "read_signals", "text"]
@@ -74,11 +77,27 @@ def read_signals(path: Path, form: Format) -> list[Signal]:
     Exception
         Whatever the library raises on a damaged file.
     """
-    options: dict[str, Any] = {"lazy": form.lazy}
-    if form.name == "topspin":
-        options["show_progressbar"] = False
     module = importlib.import_module(f"rsciio.{form.module}")
-    return [_signal(each) for each in module.file_reader(str(path), **options) if "data" in each]
+    with _under_a_name_that_fits(path, form) as lent:
+        # What is lent is gone when the frames are used.
+        options: dict[str, Any] = {"lazy": form.lazy and lent == path}
+        if form.name == "topspin":
+            options["show_progressbar"] = False
+        return [_signal(each) for each in module.file_reader(str(lent), **options) if "data" in each]
+
+
+@contextlib.contextmanager
+def _under_a_name_that_fits(path: Path, form: Format) -> Iterator[Path]:
+    """Lend a link where RosettaSciIO goes by a file's ending, and finds those beside it by a pattern of their names."""
+    ending = {"prz": ".prz", "prz-packed": ".prz", "ser": ".ser", "emi": ".emi"}.get(form.name, path.suffix)
+    if path.suffix == ending and (form.name != "emi" or glob.escape(str(path)) == str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="ronchi-") as folder:
+        for file in (path, *companions(path, form)):
+            rest = file.name.removeprefix(path.stem).lower() if file != path else ending
+            Path(folder, f"file{rest}").symlink_to(file.resolve())
+        yield Path(folder, f"file{ending}")
 
 
 @contextlib.contextmanager
