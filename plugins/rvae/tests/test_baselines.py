@@ -235,6 +235,12 @@ def test_shifts_can_be_left_out(few):
     assert "shift" not in found
 
 
+@pytest.mark.parametrize(("noise", "learned"), [("unit", False), ("learned", True)])
+def test_the_noise_is_learned_unless_told_otherwise(few, noise: str, learned: bool):
+    variance = float(fitted("spatial-vae", few, noise=noise).model.log_variance.detach())
+    assert (variance != 0) == learned
+
+
 # Windows
 
 

@@ -37,6 +37,18 @@ def test_equal_frames_give_the_share():
     assert held.sum() == 100
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_largest_frame_is_not_given_away(seed: int):
+    groups = np.repeat([0, 1, 2], [1000, 60, 50])
+    held = hold_out(groups, 0.1, np.random.default_rng(seed))
+    assert held.sum() == 110
+
+
+def test_of_two_large_frames_one_is_fitted():
+    held = hold_out(np.repeat([0, 1], 100), 0.1, np.random.default_rng(0))
+    assert held.sum() == 100
+
+
 def test_nothing_is_held_out_on_request_or_of_one_sample():
     rng = np.random.default_rng(0)
     assert not hold_out(np.arange(50), 0.0, rng).any()

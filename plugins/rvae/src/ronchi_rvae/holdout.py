@@ -29,11 +29,16 @@ def hold_out(groups: NDArray[Any], share: float, rng: np.random.Generator) -> ND
     if len(names) < 2:
         names, member = np.arange(len(groups)), np.arange(len(groups))
     wanted, held = share * len(groups), np.zeros(len(names), bool)
-    sizes = np.bincount(member, minlength=len(names))
-    for group in rng.permutation(len(names))[: len(names) - 1]:
-        after = sizes[held].sum() + sizes[group]
-        if wanted > 0 and (not held.any() or abs(after - wanted) <= abs(after - sizes[group] - wanted)):
+    if not wanted or len(names) < 2:
+        return np.zeros(len(groups), bool)
+    sizes = np.bincount(member)
+    order = rng.permutation(len(names))
+    for group in order:
+        now = sizes[held].sum()
+        if abs(now + sizes[group] - wanted) <= abs(now - wanted) and held.sum() < len(names) - 1:
             held[group] = True
+    if not held.any():
+        held[order[np.abs(sizes[order] - wanted).argmin()]] = True
     return np.asarray(held[member])
 
 
