@@ -228,6 +228,12 @@ def test_two_processes_learn_what_one_does(tmp_path: Path):
         torch.testing.assert_close(made[0][name], value, rtol=1e-3, atol=1e-4)  # sums in another order, 24 steps
 
 
+def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(DataError, match="no GPU"):
+        join_world("cuda")
+
+
 def test_due_goes_by_the_clock(tmp_path: Path):
     assert not Checkpoint(None, "a", 0.0).due()
     often, seldom = Checkpoint(tmp_path, "a", 0.0), Checkpoint(tmp_path, "a", 60.0)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from ronchi.api import DataError
+
 __all__ = ["World", "join_world"]
 
 
@@ -58,7 +60,15 @@ def join_world(device: str) -> World:
     ----------
     device : str
         ``"cpu"`` or ``"cuda"``; with several processes each has a GPU of its own.
+
+    Raises
+    ------
+    DataError
+        ``"cuda"``, but this torch finds no GPU.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        what = f"torch {torch.__version__} finds no GPU"
+        raise DataError(what, where="device", fix="device: cpu, or install torch for CUDA")
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return World(0, 1, torch.device(device))
     place = torch.device(device)
