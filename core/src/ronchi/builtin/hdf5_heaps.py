@@ -8,15 +8,12 @@ make it walk through a heap for ever, inside C (HDF5 1.14 and 2.x; HDF5 File For
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
+from ronchi.builtin.hdf5_header import SEARCHED_BYTES, read_ends
 from ronchi.errors import ReadError
 
 __all__ = ["check_heaps"]
-
-SEARCHED_BYTES = 2**20
-"""At the start and at the end of the file, where libraries put what is not data."""
 
 _SIGNATURE = b"GCOL\x01\x00\x00\x00"
 _HEADER_BYTES = 16
@@ -30,7 +27,7 @@ def check_heaps(path: Path) -> None:
     ------
     ReadError
     """
-    for start, part in _ends(path):
+    for start, part in read_ends(path):
         at = part.find(_SIGNATURE)
         while at >= 0:
             if not _is_whole(part, at):
@@ -40,15 +37,6 @@ def check_heaps(path: Path) -> None:
                     fix="copy it again from where it came",
                 )
             at = part.find(_SIGNATURE, at + 1)
-
-
-def _ends(path: Path) -> Iterator[tuple[int, bytes]]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        yield 0, file.read(SEARCHED_BYTES)
-        start = max(SEARCHED_BYTES, size - SEARCHED_BYTES)
-        file.seek(start)
-        yield start, file.read()
 
 
 def _is_whole(part: bytes, start: int) -> bool:

@@ -13,7 +13,7 @@ import xarray as xr
 from ronchi import schema
 from ronchi.api import Result
 from ronchi.builtin.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
-from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, check_complete
+from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, NETCDF4_MARK, check_complete, check_marks
 from ronchi.builtin.hdf5_heaps import check_heaps
 from ronchi.builtin.netcdf_survey import Survey, survey
 from ronchi.builtin.params_io import NativeParams
@@ -74,7 +74,7 @@ def sniff(path: Path) -> float:
         if schema.ATTR.encode() in head:
             return 1.0
         # netCDF-4 marks its files; other HDF5 belongs to readers that know its layout.
-        return 0.5 if b"_NCProperties" in head else 0.2
+        return 0.5 if NETCDF4_MARK in head else 0.2
     return 0.5 if head.startswith(NETCDF3_MAGIC) else 0.0
 
 
@@ -150,8 +150,9 @@ def _validate(data: xr.Dataset, where: str) -> None:
 def _survey(path: Path) -> Survey:
     if path.is_dir():
         return Survey(_zarr_groups(path), unfiltered=False)
-    check_complete(path)
-    check_heaps(path)
+    if check_complete(path) == HDF5_MAGIC:
+        check_marks(path, (schema.ATTR.encode(), NETCDF4_MARK))
+        check_heaps(path)
     return survey(path)
 
 
