@@ -16,7 +16,7 @@ import xarray as xr
 import zarr
 
 import ronchi
-from ronchi.api import OutputError, ReadError, SchemaError
+from ronchi.api import CalibrationError, OutputError, ReadError, SchemaError
 from ronchi.interop import from_hyperspy
 from ronchi.schema import fourd, images, maps, peaks, strain
 
@@ -163,6 +163,31 @@ def test_what_hyperspy_made_of_it_is_read_as_it_now_is(tmp_path: Path, change, s
     back = ronchi.read(tmp_path / "b.hspy")
     assert back["intensity"].shape == shape
     np.testing.assert_array_equal(back["intensity"].values.ravel(), changed.data.ravel())
+
+
+@QUIET
+@pytest.mark.parametrize("even", [True, False])
+def test_coordinates_one_by_one_are_a_step_only_if_they_are_even(tmp_path: Path, even: bool) -> None:
+    if importlib.util.find_spec("hyperspy") is None:
+        pytest.skip("HyperSpy is not installed: pip install hyperspy to run this test")
+    import hyperspy.api as hs
+
+    signal = hs.signals.Signal2D(np.ones((2, 3, 5, 6)))
+    for axis in signal.axes_manager.signal_axes:
+        axis.scale, axis.units = 0.2, "1/nm"
+    axis = signal.axes_manager.signal_axes[0]
+    axis.convert_to_non_uniform_axis()
+    axis.axis = np.arange(6) * 0.2 - 0.6 if even else np.arange(6.0) ** 2
+    signal.save(tmp_path / "a.hspy")
+    ds = ronchi.read(tmp_path / "a.hspy")
+    if even:
+        assert fourd.q_step(ds) == pytest.approx((0.02, 0.02), rel=1e-9)
+        assert fourd.centre_px(ds)[1] == pytest.approx(3.0)
+    else:
+        assert fourd.q_units(ds) == "pixel"
+        assert "no finite number" in ds.attrs["calibration_refused"]
+    with pytest.raises(CalibrationError, match="not uniform"):
+        from_hyperspy(signal)
 
 
 @QUIET

@@ -6,7 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from ronchi.errors import SchemaError
+from ronchi.errors import CalibrationError, SchemaError
 from ronchi.interop.peers import need
 from ronchi.interop.signal_parts import Parts
 from ronchi.interop.signals import dataset_of, parts_of
@@ -69,7 +69,7 @@ def from_hyperspy(signal: Any) -> xr.Dataset:
     SchemaError
         It has another form.
     CalibrationError
-        An axis has a unit that is not understood.
+        An axis has a unit that is not understood, or is not uniform.
     """
     if not hasattr(signal, "axes_manager"):
         raise SchemaError(f"a {type(signal).__name__} is no HyperSpy signal", fix="give a hyperspy.signals object")
@@ -78,6 +78,10 @@ def from_hyperspy(signal: Any) -> xr.Dataset:
 
 def parts_from(signal: Any) -> Parts:
     """Array, axes and metadata of a signal."""
+    uneven = [str(axis.name) for axis in signal.axes_manager._axes if not getattr(axis, "is_uniform", True)]
+    if uneven:
+        fix = "call its convert_to_uniform_axis() if its steps are even, else signal.interpolate_on_axis"
+        raise CalibrationError(f"the axis {uneven[0]!r} is not uniform", fix=fix)
     axes = [
         {
             "name": str(axis.name),

@@ -13,7 +13,7 @@ from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.own import schema_noted
 from ronchi_rosettasciio.signals import Axis, Signal
 
-__all__ = ["Layout", "arrange", "choose", "is_usable", "plan"]
+__all__ = ["Layout", "choose", "is_usable", "plan"]
 
 Content = Literal["auto", "patterns", "images"]
 
@@ -217,8 +217,3 @@ def _picked(
         if i not in given:
             notes.append(f"of the axis {name!r} ({size} long) only the first is read; `extra_index` takes another")
     return tuple(given.get(i, 0) for i in dropped)
-
-
-def arrange(signal: Signal, layout: Layout) -> Any:
-    """The data of a signal, in the order of a layout."""
-    return layout.apply(signal.data)

@@ -6,6 +6,7 @@ import contextlib
 import glob
 import importlib
 import logging
+import math
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from ronchi.interop.axis_units import Unit, parse
 from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import Format
 
-__all__ = ["Axis", "Signal", "number", "quiet", "read_signals", "text"]
+__all__ = ["Axis", "Signal", "axis_of", "number", "quiet", "read_signals", "text"]
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,27 @@ def _axes(raw: Sequence[Mapping[str, Any]], shape: Sequence[int]) -> tuple[Axis,
     if len(raw) != len(shape):
         # Some layouts come without axes: the last two are those of a frame.
         return tuple(Axis("", int(n), 1.0, 0.0, "", i < len(shape) - 2) for i, n in enumerate(shape))
-    return tuple(
-        Axis(
-            name=text(axis.get("name")),
-            size=int(size),
-            scale=number(axis.get("scale"), 1.0),
-            offset=number(axis.get("offset"), 0.0),
-            unit_text=text(axis.get("units")),
-            navigate=bool(axis.get("navigate", False)),
-        )
-        for axis, size in zip(raw, shape, strict=True)
-    )
+    return tuple(axis_of(axis, int(size)) for axis, size in zip(raw, shape, strict=True))
+
+
+def axis_of(raw: Mapping[str, Any], size: int) -> Axis:
+    """An axis from HyperSpy's dictionary of it."""
+    scale, offset = number(raw.get("scale"), 1.0), number(raw.get("offset"), 0.0)
+    if "axis" in raw or "expression" in raw:
+        # Coordinates one by one, or by a formula: a step only if they are even.
+        scale, offset = _even(raw.get("axis"), size)
+    return Axis(text(raw.get("name")), size, scale, offset, text(raw.get("units")), bool(raw.get("navigate", False)))
+
+
+def _even(values: Any, size: int) -> tuple[float, float]:
+    """Step and first of evenly spaced coordinates; not a number for others."""
+    try:
+        known = np.asarray(values, float)
+    except (TypeError, ValueError):
+        return math.nan, 0.0
+    steps = np.diff(known) if known.shape == (size,) else known[:0]
+    even = len(steps) and np.ptp(steps) <= 1e-3 * abs(steps.mean())
+    return (float(steps.mean()), float(known[0])) if even else (math.nan, 0.0)
 
 
 def text(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ronchi_rosettasciio.signals import Axis, Signal, number, text
+from ronchi_rosettasciio.signals import Signal, axis_of, text
 
 __all__ = ["read_zspy"]
 
@@ -32,24 +32,13 @@ def read_zspy(path: Path) -> list[Signal]:
         by_number = sorted(
             (key for key in group.group_keys() if re.fullmatch(r"axis-\d+", key)), key=lambda key: int(key[5:])
         )
-        axes = [_axis(group[key].attrs.asdict(), int(n)) for key, n in zip(by_number, array.shape, strict=True)]
+        axes = [axis_of(_tree(group[key]), int(n)) for key, n in zip(by_number, array.shape, strict=True)]
         metadata = _tree(group["metadata"]) if "metadata" in group else {}
         title = text(_general(metadata).get("title")) or (name if name != "__unnamed__" else "")
         # A name of its own keeps dask from reading the data to make one.
         data = da.from_array(array, chunks=array.chunks, name=False)
         found.append(Signal(title, data, tuple(axes), metadata))
     return found
-
-
-def _axis(attrs: Mapping[str, Any], size: int) -> Axis:
-    return Axis(
-        name=text(attrs.get("name")),
-        size=size,
-        scale=number(attrs.get("scale"), 1.0),
-        offset=number(attrs.get("offset"), 0.0),
-        unit_text=text(attrs.get("units")),
-        navigate=bool(attrs.get("navigate", False)),
-    )
 
 
 def _general(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
