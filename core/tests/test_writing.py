@@ -190,6 +190,15 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     assert [found.name for found in tmp_path.iterdir()] == ["a.store"]
 
 
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_a_folder_of_something_else_is_not_removed(data: xr.Dataset, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("years of work")
+    with pytest.raises(OutputError, match=r"other things in it, such as 'notes.txt'\n.*move the folder away"):
+        write(data, tmp_path / name)
+    assert [file.name for file in tmp_path.rglob("*")] == [name, "notes.txt"]
+
+
 def test_an_existing_file_may_be_protected(data: xr.Dataset, tmp_path: Path) -> None:
     write(data, tmp_path / "a.nc", overwrite=False)
     with pytest.raises(OutputError, match="in use"):

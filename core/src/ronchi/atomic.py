@@ -39,7 +39,8 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        The folder cannot be written to, or the disk is full; nothing is left behind.
+        The folder cannot be written to, or the disk is full; nothing is left behind. Or there is a folder of that
+        name with other things in it, which is not removed.
     """
     temporary = path.with_name(f".{path.name.split('.')[0]}.{os.getpid()}.part{suffix}")
     try:
@@ -100,6 +101,14 @@ def _replace(temporary: Path, path: Path) -> None:
     if not path.is_dir():
         temporary.replace(path)
     else:
+        # Older output of the same format has some of the same names in it; what has none is not ours to remove.
+        held = {item.name for item in path.iterdir()}
+        if held and not (temporary.is_dir() and held & {item.name for item in temporary.iterdir()}):
+            raise OutputError(
+                f"there is a folder of that name with other things in it, such as {min(held)!r}",
+                where=str(path),
+                fix="choose another name, or move the folder away",
+            )
         # A folder cannot be renamed over a full one: move the old one aside first.
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
         path.rename(old)
