@@ -55,11 +55,13 @@ def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
 
 def _nobody(path: Path, asked: list[str], silent: list[str]) -> RonchiError:
     if path.is_file() and path.stat().st_size == 0:
-        return ReadError("the file is empty (0 bytes)", where=str(path), fix="copy it again from where it came")
+        return ReadError(
+            f"the file {path.name!r} is empty (0 bytes)", where=str(path), fix="copy it again from where it came"
+        )
     error: type[RonchiError]
     known = f"(asked: {', '.join(asked) or 'none installed'})"
     if path.is_dir():
-        what, error = f"this is a folder, and none that a reader knows {known}", ReadError
+        what, error = f"{path.name!r} is a folder, and none that a reader knows {known}", ReadError
         fix = "give one of the files in it; of folders, Zarr stores can be read"
     else:
         what, error = f"no reader knows the file {path.name!r} {known}", PluginError
