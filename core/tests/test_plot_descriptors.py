@@ -103,6 +103,19 @@ def test_components_on_atoms_and_their_distributions():
     assert heights == 24  # stacked bars
 
 
+@pytest.mark.parametrize("dims", [("class",), ("z1", "z0")])
+def test_the_zeros_outside_of_a_window_do_not_stretch_the_colours(dims: tuple[str, ...]):
+    images = 100 + np.random.default_rng(0).uniform(0, 1, (*(4,) * len(dims), 9, 9))
+    images[..., 0, :] = 0
+    image = decoded.make(images, dims=(*dims, "y", "x"))
+    figure = plot.decoded_images(image) if len(dims) == 1 else plot.manifold_grid(image)
+    (shown, *_) = figure.axes[0].images
+    assert shown.get_clim()[0] > 99
+    assert np.isnan(np.ma.filled(shown.get_array(), np.nan)[0]).all()
+    blank = decoded.make(np.zeros_like(images), dims=(*dims, "y", "x"))
+    assert plot.decoded_images(blank) if len(dims) == 1 else plot.manifold_grid(blank)
+
+
 def test_curves_are_named_and_at_their_places():
     epoch, classes = plot.training_curves(on_atoms()).axes
     assert (epoch.get_xlabel(), classes.get_xlabel()) == ("epoch", "number of classes")

@@ -66,7 +66,7 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     image = decoded["image"]
     if image.ndim != 3:
         raise DataError(f"the images have dims {image.dims}: draw them as a grid", where="decoded images")
-    values = image.values[:_MOST_IMAGES].astype(float)
+    values = _without_outside(image.values[:_MOST_IMAGES])
     dim = str(image.dims[0])
     labels = decoded[dim].values if dim in decoded.coords else np.arange(len(image))
     weight = decoded["weight"].values if "weight" in decoded else None
@@ -83,6 +83,13 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
             values, titles, (-1.0, 1.0) if signed else (0.0, 1.0), "RdBu_r" if signed else "inferno", figure
         )
     return _rows_of_images(values, titles, robust_limits(values), "inferno", figure)
+
+
+def _without_outside(images: NDArray[Any]) -> NDArray[np.float64]:
+    """Images (..., ny, nx) with NaN where all are 0: outside of the window, which would else stretch the colours."""
+    values = images.astype(np.float64)
+    values[..., (values == 0).all(axis=tuple(range(values.ndim - 2)))] = np.nan
+    return values
 
 
 def _rows_of_images(
@@ -126,7 +133,7 @@ def manifold_grid(decoded: xr.Dataset, *, figure: Any = None) -> Any:
         raise DataError(f"the images have dims {image.dims}: draw them in a row", where="manifold grid")
     row, column = (str(dim) for dim in image.dims[:2])
     n_rows, n_columns, height, width = image.shape
-    values = image.values.astype(float)
+    values = _without_outside(image.values)
     # Values grow upwards, as on any axis.
     tiled = values[::-1].transpose(0, 2, 1, 3).reshape(n_rows * height, n_columns * width)
     low, high = robust_limits(values)
