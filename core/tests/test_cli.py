@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
 from ronchi.cli.main import COMMANDS, main
 from ronchi.manager import get_manager
+from ronchi.schema import images
 from ronchi.verbs import apply
 from ronchi.writing import write
 
@@ -310,6 +312,13 @@ def test_doctor_names_plugins_that_register_nothing(ronchi: Run, make_dist: Call
     code, out, _ = ronchi("doctor", "ronchi-mute")
     assert code == 1
     assert "registers no algorithm" in out
+
+
+def test_read_says_what_is_known_of_an_image(ronchi: Run, tmp_path: Path) -> None:
+    image = images.make(np.ones((1, 4, 4)), step=(0.1, 0.1), beam_energy_eV=300e3)
+    _, out, _ = ronchi("read", str(write(image, tmp_path / "image.nc")))
+    assert "beam energy [eV]: 300000.0" in out
+    assert "not calibrated" not in out
 
 
 def test_read_says_where_axes_begin_and_end_and_the_title(ronchi: Run, folder: Path) -> None:

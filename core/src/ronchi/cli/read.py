@@ -74,6 +74,9 @@ def describe(ds: Any) -> dict[str, Any]:
     for name, variable in ds.data_vars.items():
         unit = variable.attrs.get("units", "?")
         rows[str(name)] = f"{variable.dtype} ({', '.join(map(str, variable.dims))}) [{unit}]"
+    known = {text: ds.attrs[attr] for attr, text in _CALIBRATIONS.items() if attr in ds.attrs}
+    if known:
+        rows["known"] = {text: float(value) for text, value in known.items()}
     if rows["schema"] == "fourd/1":
         missing = [
             f"{what} ({'/'.join(dims)} in pixels)"
@@ -81,8 +84,6 @@ def describe(ds: Any) -> dict[str, Any]:
             if any(ds[dim].attrs.get("units") == "pixel" for dim in dims)
         ]
         missing += [text for attr, text in _CALIBRATIONS.items() if attr not in ds.attrs]
-        known = {text: ds.attrs[attr] for attr, text in _CALIBRATIONS.items() if attr in ds.attrs}
-        rows["known"] = {text: float(value) for text, value in known.items()}
         rows["not calibrated"] = missing or "nothing"
         rows["bytes of patterns"] = int(ds["intensity"].nbytes)
     if rows["schema"] == "images/1" and any(dim in ds.coords and ds[dim].attrs.get("units") == "pixel" for dim in "yx"):

@@ -53,7 +53,9 @@ def restored(signal: Signal) -> xr.Dataset:
         {"name": a.name, "size": a.size, "scale": a.scale, "offset": a.offset, "units": a.unit_text, "navigate": on}
         for a, on in ((axis, axis.navigate or name == peaks.NAME) for axis in signal.axes)
     ]
-    return dataset_of(Parts(data, axes, signal.metadata, ragged=name == peaks.NAME))
+    # Read now: a fault in masks and maps is then one of this file, and they travel to other processes.
+    node = {key: np.asarray(value) if hasattr(value, "dask") else value for key, value in _node(signal).items()}
+    return dataset_of(Parts(data, axes, {**signal.metadata, NODE: node}, ragged=name == peaks.NAME))
 
 
 def _node(signal: Signal) -> Mapping[str, Any]:
