@@ -93,8 +93,12 @@ class StepMaker:
     def _make(self, step: PlannedStep, result: StepResult) -> Result:
         inputs = {name: self._data(reference) for name, reference in step.config.inputs.items()}
         check_inputs(step, inputs)
-        scratch = self.scratch / step.config.step
-        scratch.mkdir()
+        if step.config.kind == "descriptor_learner":
+            # Checkpoints outlive a run that is killed, as the finished blocks of a detection do.
+            scratch = self.cache.partial(result.key)
+        else:
+            scratch = self.scratch / step.config.step
+            scratch.mkdir()
         if step.config.kind == "disk_detector":
             return self._detect(step, result, inputs, scratch)
         return call(step, inputs, self._context(step, scratch), lambda: self._patterns(inputs["data"]))
