@@ -2,7 +2,7 @@
 
 What has no fixed length (text among the attributes, the lists that tie the dimensions of a netCDF-4 file to its
 variables) lies in global heaps. They have no checksum, and the library believes the lengths in them: a few wrong bits
-make it walk through a heap for ever, inside C (HDF5 1.14 and 2.x; HDF5 File Format Specification 3.0, III.E).
+make it walk through a heap for ever, inside C (seen with HDF5 2.0 and 2.2; HDF5 File Format Specification 3.0, III.E).
 """
 
 from __future__ import annotations

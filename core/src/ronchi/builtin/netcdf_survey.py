@@ -47,7 +47,7 @@ def survey(path: Path) -> Survey:
         groups = tuple(name for name, group in file.groups.items() if group.variables)
     except Exception:
         if file is not None:
-            # To close it would free what was never allocated (netCDF-C 4.9 and 4.10): the process would end.
+            # To close it would free what was never allocated (seen with netCDF-C 4.10): the process would end.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(file))
         raise
     file.close()
