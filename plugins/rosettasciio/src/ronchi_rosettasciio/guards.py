@@ -14,6 +14,7 @@ from typing import Any
 
 from ronchi.errors import ReadError, RonchiError
 from ronchi_rosettasciio.companions import companions
+from ronchi_rosettasciio.dm_tags import check_tags
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.probe import probe
 
@@ -241,6 +242,7 @@ def _hdf5(path: Path, size: int) -> None:
 
 
 _CHECKS = {
+    "dm": lambda path, _: check_tags(path),
     "mib": _mib,
     "blo": _blo,
     "tvips": _tvips,
