@@ -19,11 +19,12 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
 import ronchi
-from ronchi.plot.descriptors import usual_fold
 from ronchi.schema import atoms
 
 BACKGROUND = 4.0
 """Width of the background that is subtracted before maxima are looked for, in units of the width of an atom."""
+REGULAR = 0.9
+"""Resultant of the directions of neighbours, 1 in a perfect lattice."""
 
 
 def maxima(image: NDArray[Any], sigma_px: float, apart_px: float, least: float) -> xr.Dataset:
@@ -51,22 +52,27 @@ def maxima(image: NDArray[Any], sigma_px: float, apart_px: float, least: float) 
     return atoms.make(frame=np.zeros(len(y)), y=y + parts[0], x=x + parts[1], score=smooth[y, x])
 
 
-def figures(name: str, found: xr.Dataset) -> list[str]:
-    """Lines on one learner: its classes, and how far all angles and those of nearest atoms agree."""
+def figures(name: str, found: xr.Dataset, fold: int) -> list[str]:
+    """Lines on one learner: its classes, and its angles beside those of the directions of the nearest maxima."""
     label = found["label"].values
     shares = ", ".join(f"{k}: {(label == k).sum()}" for k in range(int(label.max()) + 1))
-    lines = [f"{name}: classes {shares}; symmetry {found['class_n_fold'].values.tolist()}"]
-    fold = usual_fold(found)
     places = np.stack([found["position_y"].values, found["position_x"].values], 1)
-    pairs = cKDTree(places).query(places, 2)[1][:, 1]
-    angle = found["angle"].values.astype(float)
+    nearest = cKDTree(places).query(places, fold + 1)[1][:, 1:]
+    apart = places[nearest] - places[:, None]
+    wave = np.exp(1j * fold * np.arctan2(apart[..., 0], apart[..., 1])).mean(axis=1)
+    angle = np.nan_to_num(found["angle"].values.astype(float))
+    phase = np.exp(1j * fold * angle) * np.conj(wave / abs(wave))
+    error = abs(np.rad2deg(np.angle(phase * np.conj(phase[abs(wave) > REGULAR].mean())))) / fold
+    inside = abs(wave) > REGULAR
+    lines = [f"{name}: classes {shares}; symmetry {found['class_n_fold'].values.tolist()}"]
+    lines.append(
+        f"  modulo {360 / fold:g} deg, off the directions of the {fold} nearest maxima: "
+        f"median {np.median(error):.1f} deg; {np.median(error[inside]):.1f} deg where these are regular ({inside.sum()})"
+    )
     for n in (fold, 2 * fold):
-        apart = np.exp(1j * n * (angle - angle[pairs]))
         whole = np.exp(1j * n * angle)
-        lines.append(
-            f"  angle modulo {360 / n:g} deg: resultant {abs(np.nanmean(whole)):.3f} of the image, "
-            f"{abs(np.nanmean(apart)):.3f} of nearest atoms"
-        )
+        agreed = abs(whole.mean()), (whole * np.conj(whole[nearest[:, 0]])).mean().real
+        lines.append(f"  resultant modulo {360 / n:g} deg {agreed[0]:.3f}, of nearest atoms {agreed[1]:+.3f}")
     return lines
 
 
@@ -79,6 +85,7 @@ def main() -> None:
     parser.add_argument("--apart", type=float, required=True, help="least distance of atoms, px")
     parser.add_argument("--least", type=float, default=0.0, help="least height, standard deviations")
     parser.add_argument("--size", type=int, required=True, help="size of crops, px")
+    parser.add_argument("--fold", type=int, default=3, help="neighbours of an atom, and the symmetry of its site")
     parser.add_argument("--normalise", default="contrast", choices=("none", "mean", "contrast"))
     parser.add_argument("--learners", nargs="+", default=("polar-em", "rvae"))
     parser.add_argument("--classes", default="auto")
@@ -115,7 +122,9 @@ def main() -> None:
     made = ronchi.run(pipeline, asked.out, progress=False)
     print(f"{made['crops'].sizes['sample']} crops, {time.process_time() - start:.0f} s of processors")
     for step in list(steps)[3:]:
-        print("\n".join(figures(step, made[step].load())))
+        drawn = ronchi.plot.angle_map(made[step], n_fold=asked.fold)
+        drawn.savefig(asked.out / f"angle_{step}.png", dpi=120)
+        print("\n".join(figures(step, made[step].load(), asked.fold)))
 
 
 if __name__ == "__main__":
