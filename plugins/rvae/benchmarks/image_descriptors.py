@@ -67,7 +67,7 @@ def figures(name: str, found: xr.Dataset, fold: int) -> list[str]:
     lines = [f"{name}: classes {shares}; symmetry {found['class_n_fold'].values.tolist()}"]
     lines.append(
         f"  modulo {360 / fold:g} deg, off the directions of the {fold} nearest maxima: "
-        f"median {np.median(error):.1f} deg; {np.median(error[inside]):.1f} deg where these are regular ({inside.sum()})"
+        f"median {np.median(error):.1f} deg; {np.median(error[inside]):.1f} deg where regular ({inside.sum()})"
     )
     for n in (fold, 2 * fold):
         whole = np.exp(1j * n * angle)

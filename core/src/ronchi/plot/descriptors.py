@@ -21,7 +21,7 @@ _MOST_FRAMES = 4
 _MOST_COMPONENTS = 8
 _UNKNOWN = "0.75"
 """Colour of scan positions without a value."""
-_GROUND, _CROSS = "0.8", "0.4"
+_GROUND, _CROSS = "0.74", "0.4"
 """Behind atoms, where the white middle of diverging colours has to be seen; and crosses for atoms without a value."""
 
 
