@@ -190,9 +190,9 @@ def search(
     distance = max(2, round(1.5 * rules.radius))
     rows = 0
     for b in range(n):
-        gain = rules.gain if rules.gain > 0 else measure_gain(image[b], rules.height, rules.width)
+        frame, cc, share, first = image[b], c[b], bad[b % len(bad)], rows
+        gain = rules.gain if rules.gain > 0 else measure_gain(frame, rules.height, rules.width)
         gains[b] = gain
-        cc, share, first = c[b], bad[b % len(bad)], rows
         found = local_maxima(cc, rules.height, rules.width, border, flags, ys, xs)
         n_kept = 0
         for i in range(found):
@@ -231,7 +231,7 @@ def search(
             intensity, pixel_variance, snr = 0.0, 0.0, 0.0
             if reason == _ACCEPTED:
                 intensity, pixel_variance, snr, evenness = measure(
-                    image[b], rules.height, rules.width, y, x, ap, gain, scratch, number
+                    frame, rules.height, rules.width, y, x, ap, gain, scratch, number
                 )
                 if not snr >= rules.min_snr or intensity <= 0:
                     reason = _LOW_SNR
