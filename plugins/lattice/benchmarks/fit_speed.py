@@ -12,6 +12,7 @@ import argparse
 import time
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi_lattice.fit import Settings, fit_scan
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     args = parser.parse_args()
     peaks = simulate(args.positions)
+    coords = {"scan_y": xr.Variable("scan_y", [0.0]), "scan_x": xr.Variable("scan_x", np.arange(args.positions))}
     fit_scan(simulate(100), BASIS_PX, Settings())  # compiles, or loads what was compiled before
 
     best = {"fit with covariance": np.inf, "retries": np.inf, "strain with errors": np.inf, "numpy lstsq loop": np.inf}
@@ -73,7 +75,7 @@ def main() -> None:
         marks.append(time.perf_counter())
         retry_from_neighbours(fits, peaks, precision, Settings())
         marks.append(time.perf_counter())
-        reference = make_reference(fits, peaks, BASIS_PX, Reference(), {})
+        reference = make_reference(fits, peaks, BASIS_PX, Reference(), coords)
         ok = fits.fitted
         strain_and_errors(fits.G[ok], fits.G_cov[ok], reference.G, reference.cov, reference.share[ok])
         marks.append(time.perf_counter())
