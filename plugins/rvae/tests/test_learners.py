@@ -260,3 +260,18 @@ def test_other_likelihoods(crops, likelihood, options):
     low, high = float(images.min()), float(images.max())
     assert low > -0.15 * high
     assert high == pytest.approx(float(x.mean("sample").max()), rel=1.0)
+
+
+@pytest.mark.parametrize("dose", [2.0, 20.0])
+def test_counts_have_the_likelihood_of_counts(crops, dose):
+    """``nll`` is that of Poisson counts at the true rates, whatever unit the fit works in."""
+    still = {"angle_range_deg": 0.0, "shift_range_px": 0.0}
+    made = crops(7, n_samples=300, motifs=("f-glyph",), noise="poisson", dose_e_per_px=(dose, dose), **still)
+    x = made.data["intensity"].astype("float32")
+    learner = Rvae(RvaeParams(likelihood="poisson", epochs=8, n_classes=1, passes=4))
+    learner.fit(x, context())
+    rates = np.maximum(x.values.mean(axis=0), 1e-3)
+    inside = learner.decode(np.zeros((1, 2), "f4")).values[0] != 0
+    expected = (rates - x.values * np.log(rates))[:, inside].sum(axis=1).mean()
+    # Angle, latents and the band limit cost some nats.
+    assert float(learner.transform(x)["nll"].mean()) == pytest.approx(expected, rel=0.1)

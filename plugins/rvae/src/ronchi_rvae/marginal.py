@@ -29,6 +29,8 @@ class Likelihood(nn.Module):
         the logarithm of the rate. ``"bernoulli"``: those of the log-odds.
     variance : float
         To start from.
+    unit : float
+        Of the coefficients, in counts or probabilities: only as such do these have a Poisson or Bernoulli law.
     """
 
     sums: Tensor
@@ -37,9 +39,9 @@ class Likelihood(nn.Module):
     drawn: Tensor
     weight: Tensor
 
-    def __init__(self, basis: DiscBasis, family: str, variance: float) -> None:
+    def __init__(self, basis: DiscBasis, family: str, variance: float, unit: float = 1.0) -> None:
         super().__init__()
-        self.family, self.dof = family, basis.dof
+        self.family, self.dof, self.unit = family, basis.dof, unit
         order = torch.from_numpy(basis.order)
         table = torch.from_numpy(angle_table(basis.n_orders))
         self.register_buffer("sums", nn.functional.one_hot(order).float(), persistent=False)
@@ -70,6 +72,7 @@ class Likelihood(nn.Module):
             score = (score - 0.5 * energy[:, None]) * torch.exp(-self.log_variance)
             rest = -0.5 * self.dof * (math.log(2 * math.pi) + self.log_variance)
         else:
+            score = self.unit * score
             values = canonical @ self.drawn
             partition = torch.exp(values) if self.family == "poisson" else nn.functional.softplus(values)
             rest = -(partition @ self.weight)

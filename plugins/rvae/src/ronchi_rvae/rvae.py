@@ -140,7 +140,7 @@ class Rvae(PolarEm):
         p = self.params
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(generator.initial_seed())
-            likelihood = Likelihood(self.basis, p.likelihood, self.mixture.variance)
+            likelihood = Likelihood(self.basis, p.likelihood, self.mixture.variance, self._intensity.scale)
             return Autoencoder(self.basis.dof, p.n_components, p.hidden, likelihood)
 
     def _canonical_units(self, upright: Floats) -> tuple[torch.Tensor, float]:
@@ -152,7 +152,7 @@ class Rvae(PolarEm):
             spread = float(upright.var(axis=0).mean()) - self.mixture.variance
             return torch.from_numpy(mean), float(np.sqrt(max(spread, 0.01 * self.mixture.variance)))
         drawn, _ = self.basis.sampled_real()
-        rate = np.maximum(mean @ drawn, _LEAST_RATE)
+        rate = np.maximum(self._intensity.scale * (mean @ drawn), _LEAST_RATE)
         if self.params.likelihood == "bernoulli":
             rate = np.minimum(rate, _MOST_RATE) / (1 - np.minimum(rate, _MOST_RATE))
         natural = np.linalg.lstsq(drawn.T, np.log(rate), rcond=None)[0]
@@ -168,6 +168,7 @@ class Rvae(PolarEm):
         drawn, _ = self.basis.sampled_real()
         natural = canonical @ drawn
         rate = np.exp(natural) if self.params.likelihood == "poisson" else 1 / (1 + np.exp(-natural))
+        rate /= np.float32(self._intensity.scale)
         return self.basis.from_real(np.linalg.lstsq(drawn.T, rate.T, rcond=None)[0].T)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
