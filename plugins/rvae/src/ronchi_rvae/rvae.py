@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from ronchi.api import Context
 from ronchi.schema.common import variable
@@ -167,7 +168,7 @@ class Rvae(PolarEm):
             return self.basis.from_real(canonical)
         drawn, _ = self.basis.sampled_real()
         natural = canonical @ drawn
-        rate = np.exp(natural) if self.params.likelihood == "poisson" else 1 / (1 + np.exp(-natural))
+        rate = np.exp(natural) if self.params.likelihood == "poisson" else expit(natural)
         rate /= np.float32(self._intensity.scale)
         return self.basis.from_real(np.linalg.lstsq(drawn.T, rate.T, rcond=None)[0].T)
 
