@@ -1,0 +1,1 @@
+"""Simulated 4D-STEM data with truth: multislice on torch or abTEM, specimens, the library and augmentation."""
