@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from ronchi import schema
 from ronchi.api import Context, Result
-from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_synthetic import SoftDisksParams
 from ronchi.builtin.synthetic import SoftDisks, deformation_gradient, soft_disk_scan
 from ronchi.schema import fourd, peaks
@@ -122,10 +121,10 @@ def test_bad_pixels_are_the_ones_that_are_told() -> None:
 
 def test_probe_and_calibration_agree() -> None:
     data = scan(radius_px=6.0, q_step_inv_angstrom=(0.01, 0.02)).data
-    assert disk_radius_px(data) == pytest.approx(6.0)
-    assert disk_radius_px(data.drop_attrs(deep=False).assign_attrs(data.attrs, semiangle_mrad=0)) == pytest.approx(
-        6, rel=0.03
-    )
+    assert fourd.disk_radius_px(data) == pytest.approx(6.0)
+    assert fourd.disk_radius_px(
+        data.drop_attrs(deep=False).assign_attrs(data.attrs, semiangle_mrad=0)
+    ) == pytest.approx(6, rel=0.03)
 
 
 def test_simulator_is_the_function() -> None:

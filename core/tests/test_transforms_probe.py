@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from ronchi.api import Context
 from ronchi.builtin.beam import direct_beam
 from ronchi.builtin.native import open_native
-from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import ProbeParams
 from ronchi.builtin.probe import Probe, cut_disk, edge_radius
 from ronchi.builtin.synthetic import soft_disk_scan
@@ -60,7 +59,7 @@ def test_central_disk_looks_like_the_probe(known_radius: bool, shape: tuple[int,
     result = take(given)
     assert likeness(result["probe"], data["probe"]) > 0.998
     assert float(result["probe"].values[0, 0]) == 0
-    assert disk_radius_px(result.drop_attrs(deep=False).assign_attrs(ronchi_schema="fourd/1")) == pytest.approx(
+    assert fourd.disk_radius_px(result.drop_attrs(deep=False).assign_attrs(ronchi_schema="fourd/1")) == pytest.approx(
         5, rel=0.04
     )
 
@@ -140,6 +139,6 @@ def test_what_cannot_be_a_probe() -> None:
 def test_the_direct_beam_is_found_where_diffracted_disks_are_brighter(shared_data: Path, name: str) -> None:
     with open_native(shared_data / "sim" / f"{name}.nc").data as data:
         mean = data["intensity"].mean(("scan_y", "scan_x")).values
-        found = direct_beam(mean, disk_radius_px(data) or 0)
+        found = direct_beam(mean, fourd.disk_radius_px(data) or 0)
         # Dynamical contrast pulls the centre of mass by a fraction of the radius of 2 px.
         assert found == pytest.approx(fourd.centre_px(data), abs=0.3)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from ronchi.errors import (
     RonchiError,
     SchemaError,
 )
+from ronchi.optics import disk_radius
 from ronchi.protocols import (
     AtomFinder,
     DescriptorLearner,
@@ -191,10 +193,7 @@ class Geometry:
         """Radius of the bright disk from energy and semiangle, or None if uncalibrated."""
         if not (self.beam_energy_eV and self.semiangle_mrad) or self.q_units != "1/angstrom":
             return None
-        energy = self.beam_energy_eV
-        wavelength = 12.2643 / (energy * (1 + 0.978476e-6 * energy)) ** 0.5
-        step = (self.q_step[0] * self.q_step[1]) ** 0.5
-        return float(self.semiangle_mrad * 1e-3 / wavelength / step)
+        return disk_radius(self.beam_energy_eV, self.semiangle_mrad) / math.sqrt(self.q_step[0] * self.q_step[1])
 
 
 @dataclass(frozen=True, kw_only=True)

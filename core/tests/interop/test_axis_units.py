@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.interop.axis_units import parse
+from ronchi.optics import wavelength_angstrom
 
 LENGTHS = {
     "nm": 10,

@@ -9,8 +9,9 @@ import pytest
 
 import ronchi
 from ronchi.api import CalibrationError, DataError
+from ronchi.optics import interaction_constant
 from ronchi.schema import descriptors, fourd
-from ronchi_com.dpc import Dpc, interaction_constant
+from ronchi_com.dpc import Dpc
 from ronchi_com.params import DpcParams
 
 MAPS = ("field_y", "field_x", "phase", "divergence", "curl", "charge_density")
@@ -93,11 +94,6 @@ def test_charge_of_a_nucleus(com_data, dpc):
     inner = np.s_[3:-3, 3:-3]
     np.testing.assert_allclose(density[inner], expected[inner], rtol=0, atol=0.005 * expected.max())
     assert density[inner].sum() * 0.01 == pytest.approx(charge, rel=0.005)
-
-
-@pytest.mark.parametrize(("energy", "expected"), [(80e3, 1.0087e-3), (200e3, 7.2884e-4), (300e3, 6.5262e-4)])
-def test_interaction_constant(energy: float, expected: float):
-    assert interaction_constant(energy) == pytest.approx(expected, rel=1e-4)  # rad / (V angstrom), Kirkland's table
 
 
 def test_noise_is_refused_or_kept_with_a_word(com_data, dpc):

@@ -15,7 +15,6 @@ from ronchi.blocks import count_positions, iter_blocks
 from ronchi.builtin.beam import direct_beam, locate_by_com, locate_by_correlation, soft_disk
 from ronchi.builtin.chunking import as_dask
 from ronchi.builtin.filling import bad_mask, fill_bad, fill_lazily
-from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import CentreParams
 from ronchi.builtin.patterns import block_length, float_frames, mean_and_variance, valid_positions
 from ronchi.builtin.surface import fit_surface
@@ -52,7 +51,7 @@ class Centre:
             The start lies outside the pattern, or a valid pattern holds NaN in a good pixel.
         """
         p = self.params
-        radius = p.radius_px or disk_radius_px(data)
+        radius = p.radius_px or fourd.disk_radius_px(data)
         if radius is None:
             raise CalibrationError(
                 "the radius of the direct beam is unknown",

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi.builtin.beam import direct_beam
-from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_transforms import CropParams, ProbeParams
 from ronchi.builtin.patterns import mean_and_variance
 from ronchi.builtin.transforms_geometry import Crop
@@ -54,7 +53,7 @@ class Probe:
             source = f"mean of {count} patterns over vacuum"
         else:
             mean = mean_and_variance(data, 1024, ctx.progress).mean
-            probe, radius = cut_disk(mean, p.radius_px or disk_radius_px(data))
+            probe, radius = cut_disk(mean, p.radius_px or fourd.disk_radius_px(data))
             source = f"central disk of the mean pattern, radius {radius:.2f} px"
         shape = (data.sizes["qy"], data.sizes["qx"])
         if probe.shape != shape:

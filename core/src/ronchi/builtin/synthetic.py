@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context, Result
 from ronchi.builtin.ellipse import ellipse_matrix
-from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.builtin.params_synthetic import SoftDisksParams
 from ronchi.builtin.synthetic_truth import maps_truth, peaks_truth, strain_truth
+from ronchi.optics import wavelength_angstrom
 from ronchi.schema import fourd
 from ronchi.schema.strain import COMPONENTS
 

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.builtin.optics import disk_radius
+from ronchi.optics import disk_radius
 from ronchi.schema import fourd, maps, peaks, strain
 from ronchi.schema.common import ATTR, variable
 

@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ronchi.api import Context
 from ronchi.builtin.masks import annulus_mask, disk_mask, point_mask, rectangle_mask
-from ronchi.builtin.optics import disk_radius_px
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.patterns import mean_and_variance
 from ronchi.builtin.probe import cut_disk
@@ -141,7 +140,7 @@ def beam_radius(data: xr.Dataset, units: str = "q") -> float:
     CalibrationError
         No disk stands out of the mean pattern.
     """
-    radius_px = disk_radius_px(data)
+    radius_px = fourd.disk_radius_px(data)
     if radius_px is None:
         mean = mean_and_variance(data, RADIUS_SAMPLE).mean
         try:

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.errors import CalibrationError
+from ronchi.optics import wavelength_angstrom
 
 __all__ = ["Dimension", "Unit", "parse", "q_scale", "scan_scale"]
 

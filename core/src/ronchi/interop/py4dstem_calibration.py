@@ -26,7 +26,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.builtin.optics import wavelength_angstrom
+from ronchi.optics import wavelength_angstrom
 from ronchi.schema import fourd
 
 __all__ = ["Frame", "calibration_of", "frame_of"]

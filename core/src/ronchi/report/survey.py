@@ -96,10 +96,10 @@ def _detectors(
 ) -> tuple[dict[str, NDArray[np.bool_]], dict[str, str], tuple[float, float, float] | None]:
     """Masks on the detector, what they are in words, and the circle between them."""
     from ronchi.builtin.beam import direct_beam
-    from ronchi.builtin.optics import disk_radius_px
     from ronchi.builtin.patterns import mean_and_variance
+    from ronchi.schema import fourd
 
-    radius = disk_radius_px(data)
+    radius = fourd.disk_radius_px(data)
     if radius is None:
         return {}, {}, None
     mean = mean_and_variance(data, _SAMPLE).mean

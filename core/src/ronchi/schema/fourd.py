@@ -7,14 +7,27 @@ A line or a list of patterns is a scan of one row. Positions that do not lie on 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ronchi.optics import disk_radius
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
-__all__ = ["DIMS", "NAME", "POSITIONS", "centre_px", "make", "q_step", "q_units", "scan_units", "validate"]
+__all__ = [
+    "DIMS",
+    "NAME",
+    "POSITIONS",
+    "centre_px",
+    "disk_radius_px",
+    "make",
+    "q_step",
+    "q_units",
+    "scan_units",
+    "validate",
+]
 
 NAME = "fourd/1"
 DIMS = ("scan_y", "scan_x", "qy", "qx")
@@ -150,6 +163,21 @@ def centre_px(ds: xr.Dataset) -> tuple[float, float]:
     """Pixel ``(y, x)`` at which q = 0."""
     steps = q_step(ds)
     return -float(ds["qy"][0]) / steps[0], -float(ds["qx"][0]) / steps[1]
+
+
+def disk_radius_px(ds: xr.Dataset) -> float | None:
+    """Radius of the bright disk in px, from the calibration, else from the area of the probe; None without either.
+
+    On a detector with unequal steps it is that of the disk of equal area.
+    """
+    energy, semiangle = ds.attrs.get("beam_energy_eV"), ds.attrs.get("semiangle_mrad")
+    if energy and semiangle and q_units(ds) == "1/angstrom":
+        step_y, step_x = q_step(ds)
+        return disk_radius(float(energy), float(semiangle)) / math.sqrt(step_y * step_x)
+    if "probe" in ds:
+        probe = ds["probe"].values
+        return math.sqrt(float((probe > 0.5 * probe.max()).sum()) / math.pi)
+    return None
 
 
 def _step(ds: xr.Dataset, dim: str) -> float:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError
+from ronchi.optics import interaction_constant
 from ronchi.schema import descriptors
 from ronchi.schema.common import variable
 from ronchi_com.frame import frame_of
@@ -17,13 +18,11 @@ from ronchi_com.params import DpcParams
 from ronchi_com.rotation import rotate
 from ronchi_com.splines import derivative
 
-__all__ = ["Dpc", "interaction_constant"]
+__all__ = ["Dpc"]
 
 Floats = NDArray[np.float64]
 
 _SCAN = ("scan_y", "scan_x")
-_REST_ENERGY_EV = 510998.95
-_PLANCK_C_EV_ANGSTROM = 12398.41984
 _VACUUM_PERMITTIVITY = 0.0055263494  # elementary charges / (volt angstrom)
 
 
@@ -88,13 +87,6 @@ class Dpc:
         }
         result = data.assign({name: variable(_SCAN, *rest) for name, rest in made.items()})
         return descriptors.validate(result.assign_attrs({**frame.attrs(), "calibrated": int(calibrated)}), "dpc")
-
-
-def interaction_constant(beam_energy_eV: float) -> float:
-    """Phase by a projected potential, in rad / (volt angstrom), relativistic (Kirkland 2010, eq. 5.6)."""
-    total = 2 * _REST_ENERGY_EV + beam_energy_eV
-    wavelength = _PLANCK_C_EV_ANGSTROM / math.sqrt(beam_energy_eV * total)
-    return 2 * math.pi / (wavelength * beam_energy_eV) * (_REST_ENERGY_EV + beam_energy_eV) / total
 
 
 def _charge_density(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from ronchi.builtin.optics import wavelength_angstrom
 from ronchi.interop.axis_units import Unit
+from ronchi.optics import wavelength_angstrom
 
 __all__ = ["PLAUSIBLE", "implausible", "q_step"]
 
