@@ -19,8 +19,8 @@ from ronchi.schema import fourd
     [(100e3, 0.0370144), (200e3, 0.0250793), (300e3, 0.0196875)],
 )
 def test_wavelengths_are_the_tabulated_ones(energy: float, angstrom: float):
-    # International Tables for Crystallography C (2004), table 4.3.1.1, has 0.03701, 0.02508, 0.01969 angstrom;
-    # the further digits are those of Reimer and Kohl, Transmission Electron Microscopy (2008), eq. 2.12.
+    # Reimer & Kohl, Transmission Electron Microscopy, Table 2.2: 3.701, 2.508, 1.969 pm; the further digits are those
+    # of abTEM 1.0.11, energy2wavelength.
     assert wavelength_angstrom(energy) == pytest.approx(angstrom, abs=6e-8)
 
 

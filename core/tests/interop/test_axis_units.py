@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ronchi.interop.axis_units import parse
-from ronchi.optics import wavelength_angstrom
 
 LENGTHS = {
     "nm": 10,
@@ -93,9 +92,3 @@ def test_any_text_is_taken(text: str):
 def test_one_over_a_length_is_its_reciprocal(length: str):
     for spelling in (f"1/{length}", f"{length}^-1", f" ${length}^{{-1}}$ "):
         assert parse(spelling).factor == pytest.approx(1 / parse(length).factor, rel=1e-12)
-
-
-def test_wavelengths_are_the_tabulated_ones():
-    # Reimer & Kohl, Transmission Electron Microscopy, Table 2.2: in pm; the formula is good to 1e-4.
-    for energy, pm in ((100e3, 3.701), (200e3, 2.508), (300e3, 1.969)):
-        assert wavelength_angstrom(energy) == pytest.approx(pm / 100, rel=3e-4)

@@ -97,7 +97,6 @@ def _detectors(
     """Masks on the detector, what they are in words, and the circle between them."""
     from ronchi.builtin.beam import direct_beam
     from ronchi.builtin.patterns import mean_and_variance
-    from ronchi.schema import fourd
 
     radius = fourd.disk_radius_px(data)
     if radius is None:
