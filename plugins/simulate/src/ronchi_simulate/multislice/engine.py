@@ -1,0 +1,98 @@
+"""The one door to both engines: `diffract` turns a specimen and beams into diffraction patterns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ronchi_simulate.optics import Beam
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["Engine", "diffract"]
+
+Engine = Literal["torch", "abtem"]
+
+
+def diffract(
+    atoms: Atoms,
+    beams: Sequence[Beam],
+    *,
+    pattern_shape: tuple[int, int],
+    q_step_inv_angstrom: float,
+    positions_angstrom: ArrayLike | None = None,
+    exits_angstrom: Sequence[float] | None = None,
+    slice_angstrom: float = 2.0,
+    frozen_phonons: int = 0,
+    engine: Engine = "torch",
+    rng: np.random.Generator | None = None,
+    device: str = "cpu",
+    progress: Callable[[int, int], None] | None = None,
+    wave_shape: tuple[int, int] | None = None,
+    n_threads: int = 1,
+    memory_mb: float = 1024.0,
+) -> NDArray[np.float32]:
+    """Diffraction patterns of a specimen for every beam, probe position and thickness.
+
+    Infinite projections of the potential of Lobato and Van Dyck 2014 (doi:10.1107/S205327331401643X) a slice, and
+    waves and transmission functions limited to 2/3 of the Nyquist frequency of their grid (Kirkland 2010, ch. 6).
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        An orthorhombic cell in angstrom, periodic in x and y; ASE's columns x, y, z. The beam travels along +z and
+        enters at z = 0; the thickness is the cell's height. The array ``u_angstrom`` (n,) holds the rms thermal
+        displacement along one axis; without it the atoms are still.
+    beams : sequence of Beam
+    pattern_shape : tuple of int
+        (qy, qx) of the patterns, with q = 0 at N // 2.
+    q_step_inv_angstrom : float
+        Step of the detector. A probe sees a window of side 1 / q_step around it, periodic. It is the whole cell where
+        the cell has that size; a larger cell is cropped for each probe; of a smaller one periodic images fill the
+        window (without a seam where the side is a multiple of the cell's).
+    positions_angstrom : array_like, optional
+        (n, 2) probe positions (y, x) from the corner of the cell, whole or not whole pixels. The cell's centre if
+        absent.
+    exits_angstrom : sequence of float, optional
+        Thicknesses, rising, at which patterns are taken; each is rounded to the end of a slice. The whole thickness if
+        absent.
+    slice_angstrom : float
+        Thickness of a slice at most; the cell's height is divided into equal slices.
+    frozen_phonons : int
+        0: a still lattice, its potential damped by exp(-2 pi^2 u^2 q^2). k: the mean over k configurations of displaced
+        atoms; both engines take the same ones from the same ``rng``.
+    engine : str
+        ``"torch"`` or ``"abtem"``.
+    rng : numpy.random.Generator, optional
+        Needed with frozen phonons.
+    device : str
+        ``"cpu"`` or ``"cuda"``, of the torch engine; abTEM runs on the CPU here.
+    progress : callable, optional
+        ``progress(done, total)`` of slices, over batches and configurations.
+    wave_shape : tuple of int, optional
+        (y, x) grid of the waves over the window. Patterns are nothing beyond 2/3 of its half, so that the default is
+        the size from 3/2 of ``pattern_shape`` on that a Fourier transform likes. ``pattern_shape`` itself is about 2.5
+        times faster, and leaves the outer third of the patterns empty.
+    n_threads : int
+        Threads of the engine.
+    memory_mb : float
+        What the waves and potentials of a batch may take together.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (beam, position, exit, qy, qx): the fraction of the incoming beam in each detector pixel. It sums to 1
+        less what the band limit removes and what falls beside the pattern.
+
+    Raises
+    ------
+    ConfigError
+        A parameter is out of its range.
+    DataError
+        The cell is not orthorhombic, an atom's position is not finite, or an element has no scattering factor.
+    """
+    raise NotImplementedError
