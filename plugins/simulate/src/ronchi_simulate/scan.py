@@ -43,7 +43,7 @@ def beam_of(params: ScanParams) -> Beam:
 
 
 def scan_positions(params: ScanParams) -> Array:
-    """(n, 2) probe positions (y, x) in angstrom, in the frame of the specimen's cell, row by row."""
+    """(n, 2) probe positions (y, x) in angstrom, row by row."""
     scan = zip(params.scan_start_angstrom, params.scan_step_angstrom, params.scan_shape, strict=True)
     axes = [start + step * np.arange(n) for start, step, n in scan]
     return np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2)
@@ -54,6 +54,7 @@ def record_scan(
     params: ScanParams,
     ctx: Context,
     *,
+    positions_angstrom: Array | None = None,
     tilts_mrad: Array | None = None,
     title: str = "",
     **attrs: Any,
@@ -68,6 +69,8 @@ def record_scan(
     ctx : Context
         ``rng`` seeds phonons and noise. All positions see the same configurations of displaced atoms; the
         numbers of a position do not depend on the others, nor on the order in which they are made.
+    positions_angstrom : (n, 2) float, optional
+        Probe positions (y, x) from the corner of the cell, row by row; those of `scan_positions` by default.
     tilts_mrad : (n, 2) float, optional
         Tilt (y, x) of the specimen under each probe, row by row; none by default.
     title : str
@@ -83,12 +86,14 @@ def record_scan(
     Raises
     ------
     DataError
-        There is not one tilt a position.
+        There is not one position, or not one tilt, to every place of the scan.
     """
-    positions = scan_positions(params)
+    positions = scan_positions(params) if positions_angstrom is None else positions_angstrom
     tilts = np.zeros_like(positions) if tilts_mrad is None else np.asarray(tilts_mrad, float)
-    if tilts.shape != positions.shape:
-        raise DataError(f"tilts have the shape {tilts.shape}, expected {positions.shape}: (y, x) a position")
+    expected = (params.scan_shape[0] * params.scan_shape[1], 2)
+    for name, given in (("positions", positions), ("tilts", tilts)):
+        if given.shape != expected:
+            raise DataError(f"{name} have the shape {given.shape}, expected {expected}: (y, x) for every place")
     noise_seed, phonon_seed = (int(seed) for seed in ctx.rng.integers(2**62, size=2))
     beam = beam_of(params)
     patterns = _storage((len(positions), *params.pattern_shape), _dtype_of_counts(params.dose_e), ctx.scratch)
