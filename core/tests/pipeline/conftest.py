@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ronchi.catalog import scan
 from ronchi.manager import Manager
+from ronchi.pipeline.result import RunResult
+from ronchi.pipeline.run import run_pipeline
 
 ENTRY_POINTS = """
 [ronchi.readers]
@@ -68,3 +71,36 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save(work / "scan.npy", np.random.default_rng(0).random((5, 7, 8, 9), dtype="f4"))
     (work / "toy.yaml").write_text(PIPELINE, encoding="utf-8")
     return work
+
+
+@pytest.fixture
+def go(folder: Path, toys: Manager) -> Callable[..., RunResult]:
+    """Run the toy pipeline with overrides and replacements of its text."""
+
+    def run(*overrides: str, replace: Iterable[tuple[str, str]] = (), **more: Any) -> RunResult:
+        text = (folder / "toy.yaml").read_text()
+        for old, new in replace:
+            assert old in text
+            text = text.replace(old, new)
+        (folder / "run.yaml").write_text(text)
+        return run_pipeline(folder / "run.yaml", overrides=overrides, manager=toys, progress=False, **more)
+
+    return run
+
+
+@pytest.fixture
+def statuses() -> Callable[[RunResult], dict[str, str]]:
+    """What became of each step of a run."""
+    return lambda run: {name: step.status for name, step in run.steps.items()}
+
+
+@pytest.fixture
+def all_done() -> dict[str, str]:
+    """Statuses of a first run of the toy pipeline."""
+    return dict.fromkeys(("load", "half", "disks", "strain", "score"), "done")
+
+
+@pytest.fixture
+def reused(all_done: dict[str, str]) -> dict[str, str]:
+    """Statuses of a second run: what is cheap is done again."""
+    return {**all_done, "disks": "cached", "strain": "cached", "score": "cached"}

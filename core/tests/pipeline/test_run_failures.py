@@ -1,0 +1,112 @@
+"""Failures cost nothing but what needs the failed step, and are found before the work where they can be."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from ronchi.errors import ConfigError
+from ronchi.pipeline.run import run_pipeline
+
+
+def test_a_failed_step_stops_only_what_needs_it(go, statuses, all_done, reused):
+    run = go("strain.params.fault=true")
+    assert statuses(run) == {**all_done, "strain": "failed", "score": "skipped"}
+    assert not run.ok
+    assert "ZeroDivisionError: no lattice (in toystrain of toydist 1.0)" in run.steps["strain"].error
+    assert "Traceback" in (run.out_dir / "log.txt").read_text()
+    assert "Traceback" not in run.steps["strain"].error
+    assert run.steps["strain"].error.count("the traceback is in") == 1
+    assert list(run.outputs) == ["peaks"]
+    assert json.loads((run.out_dir / "provenance.json").read_text())["ok"] is False
+    assert statuses(go()) == {**reused, "strain": "done", "score": "done"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("raise", "ValueError: detector broke"),
+        ("prepare", "cannot prepare"),
+        ("contract", "broke its contract.*qy_px has"),
+    ],
+)
+def test_faulty_detectors(go, fault, message, statuses, all_done):
+    run = go(f"disks.params.fault={fault}")
+    assert statuses(run) == {**all_done, "disks": "failed", "strain": "skipped", "score": "skipped"}
+    assert re.search(message, run.steps["disks"].error)
+
+
+def test_nan_is_named_by_position(go, folder):
+    data = np.load("scan.npy")
+    data[3, 2, 4, 5] = np.nan
+    np.save("scan.npy", data)
+    run = go()
+    assert "the pattern at scan_y 3, scan_x 2 holds 1 values that are NaN or infinite, first at pixel (4, 5)" in (
+        run.steps["disks"].error
+    )
+
+
+def test_schema_found_on_opening_is_checked_again(toys, folder, monkeypatch):
+    import toydist
+
+    from ronchi.schema import images
+
+    monkeypatch.setattr(toydist.Reader, "open", lambda self, path: images.make(np.zeros((2, 8, 8))))
+    with pytest.raises(ConfigError) as caught:
+        run_pipeline("toy.yaml", manager=toys, progress=False)
+    assert "toy.yaml:7:34: half.data: 'load' turned out to be images/1, but 'halve' takes fourd/1" in str(caught.value)
+    assert "'load' has no side output 'truth' in this file (found: none)" in str(caught.value)
+    assert not list((folder / "toy-out").iterdir()), "nothing was computed"
+
+
+def test_what_the_scan_does_not_suit_is_found_before_the_disks_are_searched(go, folder, monkeypatch):
+    import toydist
+
+    from ronchi.errors import DataError
+
+    seen = []
+
+    def check(self, scan_y, scan_x):
+        seen.append((scan_y.size, scan_x.size))
+        raise DataError("the region is outside", where="reference", fix="come inside")
+
+    monkeypatch.setattr(toydist.Strain, "check", check, raising=False)
+    monkeypatch.setattr(toydist.Brightest, "detect", lambda self, frames: pytest.fail("too late"))
+    with pytest.raises(ConfigError, match=r"strain.params.reference: the region is outside\n  -> come inside"):
+        go("strain.params.reference={scan_x: [0, 3]}")
+    assert seen == [(5, 7)]
+
+
+def test_a_device_that_is_not_there_is_refused_before_the_work(go, folder, monkeypatch):
+    monkeypatch.setattr("ronchi.pipeline.run.has_cuda", lambda: False)
+    message = r"run\.device: no CUDA device was found\n  -> device: auto, or cpu"
+    with pytest.raises(ConfigError, match=r"run\.yaml:4:\d+: " + message):
+        go(replace=[("{block: 4}", "{block: 4, device: cuda}")])
+    with pytest.raises(ConfigError, match=r"--set run\.device=cuda: " + message):
+        go("run.device=cuda")
+    assert not (folder / ".ronchi").exists()
+    assert go("run.device=auto").ok
+    monkeypatch.setattr("ronchi.pipeline.run.has_cuda", lambda: True)
+    assert go("run.device=cuda").ok
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("steps=3", r"--set steps=3: the steps cannot be replaced as a whole\n  -> STEP\.params"),
+        ("load=5", r"--set load=5: a step cannot be replaced as a whole\n  -> load\.params"),
+        ("laod.params.scale=5", r"there is no step 'laod'\n  -> did you mean 'load'"),
+        ("laod=5", r"there is no step 'laod'\n  -> did you mean 'load'"),
+    ],
+)
+def test_overrides_that_name_no_value(go, override, message):
+    with pytest.raises(ConfigError, match=message):
+        go(override)
+
+
+def test_memory_ceiling_too_low_is_refused_with_advice(go):
+    run = go("run.memory_mb=100", replace=[("{block: 4}", "{}")])
+    assert "allow at least 601 MB" in run.steps["disks"].error
