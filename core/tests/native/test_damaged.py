@@ -1,0 +1,167 @@
+"""Files that are not what they should be are named, and what is wrong with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+
+from ronchi import blocks
+from ronchi.builtin.hdf5_header import promised_size
+from ronchi.builtin.native import open_native, sniff
+from ronchi.errors import ReadError, SchemaError
+from ronchi.schema import fourd
+from ronchi.writing import write
+
+
+@pytest.mark.parametrize("keep", [8, 40, 3000, -1])
+def test_a_truncated_file_is_named_with_both_sizes(tmp_path: Path, keep: int, scan, read) -> None:
+    path = write(scan(), tmp_path / "scan.nc")
+    whole = path.read_bytes()
+    assert promised_size(whole[:64]) == len(whole)
+    path.write_bytes(whole[:keep])
+    with pytest.raises(ReadError, match=r"truncated: \d+ bytes, its header") as caught:
+        read(path).open(path)
+    assert str(path) in str(caught.value)
+    if keep >= 64 or keep < 0:
+        assert f"promises {len(whole)} bytes" in str(caught.value)
+
+
+def test_a_corrupt_file_is_an_error_and_not_a_crash(tmp_path: Path, scan, read) -> None:
+    path = write(scan(), tmp_path / "scan.nc")
+    whole = bytearray(path.read_bytes())
+    whole[48:200] = b"\x00" * 152
+    path.write_bytes(whole)
+    with pytest.raises(ReadError, match="damaged"):
+        read(path).open(path)
+
+
+def damaged(folder: Path, suffix: str) -> Path:
+    """A file of the right length, whose header is whole, and whose patterns are zeros in the middle."""
+    noise = np.random.default_rng(0).integers(0, 60000, (8, 8, 64, 64)).astype("u2")
+    path = write(fourd.make(noise), folder / f"damaged{suffix}")
+    file = path if path.is_file() else max(path.rglob("c/*/*/*/*"), key=lambda chunk: chunk.stat().st_size)
+    content = bytearray(file.read_bytes())
+    first = len(content) // 3 if path.is_file() else 0
+    content[first : first + 5000] = bytes(5000)
+    file.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_a_damaged_input_is_not_taken_for_a_full_disk(tmp_path: Path, suffix: str) -> None:
+    path = damaged(tmp_path, suffix)
+    with pytest.raises(
+        ReadError, match=r"the data cannot be read: .*\n.*input file is damaged: copy it again"
+    ) as caught:
+        write(open_native(path).data, tmp_path / "copy.nc")
+    assert f"{path}, variable 'intensity'" in str(caught.value)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", [".nc", ".zarr"])
+def test_every_way_to_read_blocks_names_the_damaged_file(tmp_path: Path, suffix: str) -> None:
+    path = damaged(tmp_path, suffix)
+    lazy = open_native(path).data["intensity"]
+    ways = [
+        lambda: blocks.read_block(lazy, 0, 64),
+        lambda: blocks.read_region(lazy, blocks.Region(slice(0, 8), slice(0, 8))),
+        lambda: list(blocks.iter_regions(lazy)),
+    ]
+    for way in ways:
+        with pytest.raises(ReadError, match="the data cannot be read") as caught:
+            way()
+        assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path, scan) -> None:
+    def fail(block: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+        raise RuntimeError("does not converge")
+
+    data = open_native(write(scan(), tmp_path / "scan.nc")).data
+    lazy = data["intensity"].copy(data=data["intensity"].data.map_blocks(fail, dtype="u2", meta=np.empty((0,) * 4)))
+    with pytest.raises(RuntimeError, match="does not converge"):
+        blocks.read_block(lazy, 0, 15)
+
+
+@pytest.mark.parametrize("harm", ["remove", "empty"])
+def test_a_chunk_that_is_missing_is_not_taken_for_zeros(tmp_path: Path, harm: str, zarr_scan) -> None:
+    path, files = zarr_scan
+    assert len(files) > 1
+    files[-1].unlink() if harm == "remove" else files[-1].write_bytes(b"")
+    with pytest.raises(ReadError, match=rf"1 of {len(files)} chunk files are missing or empty: intensity/c/") as caught:
+        open_native(path)
+    assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+@pytest.mark.parametrize("keep", [1, 1000, -1])
+@pytest.mark.parametrize("compress", [True, False])
+def test_a_chunk_that_was_cut_off_is_named(tmp_path: Path, keep: int, compress: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 60000, (8, 8, 96, 200)).astype("u2")
+    path = write(fourd.make(noise), tmp_path / "scan.zarr", params={"compress": compress})
+    file = next(path.glob("intensity/c/*/*/*/*"))
+    file.write_bytes(file.read_bytes()[:keep])
+    data = open_native(path).data
+    for way in (lambda: list(blocks.iter_regions(data["intensity"])), lambda: write(data, tmp_path / "copy.nc")):
+        with pytest.raises(ReadError, match="the data cannot be read") as caught:
+            way()
+        assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"), [(None, "no such file"), (b"", "empty"), (b"scan_y,scan_x\n1,2\n" * 9, "not a netCDF file")]
+)
+def test_absent_empty_and_foreign_files(tmp_path: Path, content: bytes | None, says: str, read) -> None:
+    path = tmp_path / "scan.nc"
+    if content is not None:
+        path.write_bytes(content)
+    assert sniff(path) == 0.0
+    with pytest.raises(ReadError, match=says):
+        read(path).open(path)
+
+
+def test_a_folder_that_is_no_zarr_store(tmp_path: Path, read) -> None:
+    assert sniff(tmp_path) == 0.0
+    with pytest.raises(ReadError, match="zarr"):
+        read(tmp_path).open(tmp_path)
+
+
+def plain_netcdf(path: Path, dims: tuple[str, ...], *, units: str | None, attrs: dict[str, str]) -> Path:
+    with netCDF4.Dataset(path, "w") as file:
+        file.setncatts(attrs)
+        for n, dim in enumerate(dims):
+            file.createDimension(dim, n + 2)
+            coordinate = file.createVariable(dim, "f8", (dim,))
+            coordinate[:] = np.arange(n + 2)
+            if units:
+                coordinate.units = units
+        intensity = file.createVariable("intensity", "u2", dims)
+        intensity.units = "counts"
+        intensity[:] = 1
+    return path
+
+
+def test_a_bare_file_of_the_right_layout_is_enough(tmp_path: Path) -> None:
+    path = plain_netcdf(tmp_path / "a.nc", fourd.DIMS, units="pixel", attrs={"ronchi_schema": "fourd/1"})
+    assert open_native(path).data["intensity"].sum().compute() == 2 * 3 * 4 * 5
+
+
+@pytest.mark.parametrize(
+    ("dims", "units", "attrs", "says"),
+    [
+        (fourd.DIMS[1:], "pixel", {"ronchi_schema": "fourd/1"}, r"'intensity' has dims .* expected"),
+        (fourd.DIMS, None, {"ronchi_schema": "fourd/1"}, "units"),
+        (fourd.DIMS, "furlong", {"ronchi_schema": "fourd/1"}, "furlong"),
+        (fourd.DIMS, "pixel", {"ronchi_schema": "fourd/9"}, "unknown schema 'fourd/9'"),
+        (fourd.DIMS, "pixel", {}, "no ronchi data set"),
+    ],
+)
+def test_wrong_layouts_are_refused_by_name(
+    tmp_path: Path, dims: tuple[str, ...], units: str | None, attrs: dict[str, str], says: str
+) -> None:
+    path = plain_netcdf(tmp_path / "a.nc", dims, units=units, attrs=attrs)
+    with pytest.raises(SchemaError, match=says) as caught:
+        open_native(path)
+    assert "a.nc" in str(caught.value)
