@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ronchi.api import DataError
+from ronchi.bad_pixels import BadPixelFill
+from ronchi.disk import ProbeShape, measure_disk
 from ronchi_crosscorr.grid import Grid, fast_size
-from ronchi_crosscorr.mask import BadPixelFill
 from ronchi_crosscorr.noise import measure_gain
 from ronchi_crosscorr.photometry import SECTORS, aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
 from ronchi_crosscorr.search import local_maxima
-from ronchi_crosscorr.template import ProbeShape, Template, measure_disk
+from ronchi_crosscorr.template import Template
 
 
 @settings(max_examples=30, deadline=None)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import DataError
+from ronchi.bad_pixels import BadPixelFill
 from ronchi_crosscorr.correlate import Correlator
 from ronchi_crosscorr.grid import Grid, bin_kernel
-from ronchi_crosscorr.mask import BadPixelFill, bad_share
+from ronchi_crosscorr.mask import bad_share
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.photometry import aperture
 from ronchi_crosscorr.search import COLUMNS, Rules, search

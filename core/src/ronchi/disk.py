@@ -1,0 +1,180 @@
+"""The disk of the probe: its radius, edge and place, measured or from the calibration; for authors of detectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ronchi.api import DataError, Geometry
+
+__all__ = ["ProbeShape", "centred_probe", "measure_disk", "offsets_px", "probe_shape"]
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ProbeShape:
+    """Size and place of the probe's disk.
+
+    Parameters
+    ----------
+    radius_px : float
+        Where the intensity falls to half of the plateau, as the radius of the circle of that area.
+    edge_px : float
+        Scale ``a`` of the edge, ``1 / (1 + exp((rho - radius) / a))``.
+    centre_px : tuple of float
+        ``(y, x)`` of the disk's centroid.
+    """
+
+    radius_px: float
+    edge_px: float
+    centre_px: tuple[float, float]
+
+
+def measure_disk(pattern: NDArray[Any]) -> ProbeShape:
+    """Radius, edge and centroid of the brightest disk of a pattern.
+
+    Parameters
+    ----------
+    pattern : (qy, qx) array
+        Probe over vacuum, or a mean pattern.
+
+    Raises
+    ------
+    DataError
+        There is no disk: the pattern is constant or not finite, or the disk covers half of it.
+    """
+    image = np.asarray(pattern, np.float64)
+    if not np.isfinite(image).all():
+        raise DataError(
+            "the probe or the mean pattern holds NaN or infinity",
+            fix="mark the pixels in `bad_pixel`, or record the probe again",
+        )
+    image = image - np.median(image)
+    # The median of nine leaves a disk of two pixels, and no hot pixel.
+    smooth = ndimage.median_filter(image, 3, mode="nearest")
+    top = smooth.max()
+    if top <= 1e-9 * max(np.abs(np.asarray(pattern, np.float64)).max(), 1e-300):
+        raise DataError(
+            "no disk stands out of the probe or the mean pattern: it is constant, or the disk fills half of it",
+            fix="give a probe over vacuum without `probe_radius_px`, or `probe_radius_px` without a probe",
+        )
+    level, centre, radius = top, (0.0, 0.0), 1.0
+    peak = np.unravel_index(int(smooth.argmax()), image.shape)
+    for _ in range(4):
+        labels, _count = ndimage.label(image > 0.5 * level)
+        if not labels[peak]:
+            labels[peak] = labels.max() + 1
+        disk = ndimage.binary_fill_holes(labels == labels[peak])
+        radius = float(np.sqrt(disk.sum() / np.pi))
+        # Centroid over the disk and its soft rim: a mask at half height alone would snap to pixels.
+        near = ndimage.binary_dilation(disk, iterations=max(2, round(0.3 * radius)))
+        weights = np.where(near, np.clip(image, 0, None), 0)
+        centre = _centroid(weights)
+        rho = np.hypot(*offsets_px(image.shape, centre))
+        core = rho < max(0.6 * radius, 1.0)
+        level = float(np.median(image[core])) if core.any() else top
+    radius, edge = _edge(image, rho, level, radius)
+    return ProbeShape(radius, edge, centre)
+
+
+def _centroid(weights: Array) -> tuple[float, float]:
+    total = weights.sum()
+    y = float((weights.sum(1) * np.arange(weights.shape[0])).sum() / total)
+    return y, float((weights.sum(0) * np.arange(weights.shape[1])).sum() / total)
+
+
+def offsets_px(shape: tuple[int, ...], centre: tuple[float, float]) -> tuple[Array, Array]:
+    """Rows (qy, 1) and columns (1, qx) relative to a centre."""
+    return np.arange(shape[0], dtype=float)[:, None] - centre[0], np.arange(shape[1], dtype=float)[None, :] - centre[1]
+
+
+def _edge(image: Array, rho: Array, level: float, radius: float) -> tuple[float, float]:
+    """Fit the logistic edge to the pixels around it."""
+    from scipy.optimize import curve_fit
+
+    near = rho < 1.6 * radius + 2
+
+    def edge(r: Array, r0: float, a: float, height: float) -> Array:
+        return height / (1 + np.exp(np.clip((r - r0) / a, -50, 50)))
+
+    try:
+        found, _ = curve_fit(
+            edge,
+            rho[near],
+            image[near],
+            (radius, 0.4, level),
+            bounds=([0.5, 0.05, 0], [2 * radius + 1, radius, np.inf]),
+        )
+    except RuntimeError:
+        return radius, 0.4
+    return float(found[0]), float(found[1])
+
+
+def probe_shape(geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None) -> ProbeShape:
+    """Shape of the disks from the best source there is.
+
+    The probe comes first, then the calibration (energy, semiangle, pixel size), then the
+    central disk of the mean pattern; ``radius_px`` overrides the radius of all of them.
+
+    Raises
+    ------
+    DataError
+        None of them is there.
+    """
+    if probe is not None:
+        shape = measure_disk(probe)
+    elif radius_px is not None or geometry.probe_radius_px is not None:
+        shape = ProbeShape(float(radius_px or geometry.probe_radius_px or 0), 0.35, geometry.centre_px)
+    elif geometry.mean_pattern is not None:
+        shape = measure_disk(geometry.mean_pattern)
+    else:
+        raise DataError(
+            "the size of the disks is unknown", fix="give a probe, `probe_radius_px`, or beam energy and semiangle"
+        )
+    return shape if radius_px is None else ProbeShape(float(radius_px), shape.edge_px, shape.centre_px)
+
+
+def centred_probe(probe: Array, shape: ProbeShape, frame: tuple[int, int]) -> Array:
+    """Probe without background, cut out softly, its centroid moved to the middle pixel of a frame.
+
+    Parameters
+    ----------
+    probe : (qy, qx) array
+        Of any size, the disk anywhere in it.
+    shape : ProbeShape
+        As `measure_disk` found it.
+    frame : tuple of int
+        Rows and columns of the result.
+
+    Returns
+    -------
+    (rows, columns) float64 array
+        Of sum 1, centred at N // 2.
+    """
+    rho = np.hypot(*offsets_px(probe.shape, shape.centre_px))
+    reach = shape.radius_px + max(6 * shape.edge_px, 1.5)
+    outside = (rho > reach) & (rho < reach + max(shape.radius_px, 3))
+    background = float(np.median(probe[outside])) if outside.any() else 0.0
+    taper = np.clip((reach + 1 - rho), 0, 1)
+    cut = (probe - background) * taper
+    # The cut changes the centroid a little; what counts is the centroid of the template itself.
+    centre = _centroid(np.clip(cut, 0, None))
+    rows, columns = frame
+    window = int(np.ceil(reach)) + 3
+    y0, x0 = round(centre[0]), round(centre[1])
+    patch = np.zeros((2 * window + 1, 2 * window + 1))
+    ys, xs = np.arange(y0 - window, y0 + window + 1), np.arange(x0 - window, x0 + window + 1)
+    oky, okx = (ys >= 0) & (ys < probe.shape[0]), (xs >= 0) & (xs < probe.shape[1])
+    patch[np.ix_(oky, okx)] = cut[np.ix_(ys[oky], xs[okx])]
+    patch = ndimage.fourier_shift(np.fft.fft2(patch), (y0 - centre[0], x0 - centre[1]))
+    patch = np.fft.ifft2(patch).real
+    kernel = np.zeros(frame)
+    ty, tx = rows // 2 + np.arange(-window, window + 1), columns // 2 + np.arange(-window, window + 1)
+    iny, inx = (ty >= 0) & (ty < rows), (tx >= 0) & (tx < columns)
+    kernel[np.ix_(ty[iny], tx[inx])] = patch[np.ix_(iny, inx)]
+    return np.asarray(kernel / kernel.sum())
