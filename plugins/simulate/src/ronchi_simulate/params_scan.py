@@ -6,7 +6,7 @@ from typing import Literal
 
 from ronchi.api import Field, Params
 
-__all__ = ["ScanParams"]
+__all__ = ["Pair", "ScanParams", "TiltedScanParams"]
 
 Pair = tuple[float, float]
 
@@ -54,3 +54,24 @@ class ScanParams(Params):
         2.0, gt=0, description="Thickness of a slice.", json_schema_extra={"unit": "angstrom"}
     )
     engine: Literal["torch", "abtem"] = Field("torch", description="Multislice engine.")
+
+
+class TiltedScanParams(ScanParams):
+    """A scan over a foil that may lean, and lean differently from column to column."""
+
+    thickness_angstrom: float = Field(
+        127.0,
+        gt=0,
+        description="Thickness along the beam; rounded to whole lattice periods.",
+        json_schema_extra={"unit": "angstrom"},
+    )
+    tilt_magnitude_deg: Pair = Field(
+        (0.0, 0.0),
+        description="Tilt off the zone axis at the first and the last column of the scan, linear between.",
+        json_schema_extra={"unit": "deg"},
+    )
+    tilt_direction_deg: Pair = Field(
+        (0.0, 0.0),
+        description="Direction of the tilt from x towards y at the first and the last column, linear between: a helix.",
+        json_schema_extra={"unit": "deg"},
+    )

@@ -1,0 +1,139 @@
+"""The simulator ``sige``: a scan across a Si / SiGe multilayer along [011], with its strain known everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from ase import Atoms
+from numpy.typing import NDArray
+
+from ronchi.api import Context, Result
+from ronchi_simulate.params_sige import SigeParams
+from ronchi_simulate.scan import probe_profile, record_scan, scan_positions
+from ronchi_simulate.specimens.sige_stack import Stack
+from ronchi_simulate.specimens.tilt import helical_tilt
+from ronchi_simulate.specimens.truth import strain_truth
+
+__all__ = ["Sige", "sige_atoms", "sige_truth"]
+
+Floats = NDArray[np.float64]
+
+SILICON, GERMANIUM = 14, 32
+
+_PLACES = np.array([[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.0]])
+"""(y, z) of the atom of the planes 0 to 3 along <100>, in periods a / sqrt(2) along <011>."""
+
+_MARGIN_ANGSTROM = 4.0
+"""What the specimen has more, on either side, than the outermost windows need: tails of atoms reach this far."""
+
+_WHOLE = 1e-3
+"""A window within this part of a whole number of lattice periods is taken for whole: it then has no seam."""
+
+
+class Sige:
+    """Simulator ``sige``."""
+
+    def __init__(self, params: SigeParams) -> None:
+        self.params = params
+
+    def simulate(self, ctx: Context) -> Result:
+        """Record the scan, with the side ``truth``."""
+        params, stack = self.params, Stack.of(self.params)
+        positions, tilts = scan_positions(params), helical_tilt(params)
+        atoms, left = sige_atoms(stack, params, ctx.rng)
+        data = record_scan(
+            atoms,
+            params,
+            ctx,
+            positions_angstrom=positions - [0.0, left],
+            tilts_mrad=tilts,
+            title="Si / SiGe multilayer, [011]",
+        )
+        return Result(data, {"truth": sige_truth(stack, params, data)})
+
+
+def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tuple[Atoms, float]:
+    """Atoms of the part of the stack that the scan's probes see.
+
+    Parameters
+    ----------
+    stack : Stack
+    params : SigeParams
+    rng : numpy.random.Generator
+        Draws the species of every site.
+
+    Returns
+    -------
+    atoms : ase.Atoms
+        x along the growth, y and z along <011>; with the arrays ``u_angstrom`` and, for mean atoms, ``occupancy``.
+    left : float
+        Place in the stack, in angstrom, of the cell's x = 0.
+    """
+    window = params.binning / params.q_step_inv_angstrom
+    period = stack.lattice_angstrom / np.sqrt(2)
+    seen = scan_positions(params)[[0, -1], 1] + np.array([-1, 1]) * (window / 2 + _MARGIN_ANGSTROM)
+    number, x, layer = stack.planes_between(seen[0], seen[1])
+    rows, depth = _rows(window, period), max(1, round(params.thickness_angstrom / period))
+
+    place = _PLACES[number % 4]
+    shape = (len(x), rows, depth)
+    # A quarter of a period below the surface: no atom lies between two slices, whatever rounding does.
+    z = (np.arange(depth) + 0.25 + place[:, None, None, 1]) * period
+    y = (np.arange(rows)[:, None] + place[:, None, None, 0]) * period
+    sites = np.stack(np.broadcast_arrays(x[:, None, None] - seen[0], y, z), -1).reshape(-1, 3)
+    germanium = np.broadcast_to(stack.germanium[layer][:, None, None], shape).reshape(-1)
+    cell = [seen[1] - seen[0], rows * period, depth * period]
+    if params.alloy == "mean":
+        return _mean_atoms(sites, germanium, cell, params), seen[0]
+    is_germanium = rng.random(len(sites)) < germanium
+    atoms = Atoms(np.where(is_germanium, GERMANIUM, SILICON), sites, cell=cell, pbc=True)
+    atoms.set_array("u_angstrom", np.where(is_germanium, params.u_germanium_angstrom, params.u_silicon_angstrom))
+    return atoms, seen[0]
+
+
+def sige_truth(stack: Stack, params: SigeParams, data: xr.Dataset) -> xr.Dataset:
+    """``strain/1`` truth at every position of the scan, in the frame of the scan.
+
+    Beside the four components: ``e_xx_probe``, their mean over the probe; the tilt; whether the position is on the
+    substrate; the distance to the next interface; the part of Ge.
+    """
+    x = scan_positions(params)[:, 1]
+    layer = stack.layer_at(x)
+    offsets, weights = probe_profile(params, data.attrs["thickness_angstrom"])
+    half = (offsets[1] - offsets[0]) / 2
+    edges = np.append(offsets - half, offsets[-1] + half)
+    return strain_truth(
+        data,
+        params,
+        {"e_xx": stack.strain[layer]},
+        {
+            "e_xx_probe": (stack.mean_strain(x[:, None] + edges) @ weights, "1", "true e_xx averaged over the probe"),
+            "is_substrate": (layer == len(stack.strain) - 1, "1", "1 on the substrate"),
+            "dist_interface": (stack.distance_to_interface(x), "angstrom", "distance to the nearest interface"),
+            "germanium": (stack.germanium[layer], "1", "part of Ge atoms"),
+        },
+        reference="the substrate",
+        zone_axis="[011]",
+        substrate_a_angstrom=stack.lattice_angstrom,
+        layer_boundary_angstrom=stack.start_angstrom,
+        layer_strain=stack.strain,
+    )
+
+
+def _rows(window: float, period: float) -> int:
+    """Periods along y: whole in the window where that is nearly so, else enough to cut it from."""
+    whole = round(window / period)
+    return whole if abs(whole * period - window) < _WHOLE * window else int(np.ceil(window / period)) + 1
+
+
+def _mean_atoms(sites: Floats, germanium: Floats, cell: list[float], params: SigeParams) -> Atoms:
+    """Both species on every site, each for its part."""
+    parts = [(SILICON, 1 - germanium, params.u_silicon_angstrom), (GERMANIUM, germanium, params.u_germanium_angstrom)]
+    atoms = Atoms(cell=cell, pbc=True)
+    for number, part, u in parts:
+        there = part > 0
+        species = Atoms(np.full(there.sum(), number), sites[there])
+        species.set_array("u_angstrom", np.full(there.sum(), u))
+        species.set_array("occupancy", part[there])
+        atoms += species
+    return atoms

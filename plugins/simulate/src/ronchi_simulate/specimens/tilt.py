@@ -1,0 +1,20 @@
+"""How a specimen leans along a scan."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_simulate.params_scan import TiltedScanParams
+
+__all__ = ["helical_tilt"]
+
+
+def helical_tilt(params: TiltedScanParams) -> NDArray[np.float64]:
+    """(n, 2) tilt (y, x) in mrad of the specimen under each probe, row by row: the same along a column of the scan."""
+    rows, columns = params.scan_shape
+    magnitude, direction = (
+        np.deg2rad(np.linspace(*ends, columns)) for ends in (params.tilt_magnitude_deg, params.tilt_direction_deg)
+    )
+    tilt = 1e3 * magnitude[:, None] * np.stack([np.sin(direction), np.cos(direction)], -1)
+    return np.tile(tilt, (rows, 1))
