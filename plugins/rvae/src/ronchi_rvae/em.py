@@ -14,8 +14,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi_rvae.averages import accumulate
 from ronchi_rvae.disc import DiscBasis
-from ronchi_rvae.poses import SCAN_ANGLES, STAY, Poses, accumulate, fit_poses
+from ronchi_rvae.poses import SCAN_ANGLES, STAY, Poses, fit_poses
 from ronchi_rvae.shifts import interpolate
 
 __all__ = ["Mixture", "Responses", "breaks_symmetry", "expectation", "iterate", "maximisation", "turned_back"]
