@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -33,3 +36,56 @@ def open_file() -> Open:
         return RosettaReader(RosettaParams(path=str(path), **params)).open(path)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cube() -> np.ndarray:
+    """Counts of a scan of 3 x 4 patterns."""
+    return np.random.default_rng(0).integers(0, 200, (3, 4, 16, 16)).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def write() -> Callable[..., Path]:
+    """Write with one of RosettaSciIO's writers: units and scales are those of scan and pattern, in this order."""
+
+    def make(
+        module: str, path: Path, data: np.ndarray, units: tuple[str, str], scales: tuple[float, float], **options: Any
+    ) -> Path:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(f"rsciio.{module}").file_writer(str(path), _signal(data, units, scales), **options)
+        return path
+
+    return make
+
+
+def _signal(data: np.ndarray, units: tuple[str, str], scales: tuple[float, float]) -> dict[str, Any]:
+    """As RosettaSciIO's writers take it."""
+    names = ("y", "x", "ky", "kx")[4 - data.ndim :]
+    axes = [
+        {
+            "name": name,
+            "size": size,
+            "scale": scales[name.startswith("k")],
+            "offset": 0.0,
+            "units": units[name.startswith("k")],
+            "navigate": not name.startswith("k"),
+            "index_in_array": i,
+            "_type": "UniformDataAxis",
+            "is_binned": False,
+        }
+        for i, (name, size) in enumerate(zip(names, data.shape, strict=True))
+    ]
+    return {
+        "data": data,
+        "axes": axes,
+        "metadata": {"General": {"title": "made"}, "Signal": {"signal_type": ""}},
+        "original_metadata": {},
+        "attributes": {"_lazy": False},
+        "learning_results": {},
+        "models": {},
+        "tmp_parameters": {},
+        "package_info": {"package": "made", "package_version": "1"},
+        "package": "made",
+        "package_version": "1",
+    }

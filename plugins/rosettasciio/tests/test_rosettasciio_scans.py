@@ -1,0 +1,107 @@
+"""The shape of the scan: from headers, pauses, whole rows, or the user."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from ronchi.errors import ReadError
+
+MERLIN = "rsciio/merlin/001_4x2_6bit.mib"
+
+
+def arina(folder: Path, frames: np.ndarray, pixel_nm: float | None = None) -> Path:
+    """A master file with two data files beside it, as the detector writes them."""
+    half = len(frames) // 2
+    with h5py.File(folder / "s_master.h5", "w") as master:
+        group = master.create_group("entry/data")
+        for i, part in enumerate((frames[:half], frames[half:]), 1):
+            name = f"data_{i:06d}"
+            with h5py.File(folder / f"s_{name}.h5", "w") as file:
+                file.create_dataset("entry/data/data", data=part, chunks=(1, *part.shape[1:]), compression="gzip")
+            group[name] = h5py.ExternalLink(f"s_{name}.h5", "/entry/data/data")
+    if pixel_nm is not None:
+        with h5py.File(folder / "s.h5", "w") as file:
+            file.create_group("STEM Metadata").attrs["Pixel Size"] = [pixel_nm]
+    return folder / "s_master.h5"
+
+
+@pytest.fixture
+def many_counts() -> np.ndarray:
+    frames = np.random.default_rng(1).integers(0, 2**20, (12, 6, 8)).astype(np.uint32)
+    frames[0, 0, 0] = 2**32 - 1
+    return frames
+
+
+def test_arina_counts_do_not_overflow(many_counts, tmp_path, open_file):
+    ds = open_file(arina(tmp_path, many_counts), scan_shape=(3, 4))
+    assert ds["intensity"].dtype == np.uint32
+    assert ds.attrs["is_lazy"]
+    np.testing.assert_array_equal(ds["intensity"].values, many_counts.reshape(3, 4, 6, 8))
+
+
+def test_arina_scan_is_a_square_only_where_it_can_be(many_counts, tmp_path, open_file):
+    ds = open_file(arina(tmp_path, many_counts))
+    assert ds["intensity"].shape == (1, 12, 6, 8)
+    assert "`scan_shape`" in ds.attrs["notes"]
+    square = tmp_path / "square"
+    square.mkdir()
+    ds = open_file(arina(square, many_counts[:4], pixel_nm=0.5))
+    assert ds["intensity"].shape == (2, 2, 6, 8)
+    assert "a square is assumed" in ds.attrs["notes"]
+    assert float(ds["scan_x"][1]) == pytest.approx(5.0)
+
+
+def test_arina_without_its_data_files_says_which(many_counts, tmp_path, open_file):
+    path = arina(tmp_path, many_counts)
+    (tmp_path / "s_data_000002.h5").unlink()
+    with pytest.raises(ReadError, match=r"missing.*s_data_000002\.h5"):
+        open_file(path)
+
+
+def test_a_merlin_scan_has_the_shape_of_its_header(real_data, open_file, tmp_path):
+    ds = open_file(real_data / MERLIN)
+    assert ds["intensity"].shape == (2, 4, 256, 256)
+    given = open_file(real_data / MERLIN, scan_shape=(4, 2))
+    np.testing.assert_array_equal(
+        given["intensity"].values.reshape(8, 256, 256), ds["intensity"].values.reshape(8, 256, 256)
+    )
+    with pytest.raises(ReadError, match=r"does not fit 8 patterns"):
+        open_file(real_data / MERLIN, scan_shape=(3, 3))
+
+
+def test_an_interrupted_merlin_scan_keeps_its_whole_rows(real_data, open_file, tmp_path):
+    name = "003_merlin_test_roi_sig256x64_nav4x2_hot_pixel_52x_39y"
+    shutil.copy(real_data / f"rsciio/merlin/{name}.hdr", tmp_path / "a.hdr")
+    frame = 384 + 64 * 256 * 2
+    (tmp_path / "a.mib").write_bytes((real_data / f"rsciio/merlin/{name}.mib").read_bytes()[: 7 * frame + 100])
+    ds = open_file(tmp_path / "a.mib")
+    assert ds["intensity"].shape == (1, 4, 64, 256)
+    assert "1 of 2 rows" in ds.attrs["notes"]
+
+
+def test_pauses_are_rows_only_where_they_come_evenly(real_data, open_file, tmp_path):
+    assert "by the pauses" in open_file(real_data / MERLIN).attrs["notes"]
+    frame = 384 + 256 * 256
+    (tmp_path / "a.mib").write_bytes((real_data / MERLIN).read_bytes()[: 7 * frame])
+    ds = open_file(tmp_path / "a.mib")
+    assert ds["intensity"].shape == (1, 7, 256, 256)
+    assert "`scan_shape`" in ds.attrs["notes"]
+
+
+def test_a_movie_becomes_a_scan_where_it_is_told(real_data, open_file):
+    path = real_data / "rsciio/mrc_de/ROI_Random_Scan_movie.mrc"
+    movie, scan = open_file(path), open_file(path, scan_shape=(29, 12))
+    assert (movie["intensity"].shape, scan["intensity"].shape) == ((348, 16, 16), (29, 12, 16, 16))
+    np.testing.assert_array_equal(scan["intensity"].values.reshape(348, 16, 16), movie["intensity"].values)
+    assert open_file(path, content="patterns")["intensity"].shape == (1, 348, 16, 16)
+
+
+def test_empad_rows_of_the_readout_are_cut_off(real_data, open_file):
+    path = real_data / "rsciio/empad/map4x4.xml"
+    raw = np.fromfile(real_data / "rsciio/empad/scan_x4_y4.raw", "<f4").reshape(4, 4, 130, 128)
+    np.testing.assert_array_equal(open_file(path)["intensity"].values, raw[:, :, :128])
