@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -250,6 +250,9 @@ class Context:
     log : logging.Logger
     scratch : pathlib.Path or None
         A folder of its own for temporary files and checkpoints.
+    map : callable
+        ``map(function, items)`` yields the function's values, in any order, from as many processes as the user
+        lends: one task after the other by default. The function and its items must be picklable.
     """
 
     rng: np.random.Generator
@@ -258,6 +261,7 @@ class Context:
     progress: Callable[[int, int], None] = _ignore_progress
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ronchi"))
     scratch: Path | None = None
+    map: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map
 
 
 @dataclass(frozen=True)

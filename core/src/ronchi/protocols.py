@@ -111,10 +111,16 @@ class AtomFinder(Protocol):
 
 @runtime_checkable
 class Simulator(Protocol):
-    """Makes data with truth."""
+    """Makes data with truth.
+
+    A simulator whose data may be larger than memory has a method ``simulate_into(folder, ctx)`` too, which
+    ``ronchi simulate KIND -o FILE.zarr`` calls: it writes what `simulate` returns as a Zarr store into the folder,
+    piece by piece, and goes on from the pieces that an interrupted call with the same parameters and seed has left
+    there. A piece depends on its number alone, not on who makes it nor on what was made before.
+    """
 
     def simulate(self, ctx: Context) -> Result:
-        """Return the data set with the side output ``truth``."""
+        """Return the data set, with its truth as side outputs or inside."""
 
 
 @runtime_checkable

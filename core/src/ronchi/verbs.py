@@ -35,6 +35,7 @@ __all__ = [
     "read_result",
     "run",
     "score",
+    "simulate",
     "strain",
     "to_yaml",
     "transform",
@@ -224,6 +225,30 @@ def _model(source: xr.Dataset | str | Path) -> xr.Dataset:
             f"there is no fitted model in {str(source)!r}", fix="write one with the side `model` of a fit"
         )
     return result.sides["model"]
+
+
+def simulate(name: str, *, seed: int = 0, device: str = "cpu", progress: bool | None = None, **params: Any) -> Result:
+    """Make data with truth.
+
+    Parameters
+    ----------
+    name : str
+        Simulator, e.g. ``"soft-disks"``; ``ronchi simulate`` lists them.
+    seed : int
+        The same seed, parameters and version give the same data.
+    device : str
+        ``"cpu"`` or ``"cuda"``, for simulators that can.
+    progress : bool, optional
+        Show progress; on a terminal by default.
+    **params
+        Parameters of the simulator; ``ronchi info simulator/NAME`` lists them.
+
+    Returns
+    -------
+    Result
+        ``data``, and in ``sides`` the truth where it does not come with the data.
+    """
+    return apply("simulator", name, params, {}, seed=seed, device=device, progress=progress)
 
 
 def score(result: xr.Dataset, truth: xr.Dataset, name: str, **params: Any) -> dict[str, float]:

@@ -31,7 +31,8 @@ __all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_tran
 
 _FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
 _EVERY_SCHEMA = (
-    "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1|decoded/1|model/1"
+    "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1|decoded/1|model/1|"
+    "library/1"
 )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "convert": "write a data set in another format",
     "report": "make the report of a finished run again",
     "replay": "run a provenance file again and compare the results",
+    "simulate": "make data with truth",
     "plugins": "list the installed algorithms",
     "info": "describe an algorithm and its parameters",
     "schema": "print a data schema, or the JSON Schema of a pipeline",

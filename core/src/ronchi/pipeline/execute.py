@@ -149,6 +149,7 @@ class StepMaker:
             progress=self.progress.update,
             log=logging.getLogger(logger_name(step.config.step)),
             scratch=scratch,
+            map=self.executor.map_tasks,
         )
 
 

@@ -7,7 +7,21 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ronchi.errors import SchemaError
-from ronchi.schema import atoms, crops, decoded, descriptors, fourd, images, lattice, maps, model, peaks, scores, strain
+from ronchi.schema import (
+    atoms,
+    crops,
+    decoded,
+    descriptors,
+    fourd,
+    images,
+    lattice,
+    library,
+    maps,
+    model,
+    peaks,
+    scores,
+    strain,
+)
 from ronchi.schema.common import ATTR, schema_of
 
 if TYPE_CHECKING:
@@ -23,6 +37,7 @@ __all__ = [
     "fourd",
     "images",
     "lattice",
+    "library",
     "maps",
     "model",
     "peaks",
@@ -34,7 +49,21 @@ __all__ = [
 
 SCHEMAS: dict[str, ModuleType] = {
     module.NAME: module
-    for module in (fourd, peaks, lattice, strain, descriptors, images, crops, atoms, maps, scores, decoded, model)
+    for module in (
+        fourd,
+        peaks,
+        lattice,
+        strain,
+        descriptors,
+        images,
+        crops,
+        atoms,
+        maps,
+        scores,
+        decoded,
+        model,
+        library,
+    )
 }
 """Schema name to the module that defines it."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,9 @@ class Executor(Protocol):
 
     def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
         """Yield every tile with its peaks as it gets ready, in any order; few are under way at a time."""
+
+    def map_tasks(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the function's value of every item as it gets ready, in any order; what `Context.map` lends."""
 
     def peak_rss_mb(self) -> float:
         """Highest resident memory of the workers together so far, in MB; 0 without workers."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import ConfigError, RunError
@@ -68,34 +68,49 @@ class DaskExecutor:
         """
         if not tiles:
             return
+        [packed] = self._client.scatter([pack(job)], broadcast=True)
+        for tile, done in self._map(run_block, (packed,), tiles, "use a smaller block; finished blocks"):
+            self._peaks[done.pid] = done.peak_rss_mb
+            if done.pid != os.getpid():  # a cluster may have its workers in this process
+                replay_records(done.log)
+            yield tile, done.batch
+
+    def map_tasks(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the function's value of every item as it gets ready; its workers must see the same files.
+
+        Raises
+        ------
+        RunError
+            A worker died, or the scheduler has none.
+        """
+        return (value for _, value in self._map(function, (), items, "make smaller pieces; those that are finished"))
+
+    def _map(
+        self, function: Callable[..., Any], common: tuple[Any, ...], items: Iterable[Any], fix: str
+    ) -> Iterator[tuple[Any, Any]]:
         import distributed
 
         threads = sum(self._client.nthreads().values())
         if not threads:
             raise RunError("the dask scheduler has no workers", fix="start some with `dask worker ADDRESS`")
-        [packed] = self._client.scatter([pack(job)], broadcast=True)
-        waiting = iter(tiles)
+        waiting = iter(items)
 
-        def submit(tile: Tile) -> Any:
-            future = self._client.submit(run_block, packed, tile, pure=False)
-            names[future.key] = tile
+        def submit(item: Any) -> Any:
+            future = self._client.submit(function, *common, item, pure=False)
+            names[future.key] = item
             return future
 
-        names: dict[str, Tile] = {}
-        first = [submit(tile) for _, tile in zip(range(2 * threads), waiting, strict=False)]
+        names: dict[str, Any] = {}
+        first = [submit(item) for _, item in zip(range(2 * threads), waiting, strict=False)]
         running = distributed.as_completed(first, loop=self._client.loop)
         try:
             for future in running:
-                done = future.result()
-                self._peaks[done.pid] = done.peak_rss_mb
-                if done.pid != os.getpid():  # a cluster may have its workers in this process
-                    replay_records(done.log)
-                yield names.pop(future.key), done.batch
-                for tile in waiting:
-                    running.add(submit(tile))
+                yield names.pop(future.key), future.result()
+                for item in waiting:
+                    running.add(submit(item))
                     break
         except distributed.KilledWorker as error:
-            fix = "give the workers more memory, or use a smaller block; finished blocks are kept"
+            fix = f"give the workers more memory, or {fix} are kept"
             raise RunError("a dask worker died repeatedly, perhaps because memory ran out", fix=fix) from error
 
     def peak_rss_mb(self) -> float:

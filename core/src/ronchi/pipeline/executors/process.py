@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import RunError
-from ronchi.pipeline.executors.worker import BlockDone, PackedJob, pack, run_block, start_worker
+from ronchi.pipeline.executors.worker import pack, run_block, start_worker
 from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
@@ -50,29 +51,39 @@ class ProcessExecutor:
             return
         # A file, because what is submitted is sent to a worker with every single block.
         with tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch, ignore_cleanup_errors=True) as folder:
-            yield from self._map_packed(pack(job, Path(folder) / "job"), iter(tiles))
+            detect = functools.partial(run_block, pack(job, Path(folder) / "job"))
+            for tile, done in self._map(detect, tiles, "a smaller block, or set run.memory_mb; finished blocks"):
+                self._peaks[done.pid] = done.peak_rss_mb
+                replay_records(done.log)
+                yield tile, done.batch
 
-    def _map_packed(self, packed: PackedJob, waiting: Iterator[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
-        pool = self._start()
-        running: dict[Future[BlockDone], Tile] = {}
+    def map_tasks(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the function's value of every item as it gets ready; two items a worker are under way.
+
+        Raises
+        ------
+        RunError
+            A worker died.
+        """
+        return (value for _, value in self._map(function, items, "or smaller pieces; those that are finished"))
+
+    def _map(self, function: Callable[[Any], Any], items: Iterable[Any], fix: str) -> Iterator[tuple[Any, Any]]:
+        pool, waiting = self._start(), iter(items)
+        running: dict[Future[Any], Any] = {}
         try:
             while True:
-                for tile in waiting:
-                    running[pool.submit(run_block, packed, tile)] = tile
+                for item in waiting:
+                    running[pool.submit(function, item)] = item
                     if len(running) >= 2 * self.workers:
                         break
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    tile = running.pop(future)
-                    done = future.result()
-                    self._peaks[done.pid] = done.peak_rss_mb
-                    replay_records(done.log)
-                    yield tile, done.batch
+                    yield running.pop(future), future.result()
         except BrokenProcessPool as error:
             raise RunError(
                 "a worker process died, perhaps killed because memory ran out",
-                fix="use fewer workers, a smaller block, or set run.memory_mb; finished blocks are kept. A script of "
+                fix=f"use fewer workers, {fix} are kept. A script of "
                 "your own must start the run under `if __name__ == '__main__':`",
             ) from error
 

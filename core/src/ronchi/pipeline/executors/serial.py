@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
@@ -22,6 +22,10 @@ class SerialExecutor:
             detection = job.start()
             for tile in tiles:
                 yield tile, detection.run(tile)
+
+    def map_tasks(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Yield the function's value of every item, in order."""
+        return map(function, items)
 
     def peak_rss_mb(self) -> float:
         """0: there are no workers."""

@@ -1,0 +1,198 @@
+"""One simulator and one file: what ``ronchi simulate`` does.
+
+A simulator that returns its data runs as a pipeline of one step, so that data and provenance are those of a pipeline.
+One that writes a store itself (see `ronchi.api.Simulator`) gets a folder beside the file, in which it goes on when it
+is called again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ronchi.api import Context
+from ronchi.errors import OutputError, RunError
+from ronchi.pipeline.cache import write_atomically
+from ronchi.pipeline.config import RunOptions
+from ronchi.pipeline.executors import make_executor
+from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.progress import make_progress
+from ronchi.pipeline.provenance import FILE_NAME
+from ronchi.pipeline.resources import has_cuda, locked
+from ronchi.pipeline.result import StepResult
+from ronchi.pipeline.run import run_pipeline
+
+if TYPE_CHECKING:
+    from ronchi.api import AlgorithmSpec, Params
+    from ronchi.manager import Manager
+
+__all__ = ["PARTIAL_SUFFIX", "simulate_to_file"]
+
+PARTIAL_SUFFIX = ".partial"
+"""Ending of the folder, beside the file, that holds an unfinished store."""
+
+RECORD_ATTR = "ronchi_simulation"
+"""Attribute of a store with the simulator, its parameters, seed and versions, as JSON."""
+
+_BUSY = "waiting for another call, which is writing the same file"
+
+
+def simulate_to_file(
+    name: str,
+    params: Mapping[str, Any],
+    target: Path,
+    *,
+    manager: Manager,
+    seed: int = 0,
+    options: RunOptions | None = None,
+    progress: bool = True,
+) -> list[Path]:
+    """Simulate and write, all or nothing; a store goes on where an earlier call stopped.
+
+    Parameters
+    ----------
+    name : str
+        Simulator.
+    params : mapping
+        Its parameters.
+    target : pathlib.Path
+        ``.nc`` or ``.zarr``; an existing one is replaced.
+    manager : Manager
+    seed : int
+    options : RunOptions, optional
+        Who does the work.
+    progress : bool
+        Show progress on stderr.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The file, and its provenance, which ``ronchi replay`` takes. A store of a simulator that writes itself has
+        its provenance in its attributes.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        The simulator is unknown, or its parameters are not valid.
+    OutputError
+        The file cannot be written, or the unfinished folder holds something else.
+    RunError
+        The simulation failed.
+    """
+    checked = manager.check_params("simulator", name, dict(params))
+    spec = manager.spec("simulator", name)
+    options = options or RunOptions()
+    check_writable(target.parent, "-o")
+    if target.suffix.lower() == ".zarr" and hasattr(algorithm := spec.create(checked), "simulate_into"):
+        _simulate_store(algorithm, spec, checked, target, manager, seed=seed, options=options, progress=progress)
+        return [target]
+    return _simulate_file(name, checked, target, seed=seed, options=options, progress=progress)
+
+
+def _simulate_file(
+    name: str, params: Params, target: Path, *, seed: int, options: RunOptions, progress: bool
+) -> list[Path]:
+    provenance = target.with_name(f"{target.name}.{FILE_NAME}")
+    given = params.model_dump(mode="json", exclude_unset=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
+        config = {
+            "schema": "ronchi.pipeline/1",
+            "name": name,
+            "seed": seed,
+            "run": {**options.model_dump(exclude_unset=True), "cache": str(Path(folder) / "cache")},
+            "steps": {"simulate": {"simulator": name, "params": given}},
+            "outputs": {"data": {"from": "simulate", "path": target.name}},
+        }
+        run = run_pipeline(config, out=Path(folder) / "out", progress=progress)
+        step = run.steps["simulate"]
+        if not run.ok:
+            raise RunError(f"the simulation failed: {step.error}", where=name)
+        if target.is_dir():
+            shutil.rmtree(target)
+        run.outputs["data"].replace(target)
+        (run.out_dir / FILE_NAME).replace(provenance)
+    return [target, provenance]
+
+
+def _simulate_store(
+    algorithm: Any,
+    spec: AlgorithmSpec,
+    params: Params,
+    target: Path,
+    manager: Manager,
+    *,
+    seed: int,
+    options: RunOptions,
+    progress: bool,
+) -> None:
+    import zarr
+
+    dist, version, _ = manager.dist("simulator", spec.name)
+    asked: dict[str, Any] = {
+        "simulator": spec.name,
+        "version": spec.version,
+        "params": params_json(params),
+        "seed": seed,
+    }
+    partial = target.with_name(target.name + PARTIAL_SUFFIX)
+    store = partial / "store"
+    device = options.device if options.device != "auto" else "cuda" if has_cuda() else "cpu"
+    with make_progress(progress) as bars, locked(partial.with_suffix(".lock"), lambda: bars.note(_BUSY)):
+        store.mkdir(parents=True, exist_ok=True)
+        _check_same(partial / "asked.json", asked)
+        executor = make_executor(options)
+        try:
+            bars.started(StepResult(step="simulate", kind="simulator", name=spec.name))
+            ctx = Context(
+                rng=np.random.default_rng(entropy(seed, "simulator", spec.name, asked["params"])),
+                device=device,
+                n_threads=options.threads,
+                progress=bars.update,
+                log=logging.getLogger("ronchi.simulate"),
+                map=executor.map_tasks,
+            )
+            algorithm.simulate_into(store, ctx)
+        finally:
+            executor.close()
+        record = {**asked, "dist": dist, "dist_version": version}
+        zarr.open_group(store, mode="r+").update_attributes({RECORD_ATTR: json.dumps(record)})
+        if target.exists():
+            _remove(target)
+        store.rename(target)
+        shutil.rmtree(partial)
+
+
+def _check_same(file: Path, asked: Mapping[str, Any]) -> None:
+    """Note what an unfinished folder is of; refuse to go on in one of something else."""
+    if not file.exists():
+        write_atomically(file, json.dumps(asked, indent=1).encode())
+        return
+    try:
+        begun = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        begun = {}
+    if begun == json.loads(json.dumps(asked)):
+        return
+    before = {**begun.get("params", {}), "seed": begun.get("seed"), "version": begun.get("version")}
+    now = {**asked["params"], "seed": asked["seed"], "version": asked["version"]}
+    differs = [f"{key} was {before.get(key)}, is {now.get(key)}" for key in now if before.get(key) != now[key]]
+    raise OutputError(
+        f"it holds an unfinished store of something else: {'; '.join(differs) or 'another simulator'}",
+        where=str(file.parent),
+        fix="give the same parameters to go on, or remove the folder to begin anew",
+    )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
