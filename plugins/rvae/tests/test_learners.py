@@ -218,9 +218,8 @@ def test_latents_tell_classes_and_not_angles(crops, trained):
 
 
 def test_training_curve_and_manifold(trained):
-    curve = trained._extra()["bound"]
-    assert curve.dims == ("epoch",)
-    assert curve.values[-1] > curve.values[0]
+    curve = trained._curves["bound"]
+    assert curve[-1] > curve[0]
     manifold = trained.sides()["manifold"]
     assert manifold["image"].dims == ("z1", "z0", "y", "x")
     decoded_image = trained.decode(np.array([[0.0, 0.0]]))

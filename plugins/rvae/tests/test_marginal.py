@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ronchi_rvae.autoencoder import Autoencoder, Schedule, train
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.marginal import Likelihood
 from ronchi_rvae.poses import angle_table
@@ -84,29 +83,3 @@ def test_gradients_climb_to_the_image(basis, draw):
     with torch.no_grad():
         best = likelihood.score(canonical, image).max()
     assert float(best) > 0.97 * float((image**2).sum())
-
-
-def test_training_is_the_same_every_time_and_can_be_stopped(basis):
-    rows = np.random.default_rng(0).normal(0, 1, (64, basis.dof)).astype(np.float32)
-
-    def trained(tick=lambda done: None):
-        torch.manual_seed(0)
-        model = Autoencoder(basis.dof, 2, 16, Likelihood(basis, "gaussian", 1.0))
-        model.standardise(torch.from_numpy(rows), torch.zeros(basis.dof), 1.0)
-        calls = []
-
-        def refine(canonical):
-            calls.append(canonical.shape)
-            return rows
-
-        curve = train(model, rows, Schedule(4, 16, 1e-3, 2), torch.Generator().manual_seed(3), refine, tick)
-        assert calls == [(64, basis.dof)]
-        return curve
-
-    assert trained() == trained()
-
-    def stop(done):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        trained(stop)

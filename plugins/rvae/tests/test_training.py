@@ -19,7 +19,8 @@ from ronchi.api import DataError
 from ronchi_rvae.checkpoint import Checkpoint, Progress
 from ronchi_rvae.distributed import join_world
 from ronchi_rvae.networks import FlatDecoder
-from ronchi_rvae.training import Samples, Schedule, train
+from ronchi_rvae.trainable import Samples
+from ronchi_rvae.training import Schedule, train
 from ronchi_rvae.variational import Variational
 
 PIXELS = 20

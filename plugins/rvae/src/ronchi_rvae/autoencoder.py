@@ -1,24 +1,17 @@
-"""An autoencoder of upright images with a decoder that is seen at any angle, and its training."""
+"""An autoencoder of upright images with a decoder that is seen at any angle."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ronchi_rvae.marginal import Likelihood
+from ronchi_rvae.trainable import Phase, Trainable
 
-__all__ = ["Autoencoder", "Schedule", "train"]
-
-Floats = NDArray[np.float32]
+__all__ = ["Autoencoder", "divergence"]
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Trainable):
     """Two hidden layers to the mean and the spread of the latents, two back to canonical coefficients.
 
     Parameters
@@ -36,7 +29,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, dof: int, n_latent: int, hidden: int, likelihood: Likelihood) -> None:
         super().__init__()
-        self.n_latent = n_latent
+        self.n_noise = n_latent
         self.encoder = _layers(dof, hidden, 2 * n_latent)
         self.decoder = _layers(n_latent, hidden, dof)
         self.likelihood = likelihood
@@ -62,84 +55,17 @@ class Autoencoder(nn.Module):
         canonical: Tensor = self.canonical_centre + self.canonical_unit * self.decoder(z)
         return canonical
 
-    def bound(self, upright: Tensor, noise: Tensor) -> Tensor:
-        """(n,) evidence lower bound in nats, at one draw of the latents."""
-        mean, log_variance = self.encode(upright)
+    def forward(self, values: Tensor, condition: Tensor, noise: Tensor, phase: Phase) -> Tensor:
+        """Lower bound (n,) of upright images (n, dof) at one draw of the latents, in nats."""
+        mean, log_variance = self.encode(values)
         z = mean + noise * torch.exp(0.5 * log_variance)
-        divergence = 0.5 * (mean**2 + torch.exp(log_variance) - 1 - log_variance).sum(1)
-        evidence: Tensor = self.likelihood(self.decode(z), upright)
-        return evidence - divergence
+        evidence: Tensor = self.likelihood(self.decode(z), values)
+        return evidence - divergence(mean, log_variance)
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long and in which steps to train.
-
-    Parameters
-    ----------
-    epochs, batch : int
-    learning_rate : float
-        Of Adam at the start; it falls to 0 along a cosine.
-    refresh : int
-        Epochs between two calls of ``refine``.
-    """
-
-    epochs: int
-    batch: int
-    learning_rate: float
-    refresh: int = 10
-
-
-def train(
-    model: Autoencoder,
-    upright: Floats,
-    schedule: Schedule,
-    generator: torch.Generator,
-    refine: Callable[[Floats], Floats],
-    tick: Callable[[int], None],
-) -> list[float]:
-    """Raise the evidence lower bound.
-
-    Parameters
-    ----------
-    upright : (n, dof) float32
-        Images, turned back.
-    generator : torch.Generator
-        Of the device ``cpu``: order of the samples and noise are the same on all devices.
-    refine : callable
-        Given canonical coefficients (n, dof) of all images, turns the images back better.
-    tick : callable
-        Called with the number of finished epochs; may raise to stop.
-
-    Returns
-    -------
-    list of float
-        Mean bound of an image in every epoch, nats.
-    """
-    device = model.centre.device
-    data = torch.from_numpy(upright).to(device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
-    curve = []
-    for epoch in range(schedule.epochs):
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / schedule.epochs))
-        total = torch.zeros((), device=device)
-        order = torch.randperm(len(data), generator=generator)
-        for rows in torch.split(order, schedule.batch):
-            noise = torch.randn(len(rows), model.n_latent, generator=generator).to(device)
-            bound = model.bound(data[rows.to(device)], noise).sum()
-            optimiser.zero_grad(set_to_none=True)
-            torch.autograd.backward(-bound / len(rows))
-            nn.utils.clip_grad_norm_(model.parameters(), 100.0)
-            optimiser.step()
-            total += bound.detach()
-        curve.append(float(total) / len(data))
-        if (epoch + 1) % schedule.refresh == 0 and epoch + 1 < schedule.epochs:
-            with torch.no_grad():
-                canonical = model.decode(model.encode(data)[0])
-            data = torch.from_numpy(refine(canonical.cpu().numpy())).to(device)
-        tick(epoch + 1)
-    return curve
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """(n,) divergence of normal posteriors of latents (n, n_latent) from their prior, nats."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
 
 
 def _layers(n_in: int, hidden: int, n_out: int) -> nn.Sequential:

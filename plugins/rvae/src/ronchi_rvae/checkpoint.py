@@ -36,6 +36,8 @@ class Progress:
         Finished epochs of the best fit so far; 0 if there is none.
     best : dict of str to Tensor
         Its weights.
+    renewed : tuple of (n, numbers) Tensor, optional
+        Values of the samples that are fitted and of those that are held out, where they were given anew.
     """
 
     epoch: int = 0
@@ -43,6 +45,7 @@ class Progress:
     held_out: list[float] = field(default_factory=list)
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
+    renewed: tuple[Tensor, Tensor] | None = None
 
 
 def fingerprint(*parts: bytes | str) -> str:
@@ -91,6 +94,7 @@ class Checkpoint:
         tensors = {
             **{f"model.{name}": value for name, value in model.state_dict().items()},
             **{f"best.{name}": value for name, value in so_far.best.items()},
+            **{f"renewed.{number}": values for number, values in enumerate(so_far.renewed or ())},
             **moments,
             "generator": generator.get_state(),
         }
@@ -129,7 +133,10 @@ class Checkpoint:
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
         numbers: dict[str, Any] = json.loads(told["progress"])
         log.info("going on after epoch %d of %s", numbers["epoch"], self.path)
-        return Progress(**numbers, best=_under("best.", tensors))
+        values = _under("renewed.", tensors)
+        return Progress(
+            **numbers, best=_under("best.", tensors), renewed=(values["0"], values["1"]) if values else None
+        )
 
     def drop(self) -> None:
         """Remove the file: the training is finished."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ronchi_rvae.networks import log_likelihood
-from ronchi_rvae.training import Phase, PixelModel
+from ronchi_rvae.trainable import Phase, PixelModel
 
 __all__ = ["ConvAutoencoder"]
 

@@ -15,7 +15,7 @@ from ronchi.api import Context, DataError
 from ronchi.blocks import SAMPLE_DIMS, iter_samples
 from ronchi.schema.common import variable
 
-__all__ = ["Window", "draw", "draw_numbered", "frames_of"]
+__all__ = ["Window", "draw", "frames_of"]
 
 Floats = NDArray[np.float32]
 
@@ -137,21 +137,20 @@ def frames_of(x: xr.DataArray, window: Window) -> tuple[Floats, NDArray[np.bool_
     return _clean(np.asarray(x.data).reshape(-1, *window.shape), _valid(x, window), window)
 
 
-def draw(x: xr.DataArray, window: Window, most: int, ctx: Context, where: str) -> Floats:
-    """At most ``most`` usable images (n, ny, nx) of lazy data, drawn at random and read in one pass.
+def draw(x: xr.DataArray, window: Window, most: int, ctx: Context, where: str) -> tuple[Floats, NDArray[np.int64]]:
+    """At most ``most`` usable images of lazy data, drawn at random and read in one pass.
+
+    Returns
+    -------
+    frames : (n, ny, nx) float32
+    numbers : (n,) int64
+        Flat numbers of the samples that they are.
 
     Raises
     ------
     DataError
         None is usable, or they are all constant.
     """
-    return draw_numbered(x, window, most, ctx, where)[0]
-
-
-def draw_numbered(
-    x: xr.DataArray, window: Window, most: int, ctx: Context, where: str
-) -> tuple[Floats, NDArray[np.int64]]:
-    """The same images, and the flat numbers (n,) of the samples that they are."""
     valid = _valid(x, window)
     usable = np.flatnonzero(valid)
     chosen = np.zeros(len(valid), bool)

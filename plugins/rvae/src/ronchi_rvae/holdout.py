@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["along_samples", "hold_out", "one_hot"]
+__all__ = ["along_samples", "frame_numbers", "hold_out", "one_hot"]
 
 Ints = NDArray[np.int64]
 
@@ -40,6 +40,14 @@ def hold_out(groups: NDArray[Any], share: float, rng: np.random.Generator) -> ND
     if not held.any():
         held[order[np.abs(sizes[order] - wanted).argmin()]] = True
     return np.asarray(held[member])
+
+
+def frame_numbers(x: xr.DataArray, numbers: Ints, where: str) -> NDArray[Any]:
+    """Frame (n,) of each of the samples ``numbers``; 0 where the samples are of no frames."""
+    samples = tuple(str(dim) for dim in x.dims[:-2])
+    if "frame" not in x.coords or not x.coords["frame"].dims or "frame" in samples:
+        return np.zeros(len(numbers), np.int64)
+    return along_samples(x, "frame", samples, where)[numbers]
 
 
 def along_samples(x: xr.DataArray, name: str, samples: tuple[str, ...], where: str) -> NDArray[Any]:

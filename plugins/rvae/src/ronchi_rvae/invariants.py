@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi_rvae.disc import DiscBasis
-from ronchi_rvae.learner import DiscLearner, Encoded, principal_axes
+from ronchi_rvae.learner import DiscLearner, principal_axes
+from ronchi_rvae.results import Encoded
 
 __all__ = ["PolarInvariants", "invariants"]
 
@@ -55,7 +56,7 @@ class PolarInvariants(DiscLearner):
 
     name = "polar-invariants"
 
-    def _learn(self, values: Floats, ctx: Context) -> None:
+    def _learn(self, values: Floats, groups: NDArray[Any], ctx: Context) -> None:
         self._mean, self._axes = principal_axes(self._rows(values), self.params.n_components)
 
     def _encode(self, values: Floats) -> Encoded:

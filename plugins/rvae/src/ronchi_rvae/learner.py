@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,17 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError
-from ronchi.schema import decoded, descriptors
-from ronchi.schema.common import variable
+from ronchi.schema import decoded
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.frames import Window, draw, frames_of
+from ronchi_rvae.holdout import frame_numbers
 from ronchi_rvae.intensity import Intensity
 from ronchi_rvae.params import DiscParams
-from ronchi_rvae.posterior import Pose
+from ronchi_rvae.results import Encoded, described
 from ronchi_rvae.shifts import ShiftGrid
 from ronchi_rvae.store import load_state, save_state
 
-__all__ = ["DiscLearner", "Encoded", "principal_axes"]
+__all__ = ["DiscLearner", "principal_axes"]
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
@@ -30,27 +29,6 @@ Floats = NDArray[np.float32]
 
 _BLOCK = 4096
 """Images that are encoded at a time: what is known of them about every shift is held in memory."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Descriptors of n images.
-
-    Parameters
-    ----------
-    z : (n, n_components) float
-    pose : Pose, optional
-    n_fold : int
-        Symmetry up to which all angles are defined.
-    label_prob : (n, n_classes) float, optional
-    nll : (n,) float, optional
-    """
-
-    z: NDArray[Any]
-    pose: Pose | None = None
-    n_fold: int = 1
-    label_prob: NDArray[Any] | None = None
-    nll: NDArray[Any] | None = None
 
 
 def principal_axes(rows: Floats, n: int) -> tuple[Floats, Floats]:
@@ -76,6 +54,7 @@ class DiscLearner:
     def __init__(self, params: DiscParams) -> None:
         self.params: Any = params
         self._window: Window | None = None
+        self._curves: dict[str, list[float]] = {}
         self._intensity: Intensity
         self.basis: DiscBasis
 
@@ -100,11 +79,11 @@ class DiscLearner:
         """
         window = Window.of(x, self.name)
         basis = self._basis_for(window)
-        frames = draw(x, window, self.params.max_samples, ctx, self.name)
+        frames, numbers = draw(x, window, self.params.max_samples, ctx, self.name)
         inside = _inside(basis, window)
         intensity = Intensity.fitted(self.params, frames, inside, self._probe(x, window))
         self._window, self._intensity, self.basis = window, intensity, basis
-        self._learn(intensity.of(frames, inside), ctx)
+        self._learn(intensity.of(frames, inside), frame_numbers(x, numbers, self.name), ctx)
 
     def transform(self, x: xr.DataArray) -> xr.Dataset:
         """Encode a block that fits in memory.
@@ -121,11 +100,12 @@ class DiscLearner:
         """
         window = self._fitted()
         window.check(Window.of(x, self.name), self.name)
-        dims = tuple(str(dim) for dim in x.dims[:-2])
         frames, good = frames_of(x, window)
         values = self._intensity.of(frames, _inside(self.basis, window))
-        found = _joined([self._encode(values[at : at + _BLOCK]) for at in range(0, max(len(values), 1), _BLOCK)])
-        return self._described(found, good, x, dims)
+        parts = [self._encode(values[at : at + _BLOCK]) for at in range(0, max(len(values), 1), _BLOCK)]
+        return described(
+            parts, good, x, self.name, n_fold=self.n_fold, curves=self._curves, extra=self._class_variables()
+        )
 
     def decode(self, z: xr.DataArray | NDArray[Any]) -> xr.DataArray:
         """Images at angle 0 and shift 0.
@@ -152,7 +132,8 @@ class DiscLearner:
         window = self._fitted()
         window.save(folder)
         probe = {} if self._intensity.probe is None else {"probe": self._intensity.probe}
-        save_state(folder, {"scale": self._intensity.scale}, {**self._arrays(), **probe})
+        numbers = {"scale": self._intensity.scale, "curves": self._curves}
+        save_state(folder, numbers, {**self._arrays(), **probe})
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; encodings are then equal bit for bit."""
@@ -161,10 +142,16 @@ class DiscLearner:
         self.basis = self._basis_for(window)
         probe = arrays.pop("probe", None)
         self._intensity = Intensity(self.params.counts, self.params.normalise, numbers["scale"], probe)
+        self._curves = numbers["curves"]
         self._restore(arrays)
         self._window = window
 
-    def _learn(self, values: Floats, ctx: Context) -> None:
+    @property
+    def n_fold(self) -> int:
+        """Symmetry up to which all angles are defined."""
+        return 1
+
+    def _learn(self, values: Floats, groups: NDArray[Any], ctx: Context) -> None:
         raise NotImplementedError
 
     def _encode(self, values: Floats) -> Encoded:
@@ -179,7 +166,7 @@ class DiscLearner:
     def _restore(self, arrays: Arrays) -> None:
         raise NotImplementedError
 
-    def _extra(self) -> Mapping[str, xr.Variable]:
+    def _class_variables(self) -> Mapping[str, xr.Variable]:
         """Variables that do not run along the samples."""
         return {}
 
@@ -209,39 +196,6 @@ class DiscLearner:
         shifts = ShiftGrid(self.max_shift_px)
         return DiscBasis(window.shape, window.centre_px, radius, self.params.band_limit, shifts, window.bad_pixel)
 
-    def _described(self, found: Encoded, good: NDArray[np.bool_], x: xr.DataArray, dims: tuple[str, ...]) -> xr.Dataset:
-        shape = x.shape[:-2]
-
-        def held(values: NDArray[Any], fill: float = np.nan) -> NDArray[Any]:
-            mask = good.reshape(-1, *[1] * (values.ndim - 1))
-            return np.where(mask, values, fill).astype(np.float32).reshape(*shape, *values.shape[1:])
-
-        extra: dict[str, Any] = dict(self._extra())
-        coords = {str(name): coord.variable for name, coord in x.coords.items() if name in dims}
-        angle = label = None
-        if found.pose is not None:
-            pose = found.pose
-            angle = held(pose.angle)
-            label = np.where(good, pose.label, -1).reshape(shape)
-            extra["angle_R"] = variable(dims, held(pose.resultant), "1", "certainty of the angle: 1 sure, 0 open")
-            if self.max_shift_px:
-                extra["shift"] = variable((*dims, "axis"), held(pose.shift_px), "pixel", "shift from the centre")
-                coords["axis"] = xr.Variable("axis", np.array(["y", "x"]))
-        if found.label_prob is not None:
-            extra["label_prob"] = variable((*dims, "class"), held(found.label_prob), "1", "probability of the class")
-        return descriptors.make(
-            held(found.z),
-            dims=dims,
-            component=[f"{self.name}{i}" for i in range(found.z.shape[1])],
-            angle=angle,
-            n_fold=found.n_fold,
-            label=label,
-            nll=None if found.nll is None else held(found.nll),
-            coords=coords,
-            attrs={"learner": self.name},
-            **extra,
-        )
-
     def _image_side(self, coefficients: NDArray[Any], dims: tuple[str, ...], **extra: Any) -> xr.Dataset:
         """``decoded/1`` of coefficients (*dims, D)."""
         window = self._fitted()
@@ -257,13 +211,3 @@ def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:
     x = np.arange(window.shape[1]) - window.centre_px[1]
     inside: NDArray[np.bool_] = np.hypot(y, x) <= basis.radius_px
     return inside if window.bad_pixel is None else inside & ~window.bad_pixel
-
-
-def _joined(parts: list[Encoded]) -> Encoded:
-    def all_of(name: str) -> Any:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else np.concatenate(values)
-
-    poses = [part.pose for part in parts if part.pose is not None]
-    pose = Pose(*(np.concatenate(columns) for columns in zip(*poses, strict=True))) if poses else None
-    return Encoded(all_of("z"), pose, parts[0].n_fold, all_of("label_prob"), all_of("nll"))

@@ -8,7 +8,7 @@ from pydantic import JsonValue, model_validator
 
 from ronchi.api import Field, Params
 
-__all__ = ["DiscParams", "PolarEmParams", "PolarInvariantsParams", "RrvaeParams", "RvaeParams"]
+__all__ = ["DiscParams", "HeldOutParams", "PolarEmParams", "PolarInvariantsParams", "RrvaeParams", "RvaeParams"]
 
 _PX: dict[str, JsonValue] = {"unit": "px"}
 
@@ -80,13 +80,30 @@ class PolarEmParams(_MixtureParams):
     )
 
 
-class _AutoencoderParams(_MixtureParams):
+class HeldOutParams(Params):
+    """Which samples decide when to stop."""
+
+    held_out: float = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of the samples that is held out to decide when to stop: whole frames where the samples "
+        "have a coordinate `frame`. 0: train for all epochs.",
+    )
+    patience: int = Field(
+        15,
+        ge=1,
+        description="Stop after so many epochs without a better fit of the samples held out; the best is kept.",
+    )
+
+
+class _AutoencoderParams(HeldOutParams, _MixtureParams):
     likelihood: Literal["gaussian", "poisson", "bernoulli"] = Field(
         "gaussian",
         description="Noise: gaussian with a learned variance; poisson for counts; bernoulli for maps from 0 to 1.",
     )
     hidden: int = Field(128, ge=1, description="Width of the two hidden layers of the encoder and of the decoder.")
-    epochs: int = Field(30, ge=1, description="Passes over the samples.")
+    epochs: int = Field(30, ge=1, description="Passes over the samples, at most.")
     batch: int = Field(
         256, ge=2, description="Samples a step; fewer where an epoch would else have less than 40 steps."
     )

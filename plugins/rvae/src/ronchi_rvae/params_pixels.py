@@ -6,14 +6,15 @@ from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from ronchi.api import Field, Params
+from ronchi.api import Field
+from ronchi_rvae.params import HeldOutParams
 
 __all__ = ["ConvAeParams", "JrvaeParams", "PixelParams", "SpatialVaeParams", "VaeParams"]
 
 _PX: dict[str, JsonValue] = {"unit": "px"}
 
 
-class PixelParams(Params):
+class PixelParams(HeldOutParams):
     """Which pixels are learned, and how the training goes."""
 
     mask: Literal["circle", "none"] = Field(
@@ -39,18 +40,6 @@ class PixelParams(Params):
     epochs: int = Field(100, ge=1, description="Passes over the samples, at most.")
     batch: int = Field(100, ge=1, description="Samples a step, over all processes.")
     learning_rate: float = Field(1e-3, gt=0, description="Step of Adam.")
-    held_out: float = Field(
-        0.1,
-        ge=0,
-        lt=1,
-        description="Share of the samples that is held out to decide when to stop: whole frames where the samples "
-        "have a coordinate `frame`. 0: train for all epochs.",
-    )
-    patience: int = Field(
-        15,
-        ge=1,
-        description="Stop after so many epochs without a better fit of the samples held out; the best is kept.",
-    )
     mixed_precision: bool = Field(True, description="On cuda: bfloat16 for the products of matrices.")
 
 

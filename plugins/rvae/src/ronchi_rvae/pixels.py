@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import decoded
 from ronchi.schema.common import variable
-from ronchi_rvae.frames import Window, draw_numbered, frames_of
-from ronchi_rvae.holdout import along_samples, hold_out, one_hot
+from ronchi_rvae.frames import Window, draw, frames_of
+from ronchi_rvae.holdout import along_samples, frame_numbers, hold_out, one_hot
 from ronchi_rvae.intensity import Intensity
 from ronchi_rvae.params_pixels import PixelParams
-from ronchi_rvae.pixel_results import Encoded, described
 from ronchi_rvae.pixel_window import fitted_intensity, used_pixels
+from ronchi_rvae.results import Encoded, described
 from ronchi_rvae.store import load_state, save_state
 
 if TYPE_CHECKING:
-    from ronchi_rvae.training import PixelModel
+    from ronchi_rvae.trainable import PixelModel
 
 __all__ = ["PixelLearner"]
 
@@ -72,13 +72,10 @@ class PixelLearner:
         p = self.params
         window = Window.of(x, self.name)
         used = self._used(window)
-        frames, numbers = draw_numbered(x, window, p.max_samples, ctx, self.name)
+        frames, numbers = draw(x, window, p.max_samples, ctx, self.name)
         self._intensity = fitted_intensity(p, frames, used, self.name)
         given = self._given(x, numbers, fitted=False)
-        samples = _sample_dims(x)
-        grouped = "frame" in x.coords and x.coords["frame"].dims and "frame" not in samples
-        groups = along_samples(x, "frame", samples, self.name)[numbers] if grouped else np.zeros(len(frames), int)
-        held = hold_out(groups, p.held_out, ctx.rng)
+        held = hold_out(frame_numbers(x, numbers, self.name), p.held_out, ctx.rng)
         values = np.ascontiguousarray(self._intensity.of(frames, used)[:, used])
         self._train(window, values, given, held, ctx)
         self._window = window
@@ -103,7 +100,7 @@ class PixelLearner:
             self._encode(values[at : at + _BLOCK], given[at : at + _BLOCK])
             for at in range(0, max(len(values), 1), _BLOCK)
         ]
-        return described(parts, good, x, self.name, self._curves)
+        return described(parts, good, x, self.name, curves=self._curves)
 
     def decode(self, z: xr.DataArray | NDArray[Any], *, label: int = 0, condition: int | None = None) -> xr.DataArray:
         """Images at angle 0 and shift 0.
@@ -198,42 +195,31 @@ class PixelLearner:
     def _train(self, window: Window, values: Floats, given: Floats, held: NDArray[np.bool_], ctx: Context) -> None:
         import torch
 
-        from ronchi_rvae.checkpoint import Checkpoint, fingerprint
-        from ronchi_rvae.distributed import join_world
-        from ronchi_rvae.training import Samples, Schedule, thread_limit, train
+        from ronchi_rvae.fitting import fitted_curves
+        from ronchi_rvae.threads import thread_limit
+        from ronchi_rvae.training import Schedule
 
         p = self.params
         seed = int(ctx.rng.integers(2**62))
         wanted = {name: getattr(p, name) for name in ("starts", "start_epochs", "content_delay") if hasattr(p, name)}
-        world = join_world(ctx.device)
-        with thread_limit(ctx.n_threads):
-            half = p.mixed_precision and world.device.type == "cuda"
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                self.model = self._new_model(window)
-            tensor, condition = torch.from_numpy(values), torch.from_numpy(given)
-            self.model.standardise(tensor[~held])
-            identity = fingerprint(
-                json.dumps([self.name, p.model_dump(mode="json"), seed]), values.tobytes(), given.tobytes()
-            )
-            history = train(
-                self.model.to(world.device),
-                Samples(tensor[~held], condition[~held]),
-                Samples(tensor[held], condition[held]),
-                Schedule(p.epochs, p.batch, p.learning_rate, p.patience, half=half, **wanted),
-                world=world,
-                generator=torch.Generator().manual_seed(seed),
-                checkpoint=Checkpoint(ctx.scratch, identity),
-                tick=lambda done: ctx.progress(done, p.epochs),
-                log=ctx.log,
-            )
-        ctx.progress(p.epochs, p.epochs)
-        self.model.to("cpu").eval()
+        half = p.mixed_precision and ctx.device == "cuda"
+        tensor, condition = torch.from_numpy(values), torch.from_numpy(given)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.model = self._new_model(window)
+        self.model.standardise(tensor[~held])
+        self._curves = fitted_curves(
+            self.model,
+            tensor,
+            condition,
+            held,
+            Schedule(p.epochs, p.batch, p.learning_rate, p.patience, half=half, **wanted),
+            ctx,
+            seed=seed,
+            identity=json.dumps([self.name, p.model_dump(mode="json")]),
+        )
         with thread_limit(1):
             self.model.survey(tensor[:_BLOCK], condition[:_BLOCK])
-        self._curves = {"bound": history.curve}
-        if history.held_out:
-            self._curves["bound_held_out"] = history.held_out
 
     def _used(self, window: Window) -> NDArray[np.bool_]:
         """(ny, nx) pixels that are learned."""

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from ronchi.api import Context
 from ronchi.schema.common import variable
 from ronchi_rvae.em import Mixture, Responses, expectation, turned_back
-from ronchi_rvae.learner import DiscLearner, Encoded, principal_axes
+from ronchi_rvae.learner import DiscLearner, principal_axes
 from ronchi_rvae.params import PolarEmParams
 from ronchi_rvae.poses import SCAN_ALL, angle_table
 from ronchi_rvae.posterior import Pose, best_poses, common_fold
+from ronchi_rvae.results import Encoded
 from ronchi_rvae.search import Search, fit_mixture
 
 __all__ = ["PolarEm"]
@@ -48,7 +49,12 @@ class PolarEm(DiscLearner):
         )
         return {"means": means}
 
-    def _learn(self, values: Floats, ctx: Context) -> None:
+    @property
+    def n_fold(self) -> int:
+        """Symmetry up to which the angles of all classes are defined."""
+        return common_fold(self.mixture)
+
+    def _learn(self, values: Floats, groups: NDArray[Any], ctx: Context) -> None:
         described = self.basis.describe(values)
         self.mixture = fit_mixture(self.basis, described, ctx.rng, Search.asked(self.params, ctx))
         pose = self._posed(described)[1]
@@ -59,7 +65,11 @@ class PolarEm(DiscLearner):
         found, pose = self._posed(described)
         z = (self._upright(described, pose) - self._mean) @ self._axes.T
         nll = np.log(len(angle_table(self.basis.n_orders))) - found.log_likelihood
-        return Encoded(z, pose, common_fold(self.mixture), found.chance, nll)
+        return self._encoded(z, nll, found, pose)
+
+    def _encoded(self, z: NDArray[Any], nll: NDArray[Any], found: Responses, pose: Pose) -> Encoded:
+        shift_px = pose.shift_px if self.max_shift_px else None
+        return Encoded(z, nll, pose.angle, pose.resultant, shift_px, pose.label, found.chance)
 
     def _posed(self, described: Complex) -> tuple[Responses, Pose]:
         found = expectation(self.basis, described, self.mixture, start=SCAN_ALL)
@@ -80,5 +90,5 @@ class PolarEm(DiscLearner):
         self.mixture = Mixture.from_arrays(arrays)
         self._mean, self._axes = arrays["mean"], arrays["axes"]
 
-    def _extra(self) -> dict[str, xr.Variable]:
+    def _class_variables(self) -> dict[str, xr.Variable]:
         return {"class_n_fold": variable("class", self.mixture.fold, "1", "rotation symmetry of the class")}

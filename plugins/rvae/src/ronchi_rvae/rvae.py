@@ -10,8 +10,7 @@ is integrated over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,11 +20,12 @@ from scipy.special import expit
 
 from ronchi.api import Context
 from ronchi.schema.common import variable
-from ronchi_rvae.learner import Encoded
+from ronchi_rvae.holdout import hold_out
 from ronchi_rvae.params import RrvaeParams, RvaeParams
 from ronchi_rvae.polar_em import PolarEm
 from ronchi_rvae.poses import STAY, fit_poses
-from ronchi_rvae.posterior import Pose, common_fold, wrapped
+from ronchi_rvae.posterior import Pose, wrapped
+from ronchi_rvae.results import Encoded
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,8 @@ _GRID = np.linspace(-2, 2, 9, dtype=np.float32)
 """Latents at which the manifold is drawn, in standard deviations of the prior."""
 _LEAST_BATCH, _STEPS = 16, 40
 """Of few samples smaller batches are made, so that an epoch has so many steps."""
+_RENEW = 10
+"""Epochs after which angles and shifts are found anew, against what each image is decoded to by then."""
 _LEAST_RATE, _MOST_RATE = 1e-3, 1 - 1e-3
 
 
@@ -69,45 +71,56 @@ class Rvae(PolarEm):
         manifold = self._image_side(flat.reshape(*z.shape[:-1], -1), names, coords=coords)
         return {**super().sides(), "manifold": manifold}
 
-    def _learn(self, values: Floats, ctx: Context) -> None:
+    def _learn(self, values: Floats, groups: NDArray[Any], ctx: Context) -> None:
         import torch
 
-        from ronchi_rvae.autoencoder import Schedule, train
+        from ronchi_rvae.fitting import fitted_curves
+        from ronchi_rvae.threads import thread_limit
+        from ronchi_rvae.training import Schedule
 
-        super()._learn(values, ctx)
+        super()._learn(values, groups, ctx)
+        p = self.params
+        held = hold_out(groups, p.held_out, ctx.rng)
+        seed = int(ctx.rng.integers(2**62))
         described = self.basis.describe(values)
         pose = self._posed(described)[1]
         upright = self._upright(described, pose)
-        p = self.params
-        generator = torch.Generator().manual_seed(int(ctx.rng.integers(2**62)))
-        with _threads(ctx.n_threads):
-            self.model = self._new_model(generator)
-            self.model.standardise(torch.from_numpy(upright), *self._canonical_units(upright))
-            self.model.to(ctx.device)
-            self._curve = train(
-                self.model,
-                upright,
-                Schedule(p.epochs, min(p.batch, max(_LEAST_BATCH, len(upright) // _STEPS)), p.learning_rate),
-                generator,
-                lambda canonical: self._upright(described, self._refined(described, canonical, pose)),
-                lambda done: ctx.progress(done, p.epochs),
-            )
-        self.model.to("cpu").eval()
+
+        def renew(seen: torch.Tensor) -> torch.Tensor:
+            with thread_limit(1), torch.no_grad():
+                canonical = self.model.decode(self.model.encode(seen)[0])
+            return torch.from_numpy(self._upright(described, self._refined(described, canonical.numpy(), pose)))
+
+        self.model = self._new_model(seed)
+        self.model.standardise(torch.from_numpy(upright[~held]), *self._canonical_units(upright[~held]))
+        batch = min(p.batch, max(_LEAST_BATCH, int((~held).sum()) // _STEPS))
+        self._curves = fitted_curves(
+            self.model,
+            torch.from_numpy(upright),
+            torch.empty(len(upright), 0),
+            held,
+            Schedule(p.epochs, batch, p.learning_rate, p.patience, cosine=True, renew=_RENEW),
+            ctx,
+            seed=seed,
+            identity=json.dumps([self.name, p.model_dump(mode="json")]),
+            renew=renew,
+        )
 
     def _encode(self, values: Floats) -> Encoded:
         import torch
 
+        from ronchi_rvae.autoencoder import divergence
+        from ronchi_rvae.threads import thread_limit
+
         described = self.basis.describe(values)
         found, pose = self._posed(described)
-        with _threads(1), torch.no_grad():
-            upright = torch.from_numpy(self._upright(described, pose))
-            mean, log_variance = self.model.encode(upright)
+        with thread_limit(1), torch.no_grad():
+            mean, log_variance = self.model.encode(torch.from_numpy(self._upright(described, pose)))
             canonical = self.model.decode(mean)
             pose = self._refined(described, canonical.numpy(), pose)
             evidence = self.model.likelihood(canonical, torch.from_numpy(self._upright(described, pose)))
-            divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1)
-        nll = (divergence - evidence).numpy()
-        return Encoded(mean.numpy(), pose, common_fold(self.mixture), found.chance, nll)
+            nll = divergence(mean, log_variance) - evidence
+        return self._encoded(mean.numpy(), nll.numpy(), found, pose)
 
     def _refined(self, described: Complex, canonical: Floats, pose: Pose) -> Pose:
         """Angles and shifts against each image's own canonical one, from those against the templates."""
@@ -132,7 +145,7 @@ class Rvae(PolarEm):
         better = np.where(np.isnan(pose.angle), np.nan, wrapped(fitted.angle, self.mixture))
         return pose._replace(angle=better, shift_px=fitted.shift_px)
 
-    def _new_model(self, generator: torch.Generator) -> Autoencoder:
+    def _new_model(self, seed: int) -> Autoencoder:
         import torch
 
         from ronchi_rvae.autoencoder import Autoencoder
@@ -140,7 +153,7 @@ class Rvae(PolarEm):
 
         p = self.params
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(generator.initial_seed())
+            torch.manual_seed(seed)
             likelihood = Likelihood(self.basis, p.likelihood, self.mixture.variance, self._intensity.scale)
             return Autoencoder(self.basis.dof, p.n_components, p.hidden, likelihood)
 
@@ -162,7 +175,9 @@ class Rvae(PolarEm):
     def _decode(self, z: Floats) -> Complex:
         import torch
 
-        with _threads(1), torch.no_grad():
+        from ronchi_rvae.threads import thread_limit
+
+        with thread_limit(1), torch.no_grad():
             canonical = self.model.decode(torch.from_numpy(np.ascontiguousarray(z))).numpy()
         if self.params.likelihood == "gaussian":
             return self.basis.from_real(canonical)
@@ -174,20 +189,15 @@ class Rvae(PolarEm):
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         weights = {f"model.{name}": value.numpy() for name, value in self.model.state_dict().items()}
-        return {**super()._arrays(), **weights, "curve": np.array(self._curve, np.float32)}
+        return {**super()._arrays(), **weights}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         import torch
 
         super()._restore(arrays)
-        self.model = self._new_model(torch.Generator()).eval()
+        self.model = self._new_model(0).eval()
         held = {name[6:]: torch.from_numpy(a.copy()) for name, a in arrays.items() if name.startswith("model.")}
         self.model.load_state_dict(held)
-        self._curve = arrays["curve"].tolist()
-
-    def _extra(self) -> dict[str, xr.Variable]:
-        bound = variable("epoch", np.array(self._curve, np.float32), "nat", "evidence lower bound of an image")
-        return {**super()._extra(), "bound": bound}
 
 
 class Rrvae(Rvae):
@@ -199,16 +209,3 @@ class Rrvae(Rvae):
     """
 
     name = "rrvae"
-
-
-@contextmanager
-def _threads(n: int) -> Iterator[None]:
-    """So many threads for torch: with one, sums are in one order, and results the same every time."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from ronchi.schema.common import variable
 from ronchi_rvae.frames import Window
 from ronchi_rvae.params_pixels import JrvaeParams, SpatialVaeParams, VaeParams
-from ronchi_rvae.pixel_results import Encoded
 from ronchi_rvae.pixel_window import circle_radius_px
 from ronchi_rvae.pixels import PixelLearner
+from ronchi_rvae.results import Encoded
 
 if TYPE_CHECKING:
     from ronchi_rvae.variational import Posterior, Variational
@@ -65,20 +65,23 @@ class VariationalLearner(PixelLearner):
     def _posterior(self, values: Floats, given: Floats) -> Posterior:
         import torch
 
-        from ronchi_rvae.training import thread_limit
+        from ronchi_rvae.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             return self.model.posterior(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(given))
 
     def _encode(self, values: Floats, given: Floats) -> Encoded:
         found = self._posterior(values, given)
-        posed: dict[str, Floats] = {}
+        posed: dict[str, NDArray[Any]] = {}
         if self.model.pose:
-            posed = {"angle": found.pose[:, 0].numpy(), "angle_sigma": found.angle_sigma.numpy()}
+            # The posterior is normal: its mean of exp(i angle) has this length.
+            certainty = np.exp(-0.5 * found.angle_sigma.numpy() ** 2)
+            posed = {"angle": found.pose[:, 0].numpy(), "angle_R": certainty}
             if self.model.pose.shift_sigma:
                 posed["shift_px"] = found.pose[:, 1:].numpy() * np.float32(self._unit_px(self._fitted()))
-        classes = found.label_prob.numpy() if self.n_classes > 1 else None
-        return Encoded(found.z.numpy(), found.nll.numpy(), label_prob=classes, **posed)
+        if self.n_classes > 1:
+            posed |= {"label_prob": found.label_prob.numpy(), "label": found.label_prob.argmax(1).numpy()}
+        return Encoded(found.z.numpy(), found.nll.numpy(), **posed)
 
     def _reconstruct(self, values: Floats, given: Floats) -> Floats:
         found = self._posterior(values, given)
@@ -87,7 +90,7 @@ class VariationalLearner(PixelLearner):
     def _images(self, z: Floats, label: NDArray[Any], given: Floats, pose: Floats) -> Floats:
         import torch
 
-        from ronchi_rvae.training import thread_limit
+        from ronchi_rvae.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             told = (torch.from_numpy(np.ascontiguousarray(part)) for part in (z, label.astype(np.int64), given, pose))

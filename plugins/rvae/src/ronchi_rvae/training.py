@@ -1,12 +1,11 @@
-"""Training of the baselines: seeded, stoppable, resumable, stopped by samples that are held out."""
+"""Training: seeded, stoppable, resumable, stopped by samples that are held out."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -14,75 +13,14 @@ from torch import Tensor, nn
 from ronchi.api import DataError
 from ronchi_rvae.checkpoint import Checkpoint, Progress
 from ronchi_rvae.distributed import World
+from ronchi_rvae.trainable import Phase, Samples, Trainable
 
-__all__ = ["Phase", "PixelModel", "Samples", "Schedule", "thread_limit", "train"]
+__all__ = ["Schedule", "train"]
+
+Renew = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 _VARIANCE_RATE = 1e-2
 """Least step of Adam for the logarithm of the noise variance: one number that has far to go."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """What is learned in an epoch.
-
-    Parameters
-    ----------
-    starts : int
-        Turns that are tried for every image.
-    content : bool
-        False: the latents are 0, only poses are learned.
-    """
-
-    starts: int = 1
-    content: bool = True
-
-
-class PixelModel(nn.Module):
-    """What can be trained: called with values, condition, noise and phase it gives the bound of every image."""
-
-    n_noise: int
-    """Random numbers that an image needs."""
-
-    n_cached: int | None = None
-    """Images whose hidden layers fit into the cache of a processor together; None: any number."""
-
-    log_variance: nn.Parameter
-    """Logarithm of the variance of the noise in a pixel."""
-
-    def forward(self, values: Tensor, condition: Tensor, noise: Tensor, phase: Phase) -> Tensor:
-        """Lower bound (n,) of the log-likelihood of images (n, pixels), in nats."""
-        raise NotImplementedError
-
-    def standardise(self, values: Tensor) -> None:
-        """Set the units of images (n, pixels), before the training."""
-        raise NotImplementedError
-
-    def survey(self, values: Tensor, condition: Tensor) -> None:
-        """Note where the latents of images (n, pixels) are, after the training."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Images to learn from.
-
-    Parameters
-    ----------
-    values : (n, pixels) float32 Tensor
-    condition : (n, conditions) float32 Tensor
-        One-hot; no columns if nothing is given.
-    """
-
-    values: Tensor
-    condition: Tensor
-
-    def to(self, device: torch.device) -> Samples:
-        """Copy on another device."""
-        return Samples(self.values.to(device), self.condition.to(device))
-
-    def at(self, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Values and conditions of some."""
-        return self.values[rows], self.condition[rows]
 
 
 @dataclass(frozen=True)
@@ -99,6 +37,10 @@ class Schedule:
         As in `SpatialVaeParams`.
     half : bool
         Products of matrices in bfloat16.
+    cosine : bool
+        The learning rate falls to 0 along a cosine.
+    renew : int
+        Epochs between two calls of what gives the samples anew; 0: never.
     """
 
     epochs: int
@@ -109,14 +51,24 @@ class Schedule:
     start_epochs: int = 0
     content_delay: int = 0
     half: bool = False
+    cosine: bool = False
+    renew: int = 0
 
     def phase(self, epoch: int) -> Phase:
         """Phase of an epoch, counted from 0."""
         return Phase(self.starts if epoch < self.start_epochs else 1, epoch >= self.content_delay)
 
+    def rate(self, epoch: int) -> float:
+        """Learning rate of an epoch, counted from 0, as a part of the first."""
+        return 0.5 * (1 + math.cos(math.pi * epoch / self.epochs)) if self.cosine else 1.0
+
+    def renews_after(self, epoch: int) -> bool:
+        """Tell whether the samples are given anew once so many epochs are finished."""
+        return self.renew > 0 and epoch % self.renew == 0 and epoch < self.epochs
+
 
 def train(
-    model: PixelModel,
+    model: Trainable,
     fitted: Samples,
     held_out: Samples,
     schedule: Schedule,
@@ -126,12 +78,13 @@ def train(
     checkpoint: Checkpoint,
     tick: Callable[[int], None],
     log: logging.Logger,
+    renew: Renew | None = None,
 ) -> Progress:
     """Raise the bound until the samples held out are fitted no better, and keep the best weights.
 
     Parameters
     ----------
-    model : PixelModel
+    model : Trainable
         On ``world.device``.
     held_out : Samples
         May be empty: then all epochs are trained, and the last weights are kept.
@@ -139,6 +92,9 @@ def train(
         Of the device ``cpu``: order of the samples and noise are the same on all devices.
     tick : callable
         Called with the number of finished epochs; may raise to stop, and the next call goes on from there.
+    renew : callable, optional
+        Gives the values of those fitted and of those held out anew, from what they are so far, every
+        ``schedule.renew`` epochs.
 
     Raises
     ------
@@ -147,11 +103,14 @@ def train(
     """
     optimiser = _adam(model, schedule.learning_rate)
     so_far = checkpoint.read(model, optimiser, generator, log)
-    fitted, held_out = fitted.to(world.device), held_out.to(world.device)
+    first_rates = [group["lr"] for group in optimiser.param_groups]
+    fitted, held_out = _renewed(fitted, held_out, so_far, world)
     wrapped = world.wrap(model)
     settled = max(schedule.start_epochs if schedule.starts > 1 else 0, schedule.content_delay)
     while so_far.epoch < schedule.epochs and not _is_done(so_far, schedule, len(held_out.values)):
         phase = schedule.phase(so_far.epoch)
+        for group, rate in zip(optimiser.param_groups, first_rates, strict=True):
+            group["lr"] = rate * schedule.rate(so_far.epoch)
         so_far.curve.append(_epoch(model, wrapped, optimiser, fitted, schedule, phase, world, generator))
         if not math.isfinite(so_far.curve[-1]):
             what = f"the bound is {so_far.curve[-1]} after {so_far.epoch + 1} epochs"
@@ -163,6 +122,9 @@ def train(
             if so_far.epoch > settled and _is_best(so_far, settled):
                 so_far.best_epoch = so_far.epoch
                 so_far.best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        if renew is not None and schedule.renews_after(so_far.epoch):
+            so_far.renewed = renew(fitted.values, held_out.values)
+            fitted, held_out = _renewed(fitted, held_out, so_far, world)
         last = so_far.epoch == schedule.epochs
         if world.rank == 0 and checkpoint.due() and not last:
             checkpoint.write(model, optimiser, generator, so_far)
@@ -179,25 +141,25 @@ def train(
     return so_far
 
 
-@contextmanager
-def thread_limit(n: int) -> Iterator[None]:
-    """So many threads for torch: with one, sums are in one order, and results the same every time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def _adam(model: Trainable, rate: float) -> torch.optim.Adam:
+    groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in model.named_parameters():
+        groups[name.endswith("log_variance")].append(parameter)
+    variance = {"params": groups[True], "lr": max(rate, _VARIANCE_RATE)}
+    return torch.optim.Adam([{"params": groups[False], "lr": rate}, variance])
 
 
-def _adam(model: PixelModel, rate: float) -> torch.optim.Adam:
-    others = [p for name, p in model.named_parameters() if name != "log_variance"]
-    variance = {"params": [model.log_variance], "lr": max(rate, _VARIANCE_RATE)}
-    return torch.optim.Adam([{"params": others, "lr": rate}, variance])
+def _renewed(fitted: Samples, held_out: Samples, so_far: Progress, world: World) -> tuple[Samples, Samples]:
+    """Samples on the device of the training, with the values that they were given last."""
+    if so_far.renewed is not None:
+        fitted, held_out = (
+            replace(samples, values=values) for samples, values in zip((fitted, held_out), so_far.renewed, strict=True)
+        )
+    return fitted.to(world.device), held_out.to(world.device)
 
 
 def _epoch(
-    model: PixelModel,
+    model: Trainable,
     wrapped: nn.Module,
     optimiser: torch.optim.Optimizer,
     fitted: Samples,
@@ -230,7 +192,7 @@ def _epoch(
 
 
 @torch.no_grad()
-def _score(model: PixelModel, held_out: Samples, schedule: Schedule, world: World) -> float:
+def _score(model: Trainable, held_out: Samples, schedule: Schedule, world: World) -> float:
     """Mean bound of an image that is not fitted, at the most likely latents."""
     model.eval()
     n = len(held_out.values)

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ronchi_rvae.frames import Window
 from ronchi_rvae.params_pixels import ConvAeParams, VaeParams
-from ronchi_rvae.pixel_results import Encoded
 from ronchi_rvae.pixels import PixelLearner
+from ronchi_rvae.results import Encoded
 from ronchi_rvae.spatial_vae import VariationalLearner
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class ConvAe(PixelLearner):
     def _encode(self, values: Floats, given: Floats) -> Encoded:
         import torch
 
-        from ronchi_rvae.training import Phase, thread_limit
+        from ronchi_rvae.threads import thread_limit
+        from ronchi_rvae.trainable import Phase
 
         with thread_limit(1), torch.no_grad():
             seen = torch.from_numpy(np.ascontiguousarray(values))
@@ -91,7 +92,7 @@ class ConvAe(PixelLearner):
     def _images(self, z: Floats, label: NDArray[Any], given: Floats, pose: Floats) -> Floats:
         import torch
 
-        from ronchi_rvae.training import thread_limit
+        from ronchi_rvae.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             return self._placed(self.model.decode(torch.from_numpy(z)).numpy())

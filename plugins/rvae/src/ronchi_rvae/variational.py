@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ronchi_rvae.networks import CoordinateDecoder, FlatDecoder, log_likelihood, perceptron
-from ronchi_rvae.training import Phase, PixelModel
+from ronchi_rvae.trainable import Phase, PixelModel
 
 __all__ = ["PosePrior", "Posterior", "Variational"]
 
