@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from numpy.typing import NDArray
+
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate import scan

@@ -56,6 +56,12 @@ class SigeParams(TiltedScanParams):
 
     layers: tuple[Layer, ...] = Field(_PAPER * 2, description="Layers from left to right, down to the substrate.")
     substrate: Substrate = Field(Substrate(), description="The crystal under the layers.")
+    q_step_inv_angstrom: float = Field(
+        0.03154811,
+        gt=0,
+        description="Detector pixel. The default makes the window eight lattice periods along y: there it has no seam.",
+        json_schema_extra={"unit": "1/angstrom"},
+    )
     alloy: Literal["random", "mean"] = Field(
         "random",
         description="Si and Ge drawn for every site, as in a real alloy, or the mean atom at every site, free of the "

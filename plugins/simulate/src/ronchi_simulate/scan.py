@@ -14,19 +14,22 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate.multislice.engine import diffract
-from ronchi_simulate.optics import Beam
+from ronchi_simulate.optics import Beam, aperture_amplitude
 from ronchi_simulate.params_scan import ScanParams
 
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["beam_of", "bin_patterns", "record_scan", "scan_positions"]
+__all__ = ["beam_of", "bin_patterns", "probe_profile", "record_scan", "scan_positions"]
 
 Array = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
 POSITIONS_PER_BLOCK = 8
 """Probes that the engine has in memory at once: enough to keep its FFTs busy, 20 MB of waves at 512 x 512."""
+
+_SAMPLES, _DEPTHS = 4, 9
+"""Of a probe's profile: samples to an angstrom and 1/angstrom of radius (its intensity needs 2), and depths."""
 
 IN_MEMORY_BYTES = 256 * 2**20
 """Larger scans are recorded into a file in the scratch folder, which the system pages out as it likes."""
@@ -120,6 +123,31 @@ def record_scan(
         thickness_angstrom=float(atoms.cell.lengths()[2]),
         **attrs,
     )
+
+
+def probe_profile(params: ScanParams, thickness_angstrom: float) -> tuple[Array, Array]:
+    """Where along x the probe's electrons are: its intensity summed over y and averaged over the depth.
+
+    In vacuum: what the specimen does to the probe on the way is left out.
+
+    Returns
+    -------
+    offset_angstrom : (n,) float
+        From the position of the probe, evenly spaced over its window.
+    weight : (n,) float
+        They sum to 1.
+    """
+    beam = beam_of(params)
+    window = params.binning / params.q_step_inv_angstrom
+    n = 2 * int(np.ceil(_SAMPLES * beam.disk_radius_inv_angstrom * window)) + 16
+    q = np.fft.fftfreq(n, window / n)
+    amplitude = aperture_amplitude(beam, q[:, None], q)
+    squared = q[:, None] ** 2 + q**2
+    weight = np.zeros(n)
+    for depth in thickness_angstrom * (np.arange(_DEPTHS) + 0.5) / _DEPTHS - beam.defocus_angstrom:
+        wave = np.fft.ifft2(amplitude * np.exp(-1j * np.pi * beam.wavelength_angstrom * depth * squared))
+        weight += np.fft.fftshift((np.abs(wave) ** 2).sum(0))
+    return (np.arange(n) - n // 2) * window / n, weight / weight.sum()
 
 
 def bin_patterns(fine: Frames, shape: tuple[int, int], binning: int) -> Frames:

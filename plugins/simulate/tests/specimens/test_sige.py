@@ -9,9 +9,11 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from numpy.typing import NDArray
+
 from ronchi.schema import fourd
 from ronchi_simulate.params_sige import Layer, SigeParams, Substrate
-from ronchi_simulate.specimens.sige import sige_atoms, sige_truth
+from ronchi_simulate.sige import sige_truth
+from ronchi_simulate.specimens.sige import sige_atoms
 from ronchi_simulate.specimens.sige_stack import Stack
 
 A = 5.6034
@@ -98,7 +100,7 @@ def test_no_atom_lies_on_the_border_of_a_slice() -> None:
     height = atoms.cell.lengths()[2]
     for slices in (10, 20):
         z = atoms.positions[:, 2] / (height / slices)
-        assert np.abs(z - np.rint(z)).min() > 0.2
+        assert np.abs(z - np.rint(z)).min() > 0.2, slices
 
 
 def test_truth_says_what_the_probe_stands_on() -> None:
@@ -129,7 +131,7 @@ def test_strain_under_the_probe_blurs_the_interfaces_and_nothing_else() -> None:
     local, seen = truth["e_xx"].values[0], truth["e_xx_probe"].values[0]
     far = truth["dist_interface"].values[0] > 14
     # An Airy disk of 9 angstrom radius has 16 % of its energy beyond its first ring.
-    np.testing.assert_allclose(seen[far], local[far], atol=4e-4)
+    np.testing.assert_allclose(seen[far], local[far], atol=6e-4)
     assert np.abs(seen - local).max() > 5e-3
     # It crosses the middle of two layers at their interface.
     edge = Stack.of(params).start_angstrom[1]

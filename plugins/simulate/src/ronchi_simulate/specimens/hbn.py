@@ -1,4 +1,4 @@
-"""The simulator ``hbn``: a scan over a single crystal of hexagonal boron nitride, which has no strain to measure."""
+"""Atoms of hexagonal boron nitride along [0001]."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ronchi.api import Context, Result
 from ronchi_simulate.params_hbn import HbnParams
-from ronchi_simulate.scan import record_scan, scan_positions
 from ronchi_simulate.specimens.lattices import fill_box, turn
-from ronchi_simulate.specimens.tilt import helical_tilt
-from ronchi_simulate.specimens.truth import strain_truth
 
-__all__ = ["Hbn", "hbn_atoms"]
+__all__ = ["hbn_atoms", "sheet_vectors"]
 
 Floats = NDArray[np.float64]
 
@@ -24,29 +20,6 @@ _SITES = [(1 / 3, 2 / 3, 1 / 4), (2 / 3, 1 / 3, 1 / 4), (1 / 3, 2 / 3, 3 / 4), (
 
 _SPECIES = np.array([BORON, NITROGEN, NITROGEN, BORON])
 """AA' stacking: nitrogen lies over boron."""
-
-
-class Hbn:
-    """Simulator ``hbn``."""
-
-    def __init__(self, params: HbnParams) -> None:
-        self.params = params
-
-    def simulate(self, ctx: Context) -> Result:
-        """Record the scan, with the side ``truth``: zero strain."""
-        params = self.params
-        vectors = sheet_vectors(params)
-        atoms = hbn_atoms(params)
-        data = record_scan(
-            atoms,
-            params,
-            ctx,
-            positions_angstrom=_equivalents(scan_positions(params), vectors, atoms),
-            tilts_mrad=helical_tilt(params),
-            title="hexagonal boron nitride, [0001]",
-        )
-        truth = strain_truth(data, params, {}, {}, reference="the crystal itself", zone_axis="[0001]")
-        return Result(data, {"truth": truth})
 
 
 def sheet_vectors(params: HbnParams) -> Floats:
@@ -67,11 +40,3 @@ def hbn_atoms(params: HbnParams) -> Atoms:
     atoms = Atoms(_SPECIES[which], sites, cell=box, pbc=True)
     atoms.set_array("u_angstrom", np.full(len(atoms), params.u_angstrom))
     return atoms
-
-
-def _equivalents(positions: Floats, vectors: Floats, atoms: Atoms) -> Floats:
-    """Positions (y, x) moved by lattice vectors to within a cell about the centre of the box."""
-    basis = vectors[:, 1::-1]
-    centre = atoms.cell.lengths()[1::-1] / 2
-    cells = (positions - centre) @ np.linalg.inv(basis)
-    return centre + (cells - np.rint(cells)) @ basis

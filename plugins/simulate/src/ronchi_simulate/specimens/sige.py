@@ -1,20 +1,16 @@
-"""The simulator ``sige``: a scan across a Si / SiGe multilayer along [011], with its strain known everywhere."""
+"""Atoms of a Si / SiGe multilayer along [011], site by site."""
 
 from __future__ import annotations
 
 import numpy as np
-import xarray as xr
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ronchi.api import Context, Result
 from ronchi_simulate.params_sige import SigeParams
-from ronchi_simulate.scan import probe_profile, record_scan, scan_positions
+from ronchi_simulate.scan import scan_positions
 from ronchi_simulate.specimens.sige_stack import Stack
-from ronchi_simulate.specimens.tilt import helical_tilt
-from ronchi_simulate.specimens.truth import strain_truth
 
-__all__ = ["Sige", "sige_atoms", "sige_truth"]
+__all__ = ["sige_atoms"]
 
 Floats = NDArray[np.float64]
 
@@ -28,28 +24,6 @@ _MARGIN_ANGSTROM = 4.0
 
 _WHOLE = 1e-3
 """A window within this part of a whole number of lattice periods is taken for whole: it then has no seam."""
-
-
-class Sige:
-    """Simulator ``sige``."""
-
-    def __init__(self, params: SigeParams) -> None:
-        self.params = params
-
-    def simulate(self, ctx: Context) -> Result:
-        """Record the scan, with the side ``truth``."""
-        params, stack = self.params, Stack.of(self.params)
-        positions, tilts = scan_positions(params), helical_tilt(params)
-        atoms, left = sige_atoms(stack, params, ctx.rng)
-        data = record_scan(
-            atoms,
-            params,
-            ctx,
-            positions_angstrom=positions - [0.0, left],
-            tilts_mrad=tilts,
-            title="Si / SiGe multilayer, [011]",
-        )
-        return Result(data, {"truth": sige_truth(stack, params, data)})
 
 
 def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tuple[Atoms, float]:
@@ -77,8 +51,8 @@ def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tu
 
     place = _PLACES[number % 4]
     shape = (len(x), rows, depth)
-    # A quarter of a period below the surface: no atom lies between two slices, whatever rounding does.
-    z = (np.arange(depth) + 0.25 + place[:, None, None, 1]) * period
+    # An eighth of a period below the surface: no atom lies on the border of two slices, whatever rounding does.
+    z = (np.arange(depth) + 0.125 + place[:, None, None, 1]) * period
     y = (np.arange(rows)[:, None] + place[:, None, None, 0]) * period
     sites = np.stack(np.broadcast_arrays(x[:, None, None] - seen[0], y, z), -1).reshape(-1, 3)
     germanium = np.broadcast_to(stack.germanium[layer][:, None, None], shape).reshape(-1)
@@ -89,35 +63,6 @@ def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tu
     atoms = Atoms(np.where(is_germanium, GERMANIUM, SILICON), sites, cell=cell, pbc=True)
     atoms.set_array("u_angstrom", np.where(is_germanium, params.u_germanium_angstrom, params.u_silicon_angstrom))
     return atoms, seen[0]
-
-
-def sige_truth(stack: Stack, params: SigeParams, data: xr.Dataset) -> xr.Dataset:
-    """``strain/1`` truth at every position of the scan, in the frame of the scan.
-
-    Beside the four components: ``e_xx_probe``, their mean over the probe; the tilt; whether the position is on the
-    substrate; the distance to the next interface; the part of Ge.
-    """
-    x = scan_positions(params)[:, 1]
-    layer = stack.layer_at(x)
-    offsets, weights = probe_profile(params, data.attrs["thickness_angstrom"])
-    half = (offsets[1] - offsets[0]) / 2
-    edges = np.append(offsets - half, offsets[-1] + half)
-    return strain_truth(
-        data,
-        params,
-        {"e_xx": stack.strain[layer]},
-        {
-            "e_xx_probe": (stack.mean_strain(x[:, None] + edges) @ weights, "1", "true e_xx averaged over the probe"),
-            "is_substrate": (layer == len(stack.strain) - 1, "1", "1 on the substrate"),
-            "dist_interface": (stack.distance_to_interface(x), "angstrom", "distance to the nearest interface"),
-            "germanium": (stack.germanium[layer], "1", "part of Ge atoms"),
-        },
-        reference="the substrate",
-        zone_axis="[011]",
-        substrate_a_angstrom=stack.lattice_angstrom,
-        layer_boundary_angstrom=stack.start_angstrom,
-        layer_strain=stack.strain,
-    )
 
 
 def _rows(window: float, period: float) -> int:

@@ -1,0 +1,67 @@
+"""The simulator ``sige``: a scan across a Si / SiGe multilayer along [011], with its strain known everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ronchi.api import Context, Result
+from ronchi_simulate.params_sige import SigeParams
+from ronchi_simulate.scan import probe_profile, record_scan, scan_positions
+from ronchi_simulate.specimens.sige import sige_atoms
+from ronchi_simulate.specimens.sige_stack import Stack
+from ronchi_simulate.specimens.tilt import helical_tilt
+from ronchi_simulate.specimens.truth import strain_truth
+
+__all__ = ["Sige", "sige_truth"]
+
+
+class Sige:
+    """Simulator ``sige``."""
+
+    def __init__(self, params: SigeParams) -> None:
+        self.params = params
+
+    def simulate(self, ctx: Context) -> Result:
+        """Record the scan, with the side ``truth``."""
+        params, stack = self.params, Stack.of(self.params)
+        positions, tilts = scan_positions(params), helical_tilt(params)
+        atoms, left = sige_atoms(stack, params, ctx.rng)
+        data = record_scan(
+            atoms,
+            params,
+            ctx,
+            positions_angstrom=positions - [0.0, left],
+            tilts_mrad=tilts,
+            title="Si / SiGe multilayer, [011]",
+        )
+        return Result(data, {"truth": sige_truth(stack, params, data)})
+
+
+def sige_truth(stack: Stack, params: SigeParams, data: xr.Dataset) -> xr.Dataset:
+    """``strain/1`` truth at every position of the scan, in the frame of the scan.
+
+    Beside the four components: ``e_xx_probe``, their mean over the probe; the tilt; whether the position is on the
+    substrate; the distance to the next interface; the part of Ge.
+    """
+    x = scan_positions(params)[:, 1]
+    layer = stack.layer_at(x)
+    offsets, weights = probe_profile(params, data.attrs["thickness_angstrom"])
+    half = (offsets[1] - offsets[0]) / 2
+    edges = np.append(offsets - half, offsets[-1] + half)
+    return strain_truth(
+        data,
+        params,
+        {"e_xx": stack.strain[layer]},
+        {
+            "e_xx_probe": (stack.mean_strain(x[:, None] + edges) @ weights, "1", "true e_xx averaged over the probe"),
+            "is_substrate": (layer == len(stack.strain) - 1, "1", "1 on the substrate"),
+            "dist_interface": (stack.distance_to_interface(x), "angstrom", "distance to the nearest interface"),
+            "germanium": (stack.germanium[layer], "1", "part of Ge atoms"),
+        },
+        reference="the substrate",
+        zone_axis="[011]",
+        substrate_a_angstrom=stack.lattice_angstrom,
+        layer_boundary_angstrom=stack.start_angstrom,
+        layer_strain=stack.strain,
+    )
