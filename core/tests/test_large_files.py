@@ -22,25 +22,20 @@ SHAPE = (320, 512, 256, 256)
 SECONDS, MEGABYTES = 1.0, 200.0
 
 OPEN = """
-import json, resource, sys, time
+import json, sys, time
 from pathlib import Path
 import dask, netCDF4, xarray, zarr
 from ronchi.builtin.native import open_native
-
-def used_mb(most=False):
-    # The peak that the system's getrusage tells begins with that of the process that started this one.
-    if not Path("/proc/self/status").exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM" if most else "VmRSS"].split()[0]) / 1024
+from ronchi.pipeline.resources import peak_rss_mb, reset_peak_rss
 
 open_native(Path(sys.argv[1])).data["intensity"][0, 0].values
-before, began = used_mb(), time.perf_counter()
+reset_peak_rss()
+before, began = peak_rss_mb(), time.perf_counter()
 data = open_native(Path(sys.argv[2])).data
 seconds = time.perf_counter() - began
 assert data["intensity"].shape == (320, 512, 256, 256)
 assert (data["intensity"][0, 0].values == 1).all()
-print(json.dumps({"seconds": seconds, "mb": used_mb(most=True) - before}))
+print(json.dumps({"seconds": seconds, "mb": peak_rss_mb() - before}))
 """
 
 
