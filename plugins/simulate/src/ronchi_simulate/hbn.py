@@ -13,7 +13,7 @@ from ronchi_simulate.specimens.hbn import hbn_atoms, sheet_vectors
 from ronchi_simulate.specimens.tilt import helical_tilt
 from ronchi_simulate.specimens.truth import strain_truth
 
-__all__ = ["Hbn"]
+__all__ = ["Hbn", "equivalent_positions"]
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Hbn:
             atoms,
             params,
             ctx,
-            positions_angstrom=_equivalents(scan_positions(params), vectors, atoms),
+            positions_angstrom=equivalent_positions(scan_positions(params), vectors, atoms),
             tilts_mrad=helical_tilt(params),
             title="hexagonal boron nitride, [0001]",
         )
@@ -41,7 +41,7 @@ class Hbn:
         return Result(data, {"truth": truth})
 
 
-def _equivalents(positions: Floats, vectors: Floats, atoms: Atoms) -> Floats:
+def equivalent_positions(positions: Floats, vectors: Floats, atoms: Atoms) -> Floats:
     """Positions (y, x) moved by lattice vectors to within a cell about the centre of the box."""
     basis = vectors[:, 1::-1]
     centre = atoms.cell.lengths()[1::-1] / 2
