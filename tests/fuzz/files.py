@@ -15,7 +15,7 @@ from ronchi.writing import write
 __all__ = ["NAMED", "RAW", "healthy", "write_small_files"]
 
 NAMED = ("native", "npy", "raw", "py4dstem")
-"""Readers that are also called by name; ``auto`` is given all files."""
+"""Readers that are also called by name, with files that the project writes for them; ``auto`` is given all files."""
 
 RAW = {"scan_shape": (4, 6), "frame_shape": (16, 12), "dtype": "uint16", "offset_bytes": 128, "frame_header_bytes": 8}
 
@@ -46,10 +46,21 @@ def write_small_files(folder: Path, seed: int) -> None:
     (folder / "raw" / "frames.raw").write_bytes(frames.tobytes())
 
 
-def healthy(small: Path, shared: Path) -> Iterator[tuple[str, Path]]:
-    """Each reader's name with each file or zarr store that it is to be given, in a fixed order."""
+def healthy(small: Path, shared: Path, vendors: bool) -> Iterator[tuple[str, Path]]:
+    """Each reader's name with each file or zarr store that it is to be given, in a fixed order.
+
+    Parameters
+    ----------
+    small, shared : Path
+        The files that `write_small_files` wrote, and the shared data.
+    vendors : bool
+        The reader of vendors' files, which is given all real files; else all other readers.
+    """
     own = {name: sorted((small / name).iterdir()) for name in NAMED}
     real = sorted(path for path in (shared / "real").rglob("*") if path.is_file() and path.suffix != ".md")
+    if vendors:
+        yield from (("rosettasciio", path) for path in real)
+        return
     # Any HDF5 is for `native` in the end, when no other reader wants it.
     own["native"] += [*sorted((shared / "sim").glob("*.nc")), *(path for path in real if _is_hdf5(path))]
     own["npy"] += [path for path in real if path.suffix == ".npy"]

@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def run(shared_data: Path, folder: Path, every: int, parts: list[int]) -> Counter[str]:
+def run(readers: str, shared_data: Path, folder: Path, every: int, parts: list[int]) -> Counter[str]:
     """Some of the cases, each part in a process of its own; checks them, and counts the outcomes of each reader."""
     processes = []
     for part in parts:
         scratch = folder / str(part)
         scratch.mkdir()
-        command = [sys.executable, str(WORKER), *map(str, (shared_data, scratch, SEED, every, part))]
+        command = [sys.executable, str(WORKER), readers, *map(str, (shared_data, scratch, SEED, every, part))]
         with (scratch / "log").open("w") as log:
             processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True))
     tally: Counter[str] = Counter()
@@ -44,16 +44,30 @@ def run(shared_data: Path, folder: Path, every: int, parts: list[int]) -> Counte
 
 
 def test_a_sample_of_damaged_files(shared_data, tmp_path):
-    tally = run(shared_data, tmp_path, 37, [0])
+    tally = run("project", shared_data, tmp_path, 37, [0])
     assert sum(tally.values()) > 60
     assert min(tally["native refused"], tally["auto refused"]) > 5
+
+
+def test_a_sample_of_damaged_files_of_vendors(shared_data, tmp_path):
+    tally = run("vendors", shared_data, tmp_path, 31, [0])
+    assert sum(tally.values()) > 80
+    assert min(tally["rosettasciio refused"], tally["rosettasciio opened"]) > 10
 
 
 @pytest.mark.slow
 def test_all_damaged_files(shared_data, tmp_path):
     """More than 2,000 cases: every file of every reader truncated, with flipped bits, renamed and emptied."""
-    tally = run(shared_data, tmp_path, 2, [0, 1])
+    tally = run("project", shared_data, tmp_path, 2, [0, 1])
     assert sum(tally.values()) > 2000
     for reader in ("native", "npy", "raw", "py4dstem", "auto"):
         # Some damage does not show: of the values themselves, for example.
         assert min(tally[f"{reader} refused"], tally[f"{reader} opened"]) >= 5
+
+
+@pytest.mark.slow
+def test_all_damaged_files_of_vendors(shared_data, tmp_path):
+    """More than 2,000 cases: every real file harmed in each way, its format given or found."""
+    tally = run("vendors", shared_data, tmp_path, 2, [0, 1])
+    assert sum(tally.values()) >= 2000
+    assert min(tally["rosettasciio refused"], tally["rosettasciio opened"]) > 300
