@@ -29,7 +29,6 @@ from ronchi.builtin.params_transforms import (
 
 __all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_transforms", "ronchi_writers"]
 
-_FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
 _EVERY_SCHEMA = (
     "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1|decoded/1|model/1|"
     "library/1"
@@ -183,13 +182,15 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
     ]
 
 
-def _of_descriptors(name: str, summary: str, params: type[Params], factory: str, citation: str = "") -> AlgorithmSpec:
+def _metric(
+    name: str, summary: str, params: type[Params], factory: str, result: str, truth: str = "", citation: str = ""
+) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
         summary=summary,
         params=params,
         factory=f"ronchi.builtin.{factory}",
-        inputs={"result": "descriptors/1", "truth": "descriptors/1|atoms/1"},
+        inputs={"result": result, "truth": truth or result},
         output="scores/1",
         citation=citation,
     )
@@ -198,77 +199,75 @@ def _of_descriptors(name: str, summary: str, params: type[Params], factory: str,
 @hookimpl
 def ronchi_metrics() -> list[AlgorithmSpec]:
     """Describe the metrics."""
-    of_peaks = {"result": "peaks/1", "truth": "peaks/1"}
+    to_known = {"result": "descriptors/1", "truth": "descriptors/1|atoms/1"}
     return [
-        AlgorithmSpec(
-            name="strain-rmse",
-            summary="Bias, RMS and robust error of each strain component, with the coverage.",
-            params=StrainRmseParams,
-            factory="ronchi.builtin.metrics_strain:StrainRmse",
-            inputs={"result": "strain/1", "truth": "strain/1"},
-            output="scores/1",
+        _metric(
+            "strain-rmse",
+            "Bias, RMS and robust error of each strain component, with the coverage.",
+            StrainRmseParams,
+            "metrics_strain:StrainRmse",
+            "strain/1",
         ),
-        AlgorithmSpec(
-            name="peak-f1",
-            summary="Precision, recall and F1 of peaks, matched one to one.",
-            params=PeakF1Params,
-            factory="ronchi.builtin.metrics_peaks:PeakF1",
-            inputs=of_peaks,
-            output="scores/1",
+        _metric(
+            "peak-f1",
+            "Precision, recall and F1 of peaks, matched one to one.",
+            PeakF1Params,
+            "metrics_peaks:PeakF1",
+            "peaks/1",
         ),
-        AlgorithmSpec(
-            name="peak-rmse",
-            summary="RMS distance of matched peaks from the true ones.",
-            params=PeakRmseParams,
-            factory="ronchi.builtin.metrics_peaks:PeakRmse",
-            inputs=of_peaks,
-            output="scores/1",
+        _metric(
+            "peak-rmse",
+            "RMS distance of matched peaks from the true ones.",
+            PeakRmseParams,
+            "metrics_peaks:PeakRmse",
+            "peaks/1",
         ),
-        AlgorithmSpec(
-            name="eq1",
-            summary="Equation (1) of the FCU-Net paper, as coded there and one to one.",
-            params=Eq1Params,
-            factory="ronchi.builtin.metrics_peaks:Eq1",
-            inputs=of_peaks,
-            output="scores/1",
-            citation=_FCUNET,
+        _metric(
+            "eq1",
+            "Equation (1) of the FCU-Net paper, as coded there and one to one.",
+            Eq1Params,
+            "metrics_peaks:Eq1",
+            "peaks/1",
+            citation="Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9",
         ),
-        _of_descriptors(
+        _metric(
             "angle-resultant",
             "Circular resultant and error of angles, up to the symmetry and one offset of each class.",
             AngleResultantParams,
             "metrics_angle:AngleResultant",
+            **to_known,
         ),
-        _of_descriptors(
+        _metric(
             "latent-invariance",
             "What the latents still tell about the angle: regression, mutual information, orbit variance.",
             LatentInvarianceParams,
             "metrics_invariance:LatentInvariance",
-            "Kraskov et al., Phys. Rev. E 69, 066138 (2004), doi:10.1103/PhysRevE.69.066138",
+            **to_known,
+            citation="Kraskov et al., Phys. Rev. E 69, 066138 (2004), doi:10.1103/PhysRevE.69.066138",
         ),
-        _of_descriptors(
+        _metric(
             "adjusted-rand",
             "Classes found against true ones: adjusted Rand index and accuracy.",
             AdjustedRandParams,
             "metrics_classes:AdjustedRand",
-            "Hubert & Arabie, J. Classif. 2, 193 (1985), doi:10.1007/BF01908075",
+            **to_known,
+            citation="Hubert & Arabie, J. Classif. 2, 193 (1985), doi:10.1007/BF01908075",
         ),
-        AlgorithmSpec(
-            name="ssim",
-            summary="Structural similarity of decoded images to true ones, after the best rotation.",
-            params=SsimParams,
-            factory="ronchi.builtin.metrics_images:Ssim",
-            inputs={"result": "decoded/1", "truth": "descriptors/1"},
-            output="scores/1",
+        _metric(
+            "ssim",
+            "Structural similarity of decoded images to true ones, after the best rotation.",
+            SsimParams,
+            "metrics_images:Ssim",
+            "decoded/1",
+            "descriptors/1",
             citation="Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861",
         ),
-        AlgorithmSpec(
-            name="pose-nll",
-            summary="Likelihood of the data under reconstructions with their pose applied: the same for every learner.",
-            params=PoseNllParams,
-            factory="ronchi.builtin.metrics_images:PoseNll",
-            inputs={"result": "fourd/1|images/1|crops/1", "truth": "fourd/1|images/1|crops/1"},
-            output="scores/1",
+        _metric(
+            "pose-nll",
+            "Likelihood of the data under reconstructions with their pose applied: the same for every learner.",
+            PoseNllParams,
+            "metrics_images:PoseNll",
+            "fourd/1|images/1|crops/1",
         ),
     ]
 

@@ -35,6 +35,7 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
     Returns
     -------
     matplotlib Figure or SubFigure
+        Axes in this order: x, y, magnitude, direction, and those that are derived.
 
     Raises
     ------

@@ -32,6 +32,7 @@ def crop_gallery(crops: xr.Dataset, *, n: int = _MOST_IMAGES, figure: Any = None
     Returns
     -------
     matplotlib Figure or SubFigure
+        Each crop is titled with its frame and atom.
     """
     total = crops.sizes["sample"]
     chosen = np.unique(np.linspace(0, total - 1, min(n, total)).astype(int))
@@ -57,6 +58,7 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     Returns
     -------
     matplotlib Figure or SubFigure
+        Each image is titled with its number and weight.
 
     Raises
     ------
@@ -122,6 +124,7 @@ def manifold_grid(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes, with a few values of the latents at its sides.
 
     Raises
     ------

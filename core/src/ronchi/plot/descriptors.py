@@ -56,15 +56,14 @@ def angle_map(descriptors: xr.Dataset, *, n_fold: int | None = None, figure: Any
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes for a scan, one a frame for atoms, of four frames at most.
 
     Raises
     ------
     DataError
         There is no angle, or nothing says where the samples are.
     """
-    if "angle" not in descriptors:
-        raise DataError("no variable 'angle' to draw", where="angle map")
-    angle = descriptors["angle"]
+    angle = _drawn(descriptors, "angle")
     shared = int(angle.attrs.get("n_fold", 1))
     n_fold = n_fold or usual_fold(descriptors)
     period = 360.0 / n_fold
@@ -90,15 +89,14 @@ def class_map(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes for a scan, one a frame for atoms; the colour bar numbers the classes.
 
     Raises
     ------
     DataError
         There are no labels, or nothing says where the samples are.
     """
-    if "label" not in descriptors:
-        raise DataError("no variable 'label' to draw", where="class map")
-    label = descriptors["label"].values.astype(float)
+    label = _drawn(descriptors, "label").values.astype(float)
     n = int(max(1, label.max(initial=0) + 1))
     colours = ListedColormap([CATEGORIES[k % len(CATEGORIES)] for k in range(n)]).with_extremes(bad=_UNKNOWN)
     norm = BoundaryNorm(np.arange(n + 1) - 0.5, n)
@@ -121,12 +119,19 @@ def atom_maps(descriptors: xr.Dataset, component: str, *, figure: Any = None) ->
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes a frame, of four frames at most, on one scale.
     """
     values = descriptors["z"].sel(component=component).values.astype(float)
     norm, cmap = _scale(values)
     figure = _draw_places(descriptors, values, cmap, norm, figure, component, None)
     figure.suptitle(f"Descriptor {component}", fontsize="medium")
     return figure
+
+
+def _drawn(descriptors: xr.Dataset, name: str) -> xr.DataArray:
+    if name not in descriptors:
+        raise DataError(f"no variable {name!r} to draw", where="descriptors")
+    return descriptors[name]
 
 
 def _scale(values: NDArray[Any]) -> tuple[Any, str]:
@@ -203,6 +208,7 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes a component.
     """
     names = [str(name) for name in descriptors["component"].values][:_MOST_COMPONENTS]
     columns = min(len(names), 4)
@@ -255,6 +261,7 @@ def training_curves(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
     Returns
     -------
     matplotlib Figure or SubFigure
+        One axes for what was followed by the epoch, one for what was by the number of classes.
 
     Raises
     ------
