@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_crops import BackProjectParams, CropsParams, ManifoldParams, ReconstructParams
-from ronchi.builtin.params_descriptors import (
-    AdjustedRandParams,
-    AngleResultantParams,
-    LatentInvarianceParams,
-    PoseNllParams,
-    SsimParams,
-)
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams, RawParams
-from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
 from ronchi.builtin.params_motifs import MotifsParams
 from ronchi.builtin.params_synthetic import SoftDisksParams
 from ronchi.builtin.params_transforms import (
@@ -27,7 +19,7 @@ from ronchi.builtin.params_transforms import (
     RotationParams,
 )
 
-__all__ = ["ronchi_metrics", "ronchi_readers", "ronchi_simulators", "ronchi_transforms", "ronchi_writers"]
+__all__ = ["ronchi_readers", "ronchi_simulators", "ronchi_transforms", "ronchi_writers"]
 
 _EVERY_SCHEMA = (
     "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1|decoded/1|model/1|"
@@ -179,96 +171,6 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             capabilities=frozenset({"lazy"}),
         ),
         _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate"),
-    ]
-
-
-def _metric(
-    name: str, summary: str, params: type[Params], factory: str, result: str, truth: str = "", citation: str = ""
-) -> AlgorithmSpec:
-    return AlgorithmSpec(
-        name=name,
-        summary=summary,
-        params=params,
-        factory=f"ronchi.builtin.{factory}",
-        inputs={"result": result, "truth": truth or result},
-        output="scores/1",
-        citation=citation,
-    )
-
-
-@hookimpl
-def ronchi_metrics() -> list[AlgorithmSpec]:
-    """Describe the metrics."""
-    to_known = {"result": "descriptors/1", "truth": "descriptors/1|atoms/1"}
-    return [
-        _metric(
-            "strain-rmse",
-            "Bias, RMS and robust error of each strain component, with the coverage.",
-            StrainRmseParams,
-            "metrics_strain:StrainRmse",
-            "strain/1",
-        ),
-        _metric(
-            "peak-f1",
-            "Precision, recall and F1 of peaks, matched one to one.",
-            PeakF1Params,
-            "metrics_peaks:PeakF1",
-            "peaks/1",
-        ),
-        _metric(
-            "peak-rmse",
-            "RMS distance of matched peaks from the true ones.",
-            PeakRmseParams,
-            "metrics_peaks:PeakRmse",
-            "peaks/1",
-        ),
-        _metric(
-            "eq1",
-            "Equation (1) of the FCU-Net paper, as coded there and one to one.",
-            Eq1Params,
-            "metrics_peaks:Eq1",
-            "peaks/1",
-            citation="Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9",
-        ),
-        _metric(
-            "angle-resultant",
-            "Circular resultant and error of angles, up to the symmetry and one offset of each class.",
-            AngleResultantParams,
-            "metrics_angle:AngleResultant",
-            **to_known,
-        ),
-        _metric(
-            "latent-invariance",
-            "What the latents still tell about the angle: regression, mutual information, orbit variance.",
-            LatentInvarianceParams,
-            "metrics_invariance:LatentInvariance",
-            **to_known,
-            citation="Kraskov et al., Phys. Rev. E 69, 066138 (2004), doi:10.1103/PhysRevE.69.066138",
-        ),
-        _metric(
-            "adjusted-rand",
-            "Classes found against true ones: adjusted Rand index and accuracy.",
-            AdjustedRandParams,
-            "metrics_classes:AdjustedRand",
-            **to_known,
-            citation="Hubert & Arabie, J. Classif. 2, 193 (1985), doi:10.1007/BF01908075",
-        ),
-        _metric(
-            "ssim",
-            "Structural similarity of decoded images to true ones, after the best rotation.",
-            SsimParams,
-            "metrics_images:Ssim",
-            "decoded/1",
-            "descriptors/1",
-            citation="Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861",
-        ),
-        _metric(
-            "pose-nll",
-            "Likelihood of the data under reconstructions with their pose applied: the same for every learner.",
-            PoseNllParams,
-            "metrics_images:PoseNll",
-            "fourd/1|images/1|crops/1",
-        ),
     ]
 
 
