@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi_simulate.augment.params import AugmentParams
+from ronchi_simulate.params_graphene4d import Graphene4dParams
 from ronchi_simulate.params_hbn import HbnParams
 from ronchi_simulate.params_sige import SigeParams
+from ronchi_simulate.params_zincblende4d import Zincblende4dParams
 
-__all__ = ["ronchi_simulators"]
+__all__ = ["ronchi_simulators", "ronchi_transforms"]
 
 _FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
+_OXLEY = "Oxley et al., npj Comput. Mater. 7, 65 (2021), doi:10.1038/s41524-021-00527-3"
 
 
 def _of_strain(name: str, summary: str, params: type[Params], factory: str, citation: str) -> AlgorithmSpec:
@@ -24,6 +28,20 @@ def _of_strain(name: str, summary: str, params: type[Params], factory: str, cita
         sides={"truth": "strain/1"},
         capabilities=frozenset({"cuda"}),
         citation=citation,
+    )
+
+
+def _of_sites(name: str, summary: str, params: type[Params], factory: str) -> AlgorithmSpec:
+    return AlgorithmSpec(
+        name=name,
+        summary=summary,
+        params=params,
+        factory=f"ronchi_simulate.{factory}",
+        inputs={},
+        output="fourd/1",
+        sides={"truth": "descriptors/1"},
+        capabilities=frozenset({"cuda"}),
+        citation=_OXLEY,
     )
 
 
@@ -43,4 +61,32 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         HbnParams,
         "hbn:Hbn",
         _FCUNET,
+    )
+    yield _of_sites(
+        "graphene4d",
+        "Multislice scan, finer than atoms, of graphene in rotated tiles with defects, or of pairs of turned patterns.",
+        Graphene4dParams,
+        "graphene4d:Graphene4d",
+    )
+    yield _of_sites(
+        "zincblende4d",
+        "Multislice scan, finer than atoms, of zincblende in rotated tiles: the sites of its cell and their symmetry.",
+        Zincblende4dParams,
+        "zincblende4d:Zincblende4d",
+    )
+
+
+@hookimpl
+def ronchi_transforms() -> Iterator[AlgorithmSpec]:
+    """Yield the augmentation."""
+    yield AlgorithmSpec(
+        name="augment",
+        summary="Distortion, background, detector and dose of a real instrument on ideal patterns, peaks included.",
+        params=AugmentParams,
+        factory="ronchi_simulate.augment.transform:Augment",
+        inputs={"data": "fourd/1", "peaks?": "peaks/1"},
+        output="fourd/1",
+        sides={"peaks": "peaks/1"},
+        capabilities=frozenset({"cuda", "lazy"}),
+        citation=_FCUNET,
     )

@@ -1,0 +1,1 @@
+"""Specimens as atoms, and what is true of them."""

@@ -1,0 +1,50 @@
+"""Atoms of an infinite crystal inside a box."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["fill_box", "turn"]
+
+Floats = NDArray[np.float64]
+
+
+def turn(angle_rad: float) -> Floats:
+    """(3, 3) matrix that turns row vectors (x, y, z) about the beam, from x towards y: ``vectors @ turn(angle)``."""
+    c, s = np.cos(angle_rad), np.sin(angle_rad)
+    return np.array([[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def fill_box(vectors: Any, basis: Any, low: Any, high: Any) -> tuple[Floats, NDArray[np.int64]]:
+    """Place the atoms of a crystal that lie in a box.
+
+    Parameters
+    ----------
+    vectors : (k, 3) array
+        Lattice vectors (x, y, z) in angstrom; two of them make a sheet, three a crystal.
+    basis : (m, 3) array
+        Atoms of a cell in angstrom.
+    low, high : (3,) array
+        Corners of the box in angstrom; an atom at ``high`` is outside.
+
+    Returns
+    -------
+    (n, 3) float64
+        Positions in angstrom.
+    (n,) int64
+        Number of each atom in the basis.
+    """
+    vectors, basis = np.asarray(vectors, float), np.asarray(basis, float)
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    corners = np.array(list(itertools.product(*zip(low, high, strict=True))))
+    cells = (corners[:, None] - basis).reshape(-1, 3) @ np.linalg.pinv(vectors)
+    ranges = [np.arange(np.floor(a), np.ceil(b) + 1) for a, b in zip(cells.min(0), cells.max(0), strict=True)]
+    origins = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, len(vectors)) @ vectors
+    where = origins[:, None] + basis
+    inside = ((where >= low) & (where < high)).all(-1)
+    number = np.broadcast_to(np.arange(len(basis)), inside.shape)
+    return where[inside], number[inside]
