@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.params_graphene4d import Graphene4dParams
-from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.params_hbn import HbnParams
 from ronchi_simulate.params_sige import SigeParams
 from ronchi_simulate.params_zincblende4d import Zincblende4dParams
@@ -74,22 +73,6 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         "Multislice scan, finer than atoms, of zincblende in rotated tiles: the sites of its cell and their symmetry.",
         Zincblende4dParams,
         "zincblende4d:Zincblende4d",
-    )
-
-
-@hookimpl
-def ronchi_transforms() -> Iterator[AlgorithmSpec]:
-    """Yield the augmentation."""
-    yield AlgorithmSpec(
-        name="augment",
-        summary="Distortion, background, detector and dose of a real instrument on ideal patterns, peaks included.",
-        params=AugmentParams,
-        factory="ronchi_simulate.augment.transform:Augment",
-        inputs={"data": "fourd/1", "peaks?": "peaks/1"},
-        output="fourd/1",
-        sides={"peaks": "peaks/1"},
-        capabilities=frozenset({"cuda", "lazy"}),
-        citation=_FCUNET,
     )
 
 
