@@ -45,7 +45,14 @@ class Reader(Protocol):
 
 @runtime_checkable
 class Transform(Protocol):
-    """Makes one data set out of another; called with its inputs by name."""
+    """Makes one data set out of another; called with its inputs by name.
+
+    One that can change samples on their own may have ``augment_batch(batch, seeds) -> dict`` too, for training, which
+    gets the object by name from the catalog. ``batch`` maps ``pattern`` (n, qy, qx) and optionally ``probe``, ``label``
+    (both of the same shape) and ``peaks`` (n, m, k >= 2; row and column in px first, NaN in padding) to arrays or torch
+    tensors, none of which it edits; ``seeds`` holds a non-negative integer a sample, which alone decides what happens
+    to it. The result has the same entries as tensors, all changed alike, and ``bad_pixel`` (n, qy, qx) bool.
+    """
 
     def apply(self, *, ctx: Context, **inputs: xr.Dataset) -> xr.Dataset | Result:
         """Transform the inputs, lazily where the result has the size of the data."""
