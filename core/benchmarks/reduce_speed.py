@@ -1,21 +1,17 @@
 """How fast a scan is reduced, beside the limit of reading it and beside numpy's matrix product.
 
-Run: ``taskset -c 1 python core/benchmarks/reduce_speed.py --positions 64 --pattern 256``. It makes a
+Run, on one thread, for numpy reads the number when it is imported: ``OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1 taskset -c 1 python core/benchmarks/reduce_speed.py``. It makes a
 temporary memory-mapped file and, with ``--netcdf``, the same data with one pattern a chunk. With ``--peer``,
 the interpreter of an environment that holds LiberTEM, its inline executor on one thread does the same on the
 same files. The methods take turns within each round, so that all of them see the same machine; figures are
 medians and minima over rounds.
 """
 
-# ruff: noqa: E402  The number of threads must be set before numpy is imported.
 from __future__ import annotations
 
-import os
-
-for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
-
 import argparse
+import os
 import statistics
 import subprocess
 import tempfile
@@ -35,6 +31,8 @@ from ronchi.builtin.reduce import reduce_scan
 from ronchi.schema import fourd
 
 Method = Callable[[], tuple[float, float, float]]
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class PeakMemory:
@@ -129,6 +127,8 @@ def main() -> None:
     parser.add_argument("--peer", type=Path, help="interpreter of an environment that holds LiberTEM")
     parser.add_argument("--folder", type=Path, help="where the temporary files go")
     options = parser.parse_args()
+    if unset := [name for name in THREADS if os.environ.get(name) != "1"]:
+        parser.error(f"set {' and '.join(f'{name}=1' for name in unset)}: the methods are compared on one thread")
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         compare(Path(folder), options)
 

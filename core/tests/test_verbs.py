@@ -179,7 +179,7 @@ def test_public_names_are_sorted_and_all_there() -> None:
     assert list(ronchi.__all__) == sorted(ronchi.__all__)
     assert all(getattr(ronchi, name) is not None for name in ronchi.__all__)
     with pytest.raises(AttributeError, match="detekt"):
-        ronchi.detekt  # noqa: B018
+        _ = ronchi.detekt
 
 
 def test_the_calls_in_the_docstrings_work(folder: Path) -> None:
@@ -205,9 +205,9 @@ def test_a_failed_run_raises_unless_told_otherwise(folder: Path) -> None:
 
 def test_a_path_in_place_of_data_is_told_how_to_be_opened(folder: Path) -> None:
     with pytest.raises(ConfigError, match=r"takes a data set as 'data', got the path 'scan.nc'\n  -> .*ronchi.read\("):
-        ronchi.detect("scan.nc")  # type: ignore[arg-type]
+        ronchi.detect("scan.nc")
     with pytest.raises(ConfigError, match="got a DataArray\n  -> pass the whole"):
-        ronchi.overview(ronchi.read("scan.nc")["intensity"])  # type: ignore[arg-type]
+        ronchi.overview(ronchi.read("scan.nc")["intensity"])
     with pytest.raises(ReadError, match=r"no such file\n  -> .*relative ones start at /") as caught:
         ronchi.read("absent.nc")
     assert "pipeline" not in str(caught.value)

@@ -20,7 +20,7 @@ CTX = Context(rng=np.random.default_rng(0))
 
 
 @pytest.fixture
-def data():  # type: ignore[no-untyped-def]
+def data():
     """Poisson background with a disk of radius 4 px at q = 0 on a detector that is not square."""
     rng = np.random.default_rng(4)
     y, x = np.mgrid[-16:16, -12:12]
@@ -29,7 +29,7 @@ def data():  # type: ignore[no-untyped-def]
 
 
 @pytest.fixture
-def uneven():  # type: ignore[no-untyped-def]
+def uneven():
     """A disk of radius 4 px along y and 8 px along x, round in q: pixels twice as high as they are wide."""
     rng = np.random.default_rng(5)
     y, x = np.mgrid[-16:16, -24:24]
@@ -81,24 +81,24 @@ def test_rectangle_has_its_area() -> None:
     assert rectangle_mask(q, q, (0.3, 0.1), (3.7, 5.2), antialias=True).sum() == pytest.approx(3.7 * 5.2, rel=1e-12)
 
 
-def test_q_and_px_name_the_same_detector(data) -> None:  # type: ignore[no-untyped-def]
+def test_q_and_px_name_the_same_detector(data) -> None:
     in_q = virtual_image(data, "annulus", (0.1, -0.2), (0.55, 0.9))["virtual"]
     in_px = virtual_image(data, "annulus", (17, 10), (5.5, 9), units="px")["virtual"]
     assert (in_q == in_px).all()
     assert (in_q > 0).all()
 
 
-def test_point_image_is_the_pixel_itself(data) -> None:  # type: ignore[no-untyped-def]
+def test_point_image_is_the_pixel_itself(data) -> None:
     image = virtual_image(data, "point", (3, 4), units="px", name="pixel")["pixel"]
     assert (image == data["intensity"][:, :, 3, 4]).all()
 
 
-def test_radius_defaults_to_the_direct_beam(data) -> None:  # type: ignore[no-untyped-def]
+def test_radius_defaults_to_the_direct_beam(data) -> None:
     # 3.7 px are found for 4 px: both cover the pixels up to sqrt(13) px, and no others.
     assert (virtual_image(data)["virtual"] == virtual_image(data, radius=0.4)["virtual"]).all()
 
 
-def test_disk_on_an_uneven_grid_is_round_in_q(uneven) -> None:  # type: ignore[no-untyped-def]
+def test_disk_on_an_uneven_grid_is_round_in_q(uneven) -> None:
     y, x = np.mgrid[-16:16, -24:24]
     expected = uneven["intensity"].values[..., np.hypot(y, x / 2) < 4].sum(-1)
     # The last pixels inside 4 px of y lie at sqrt(15.25) = 3.905, the next ones at 4: rounding decides nothing.
@@ -121,7 +121,7 @@ def test_disk_on_an_uneven_grid_is_round_in_q(uneven) -> None:  # type: ignore[n
         ({"mode": "disk", "radius": 1.0, "units": "mrad"}, "units"),
     ],
 )
-def test_detectors_that_make_no_sense_are_refused(data, kwargs, says) -> None:  # type: ignore[no-untyped-def]
+def test_detectors_that_make_no_sense_are_refused(data, kwargs, says) -> None:
     with pytest.raises(DataError, match=says):
         virtual_image(data, **kwargs)
 
@@ -132,7 +132,7 @@ def test_unknown_radius_of_a_flat_pattern_is_refused() -> None:
         Overview(OverviewParams()).apply(data=flat, ctx=CTX)
 
 
-def test_transform_makes_the_same_image(data, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_transform_makes_the_same_image(data, tmp_path: Path) -> None:
     made = VirtualImage(VirtualImageParams(mode="annulus", inner=0.5, outer=0.9, name="adf")).apply(data=data, ctx=CTX)
     assert (made["adf"] == virtual_image(data, "annulus", radius=(0.5, 0.9))["virtual"]).all()
     weights = np.random.default_rng(0).random((32, 24))
@@ -145,7 +145,7 @@ def test_transform_makes_the_same_image(data, tmp_path: Path) -> None:  # type: 
         VirtualImage(VirtualImageParams(mode="mask", path=tmp_path / "none.npy")).apply(data=data, ctx=CTX)
 
 
-def test_overview_holds_everything_and_splits_the_counts(data) -> None:  # type: ignore[no-untyped-def]
+def test_overview_holds_everything_and_splits_the_counts(data) -> None:
     found = Overview(OverviewParams(bf_radius=0.45, adf_inner=0.45)).apply(data=data, ctx=CTX)
     assert set(found.data_vars) == {"sum", "bf", "adf", "com_y", "com_x", "mean_pattern", "max_pattern"}
     assert (found["bf"] + found["adf"] == found["sum"]).all()

@@ -260,14 +260,14 @@ def test_outputs_are_checked_before_anything_is_read(
 
 def test_the_schema_of_an_output_is_checked_before_anything_is_read(manager: Manager, folder: Path) -> None:
     config = pipeline(x={"from": "mean", "path": "a.text"})
-    config["steps"]["mean"] = {"transform": "overview", "data": "load"}  # type: ignore[index]
+    config["steps"]["mean"] = {"transform": "overview", "data": "load"}
     with pytest.raises(ConfigError, match=r"'mean' is maps/1, but the writer 'text' takes fourd/1 or peaks/1"):
         check_pipeline(config, manager=manager)
 
 
 def test_a_writer_is_no_step(manager: Manager, folder: Path) -> None:
     config = pipeline()
-    config["steps"]["save"] = {"writer": "prose", "data": "load"}  # type: ignore[index]
+    config["steps"]["save"] = {"writer": "prose", "data": "load"}
     with pytest.raises(ConfigError, match=r"save\.writer: a writer is no step, it serves an output\n.*outputs:"):
         check_pipeline(config, manager=manager)
 

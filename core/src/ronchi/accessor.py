@@ -20,7 +20,7 @@ _PICTURES = {"strain/1": "strain_maps", "peaks/1": "vector_map", "maps/1": "scan
 """Schema to the verb of `ronchi.plot` that draws all of it."""
 
 
-@xr.register_dataset_accessor("ronchi")  # type: ignore[no-untyped-call]
+@xr.register_dataset_accessor("ronchi")  # type: ignore[no-untyped-call]  # xarray gives it no types
 class RonchiAccessor:
     """What `ronchi` can do with this data set."""
 

@@ -21,7 +21,7 @@ _log.propagate = False
 _log.addHandler(logging.NullHandler())
 
 
-class _Compilations(event.Listener):  # type: ignore[misc]
+class _Compilations(event.Listener):  # type: ignore[misc]  # numba has no types
     """Tells that numba compiles; code that is read from disk causes no such event."""
 
     kept = True

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
+import pyxem as pxm
+from pyxem.signals import DiffractionVectors, ElectronDiffraction2D
 from samples import found_peaks, patterns
 
-warnings.simplefilter("ignore")
-
-import pyxem as pxm  # noqa: E402
-from pyxem.signals import DiffractionVectors, ElectronDiffraction2D  # noqa: E402
-
-from ronchi.interop import from_pyxem, to_pyxem  # noqa: E402
-from ronchi.schema import peaks  # noqa: E402
+from ronchi.interop import from_pyxem, to_pyxem
+from ronchi.schema import peaks
 
 
 def same(back, ds, names):

@@ -77,7 +77,7 @@ def test_every_way_to_read_blocks_names_the_damaged_file(tmp_path: Path, suffix:
 
 
 def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path, scan) -> None:
-    def fail(block: np.ndarray) -> np.ndarray:  # type: ignore[type-arg]
+    def fail(block: np.ndarray) -> np.ndarray:
         raise RuntimeError("does not converge")
 
     data = open_native(write(scan(), tmp_path / "scan.nc")).data

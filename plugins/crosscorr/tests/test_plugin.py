@@ -35,7 +35,7 @@ def test_every_parameter_is_described_and_every_length_has_a_unit() -> None:
         assert field.description, name
         if field.annotation in (float, float | None):
             assert field.json_schema_extra is not None, name
-            assert field.json_schema_extra["unit"], name  # type: ignore[index,call-overload]
+            assert field.json_schema_extra["unit"], name
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_every_parameter_is_described_and_every_length_has_a_unit() -> None:
 )
 def test_wrong_parameters_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(pydantic.ValidationError):
-        CrossCorrParams(**wrong)  # type: ignore[arg-type]
+        CrossCorrParams(**wrong)

@@ -186,10 +186,6 @@ def _chunk_cache(nbytes: int) -> Iterator[None]:
 
 
 def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
-    try:
-        import zarr  # noqa: F401
-    except ImportError as error:
-        raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
     opened = xr.open_zarr(path, consolidated=False, **options)
     if options["group"] is None and opened.attrs.get(COMPLETE):
         check_chunks(path)
@@ -199,10 +195,9 @@ def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
 def _zarr_groups(path: Path) -> tuple[str, ...]:
     try:
         import zarr
-
-        return tuple(sorted(zarr.open_group(path, mode="r").group_keys()))
-    except Exception:  # noqa: BLE001 - the store itself is opened next, and says what is wrong with it
-        return ()
+    except ImportError as error:
+        raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
+    return tuple(sorted(zarr.open_group(path, mode="r").group_keys()))
 
 
 def _plain(value: Any) -> Any:

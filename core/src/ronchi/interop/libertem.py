@@ -119,7 +119,9 @@ def _items(results: Any) -> list[tuple[str, Any]]:
     if isinstance(results, Mapping):
         return [(str(name), buffer) for name, buffer in results.items()]
     if hasattr(results, "keys"):
-        return [(str(name), results[name]) for name in results.keys()]  # noqa: SIM118 - it iterates over values
+        # Unlike a dict, it iterates over its values.
+        names = results.keys()
+        return [(str(name), results[name]) for name in names]
     raise SchemaError(f"a {type(results).__name__} is no result of LiberTEM", fix="give what ctx.run_udf returned")
 
 

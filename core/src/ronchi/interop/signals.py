@@ -139,12 +139,12 @@ def _images_dataset(parts: Parts) -> xr.Dataset:
     navigation = [axis for axis in parts.axes if axis["navigate"]]
     signal = [axis for axis in parts.axes if not axis["navigate"]]
     frames = int(np.prod([axis["size"] for axis in navigation]))
-    scales = [scan_scale(axis["units"], str(axis["name"])) for axis in signal]
-    steps = None
-    if None not in scales:
-        steps = tuple(float(axis["scale"]) * scale for axis, scale in zip(signal, scales, strict=True) if scale)
+    scale_y, scale_x = (scan_scale(axis["units"], str(axis["name"])) for axis in signal)
+    step = None
+    if scale_y is not None and scale_x is not None:
+        step = (float(signal[0]["scale"]) * scale_y, float(signal[1]["scale"]) * scale_x)
     data = parts.data.reshape(frames, *(axis["size"] for axis in signal))
-    return images.make(data, step=steps, **attrs_of(parts.metadata))  # type: ignore[arg-type]
+    return images.make(data, step=step, **attrs_of(parts.metadata))
 
 
 def _peaks_parts(ds: xr.Dataset) -> Parts:

@@ -101,8 +101,7 @@ def run_batch(
         The pipeline has no reader or several, or no file matches.
     OutputError
     """
-    # `Path.glob` takes no absolute pattern.
-    files = sorted({Path(name).absolute() for name in glob.glob(inputs, recursive=True)})  # noqa: PTH207
+    files = sorted({Path(name).absolute() for name in glob.glob(inputs, recursive=True)})  # noqa: PTH207 - `Path.glob` takes no absolute pattern
     if not files:
         raise ConfigError("no file matches", where=f"--inputs {inputs}", fix="quote the pattern: --inputs 'scans/*.nc'")
     if jobs < 1:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from ronchi.errors import DataError
 from ronchi.plot.canvas import axes_or_new, box_ratio, draw_image, panels
-from ronchi.plot.images import add_scan_scale_bar, panel_size, scan_image
+from ronchi.plot.images import Kind, add_scan_scale_bar, panel_size, scan_image
 from ronchi.plot.labels import unit_text
 from ronchi.plot.limits import symmetric_limit
 
 __all__ = ["com_maps", "vector_field"]
 
-_DERIVED = {"divergence": "diverging", "curl": "diverging", "phase": "sequential"}
+_DERIVED: dict[str, Kind] = {"divergence": "diverging", "curl": "diverging", "phase": "sequential"}
 
 
 def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> Any:
@@ -57,7 +57,7 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
     scan_image(x.copy(data=np.hypot(x.values, y.values)), ax=axes[2], title="Magnitude")
     vector_field(y, x, ax=axes[3])
     for ax, name in zip(axes[4:], derived, strict=True):
-        scan_image(com[name], ax=ax, kind=_DERIVED[name])  # type: ignore[arg-type]
+        scan_image(com[name], ax=ax, kind=_DERIVED[name])
     if words:
         figure.suptitle(words, fontsize="medium")
     return figure

@@ -116,7 +116,7 @@ class Learner:
     def save(self, folder: Path) -> None:
         """Write the state as JSON and npz."""
         self._fitted().save(folder)
-        np.savez(folder / _ARRAYS, **self.state)  # type: ignore[arg-type]
+        np.savez(folder / _ARRAYS, **self.state)  # type: ignore[arg-type]  # numpy's types expect a flag among the names
 
     def load(self, folder: Path) -> None:
         """Read what `save` wrote; encodings are then equal bit for bit."""

@@ -84,12 +84,12 @@ class Fits:
         return fitted
 
     @property
-    def G(self) -> Floats:  # noqa: N802  the field's symbol
+    def G(self) -> Floats:  # noqa: N802 - the field's symbol
         """(n, 2, 2) matrices with g1 and g2 as columns, rows in the order (y, x)."""
         return self.params.reshape(-1, 2, 3)[:, :, 1:]
 
     @property
-    def G_cov(self) -> Floats:  # noqa: N802
+    def G_cov(self) -> Floats:  # noqa: N802 - the field's symbol
         """(n, 4, 4) covariance of ``(g1_y, g2_y, g1_x, g2_x)``, which is G row by row."""
         keep = np.array([1, 2, 4, 5])
         return self.cov[:, keep[:, None], keep]

@@ -25,9 +25,7 @@ def read_datasets(path: Path) -> list[Signal]:
     The file stays open as long as one of the arrays is in use.
     """
     import h5py
-
-    # Registers the filters of detectors, such as bitshuffle, with h5py.
-    import hdf5plugin  # noqa: F401
+    import hdf5plugin  # noqa: F401 - its import registers the filters of detectors
 
     file = h5py.File(path, "r")
     found: list[Signal] = []
@@ -64,7 +62,7 @@ def read_arina(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Sig
     """
     import dask.array as da
     import h5py
-    import hdf5plugin  # noqa: F401
+    import hdf5plugin  # noqa: F401 - its import registers the filters of detectors
 
     file = h5py.File(path, "r")
     group = file["entry/data"]

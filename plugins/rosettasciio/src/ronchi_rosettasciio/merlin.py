@@ -36,7 +36,7 @@ def read_merlin(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Si
         One, of (frame, y, x) or (scan_y, scan_x, y, x); rows are stored from the bottom and turned round here.
     notes : list of str
     """
-    from rsciio.quantumdetector import load_mib_data  # type: ignore[import-untyped]
+    from rsciio.quantumdetector import load_mib_data  # type: ignore[import-untyped]  # has no types
 
     frames = np.flip(load_mib_data(str(path), lazy=True, return_mmap=False), axis=-2)
     # A file of one frame comes without the axis of frames.

@@ -57,7 +57,7 @@ class Py4dstemReader:
             The file is absent, damaged, none of py4DSTEM's, or has no such node.
         """
         import h5py
-        import hdf5plugin  # noqa: F401  (registers the filters of detectors)
+        import hdf5plugin  # noqa: F401 - its import registers the filters of detectors
 
         path = Path(path)
         if not path.is_file():

@@ -189,7 +189,7 @@ class Scene:
 def _open_cube(path: Path, name: str, order: tuple[int, ...], blocks: tuple[int, ...]) -> Any:
     import dask.array as da
     import h5py
-    import hdf5plugin  # noqa: F401
+    import hdf5plugin  # noqa: F401 - its import registers the filters of detectors
 
     item = h5py.File(path, "r")[name]
     if order == (0, 1, 2, 3):

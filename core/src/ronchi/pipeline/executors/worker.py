@@ -74,7 +74,7 @@ class BlockDone:
 
 def pack(job: DetectJob, file: Path | None = None) -> PackedJob:
     """Pack a job for `run_block`, into a file if one is given; dask graphs hold closures, so cloudpickle."""
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     content: bytes = cloudpickle.dumps(job)
     digest = hashlib.sha256(content).hexdigest()
