@@ -115,6 +115,9 @@ class AlgorithmSpec:
         sides that its format can hold; ``{"*": "*"}`` stands for any.
     suffixes : tuple of str
         Of a writer: endings of the file names that it writes, lower-case, e.g. ``(".hspy", ".zspy")``.
+    better : mapping of str to str
+        Of a metric: names of figures, ``*`` for any letters, to ``"lower"`` or ``"higher"``; those of which
+        neither is better are left out. Benchmarks judge by it.
     version : int
         Raise it when the numbers change: it is part of the cache key.
     capabilities : frozenset of str
@@ -133,6 +136,7 @@ class AlgorithmSpec:
     output: str
     sides: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
+    better: Mapping[str, str] = field(default_factory=dict)
     version: int = 1
     capabilities: frozenset[str] = frozenset()
     citation: str = ""

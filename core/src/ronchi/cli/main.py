@@ -12,6 +12,7 @@ __all__ = ["COMMANDS", "build_parser", "main"]
 
 COMMANDS = {
     "run": "run a pipeline",
+    "bench": "compare algorithms: a pipeline with lists of names",
     "validate": "check a pipeline without reading data",
     "preview": "draw what a detector accepts and rejects on a few patterns",
     "read": "say what is in a file, what is calibrated and what is not",

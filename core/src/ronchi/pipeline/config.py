@@ -127,13 +127,13 @@ class PipelineConfig:
 
 
 def load_config(
-    origin: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), base: Path | None = None
+    origin: str | Path | Mapping[str, Any] | Source, *, overrides: Sequence[str] = (), base: Path | None = None
 ) -> PipelineConfig:
     """Read a pipeline and check its form.
 
     Parameters
     ----------
-    origin : path or mapping
+    origin : path, mapping or Source
     overrides : sequence of str
         ``"step.params.x=value"`` or ``"run.block=32"``; the value is YAML.
     base : pathlib.Path, optional
@@ -144,8 +144,8 @@ def load_config(
     ConfigError
         With ``file:line:column``, the field, what is allowed and a close match.
     """
-    source = read_source(origin, base=base)
-    if "name" not in source.data and not isinstance(origin, Mapping):
+    source = origin if isinstance(origin, Source) else read_source(origin, base=base)
+    if "name" not in source.data and isinstance(origin, str | Path):
         source.data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).strip("-._") or "pipeline"
     source.data.setdefault("name", "pipeline")
     for override in overrides:

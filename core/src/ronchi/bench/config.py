@@ -1,0 +1,216 @@
+"""The benchmark file as a model: a pipeline with lists of algorithms and of parameter values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ronchi.kinds import STEP_KINDS
+from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.source import Source, did_you_mean, read_source
+
+__all__ = ["SCHEMA", "BenchConfig", "Comparison", "Entry", "Protocol", "Slot", "load_bench"]
+
+SCHEMA = "ronchi.benchmark/1"
+_TOP = ("schema", "name", "seed", "plugins", "run", "steps", "protocol", "compare", "about")
+_ENTRY = ("name", "as", "params")
+
+
+class Protocol(BaseModel):
+    """The section ``protocol``: how every combination is measured."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    repeats: int = Field(default=1, ge=1, description="Times that a combination is run, each with a seed of its own.")
+    timings: int = Field(
+        default=0, ge=0, description="Times that the compared step is timed in a warm process; 0 measures no time."
+    )
+    warm_up: int = Field(default=1, ge=0, description="Runs before the timed ones: imports, compilation, caches.")
+    timeout_s: float = Field(default=600.0, gt=0, description="A combination that takes longer is a row that says so.")
+    memory_mb: float | None = Field(default=None, gt=0, description="A combination that takes more is stopped.")
+    jobs: int = Field(default=1, ge=1, description="Combinations at a time; with timings it must be 1.")
+
+
+class Comparison(BaseModel):
+    """The section ``compare``: what is compared with what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    slot: str = Field(description="Step whose entries are compared.")
+    baseline: str | None = Field(default=None, description="Entry that the others are paired with; the first one.")
+    figures: list[str] = Field(default_factory=list, description="score.figure names to compare; all if empty.")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Of the intervals.")
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_: Literal["ronchi.benchmark/1"] = Field(alias="schema")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    about: str = ""
+    seed: int = Field(default=0, ge=0)
+    protocol: Protocol = Protocol()
+    compare: Comparison | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One algorithm in a list, with its own parameters on top of the step's.
+
+    Parameters
+    ----------
+    label : str
+        Name in tables: ``as``, else the algorithm's.
+    name : str
+    params : mapping
+    place : tuple
+        Where it stands in the document.
+    """
+
+    label: str
+    name: str
+    params: Mapping[str, Any]
+    place: tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A step as written: one kind, one or more algorithms, parameters that may vary."""
+
+    step: str
+    kind: str
+    entries: tuple[Entry, ...]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """A benchmark whose form is right; its pipelines are checked when they are made."""
+
+    source: Source
+    name: str
+    about: str
+    seed: int
+    slots: Mapping[str, Slot]
+    protocol: Protocol
+    compare: Comparison | None
+
+
+def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = None) -> BenchConfig:
+    """Read a benchmark and check its form.
+
+    Raises
+    ------
+    ConfigError
+        With ``file:line:column``, the field, what is allowed and a close match.
+    """
+    source = read_source(origin, base=base)
+    for key in source.data:
+        if key not in _TOP:
+            source.fault((key,), "unknown key", did_you_mean(key, _TOP), key=True)
+    if "schema" not in source.data:
+        source.fault(("schema",), "is missing", f"begin the file with `schema: {SCHEMA}`")
+    head = None
+    try:
+        head = _Head.model_validate({"schema": SCHEMA, "name": "benchmark", **source.data})
+    except ValidationError as error:
+        note_validation_error(source, (), error, _Head)
+    slots = _slots(source)
+    if head is not None:
+        _check_meaning(source, head, slots)
+    source.check()
+    assert head is not None
+    return BenchConfig(source, head.name, head.about, head.seed, slots, head.protocol, head.compare)
+
+
+def _slots(source: Source) -> dict[str, Slot]:
+    raw = source.data.get("steps")
+    if not isinstance(raw, dict) or not raw:
+        source.fault(("steps",), "at least one step is needed", "the steps of a pipeline, with lists of algorithms")
+        return {}
+    made = {name: _slot(source, name, body) for name, body in raw.items()}
+    return {name: slot for name, slot in made.items() if slot is not None}
+
+
+def _slot(source: Source, name: str, body: Any) -> Slot | None:
+    at = ("steps", name)
+    if not isinstance(body, dict):
+        source.fault(at, "a step is a mapping", f"{name}: {{disk_detector: [crosscorr, fcunet], data: load}}")
+        return None
+    kinds = [key for key in body if key in STEP_KINDS]
+    if len(kinds) != 1:
+        what = f"has {len(kinds)} kinds: {', '.join(kinds)}" if kinds else "has no kind"
+        source.fault(at, what, f"exactly one of: {', '.join(STEP_KINDS)}", key=True)
+        return None
+    kind = kinds[0]
+    sections: dict[str, dict[str, Any]] = {}
+    for section in ("params", "vary"):
+        value = body.get(section) or {}
+        if not isinstance(value, dict):
+            source.fault((*at, section), f"expected a mapping, got {value!r}")
+            value = {}
+        sections[section] = value
+    vary = {}
+    for field_name, values in sections["vary"].items():
+        if isinstance(values, list) and values:
+            vary[field_name] = tuple(values)
+        else:
+            source.fault((*at, "vary", field_name), f"expected a list of values, got {values!r}", "dose_e: [1e3, 1e4]")
+        if field_name in sections["params"]:
+            source.fault((*at, "vary", field_name), "is fixed under `params` too", "leave out one of them", key=True)
+    inputs = {key: value for key, value in body.items() if key not in (kind, "params", "vary")}
+    entries = _entries(source, (*at, kind), body[kind])
+    return Slot(name, kind, entries, inputs, sections["params"], vary) if entries else None
+
+
+def _entries(source: Source, at: tuple[str, ...], raw: Any) -> tuple[Entry, ...]:
+    listed = raw if isinstance(raw, list) else [raw]
+    made = []
+    for number, item in enumerate(listed):
+        place: tuple[str | int, ...] = (*at, number) if isinstance(raw, list) else at
+        if isinstance(item, str):
+            made.append(Entry(item, item, {}, place))
+        elif isinstance(item, dict) and isinstance(item.get("name"), str):
+            for key in item:
+                if key not in _ENTRY:
+                    source.fault((*place, key), "unknown key", did_you_mean(key, _ENTRY), key=True)
+            params = item.get("params") or {}
+            if not isinstance(params, dict):
+                source.fault((*place, "params"), f"expected a mapping, got {params!r}")
+                params = {}
+            made.append(Entry(str(item.get("as", item["name"])), item["name"], params, place))
+        else:
+            source.fault(place, f"expected an algorithm, got {item!r}", "crosscorr, or {name: crosscorr, as: phase}")
+    labels = [entry.label for entry in made]
+    for entry in made:
+        if labels.count(entry.label) > 1:
+            fix = f"{{name: {entry.name}, as: SOMETHING-ELSE, params: ...}}"
+            source.fault(entry.place, f"two entries are called {entry.label!r}", fix)
+    return tuple(made)
+
+
+def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> None:
+    if head.protocol.timings and head.protocol.jobs > 1:
+        source.fault(("protocol", "jobs"), "combinations side by side slow each other down", "jobs: 1, or timings: 0")
+    if not any(slot.kind == "metric" for slot in slots.values()) and slots and not head.protocol.timings:
+        source.fault(("steps",), "there is no metric, and no time is measured", "add a metric step, or timings: 5")
+    if head.compare is None:
+        return
+    slot = slots.get(head.compare.slot)
+    if slot is None:
+        source.fault(
+            ("compare", "slot"), f"there is no step {head.compare.slot!r}", did_you_mean(head.compare.slot, slots)
+        )
+        return
+    labels = [entry.label for entry in slot.entries]
+    baseline = head.compare.baseline
+    if baseline is not None and baseline not in labels:
+        source.fault(
+            ("compare", "baseline"), f"{slot.step!r} has no entry {baseline!r}", did_you_mean(baseline, labels)
+        )

@@ -1,0 +1,197 @@
+"""The benchmark runner: every cell checked before the first one runs, finished ones kept, whatever happens a row."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ronchi.bench.cell import Outcome, run_cell
+from ronchi.bench.cells import Cell, cell_source, make_cells
+from ronchi.bench.config import BenchConfig, load_bench
+from ronchi.bench.table import Table
+from ronchi.errors import ConfigError, PluginError
+from ronchi.pipeline.cache import Cache, write_atomically
+from ronchi.pipeline.config import load_config
+from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.plan import Plan, make_plan
+from ronchi.pipeline.provenance import versions_of
+
+if TYPE_CHECKING:
+    from ronchi.manager import Manager
+
+__all__ = ["BenchResult", "run_bench"]
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """A benchmark and its rows.
+
+    Parameters
+    ----------
+    config : BenchConfig
+    table : Table
+    out_dir : Path
+    versions : mapping of str to str
+        Distribution to version, of all that took part.
+    better : mapping
+        Metric step to what its spec says about its figures: name, with ``*``, to ``"lower"`` or ``"higher"``.
+    """
+
+    config: BenchConfig
+    table: Table
+    out_dir: Path
+    versions: Mapping[str, str]
+    better: Mapping[str, Mapping[str, str]]
+
+
+def run_bench(
+    origin: str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    skip_missing: bool = False,
+    retry: bool = False,
+    manager: Manager | None = None,
+    base: Path | None = None,
+    stream: TextIO | None = None,
+) -> BenchResult:
+    """Run a benchmark; cells that an earlier run has finished are not run again.
+
+    Parameters
+    ----------
+    origin : path or mapping
+    out : path, optional
+        Folder of the tables and of the cells; ``./<name>-bench`` by default.
+    skip_missing : bool
+        An algorithm that is not installed makes rows that say so, instead of an error.
+    retry : bool
+        Run the cells again that did not finish.
+    stream : file, optional
+        Gets a line a cell; stderr by default.
+
+    Raises
+    ------
+    ConfigError
+        The benchmark, or a pipeline that it stands for, is not valid; nothing was run.
+    KeyboardInterrupt
+        The user stopped it; finished cells are kept.
+    """
+    config = load_bench(origin, base=base)
+    if manager is None:
+        from ronchi.manager import get_manager
+
+        manager = get_manager()
+    out_dir = Path(out or f"{config.name}-bench").absolute()
+    check_writable(out_dir, "-o")
+    cells = make_cells(config)
+    plans, outcomes = _check(config, cells, manager, skip_missing)
+    keys = _keys(config, plans)
+    tell = stream or sys.stderr
+    for cell in cells:
+        known = _stored(out_dir, keys.get(cell.number))
+        if known is not None and (known.status == "done" or not retry):
+            outcomes[cell.number] = known
+    waiting = [cell for cell in cells if cell.number not in outcomes]
+    tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
+    _run(config, waiting, out_dir, keys, outcomes, tell)
+    versions: dict[str, str] = {}
+    for plan in plans.values():
+        versions |= versions_of(plan)
+    better = {name: step.spec.better for plan in plans.values() for name, step in plan.steps.items()}
+    table = Table.of(config, cells, outcomes)
+    table.write(out_dir)
+    return BenchResult(config, table, out_dir, dict(sorted(versions.items())), better)
+
+
+def _check(
+    config: BenchConfig, cells: Sequence[Cell], manager: Manager, skip_missing: bool
+) -> tuple[dict[int, Plan], dict[int, Outcome]]:
+    """Plans of the cells that can run, and outcomes of those that cannot."""
+    plans: dict[int, Plan] = {}
+    outcomes: dict[int, Outcome] = {}
+    faults: dict[str, ConfigError] = {}
+    for cell in cells:
+        missing = _missing(config, cell, manager) if skip_missing else ""
+        if missing:
+            outcomes[cell.number] = Outcome(status="skipped", error=missing)
+            continue
+        try:
+            plans[cell.number] = make_plan(load_config(cell_source(config, cell)), manager)
+        except ConfigError as error:
+            faults.setdefault(str(error), error)
+    if faults:
+        errors = list(faults.values())
+        raise errors[0] if len(errors) == 1 else ConfigError("\n".join(map(str, errors)), where=config.source.name)
+    return plans, outcomes
+
+
+def _missing(config: BenchConfig, cell: Cell, manager: Manager) -> str:
+    for name, slot in config.slots.items():
+        algorithm = cell.pipeline["steps"][name][slot.kind]
+        if slot.kind == "reader" and algorithm == "auto":
+            continue
+        try:
+            manager.spec(slot.kind, algorithm)
+        except PluginError as error:
+            return error.what
+    return ""
+
+
+def _keys(config: BenchConfig, plans: Mapping[int, Plan]) -> dict[int, str]:
+    """What a row depends on: the keys of all steps, and how time is measured."""
+    protocol = config.protocol.model_dump_json(include={"timings", "warm_up"})
+    made = {}
+    for number, plan in plans.items():
+        keys = Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
+        content = json.dumps([protocol, sorted(keys.items()), plan.config.run.model_dump(mode="json")])
+        made[number] = hashlib.sha256(content.encode()).hexdigest()
+    return made
+
+
+def _row_file(out_dir: Path, key: str) -> Path:
+    return out_dir / "rows" / f"{key[:24]}.json"
+
+
+def _stored(out_dir: Path, key: str | None) -> Outcome | None:
+    if key is None:
+        return None
+    try:
+        return Outcome(**json.loads(_row_file(out_dir, key).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _run(
+    config: BenchConfig,
+    cells: Sequence[Cell],
+    out_dir: Path,
+    keys: Mapping[int, str],
+    outcomes: dict[int, Outcome],
+    tell: TextIO,
+) -> None:
+    slot = config.compare.slot if config.compare else None
+    (out_dir / "rows").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(config.protocol.jobs) as pool:
+        running = {
+            pool.submit(
+                run_cell, cell, config.protocol, slot, config.source.base, out_dir / "cells" / str(cell.number)
+            ): cell
+            for cell in cells
+        }
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                cell, outcome = running[future], future.result()
+                outcomes[cell.number] = outcome
+                write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
+                told = outcome.status if outcome.status == "done" else f"{outcome.status}: {outcome.error}"
+                tell.write(f"{done}/{len(cells)} {cell.name}: {told}\n")
+                tell.flush()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise

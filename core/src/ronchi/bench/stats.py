@@ -1,0 +1,120 @@
+"""Medians with intervals, and paired differences: what a table says once its noise is taken into account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi.bench.table import Table
+
+__all__ = ["Difference", "Summary", "bootstrap_interval", "differences", "summaries"]
+
+Array = NDArray[np.float64]
+_RESAMPLES = 4000
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A figure over the repeats of one combination; ``low`` and ``high`` bound the median."""
+
+    factors: tuple[str, ...]
+    figure: str
+    n: int
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A figure of an entry minus that of the baseline, on the same data.
+
+    Parameters
+    ----------
+    entry : str
+    others : tuple of str
+        Values of the factors other than the slot; empty over all of them.
+    figure : str
+    n : int
+        Pairs.
+    median, low, high : float
+    """
+
+    entry: str
+    others: tuple[str, ...]
+    figure: str
+    n: int
+    median: float
+    low: float
+    high: float
+
+
+def bootstrap_interval(values: Array, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap interval of the median, by 4000 seeded resamples; NaN for fewer than two values.
+
+    Efron & Tibshirani, An introduction to the bootstrap (1993), chapter 13.
+    """
+    values = np.asarray(values, float)
+    if len(values) < 2:
+        return np.nan, np.nan
+    rng = np.random.default_rng(0)
+    medians = np.median(values[rng.integers(len(values), size=(_RESAMPLES, len(values)))], axis=1)
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(medians, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def summaries(table: Table, confidence: float = 0.95) -> list[Summary]:
+    """One summary a combination and figure, over repeats; NaN are left out."""
+    made = []
+    for figure in table.figures():
+        grouped: dict[tuple[str, ...], list[float]] = {}
+        for (factors, _), values in table.values(figure).items():
+            grouped.setdefault(factors, []).extend(values)
+        made += [Summary(factors, figure, *_located(values, confidence)) for factors, values in grouped.items()]
+    return made
+
+
+def differences(
+    table: Table, slot: str, baseline: str, confidence: float = 0.95, *, pooled: bool = False
+) -> list[Difference]:
+    """Paired differences of all entries of a slot from one of them.
+
+    Parameters
+    ----------
+    slot : str
+        Factor whose values are the entries.
+    pooled : bool
+        Over all other factors together, instead of for each combination of them.
+
+    Raises
+    ------
+    ValueError
+        The table has no such factor.
+    """
+    at = table.factors.index(slot)
+    made = []
+    for figure in table.figures():
+        by_pair: dict[tuple[Any, ...], dict[str, float]] = {}
+        for (factors, repeat), values in table.values(figure).items():
+            others = factors[:at] + factors[at + 1 :]
+            by_pair.setdefault((others, repeat), {})[factors[at]] = float(np.median(values))
+        gaps: dict[tuple[str, tuple[str, ...]], list[float]] = {}
+        for (others, _), entries in by_pair.items():
+            for entry, value in entries.items():
+                if entry != baseline and baseline in entries:
+                    gaps.setdefault((entry, () if pooled else others), []).append(value - entries[baseline])
+        made += [
+            Difference(entry, others, figure, *_located(values, confidence)) for (entry, others), values in gaps.items()
+        ]
+    return made
+
+
+def _located(values: list[float], confidence: float) -> tuple[int, float, float, float]:
+    kept = np.array([value for value in values if np.isfinite(value)])
+    if not len(kept):
+        return 0, np.nan, np.nan, np.nan
+    return len(kept), float(np.median(kept)), *bootstrap_interval(kept, confidence)

@@ -1,0 +1,119 @@
+"""The summary of a benchmark: medians with intervals and paired differences, as CSV and as text."""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ronchi.bench.run import BenchResult
+from ronchi.bench.stats import Difference, Summary, differences, summaries
+from ronchi.bench.table import SECONDS
+from ronchi.pipeline.cache import write_atomically
+
+__all__ = ["FIGURE_COLUMNS", "better_of", "print_summary", "write_summary"]
+
+FIGURE_COLUMNS = ("figure", "better", "n", "median", "low", "high")
+"""Columns of ``summary.csv`` after the factors."""
+
+
+def better_of(result: BenchResult) -> dict[str, Literal["lower", "higher", ""]]:
+    """Whether more or less of a figure is better, as the metrics say; ``""`` where neither is."""
+    made: dict[str, Literal["lower", "higher", ""]] = {}
+    for figure in result.table.figures():
+        step, _, name = figure.partition(".")
+        rules = {SECONDS: "lower"} if figure == SECONDS else dict(result.better.get(step, {}))
+        found = [side for pattern, side in rules.items() if fnmatch.fnmatchcase(name or figure, pattern)]
+        made[figure] = "lower" if found[:1] == ["lower"] else "higher" if found[:1] == ["higher"] else ""
+    return made
+
+
+def write_summary(result: BenchResult) -> None:
+    """Write ``summary.csv``, ``differences.csv`` and ``bench.json``, what it was made with."""
+    better = better_of(result)
+    rows = [[*s.factors, s.figure, better[s.figure], s.n, *map(repr, (s.median, s.low, s.high))] for s in _all(result)]
+    _write(result, "summary.csv", [*result.table.factors, *FIGURE_COLUMNS], rows)
+    compared, baseline = _compared(result)
+    if compared:
+        others = [name for name in result.table.factors if name != compared]
+        pairs = differences(result.table, compared, baseline, _confidence(result))
+        lines = [
+            [d.entry, baseline, *d.others, d.figure, better[d.figure], d.n, *map(repr, (d.median, d.low, d.high))]
+            for d in pairs
+        ]
+        _write(result, "differences.csv", [compared, "baseline", *others, *FIGURE_COLUMNS], lines)
+    told = {"name": result.config.name, "config": result.config.source.data, "versions": dict(result.versions)}
+    write_atomically(result.out_dir / "bench.json", json.dumps(told, indent=1, sort_keys=True).encode())
+
+
+def print_summary(result: BenchResult) -> str:
+    """Medians by combination, paired differences, and cells that did not finish, as text."""
+    figures = _shown(result)
+    head = [*result.table.factors, "figure", "median", "interval", "n"]
+    lines = [
+        [*s.factors, s.figure, f"{s.median:.4g}", f"{s.low:.4g} to {s.high:.4g}", str(s.n)]
+        for s in _all(result)
+        if s.figure in figures
+    ]
+    parts = [_columns(head, lines)]
+    compared, baseline = _compared(result)
+    if compared:
+        pairs = differences(result.table, compared, baseline, _confidence(result), pooled=True)
+        better = better_of(result)
+        rows = [[d.entry, d.figure, f"{d.median:+.4g}", f"{d.low:+.4g} to {d.high:+.4g}", _verdict(d, better), str(d.n)]
+                for d in pairs if d.figure in figures]  # fmt: skip
+        title = f"\ndifferences from {baseline}, pair by pair"
+        parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
+    lost = [(values, repeat, status, error) for values, repeat, status, error in result.table.cells if status != "done"]
+    if lost:
+        rows = [[*values, str(repeat), status, error.splitlines()[0][:100]] for values, repeat, status, error in lost]
+        parts += ["\nnot finished", _columns([*result.table.factors, "repeat", "status", "why"], rows)]
+    return "\n".join(parts)
+
+
+def _all(result: BenchResult) -> list[Summary]:
+    return summaries(result.table, _confidence(result))
+
+
+def _shown(result: BenchResult) -> set[str]:
+    chosen = result.config.compare.figures if result.config.compare else []
+    return set(chosen or result.table.figures()) | {SECONDS}
+
+
+def _confidence(result: BenchResult) -> float:
+    return result.config.compare.confidence if result.config.compare else 0.95
+
+
+def _compared(result: BenchResult) -> tuple[str, str]:
+    """Slot with several entries that is compared, and its baseline; empty if there is none."""
+    compare = result.config.compare
+    if compare is None or compare.slot not in result.table.factors:
+        return "", ""
+    return compare.slot, compare.baseline or result.config.slots[compare.slot].entries[0].label
+
+
+def _verdict(difference: Difference, better: Mapping[str, str]) -> str:
+    """``better`` or ``worse`` where the interval leaves out 0."""
+    side = better.get(difference.figure, "")
+    if not side or not math.isfinite(difference.low) or difference.low <= 0 <= difference.high:
+        return ""
+    return "better" if (difference.median < 0) == (side == "lower") else "worse"
+
+
+def _columns(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[i]) for row in [head, *lines]) for i in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in [head, *lines]
+    )
+
+
+def _write(result: BenchResult, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_atomically(result.out_dir / name, text.getvalue().encode())

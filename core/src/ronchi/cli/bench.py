@@ -1,0 +1,34 @@
+"""Run a benchmark: a pipeline with lists where it would have one name. Finished cells are not run again."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["configure", "execute"]
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("benchmark", type=Path, help="YAML file")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the tables (default ./NAME-bench)")
+    parser.add_argument("--skip-missing", action="store_true", help="algorithms that are not installed become rows")
+    parser.add_argument("--retry", action="store_true", help="run the cells again that did not finish")
+    parser.add_argument("--check", type=Path, metavar="CSV", help="fail if a figure is worse than in this summary")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Run, and print the summary; 1 if a figure became worse than `--check` allows."""
+    from ronchi.bench.regression import regressions
+    from ronchi.bench.run import run_bench
+    from ronchi.bench.summary import print_summary, write_summary
+
+    result = run_bench(args.benchmark, out=args.out, skip_missing=args.skip_missing, retry=args.retry)
+    write_summary(result)
+    print(print_summary(result))
+    if args.check is None:
+        return 0
+    worse = regressions(result.out_dir / "summary.csv", args.check)
+    for line in worse:
+        print(f"worse: {line}")
+    return int(bool(worse))

@@ -1,0 +1,89 @@
+"""A benchmark of two cells, with a detector that works, or fails in every way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PLUGIN = '''
+import os
+import time
+
+import numpy as np
+
+from ronchi.api import AlgorithmSpec, Context, Geometry, Params, PeakBatch, hookimpl
+
+
+class P(Params):
+    how: str = "work"
+    offset_px: float = 0.0
+
+
+class Direct:
+    """Centre of mass of the direct beam, moved on purpose."""
+
+    def __init__(self, params):
+        self.params = params
+
+    def prepare(self, geometry, probe, ctx):
+        pass
+
+    def detect(self, frames):
+        how, n = self.params.how, len(frames)
+        if how == "hang":
+            time.sleep(600)
+        if how == "die":
+            os.kill(os.getpid(), 9)
+        if how == "eat":
+            self.held = [np.ones(5_000_000) for _ in range(400) if time.sleep(0.02) is None]
+        if how == "raise":
+            raise ValueError("a planted fault")
+        window = frames[:, 16:33, 16:33].astype(float)
+        window = np.where(window > 0.4 * window.max((1, 2), keepdims=True), window, 0)
+        y, x = (16 + (window.sum(axis) * np.arange(17)).sum(1) / window.sum((1, 2)) for axis in (2, 1))
+        single = dict.fromkeys(("intensity", "score", "var_yy", "var_yx", "var_xx"), np.ones(n, np.float32))
+        return PeakBatch(counts=np.ones(n, np.int32), qy_px=y + self.params.offset_px, qx_px=x,
+                         flags=np.zeros(n, np.uint16), **single)
+
+
+@hookimpl
+def ronchi_disk_detectors():
+    yield AlgorithmSpec(name="direct", summary="Direct beam.", params=P, factory="ronchi_direct:Direct",
+                        inputs={"data": "fourd/1"}, output="peaks/1")
+'''
+
+
+@pytest.fixture
+def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installed plugin with the detector ``direct``, in child processes too."""
+    site = tmp_path / "site"
+    info = site / "ronchi_direct-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-direct\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ronchi.disk_detectors]\ndirect = ronchi_direct\n")
+    (site / "ronchi_direct.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: None) -> dict[str, Any]:
+    """Two entries of a detector on one simulation, in a folder of their own."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    entries = [{"name": "direct", "as": "near"}, {"name": "direct", "as": "far", "params": {"offset_px": 0.5}}]
+    shape = {"scan_shape": [1, 3], "pattern_shape": [48, 48], "slope": 0.2}
+    return {
+        "schema": "ronchi.benchmark/1",
+        "name": "small",
+        "seed": 3,
+        "steps": {
+            "load": {"simulator": "soft-disks", "params": shape},
+            "find": {"disk_detector": entries, "data": "load"},
+            "score": {"metric": "peak-rmse", "result": "find", "truth": "load.truth_peaks"},
+        },
+        "compare": {"slot": "find", "figures": ["score.median_px"]},
+    }
