@@ -64,7 +64,7 @@ def test_faults_of_a_cell_point_into_the_benchmark(tmp_path: Path) -> None:
     assert source.where(("steps", "find", "params", "mode")) == "bench.yaml:11:53"
     assert source.where(("steps", "find", "disk_detector")).startswith("bench.yaml:11:")
     assert source.where(("steps", "load", "params", "dose_e")) == "bench.yaml:7:21"
-    assert source.where(("steps", "find", "params", "max_peaks")) == "bench.yaml:13:27"
+    assert source.where(("steps", "find", "params", "max_peaks")) == "bench.yaml:13:25"
 
 
 @pytest.mark.parametrize(
