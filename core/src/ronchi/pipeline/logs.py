@@ -8,7 +8,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Record", "collect", "logged", "logger_name", "replay_records"]
+__all__ = ["LOG_NAME", "Record", "collect", "logged", "logger_name", "replay_records"]
+
+LOG_NAME = "log.txt"
+"""The log file of a run, in the folder of its outputs."""
 
 Record = tuple[str, int, str]
 """Logger, level and message: a log record that can travel between processes."""

@@ -7,19 +7,22 @@ import logging
 import shutil
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ronchi.errors import ConfigError, OutputError
+from ronchi.errors import ConfigError, OutputError, RonchiError, RunError
+from ronchi.pipeline.logs import LOG_NAME
+from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.source import did_you_mean
 from ronchi.writing import write_with
 
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import Plan
-    from ronchi.pipeline.result import RunResult
+    from ronchi.pipeline.progress import Progress
 
-__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "set_stale_aside", "write_output"]
+__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "write_outputs"]
 
 _log = logging.getLogger("ronchi.run")
 
@@ -70,13 +73,60 @@ def check_writable(folder: Path, option: str) -> None:
         raise OutputError(what, where=str(folder), fix=fix)
 
 
-def write_output(run: RunResult, plan: Plan, name: str) -> Path:
-    """Write one output under the run's folder; a step goes with its side outputs as groups.
+def write_outputs(run: RunResult, plan: Plan, progress: Progress, start: float) -> list[RonchiError]:
+    """Write all outputs that can be written, and set those of an earlier run aside that cannot.
 
-    Raises
-    ------
-    OutputError
+    Parameters
+    ----------
+    run : RunResult
+        Its ``outputs``, ``warnings`` and ``seconds`` are filled in.
+    plan : Plan
+    progress : Progress
+    start : float
+        When the run began, by `time.perf_counter`: reports tell how long it took.
+
+    Returns
+    -------
+    list of RonchiError
+        A fault each that an output could not be written for.
     """
+    faults: list[RonchiError] = []
+    # The reports come last: they tell about the rest.
+    reports = [name for name, output in plan.config.outputs.items() if output.source is None]
+    for name in [name for name in plan.config.outputs if name not in reports]:
+        _write_shown(run, plan, name, faults, progress)
+    run.warnings += _set_stale_aside(run, plan, reports)
+    for name in reports:
+        run.seconds = time.perf_counter() - start
+        _write_shown(run, plan, name, faults, progress)
+    run.warnings += _set_stale_aside(run, plan)
+    return faults
+
+
+def _write_shown(run: RunResult, plan: Plan, name: str, faults: list[RonchiError], progress: Progress) -> None:
+    output = plan.config.outputs[name]
+    if output.source is not None and run.steps[output.source.partition(".")[0]].data is None:
+        return
+    shown = StepResult(step=name, kind="output", name=output.path)
+    start = time.perf_counter()
+    progress.started(shown)
+    try:
+        run.outputs[name] = _write(run, plan, name)
+        shown.status = "done"
+    except RonchiError as error:
+        faults.append(error)
+        shown.status, shown.error = "failed", error.what
+    except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
+        _log.error("output %s\n%s", name, traceback.format_exc())
+        what = f"the output {name!r} could not be made: {type(error).__name__}: {error}"
+        faults.append(RunError(what, fix=f"the traceback is in {run.out_dir / LOG_NAME}"))
+        shown.status, shown.error = "failed", what
+    shown.seconds = time.perf_counter() - start
+    progress.finished(shown)
+
+
+def _write(run: RunResult, plan: Plan, name: str) -> Path:
+    """Write one output under the run's folder; a step goes with its side outputs as groups."""
     output = plan.config.outputs[name]
     path = run.out_dir / output.path
     try:
@@ -93,7 +143,7 @@ def write_output(run: RunResult, plan: Plan, name: str) -> Path:
     return write_with(plan.writers[name], run[output.source], path, {} if side else run.steps[step].sides)
 
 
-def set_stale_aside(run: RunResult, plan: Plan, without: Sequence[str] = ()) -> list[str]:
+def _set_stale_aside(run: RunResult, plan: Plan, without: Sequence[str] = ()) -> list[str]:
     """Rename the outputs of an earlier run that this one has not written again, so that they do not pass for its own.
 
     Parameters

@@ -13,22 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ronchi.api import Context, Result
-from ronchi.errors import OutputError, RonchiError, RunError
+from ronchi.errors import OutputError, RonchiError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import PipelineConfig, load_config
 from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import entropy, params_json
-from ronchi.pipeline.logs import logged
+from ronchi.pipeline.logs import LOG_NAME, logged
 from ronchi.pipeline.opened import check_opened, check_scan
-from ronchi.pipeline.outputs import (
-    check_inputs_are_kept,
-    check_steps,
-    check_writable,
-    set_stale_aside,
-    write_output,
-)
+from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, write_outputs
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
@@ -41,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_pipeline", "run_lazy_steps", "run_pipeline"]
 
-LOG_NAME = "log.txt"
 _log = logging.getLogger("ronchi.run")
 
 
@@ -220,7 +213,7 @@ class _Runner:
                 self._step(name, maker)
             identities.remember()
             self._check_memory()
-            self._write_outputs(start, identities, progress)
+            self._finish(start, identities, progress)
         self._notify("ronchi_run_finished")
         return self.run_result
 
@@ -274,42 +267,12 @@ class _Runner:
         if ceiling is not None and most > ceiling:
             self.run_result.warnings.append(f"peak memory was {most:.0f} MB, above run.memory_mb {ceiling:g}")
 
-    def _write_outputs(self, start: float, identities: Identities, progress: Progress) -> None:
-        faults: list[RonchiError] = []
-        # The reports come last: they tell about the rest.
-        reports = [name for name, output in self.config.outputs.items() if output.source is None]
-        for name in [name for name in self.config.outputs if name not in reports]:
-            self._write(name, faults, progress)
-        self.run_result.warnings += set_stale_aside(self.run_result, self.plan, reports)
-        for name in reports:
-            self.run_result.seconds = time.perf_counter() - start
-            self._write(name, faults, progress)
-        self.run_result.warnings += set_stale_aside(self.run_result, self.plan)
+    def _finish(self, start: float, identities: Identities, progress: Progress) -> None:
+        faults = write_outputs(self.run_result, self.plan, progress, start)
         self.run_result.seconds = time.perf_counter() - start
         write_provenance(self.run_result, self.plan, identities.components)
         if faults:
             raise faults[0]
-
-    def _write(self, name: str, faults: list[RonchiError], progress: Progress) -> None:
-        output = self.config.outputs[name]
-        if output.source is not None and self.run_result.steps[output.source.partition(".")[0]].data is None:
-            return
-        shown = StepResult(step=name, kind="output", name=output.path)
-        start = time.perf_counter()
-        progress.started(shown)
-        try:
-            self.run_result.outputs[name] = write_output(self.run_result, self.plan, name)
-            shown.status = "done"
-        except RonchiError as error:
-            faults.append(error)
-            shown.status, shown.error = "failed", error.what
-        except Exception as error:  # noqa: BLE001 - a failing report must not cost the provenance
-            _log.error("output %s\n%s", name, traceback.format_exc())
-            what = f"the output {name!r} could not be made: {type(error).__name__}: {error}"
-            faults.append(RunError(what, fix=f"the traceback is in {self.run_result.out_dir / LOG_NAME}"))
-            shown.status, shown.error = "failed", what
-        shown.seconds = time.perf_counter() - start
-        progress.finished(shown)
 
     def _notify(self, hook: str, **more: Any) -> None:
         self.manager.notify(hook, run=self.run_result, **more)
