@@ -1,6 +1,8 @@
-"""Hook of ronchi's own metrics: what each compares."""
+"""Hook of ronchi's own metrics: what each compares, and whether more or less of a figure is better."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_descriptors import (
@@ -26,6 +28,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             StrainRmseParams,
             "metrics_strain:StrainRmse",
             "strain/1",
+            better={"rms_*": "lower", "mad_*": "lower", "coverage": "higher"},
         ),
         _metric(
             "peak-f1",
@@ -33,6 +36,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             PeakF1Params,
             "metrics_peaks:PeakF1",
             "peaks/1",
+            better={"precision": "higher", "recall": "higher", "f1*": "higher"},
         ),
         _metric(
             "peak-rmse",
@@ -40,6 +44,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             PeakRmseParams,
             "metrics_peaks:PeakRmse",
             "peaks/1",
+            better={"rms_px": "lower", "median_px": "lower", "p95_px": "lower", "recall": "higher"},
         ),
         _metric(
             "eq1",
@@ -48,6 +53,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             "metrics_peaks:Eq1",
             "peaks/1",
             citation="Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9",
+            better={"accuracy*": "higher"},
         ),
         _metric(
             "angle-resultant",
@@ -55,6 +61,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             AngleResultantParams,
             "metrics_angle:AngleResultant",
             **to_known,
+            better={"resultant*": "higher", "mae_deg*": "lower", "coverage": "higher"},
         ),
         _metric(
             "latent-invariance",
@@ -63,6 +70,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             "metrics_invariance:LatentInvariance",
             **to_known,
             citation="Kraskov et al., Phys. Rev. E 69, 066138 (2004), doi:10.1103/PhysRevE.69.066138",
+            better={"r2*": "lower", "mi_nats*": "lower", "orbit*": "lower"},
         ),
         _metric(
             "adjusted-rand",
@@ -71,6 +79,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             "metrics_classes:AdjustedRand",
             **to_known,
             citation="Hubert & Arabie, J. Classif. 2, 193 (1985), doi:10.1007/BF01908075",
+            better={"ari": "higher", "accuracy": "higher", "purity": "higher", "coverage": "higher"},
         ),
         _metric(
             "ssim",
@@ -80,6 +89,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             "decoded/1",
             "descriptors/1",
             citation="Wang et al., IEEE Trans. Image Process. 13, 600 (2004), doi:10.1109/TIP.2003.819861",
+            better={"ssim*": "higher"},
         ),
         _metric(
             "pose-nll",
@@ -87,6 +97,7 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             PoseNllParams,
             "metrics_images:PoseNll",
             "fourd/1|images/1|crops/1",
+            better={"nll*": "lower", "rmse": "lower"},
         ),
     ]
 
@@ -98,6 +109,8 @@ def _metric(
     factory: str,
     result: str,
     truth: str = "",
+    *,
+    better: Mapping[str, str],
     citation: str = "",
 ) -> AlgorithmSpec:
     return AlgorithmSpec(
@@ -107,5 +120,6 @@ def _metric(
         factory=f"ronchi.builtin.{factory}",
         inputs={"result": result, "truth": truth or result},
         output="scores/1",
+        better=better,
         citation=citation,
     )
