@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ronchi.api import Context, Result
 from ronchi.errors import ConfigError, DataError, PluginError
 from ronchi.pipeline.detect import check_finite
 from ronchi.pipeline.execute import make_job
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.plan import Plan, PlannedStep
-from ronchi.pipeline.run import check_pipeline, run_lazy_steps
+from ronchi.pipeline.run import check_pipeline
+from ronchi.pipeline.steps import call, check_inputs
 from ronchi.pipeline.tiles import spread
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-__all__ = ["Preview", "explain_positions", "preview_detection"]
+__all__ = ["Preview", "explain_positions", "preview_detection", "run_lazy_steps"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,30 @@ def preview_detection(
     labels = [f"row {i // width}, column {i % width}" for i in chosen]
     figure = preview(patterns, explanation, labels=labels, axes=inputs["data"], hide=hide)
     return Preview(figure, reasons, len(chosen))
+
+
+def run_lazy_steps(plan: Plan, reference: str) -> Result:
+    """Make what a reference stands for, and only what it needs, without cache and outputs.
+
+    Parameters
+    ----------
+    plan : Plan
+    reference : str
+        ``"step"`` or ``"step.side"``; meant for readers and transforms, which are lazy.
+
+    Returns
+    -------
+    Result
+        With the step's sides, or the side alone.
+    """
+    name, _, side = reference.partition(".")
+    step = plan.steps[name]
+    inputs = {key: run_lazy_steps(plan, ref).data for key, ref in step.config.inputs.items()}
+    check_inputs(step, inputs)
+    params = params_json(step.params)
+    rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
+    made = call(step, inputs, Context(rng=rng), lambda: 1)
+    return Result(made.sides[side]) if side else made
 
 
 def explain_positions(

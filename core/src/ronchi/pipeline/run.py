@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ronchi.api import Context, Result
 from ronchi.errors import OutputError, RonchiError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import PipelineConfig, load_config
 from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
-from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.keys import params_json
 from ronchi.pipeline.logs import LOG_NAME, logged
 from ronchi.pipeline.opened import check_opened, check_scan
 from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, write_outputs
@@ -28,12 +25,12 @@ from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
 from ronchi.pipeline.resources import has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, StepResult
-from ronchi.pipeline.steps import call, check_inputs, is_stored
+from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["check_pipeline", "run_lazy_steps", "run_pipeline"]
+__all__ = ["check_pipeline", "run_pipeline"]
 
 _log = logging.getLogger("ronchi.run")
 
@@ -113,30 +110,6 @@ def run_pipeline(
     runner = _Runner(plan, manager, out_dir, frozenset(force))
     with make_progress(progress) as shown:
         return runner.explain(shown) if dry_run else runner.run(shown)
-
-
-def run_lazy_steps(plan: Plan, reference: str) -> Result:
-    """Make what a reference stands for, and only what it needs, without cache and outputs.
-
-    Parameters
-    ----------
-    plan : Plan
-    reference : str
-        ``"step"`` or ``"step.side"``; meant for readers and transforms, which are lazy.
-
-    Returns
-    -------
-    Result
-        With the step's sides, or the side alone.
-    """
-    name, _, side = reference.partition(".")
-    step = plan.steps[name]
-    inputs = {key: run_lazy_steps(plan, ref).data for key, ref in step.config.inputs.items()}
-    check_inputs(step, inputs)
-    params = params_json(step.params)
-    rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
-    made = call(step, inputs, Context(rng=rng), lambda: 1)
-    return Result(made.sides[side]) if side else made
 
 
 def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Manager]:
