@@ -1,0 +1,124 @@
+"""One run: atoms in a box, patterns of all its beams and thicknesses, and what is true of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_simulate.library.plan import Run
+from ronchi_simulate.multislice.engine import diffract
+from ronchi_simulate.optics import Beam, aperture_amplitude
+from ronchi_simulate.orientation import fill_box
+from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.reflections import Reflections, reflections
+from ronchi_simulate.scan import bin_patterns
+from ronchi_simulate.structure_factor import structure_factor_image
+
+if TYPE_CHECKING:
+    from ase import Atoms
+
+__all__ = ["RunData", "atoms_of", "simulate_run", "vacuum_probe"]
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """What a run gives.
+
+    Parameters
+    ----------
+    intensity : (semiangle, thickness, qy, qx) float32
+        Fraction of the beam in each pixel.
+    probe : (semiangle, qy, qx) float32
+        The same over vacuum.
+    structure_factor : (qy, qx) float32
+        In volt, per unit of thickness.
+    points : Reflections
+    """
+
+    intensity: NDArray[np.float32]
+    probe: NDArray[np.float32]
+    structure_factor: NDArray[np.float32]
+    points: Reflections
+
+
+def simulate_run(
+    run: Run,
+    params: LibraryParams,
+    *,
+    device: str = "cpu",
+    n_threads: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> RunData:
+    """Simulate one run."""
+    n, binning = params.pattern_px, params.binning
+    fine = n if binning == 1 else binning * (n + 1)
+    step = params.q_step_inv_angstrom / binning
+    beams = [Beam(energy_eV=run.beam_energy_eV, semiangle_mrad=angle) for angle in run.semiangles_mrad]
+    patterns = diffract(
+        atoms_of(run, params),
+        beams,
+        pattern_shape=(fine, fine),
+        q_step_inv_angstrom=step,
+        exits_angstrom=params.thicknesses_angstrom,
+        slice_angstrom=params.slice_angstrom,
+        frozen_phonons=params.frozen_phonons,
+        engine=params.engine,
+        rng=np.random.default_rng(run.seed),
+        device=device,
+        n_threads=n_threads,
+        progress=progress,
+    )[:, 0]
+    probe = np.stack([vacuum_probe(beam, fine, step) for beam in beams])
+    if binning > 1:
+        shape = patterns.shape[:2]
+        patterns = bin_patterns(patterns.reshape(-1, fine, fine), (n, n), binning).reshape(*shape, n, n)
+        probe = bin_patterns(probe, (n, n), binning)
+    points, centre = _points(run, params)
+    image = structure_factor_image(
+        points,
+        pattern_shape=(n, n),
+        q_step_inv_angstrom=params.q_step_inv_angstrom,
+        sigma_inv_angstrom=params.sigma_inv_angstrom,
+        tukey_alpha=params.tukey_alpha,
+        phase_centre_angstrom=centre,
+    )
+    return RunData(patterns, probe, image, points)
+
+
+def atoms_of(run: Run, params: LibraryParams) -> Atoms:
+    """The run's crystal in the box that the probe sees, as the engine takes it."""
+    from ase import Atoms
+
+    side = params.binning / params.q_step_inv_angstrom
+    box = (side, side, params.thicknesses_angstrom[-1])
+    positions, numbers = fill_box(run.crystal, run.rotation, box, run.origin)
+    atoms = Atoms(numbers=numbers, positions=positions, cell=box, pbc=(True, True, False))
+    atoms.set_array("u_angstrom", np.full(len(atoms), run.u_angstrom))
+    return atoms
+
+
+def vacuum_probe(beam: Beam, n: int, q_step_inv_angstrom: float) -> NDArray[np.float32]:
+    """(n, n) fraction of the beam in each pixel without a specimen."""
+    intensity = np.fft.fftshift(aperture_amplitude(beam, (n, n), q_step_inv_angstrom) ** 2)
+    probe: NDArray[np.float32] = intensity / intensity.sum()
+    return probe
+
+
+def _points(run: Run, params: LibraryParams) -> tuple[Reflections, tuple[float, float]]:
+    """Reflections on the detector, and the centre (y, x) of the window from the crystal's origin."""
+    half = params.pattern_px // 2 * params.q_step_inv_angstrom
+    points = reflections(
+        run.crystal,
+        run.rotation,
+        beam_energy_eV=run.beam_energy_eV,
+        q_max=(half, half),
+        excitation_max=params.excitation_max_inv_angstrom,
+        u_angstrom=run.u_angstrom,
+    )
+    corner = run.origin @ run.crystal.lattice_angstrom @ run.rotation.T
+    middle = 0.5 * params.binning / params.q_step_inv_angstrom
+    return points, (float(middle - corner[1]), float(middle - corner[0]))
