@@ -291,6 +291,35 @@ def test_likelihood_of_the_truth_is_that_of_its_noise(sigma):
     assert ronchi.score(blurred, noisy.data, "pose-nll")["nll_per_px"] > figures["nll_per_px"] or sigma
 
 
+def test_pixels_that_were_not_learned_do_not_count():
+    clean, noisy = (
+        simulate_motifs(np.random.default_rng(0), n_samples=50, noise=noise) for noise in ("none", "gaussian")
+    )
+    y, x = np.mgrid[:25, :25] - 12
+    beyond = np.hypot(y, x) > 10
+    images = clean.data["intensity"].values.copy()
+    images[:, beyond] = np.nan
+    images[3] = np.nan
+    images[5, 12, 12] = np.nan
+    made = clean.data.assign(intensity=clean.data["intensity"].copy(data=images))
+    figures = ronchi.score(made, noisy.data, "pose-nll")
+    assert figures["rmse"] == pytest.approx(0.5, abs=0.01)  # of 15,000 pixels
+    assert figures["n"] == 48
+    told = {"units": "1", "long_name": "beyond the circle"}
+    marked = noisy.data.assign(bad_pixel=(("y", "x"), beyond, told))
+    kept = clean.data.isel(sample=[i for i in range(50) if i not in (3, 5)])
+    same = ronchi.score(kept, marked.isel(sample=kept["atom"].values), "pose-nll")
+    assert figures["nll_per_px"] == pytest.approx(same["nll_per_px"], abs=1e-9)
+
+
+def test_templates_are_as_alike_where_the_rest_was_not_learned():
+    truth = simulate_motifs(np.random.default_rng(0), motifs=("f-glyph",), n_samples=1, noise="none").sides["truth"]
+    y, x = np.mgrid[:25, :25] - 12
+    images = truth["template"].values.astype(float)
+    images[:, np.hypot(y, x) > 10.5] = np.nan
+    assert ronchi.score(decoded.make(images, dims=("class", "y", "x")), truth, "ssim")["ssim_min"] > 0.97
+
+
 def test_poisson_likelihood_is_least_at_the_mean():
     counts = np.random.default_rng(0).poisson(4.0, 100_000).astype(float)
     values = [poisson_nll(counts, np.full(100_000, mean)).mean() for mean in (3.8, 4.0, 4.2)]

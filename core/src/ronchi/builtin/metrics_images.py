@@ -154,6 +154,9 @@ class PoseNll:
     def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
         """Score reconstructions against the data, both of one schema; held out, if the model was fitted to others.
 
+        Pixels that are NaN in all reconstructions, since the learner did not learn them, do not count: mark them as
+        bad in the data to compare with learners that see more.
+
         Returns
         -------
         dict
@@ -174,12 +177,16 @@ class PoseNll:
         squares, poisson, n, pixels = 0.0, 0.0, 0, 0
         for rows in _row_slices(data):
             values, model = (np.asarray(x[rows].values, np.float64)[..., used] for x in (data, made))
-            good = valid[rows] & np.isfinite(values).all(-1) & np.isfinite(model).all(-1)
+            good = valid[rows] & np.isfinite(values).all(-1) & np.isfinite(model).any(-1)
             values, model = values[good], model[good]
+            learned = np.isfinite(model).any(0)
+            values, model = values[:, learned], model[:, learned]
+            whole = np.isfinite(model).all(-1)
+            values, model = values[whole], model[whole]
             squares += float(((values - model) ** 2).sum())
             if p.likelihood == "poisson":
                 poisson += float(poisson_nll(values, np.maximum(model, p.least_counts)).sum())
-            n, pixels = n + int(good.sum()), pixels + values.size
+            n, pixels = n + len(values), pixels + values.size
         if not pixels:
             return dict.fromkeys(("nll_per_px", "rmse", "sigma"), np.nan) | {"n": 0.0, "coverage": 0.0}
         figures = {"rmse": (squares / pixels) ** 0.5, "n": float(n), "coverage": n / valid.size}
