@@ -224,7 +224,7 @@ def test_training_curve_and_manifold(trained):
     assert manifold["image"].dims == ("z1", "z0", "y", "x")
     decoded_image = trained.decode(np.array([[0.0, 0.0]]))
     centre = manifold["image"].sel(z1=0, z0=0, method="nearest")
-    assert np.allclose(decoded_image[0], centre, atol=1e-4)
+    assert np.allclose(decoded_image[0], centre, atol=1e-4, equal_nan=True)
 
 
 def test_decoded_means_are_the_motifs(crops, draw):
@@ -256,7 +256,7 @@ def test_other_likelihoods(crops, likelihood, options):
     found = learner.transform(x)
     assert adjusted_rand_score(made.sides["truth"]["label"].values, found["label"].values) > 0.95
     images = learner.decode(found["z"].groupby(found["label"]).mean()).values
-    low, high = float(images.min()), float(images.max())
+    low, high = float(np.nanmin(images)), float(np.nanmax(images))
     assert low > -0.15 * high
     assert high == pytest.approx(float(x.mean("sample").max()), rel=1.0)
 
@@ -270,7 +270,7 @@ def test_counts_have_the_likelihood_of_counts(crops, dose):
     learner = Rvae(RvaeParams(likelihood="poisson", epochs=8, n_classes=1, passes=4))
     learner.fit(x, context())
     rates = np.maximum(x.values.mean(axis=0), 1e-3)
-    inside = learner.decode(np.zeros((1, 2), "f4")).values[0] != 0
+    inside = np.isfinite(learner.decode(np.zeros((1, 2), "f4")).values[0])
     expected = (rates - x.values * np.log(rates))[:, inside].sum(axis=1).mean()
     # Angle, latents and the band limit cost some nats.
     assert float(learner.transform(x)["nll"].mean()) == pytest.approx(expected, rel=0.1)

@@ -157,11 +157,24 @@ class DiscBasis:
         made.imag[:, self.order > 0] = numbers[:, len(self.order) :]
         return made
 
-    def images(self, coefficients: NDArray[np.complexfloating]) -> Floats:
-        """Images (n, ny, nx) of coefficients (n, D); 0 outside the disc."""
-        sampled, weight = self._about_centre
-        drawn = (coefficients @ sampled.T).real * (weight > 0)
-        return np.ascontiguousarray(drawn.reshape(-1, *self.shape), dtype=np.float32)
+    def images(self, coefficients: NDArray[np.complexfloating], shift_px: NDArray[np.floating] | None = None) -> Floats:
+        """Images (n, ny, nx) of coefficients (n, D), about the centre or shifted by (n, 2); 0 outside the disc."""
+        if shift_px is None:
+            drawn = (coefficients @ self._about_centre[0].T).real
+        else:
+            weights = self.shifts.weights(shift_px).astype(np.float32)
+            drawn = np.zeros((len(coefficients), self.shape[0] * self.shape[1]), np.float32)
+            for weight, node in zip(weights.T, self.shifts.nodes_px, strict=True):
+                sampled = self._sample(node)[0].astype(np.complex64)
+                drawn += weight[:, None] * (coefficients @ sampled.T).real
+        made = np.ascontiguousarray(drawn.reshape(-1, *self.shape), dtype=np.float32)
+        made[:, ~self.covered] = 0
+        return made
+
+    @cached_property
+    def covered(self) -> NDArray[np.bool_]:
+        """(ny, nx) pixels of which at least a part lies in the disc."""
+        return (self._about_centre[1] > 0).reshape(self.shape)
 
     def sampled_real(self) -> tuple[Floats, Floats]:
         """Pixel values (dof, p) of every real number of a description, and the share (p,) of each pixel in the disc."""

@@ -7,95 +7,23 @@ the whole posterior of their angles: an image whose angle is unsure counts for w
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_rvae.averages import accumulate
 from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.poses import SCAN_ANGLES, STAY, Poses, fit_poses
 from ronchi_rvae.shifts import interpolate
 
-__all__ = ["Mixture", "Responses", "breaks_symmetry", "expectation", "iterate", "maximisation", "turned_back"]
+__all__ = ["breaks_symmetry", "expectation", "iterate", "maximisation", "turned_back"]
 
 Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
 _LEAST_SHARE = 1e-6
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """Templates with their shares, and the noise.
-
-    Parameters
-    ----------
-    templates : (K, D) complex64
-        Coefficients in a `DiscBasis`.
-    share : (K,) float64
-        Adds up to 1.
-    variance : float
-        Of the noise in a pixel.
-    shift_sigma_px : float
-        Standard deviation of shifts along an axis.
-    fold : (K,) int64
-        Rotation symmetry that each template is held to: 1 for none, 0 if it is isotropic.
-    """
-
-    templates: Complex
-    share: Doubles
-    variance: float
-    shift_sigma_px: float
-    fold: NDArray[np.int64]
-
-    @property
-    def size(self) -> int:
-        """Number of classes."""
-        return len(self.share)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Give what is saved."""
-        numbers = np.array([self.variance, self.shift_sigma_px])
-        return {"templates": self.templates, "share": self.share, "noise": numbers, "fold": self.fold}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
-        """Undo `arrays`."""
-        variance, shift_sigma_px = (float(number) for number in arrays["noise"])
-        return cls(arrays["templates"], arrays["share"], variance, shift_sigma_px, arrays["fold"])
-
-
-@dataclass(frozen=True)
-class Responses:
-    """What every template makes of every image.
-
-    Parameters
-    ----------
-    chance : (n, K) float64
-        Posterior of the class; rows add up to 1.
-    log_likelihood : (n,) float64
-        Up to a constant that depends on the variance alone.
-    angle : (n, K) float64
-        Most likely angle in rad.
-    shift_px : (n, K, 2) float64
-    moments : (n, K, M) complex64
-        Posterior mean of ``exp(i m angle)``.
-    misfit : (n, K) float64
-    """
-
-    chance: Doubles
-    log_likelihood: Doubles
-    angle: Doubles
-    shift_px: Doubles
-    moments: Complex
-    misfit: Doubles
-
-    def of_class(self, k: int, rows: NDArray[np.bool_]) -> tuple[Doubles, Doubles]:
-        """Angles (n',) and shifts (n', 2) of the chosen images against one template."""
-        return self.angle[rows, k], self.shift_px[rows, k]
 
 
 def expectation(
@@ -107,62 +35,63 @@ def expectation(
     shift_px: Doubles | None = None,
     start: int = SCAN_ANGLES,
 ) -> Responses:
-    """Fit all images with all templates.
+    """Fit all images with all views of the templates.
 
     Parameters
     ----------
     described : (n, nodes, D) complex64
-    angle, shift_px : (n, K) and (n, K, 2) float64, optional
+    angle, shift_px : (n, V) and (n, V, 2) float64, optional
         Where to start; 0 by default.
     start : int
         As in `fit_poses`.
     """
-    n, k = len(described), mixture.size
+    n, v = len(described), len(mixture.view_class)
     poses: Poses = fit_poses(
         basis,
         described,
-        mixture.templates,
-        np.repeat(np.arange(n), k),
-        np.tile(np.arange(k), n),
-        np.zeros(n * k) if angle is None else angle.reshape(-1),
-        np.zeros((n * k, 2)) if shift_px is None else shift_px.reshape(-1, 2),
+        mixture.views,
+        np.repeat(np.arange(n), v),
+        np.tile(np.arange(v), n),
+        np.zeros(n * v) if angle is None else angle.reshape(-1),
+        np.zeros((n * v, 2)) if shift_px is None else shift_px.reshape(-1, 2),
         variance=mixture.variance,
         shift_sigma_px=mixture.shift_sigma_px,
         start=start,
     )
-    joint = poses.evidence.reshape(n, k) + np.log(mixture.share)
+    joint = poses.evidence.reshape(n, v) + np.log(mixture.view_share)
     top = joint.max(axis=1)
     weights = np.exp(joint - top[:, None])
     total = weights.sum(axis=1)
     return Responses(
         weights / total[:, None],
         top + np.log(total) - 0.5 * basis.dof * math.log(2 * math.pi * mixture.variance),
-        poses.angle.reshape(n, k),
-        poses.shift_px.reshape(n, k, 2),
-        poses.moments.reshape(n, k, -1),
-        poses.misfit.reshape(n, k),
+        poses.angle.reshape(n, v),
+        poses.shift_px.reshape(n, v, 2),
+        poses.moments.reshape(n, v, -1),
+        poses.misfit.reshape(n, v),
     )
 
 
 def maximisation(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses) -> Mixture:
     """Templates, shares and noise that suit the responses best."""
-    n, k = found.chance.shape
+    n, v = found.chance.shape
     shift_px = _centred(found) if basis.shifts.side > 1 else found.shift_px
-    sums = np.zeros(mixture.templates.shape, np.complex128)
+    sums = np.zeros((v, len(basis.order)), np.complex128)
     accumulate(
         described,
         basis.first,
         basis.shifts.polynomials,
         basis.shifts.step_px,
-        np.repeat(np.arange(n), k),
-        np.tile(np.arange(k), n),
+        np.repeat(np.arange(n), v),
+        np.tile(np.arange(v), n),
         shift_px.reshape(-1, 2),
-        found.moments.reshape(n * k, -1),
+        found.moments.reshape(n * v, -1),
         found.chance.reshape(-1),
         sums,
     )
-    weight = found.chance.sum(axis=0)
-    templates = sums / np.maximum(weight, 1e-9)[:, None]
+    sums[mixture.view_mirrored] = np.conj(sums[mixture.view_mirrored])
+    weight = mixture.by_class(found.chance.sum(axis=0))
+    templates = mixture.by_class(sums.T).T / np.maximum(weight, 1e-9)[:, None]
     share = np.maximum(weight / n, _LEAST_SHARE)
     templates[breaks_symmetry(basis.order, mixture.fold)] = 0
     return replace(
@@ -180,7 +109,7 @@ def breaks_symmetry(order: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArra
 
 
 def _centred(found: Responses) -> Doubles:
-    """Shifts (n, K, 2) of which the mean, as seen from the template, is 0.
+    """Shifts (n, V, 2) of which the mean, as seen from each view, is 0.
 
     A template off the centre by some vector, with every shift off by that vector turned, fits as well; an atom at
     a threefold site would so get an angle that it has not.
@@ -223,8 +152,16 @@ def iterate(
     return mixture, found
 
 
-def turned_back(basis: DiscBasis, described: Complex, angle: Doubles, shift_px: Doubles) -> Complex:
-    """Coefficients (n, D) of images brought to angle 0 and shift 0."""
+def turned_back(
+    basis: DiscBasis,
+    described: Complex,
+    angle: Doubles,
+    shift_px: Doubles,
+    mirrored: NDArray[np.bool_] | None = None,
+) -> Complex:
+    """Coefficients (n, D) of images brought to angle 0 and shift 0, and out of the mirror where they are in it."""
     centred = interpolate(described, shift_px, basis.shifts)
     back: Complex = (centred * np.exp(1j * angle[:, None] * basis.order)).astype(np.complex64)
+    if mirrored is not None:
+        np.conj(back, out=back, where=mirrored[:, None])
     return back

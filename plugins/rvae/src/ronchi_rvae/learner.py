@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from ronchi_rvae.results import Encoded, described
 from ronchi_rvae.shifts import ShiftGrid
 from ronchi_rvae.store import load_state, save_state
 
-__all__ = ["DiscLearner", "principal_axes"]
+__all__ = ["DiscLearner", "blocks", "principal_axes"]
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
@@ -98,30 +98,35 @@ class DiscLearner:
         DataError
             Not fitted, or the images have another size or other bad pixels than those of the fit.
         """
-        window = self._fitted()
-        window.check(Window.of(x, self.name), self.name)
-        frames, good = frames_of(x, window)
-        values = self._intensity.of(frames, _inside(self.basis, window))
-        parts = [self._encode(values[at : at + _BLOCK]) for at in range(0, max(len(values), 1), _BLOCK)]
+        values, good = self._seen(x)
         return described(
-            parts, good, x, self.name, n_fold=self.n_fold, curves=self._curves, extra=self._class_variables()
+            [self._encode(part) for part in blocks(values)],
+            good,
+            x,
+            self.name,
+            n_fold=self.n_fold,
+            curves=self._curves,
+            extra=self._class_variables(),
         )
 
-    def decode(self, z: xr.DataArray | NDArray[Any]) -> xr.DataArray:
+    def decode(self, z: xr.DataArray | NDArray[Any], *, mirror: bool = False) -> xr.DataArray:
         """Images at angle 0 and shift 0.
 
         Parameters
         ----------
         z : (..., n_components) array
+        mirror : bool
+            Give the mirror images, y reversed about the centre.
 
         Returns
         -------
         (..., ny, nx) DataArray
-            In the units of the data; 0 outside the disc.
+            In the units of the data; NaN outside of the disc, where nothing was learned.
         """
         window = self._fitted()
         values = np.asarray(z, np.float32)
-        images = self._intensity.back(self.basis.images(self._decode(values.reshape(-1, values.shape[-1]))))
+        coefficients = self._decode(np.ascontiguousarray(values.reshape(-1, values.shape[-1])))
+        images = self._in_disc(self.basis.images(np.conj(coefficients) if mirror else coefficients))
         lead = z.dims[:-1] if isinstance(z, xr.DataArray) else tuple(f"z_{i}" for i in range(values.ndim - 1))
         attrs = {"units": window.units, "long_name": "decoded image"}
         shape = (*values.shape[:-1], *window.shape)
@@ -170,6 +175,19 @@ class DiscLearner:
         """Variables that do not run along the samples."""
         return {}
 
+    def _seen(self, x: xr.DataArray) -> tuple[Floats, NDArray[np.bool_]]:
+        """Values (n, ny, nx) of samples as they are learned, and which of them (n,) can be used."""
+        window = self._fitted()
+        window.check(Window.of(x, self.name), self.name)
+        frames, good = frames_of(x, window)
+        return self._intensity.of(frames, _inside(self.basis, window)), good
+
+    def _in_disc(self, images: Floats) -> Floats:
+        """Images in the units of the data; NaN outside of the disc."""
+        made = self._intensity.back(images)
+        made[:, ~self.basis.covered] = np.nan
+        return made
+
     def _fitted(self) -> Window:
         if self._window is None:
             raise DataError("not fitted", where=self.name, fix="call `fit` first, or give a fitted `model`")
@@ -200,9 +218,14 @@ class DiscLearner:
         """``decoded/1`` of coefficients (*dims, D)."""
         window = self._fitted()
         flat = self.basis.images(coefficients.reshape(-1, coefficients.shape[-1]))
-        images = self._intensity.back(flat).reshape(*coefficients.shape[:-1], *window.shape)
+        images = self._in_disc(flat).reshape(*coefficients.shape[:-1], *window.shape)
         coords = {**window.variables(), **extra.pop("coords", {})}
         return decoded.make(images, dims=(*dims, *window.dims), units=window.units, coords=coords, **extra)
+
+
+def blocks(values: Floats) -> Iterator[Floats]:
+    """Parts of images (n, ny, nx) that are encoded at a time: one at least, even if there are no images."""
+    yield from (values[at : at + _BLOCK] for at in range(0, max(len(values), 1), _BLOCK))
 
 
 def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:

@@ -29,6 +29,8 @@ class Likelihood(nn.Module):
         the logarithm of the rate. ``"bernoulli"``: those of the log-odds.
     variance : float
         To start from.
+    mirror : bool
+        Integrate over the mirror image too, either hand being as likely.
     unit : float
         Of the coefficients, in counts or probabilities: only as such do these have a Poisson or Bernoulli law.
     """
@@ -39,9 +41,11 @@ class Likelihood(nn.Module):
     drawn: Tensor
     weight: Tensor
 
-    def __init__(self, basis: DiscBasis, family: str, variance: float, unit: float = 1.0) -> None:
+    def __init__(
+        self, basis: DiscBasis, family: str, variance: float, *, unit: float = 1.0, mirror: bool = False
+    ) -> None:
         super().__init__()
-        self.family, self.dof, self.unit = family, basis.dof, unit
+        self.family, self.dof, self.unit, self.mirror = family, basis.dof, unit, mirror
         order = torch.from_numpy(basis.order)
         table = torch.from_numpy(angle_table(basis.n_orders))
         self.register_buffer("sums", nn.functional.one_hot(order).float(), persistent=False)
@@ -55,7 +59,7 @@ class Likelihood(nn.Module):
             self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
 
     def forward(self, canonical: Tensor, upright: Tensor) -> Tensor:
-        """Integrate over the angle.
+        """Integrate over the angle, and over the hand where that is asked for.
 
         Parameters
         ----------
@@ -66,6 +70,14 @@ class Likelihood(nn.Module):
         -------
         (n,) float32
         """
+        own = self.of_one_hand(canonical, upright)
+        if not self.mirror:
+            return own
+        other = self.of_one_hand(canonical, self.mirrored(upright))
+        return torch.logaddexp(own, other) - math.log(2)
+
+    def of_one_hand(self, canonical: Tensor, upright: Tensor) -> Tensor:
+        """Integrate over the angle alone; as `forward`."""
         score = self.score(canonical, upright)
         if self.family == "gaussian":
             energy = (canonical**2).sum(1) + (upright**2).sum(1)
@@ -85,6 +97,11 @@ class Likelihood(nn.Module):
         along = (a_re * b_re + a_im * b_im) @ self.sums
         across = (a_re * b_im - a_im * b_re) @ self.sums
         return along @ self.cosines - across @ self.sines
+
+    def mirrored(self, numbers: Tensor) -> Tensor:
+        """Coefficients (n, dof) of mirror images, y reversed."""
+        n = len(self.sums)
+        return torch.cat([numbers[:, :n], -numbers[:, n:]], 1)
 
     def _parts(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         n = len(self.sums)

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from ronchi_rvae.disc import DiscBasis
-from ronchi_rvae.em import Mixture, Responses, turned_back
-from ronchi_rvae.symmetry import correlation, turn
+from ronchi_rvae.em import turned_back
+from ronchi_rvae.mixture import Mixture, Responses
+from ronchi_rvae.symmetry import likeness, turn
 
 __all__ = ["Scatter", "merge_alike", "noise_edge", "scatter", "split"]
 
@@ -58,11 +59,13 @@ def noise_edge(variance: float, dof: int, n: float) -> float:
 
 def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses, k: int) -> Scatter:
     """Principal direction of a class's residuals; an empty class has none."""
-    rows = found.chance[:, k] > 0.5
-    n = int(rows.sum())
+    rows = np.flatnonzero(mixture.by_class(found.chance)[:, k] > 0.5)
+    n = len(rows)
     if n < 8:
         return Scatter(0.0, np.zeros_like(mixture.templates[k]), 0.0, n)
-    residual = turned_back(basis, described[rows], *found.of_class(k, rows)) - mixture.templates[k]
+    view = found.best_view(mixture, np.full(len(found.chance), k))[rows]
+    pose = found.angle[rows, view], found.shift_px[rows, view], mixture.view_mirrored[view]
+    residual = turned_back(basis, described[rows], *pose) - mixture.templates[k]
     factor = basis.noise_factor
     white = solve_triangular(factor, basis.as_real(residual).T.astype(float), lower=True)
     variance = mixture.variance * basis.dof / float((factor**2).sum())
@@ -81,21 +84,21 @@ def split(mixture: Mixture, found: Responses, k: int, along: Scatter) -> tuple[M
     -------
     mixture : Mixture
         The second half is the last class.
-    angle, shift_px : (n, K + 1) and (n, K + 1, 2) float64
-        Poses to go on from.
+    angle, shift_px : (n, V) and (n, V, 2) float64
+        Poses of the new views to go on from.
     """
     step = along.spread * along.direction
     templates = np.concatenate([mixture.templates, (mixture.templates[k] - step)[None]])
     templates[k] += step
     share = np.append(mixture.share, mixture.share[k] / 2)
     share[k] /= 2
-    columns = [*range(mixture.size), k]
     fold = np.ones(len(share), np.int64)
-    return (
-        replace(mixture, templates=templates, share=share, fold=fold),
-        found.angle[:, columns],
-        found.shift_px[:, columns],
-    )
+    halves = replace(mixture, templates=templates, share=share, fold=fold, handed=_append(mixture.handed, k))
+    # The views of the second half go on from the poses of those of the first.
+    of_class = np.where(halves.view_class == mixture.size, k, halves.view_class)
+    number = {(c, m): i for i, (c, m) in enumerate(zip(mixture.view_class, mixture.view_mirrored, strict=True))}
+    columns = [number[view] for view in zip(of_class, halves.view_mirrored, strict=True)]
+    return halves, found.angle[:, columns], found.shift_px[:, columns]
 
 
 def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | None = None) -> Mixture:
@@ -121,19 +124,30 @@ def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | N
 
 def _excess_together(basis: DiscBasis, mixture: Mixture, i: int, j: int, n: int) -> float:
     """Largest eigenvalue of the two classes as one, over the noise edge."""
-    _, distance = correlation(basis, mixture.templates[i], mixture.templates[j])
+    _, distance, _ = likeness(basis, mixture, i, j)
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
     return float(mixture.variance + part * (1 - part) * distance) / noise_edge(mixture.variance, basis.dof, n * both)
 
 
 def _merge(basis: DiscBasis, mixture: Mixture, i: int, j: int) -> Mixture:
-    angle, _ = correlation(basis, mixture.templates[i], mixture.templates[j])
+    angle, _, other = likeness(basis, mixture, i, j)
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
     templates, share = mixture.templates.copy(), mixture.share.copy()
-    templates[i] = part * templates[i] + (1 - part) * turn(basis, templates[j], angle)
+    templates[i] = part * templates[i] + (1 - part) * turn(basis, other, angle)
     share[i] = both
     fold = mixture.fold.copy()
     fold[i] = fold[i] if fold[i] == fold[j] else 1
-    return replace(mixture, templates=np.delete(templates, j, 0), share=np.delete(share, j), fold=np.delete(fold, j))
+    handed = None if mixture.handed is None else np.delete(mixture.handed, j)
+    return replace(
+        mixture,
+        templates=np.delete(templates, j, 0),
+        share=np.delete(share, j),
+        fold=np.delete(fold, j),
+        handed=handed,
+    )
+
+
+def _append(handed: NDArray[np.bool_] | None, k: int) -> NDArray[np.bool_] | None:
+    return None if handed is None else np.append(handed, handed[k])

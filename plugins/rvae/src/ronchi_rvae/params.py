@@ -60,6 +60,11 @@ class _MixtureParams(DiscParams):
     )
     max_classes: int = Field(8, ge=1, description="Most classes that are tried.")
     passes: int = Field(8, ge=1, description="Passes over the samples between two changes of the classes, at most.")
+    mirror: bool = Field(
+        False,
+        description="A structure and its mirror image are of one class: each sample may be seen in the mirror, with y "
+        "reversed, before it is turned. Where mirror images differ, `mirror` says which one a sample is.",
+    )
 
     @model_validator(mode="after")
     def _is_a_number(self) -> Self:

@@ -116,7 +116,7 @@ class PixelLearner:
         Returns
         -------
         (..., ny, nx) DataArray
-            In the units of the data; 0 at pixels that were not learned.
+            In the units of the data; NaN at pixels that were not learned.
         """
         window = self._fitted()
         values = np.asarray(z, np.float32)
@@ -135,7 +135,8 @@ class PixelLearner:
         Returns
         -------
         (*samples, ny, nx) DataArray
-            In the units of the data, but for what ``normalise`` took out; NaN for samples that cannot be used.
+            In the units of the data, but for what ``normalise`` took out; NaN at pixels that were not learned, and for
+            samples that cannot be used.
         """
         frames, good, given = self._seen(x)
         used = self._used(self._fitted())
@@ -248,7 +249,7 @@ class PixelLearner:
     def _placed(self, values: Floats) -> Floats:
         """Images (n, ny, nx) in the units of the data, of what was learned (n, pixels)."""
         window = self._fitted()
-        images = np.zeros((len(values), *window.shape), np.float32)
+        images = np.full((len(values), *window.shape), np.nan, np.float32)
         images[:, self._used(window)] = self._intensity.back(values)
         return images
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_rvae.disc import DiscBasis
-from ronchi_rvae.em import Mixture, Responses
+from ronchi_rvae.mixture import Mixture, Responses
 
-__all__ = ["Pose", "best_poses", "common_fold", "wrapped"]
+__all__ = ["Pose", "best_poses", "common_fold", "mirror_chance", "wrapped"]
 
 Doubles = NDArray[np.float64]
 
@@ -32,27 +32,55 @@ class Pose(NamedTuple):
     resultant : (n,) float64
         Length of the posterior mean of ``exp(i fold angle)``: 1 if the angle is certain, 0 if it is open.
     shift_px : (n, 2) float64
+    mirrored : (n,) bool
+        Seen in the mirror: the image is the template with y reversed, then turned, then shifted.
     """
 
     label: NDArray[np.int64]
     angle: Doubles
     resultant: Doubles
     shift_px: Doubles
+    mirrored: NDArray[np.bool_]
 
 
-def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses) -> Pose:
-    """Most likely class, and its most likely pose."""
+def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses, *, other_hand: bool = False) -> Pose:
+    """Most likely class, its more likely hand, and the most likely pose of that.
+
+    Parameters
+    ----------
+    other_hand : bool
+        Take the less likely hand, where the class has one.
+    """
     rows = np.arange(len(found.chance))
-    label = found.chance.argmax(axis=1)
-    fold = mixture.fold[label]
-    moments = np.einsum("nk,nkm->nm", found.chance, found.moments.astype(np.complex128))
-    angle = _resolved(found.angle[rows, label], fold, moments)
+    label = mixture.by_class(found.chance).argmax(axis=1)
+    view = found.best_view(mixture, label, other=other_hand)
+    mirrored, fold = mixture.view_mirrored[view], mixture.fold[label]
+    # Views of the other hand say nothing about the angle: it is measured from another image.
+    moments = np.zeros((len(rows), found.moments.shape[2]), np.complex128)
+    for hand in np.unique(mirrored):
+        of_hand = mixture.view_mirrored == hand
+        chosen = mirrored == hand
+        moments[chosen] = np.einsum(
+            "nv,nvm->nm",
+            found.chance[np.ix_(chosen, of_hand)],
+            found.moments[np.ix_(chosen, of_hand)].astype(np.complex128),
+        )
+    sure = np.maximum(moments[:, 0].real, 1e-12)[:, None]
+    moments /= sure
+    angle = _resolved(found.angle[rows, view], fold, moments)
     angle[fold == 0] = np.nan
     resultant = np.abs(moments[rows, np.minimum(fold, moments.shape[1] - 1)])
     # The grid of angles is too coarse to hold how sharp a maximum is.
     resultant *= np.exp(-0.5 * fold**2 * _angle_variance(basis, mixture)[label])
     resultant[fold == 0] = 0
-    return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, label])
+    return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, view], mirrored)
+
+
+def mirror_chance(mixture: Mixture, found: Responses) -> Doubles:
+    """(n,) probability of being seen in the mirror; classes without a hand leave it open."""
+    open_chance = 0.5 * found.chance[:, : mixture.size][:, ~mixture.has_hand].sum(axis=1)
+    chance: Doubles = found.chance[:, mixture.view_mirrored].sum(axis=1) + open_chance
+    return chance
 
 
 def wrapped(angle: Doubles, mixture: Mixture) -> Doubles:

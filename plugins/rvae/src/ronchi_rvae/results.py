@@ -37,6 +37,9 @@ class Encoded:
         (y, x).
     label : (n,) int, optional
     label_prob : (n, n_classes) float, optional
+    mirror : (n,) int, optional
+        1 for the mirror image, 0 for none, -1 where that is the same.
+    mirror_prob : (n,) float, optional
     """
 
     z: NDArray[Any]
@@ -46,6 +49,8 @@ class Encoded:
     shift_px: NDArray[Any] | None = None
     label: NDArray[Any] | None = None
     label_prob: NDArray[Any] | None = None
+    mirror: NDArray[Any] | None = None
+    mirror_prob: NDArray[Any] | None = None
 
 
 def described(
@@ -97,6 +102,10 @@ def described(
         coords["axis"] = xr.Variable("axis", np.array(["y", "x"]))
     if parts[0].label_prob is not None:
         given["label_prob"] = variable((*dims, "class"), held("label_prob"), "1", "probability of the class")
+    if parts[0].mirror is not None:
+        told = "1: mirror image of the class, y reversed before the turn; 0: not; -1: mirror images are alike"
+        given["mirror"] = variable(dims, held("mirror", -1), "1", told)
+        given["mirror_prob"] = variable(dims, held("mirror_prob"), "1", "probability of the mirror image")
     z = held("z")
     return descriptors.make(
         z,

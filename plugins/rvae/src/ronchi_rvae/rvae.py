@@ -11,7 +11,9 @@ is integrated over.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -24,7 +26,7 @@ from ronchi_rvae.holdout import hold_out
 from ronchi_rvae.params import RrvaeParams, RvaeParams
 from ronchi_rvae.polar_em import PolarEm
 from ronchi_rvae.poses import STAY, fit_poses
-from ronchi_rvae.posterior import Pose, wrapped
+from ronchi_rvae.posterior import Pose, best_poses, wrapped
 from ronchi_rvae.results import Encoded
 
 if TYPE_CHECKING:
@@ -44,6 +46,14 @@ _LEAST_BATCH, _STEPS = 16, 40
 _RENEW = 10
 """Epochs after which angles and shifts are found anew, against what each image is decoded to by then."""
 _LEAST_RATE, _MOST_RATE = 1e-3, 1 - 1e-3
+
+
+class _Seen(NamedTuple):
+    """Latents (n, n_latent), lower bounds (n,) of the log-likelihood in nats, and poses of images."""
+
+    z: Floats
+    bound: Floats
+    pose: Pose
 
 
 class Rvae(PolarEm):
@@ -107,24 +117,42 @@ class Rvae(PolarEm):
         )
 
     def _encode(self, values: Floats) -> Encoded:
+        described = self.basis.describe(values)
+        found, pose = self._posed(described)
+        own = self._seen_as(described, pose)
+        if not self.params.mirror:
+            return self._encoded(own.z, -own.bound, found, own.pose)
+        other = self._seen_as(described, best_poses(self.basis, self.mixture, found, other_hand=True))
+        swaps = other.bound > own.bound
+        z = np.where(swaps[:, None], other.z, own.z)
+        chosen = Pose(
+            *(np.where(swaps.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in zip(own.pose, other.pose, strict=True))
+        )
+        both = np.logaddexp(own.bound, other.bound)
+        made = self._encoded(z, math.log(2) - both, found, chosen)
+        # A class without a hand has one pose, and leaves the mirror open.
+        chance = np.where(own.pose.mirrored == other.pose.mirrored, 0.5, np.exp(own.bound - both))
+        return replace(made, mirror_prob=np.where(own.pose.mirrored, chance, 1 - chance))
+
+    def _seen_as(self, described: Complex, pose: Pose) -> _Seen:
+        """Latents of images, given their poses, which are made better."""
         import torch
 
         from ronchi_rvae.autoencoder import divergence
         from ronchi_rvae.threads import thread_limit
 
-        described = self.basis.describe(values)
-        found, pose = self._posed(described)
         with thread_limit(1), torch.no_grad():
             mean, log_variance = self.model.encode(torch.from_numpy(self._upright(described, pose)))
             canonical = self.model.decode(mean)
             pose = self._refined(described, canonical.numpy(), pose)
-            evidence = self.model.likelihood(canonical, torch.from_numpy(self._upright(described, pose)))
-            nll = divergence(mean, log_variance) - evidence
-        return self._encoded(mean.numpy(), nll.numpy(), found, pose)
+            evidence = self.model.likelihood.of_one_hand(canonical, torch.from_numpy(self._upright(described, pose)))
+            bound = evidence - divergence(mean, log_variance)
+        return _Seen(mean.numpy(), bound.numpy(), pose)
 
     def _refined(self, described: Complex, canonical: Floats, pose: Pose) -> Pose:
         """Angles and shifts against each image's own canonical one, from those against the templates."""
         own = self.basis.from_real(canonical)
+        np.conj(own, out=own, where=pose.mirrored[:, None])
         every = np.arange(len(own))
         angle = np.nan_to_num(pose.angle)
         if self.params.likelihood != "gaussian":
@@ -154,7 +182,9 @@ class Rvae(PolarEm):
         p = self.params
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            likelihood = Likelihood(self.basis, p.likelihood, self.mixture.variance, self._intensity.scale)
+            likelihood = Likelihood(
+                self.basis, p.likelihood, self.mixture.variance, unit=self._intensity.scale, mirror=p.mirror
+            )
             return Autoencoder(self.basis.dof, p.n_components, p.hidden, likelihood)
 
     def _canonical_units(self, upright: Floats) -> tuple[torch.Tensor, float]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi_rvae.disc import DiscBasis
-from ronchi_rvae.em import Mixture, Responses, iterate
+from ronchi_rvae.em import iterate
+from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.moves import CLEARLY, merge_alike, scatter, split
 from ronchi_rvae.symmetry import symmetrised, to_one_frame
 
@@ -42,12 +43,15 @@ class Search:
         At most so many passes over the images between two changes of the classes, and twice as many at the end.
     tick : callable
         Called between stages; may raise to stop the work.
+    mirror : bool
+        Mirror images are of one class.
     """
 
     n_classes: int | None
     most_classes: int
     passes: int = 8
     tick: Callable[[], None] = lambda: None
+    mirror: bool = False
 
     @classmethod
     def asked(cls, params: Any, ctx: Context) -> Self:
@@ -59,7 +63,8 @@ class Search:
             # How many stages there will be is not known: the bar creeps towards its end.
             ctx.progress(done, done + 8)
 
-        return cls(None if params.n_classes == "auto" else params.n_classes, params.max_classes, params.passes, tick)
+        wanted = None if params.n_classes == "auto" else params.n_classes
+        return cls(wanted, params.max_classes, params.passes, tick, params.mirror)
 
 
 def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, search: Search) -> Mixture:
@@ -78,7 +83,7 @@ def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, 
     """
     n = len(described)
     few = described[np.sort(rng.choice(n, min(_SEARCH_IMAGES, n), replace=False))]
-    mixture, found = _first_class(basis, few, rng)
+    mixture, found = _first_class(basis, few, rng, search.mirror)
     search.tick()
     mixture, found = _restructure(basis, few, mixture, found, search)
     if len(few) < n:
@@ -105,7 +110,9 @@ def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, 
     return mixture
 
 
-def _first_class(basis: DiscBasis, described: Complex, rng: np.random.Generator) -> tuple[Mixture, Responses]:
+def _first_class(
+    basis: DiscBasis, described: Complex, rng: np.random.Generator, mirror: bool
+) -> tuple[Mixture, Responses]:
     """The best of several single classes, each grown from one image."""
     part = described[:_START_IMAGES]
     middle = part.shape[1] // 2
@@ -113,7 +120,14 @@ def _first_class(basis: DiscBasis, described: Complex, rng: np.random.Generator)
     sigma = max(basis.shifts.reach_px / np.sqrt(3), 0.02)
     tried = []
     for row in rng.choice(len(part), min(_STARTS, len(part)), replace=False):
-        seed = Mixture(part[row, middle][None], np.ones(1), max(variance, 1e-12), sigma, np.ones(1, np.int64))
+        seed = Mixture(
+            part[row, middle][None],
+            np.ones(1),
+            max(variance, 1e-12),
+            sigma,
+            np.ones(1, np.int64),
+            np.ones(1, bool) if mirror else None,
+        )
         tried.append(iterate(basis, part, seed, 6))
     best = max(tried, key=lambda one: float(one[1].log_likelihood.mean()))[0]
     return iterate(basis, described, best, 4)

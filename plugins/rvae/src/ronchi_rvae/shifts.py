@@ -55,6 +55,13 @@ class ShiftGrid:
         nodes = np.arange(self.side) - self.side // 2
         return np.linalg.inv(np.vander(nodes, increasing=True).astype(float)).T.copy()
 
+    def weights(self, shift_px: NDArray[np.floating]) -> Doubles:
+        """(n, nodes) weights of the nodes for shifts (n, 2)."""
+        powers = np.power((np.asarray(shift_px) / self.step_px)[..., None], np.arange(self.side))
+        along_y, along_x = np.moveaxis(powers @ self.polynomials.T, 1, 0)
+        weights: Doubles = (along_y[:, :, None] * along_x[:, None, :]).reshape(len(shift_px), -1)
+        return weights
+
 
 def interpolate(
     described: NDArray[np.complex64], shift_px: NDArray[np.floating], grid: ShiftGrid
@@ -71,8 +78,6 @@ def interpolate(
     -------
     (n, D) complex64
     """
-    powers = np.power((np.asarray(shift_px) / grid.step_px)[..., None], np.arange(grid.side))
-    along_y, along_x = np.moveaxis(powers @ grid.polynomials.T, 1, 0)
-    weights = (along_y[:, :, None] * along_x[:, None, :]).reshape(len(described), 1, -1)
+    weights = grid.weights(shift_px)[:, None]
     made: NDArray[np.complex64] = np.matmul(weights.astype(np.float32), described)[:, 0]
     return made

@@ -33,7 +33,7 @@ def test_corners_beyond_the_circle_have_no_say(name: str, few, fitted):
     options = {} if name in {"spatial-vae", "jrvae"} else {"mask": "circle"}
     learner = fitted(name, few, **options)
     assert learner.transform(corner)["z"].equals(learner.transform(few)["z"])
-    assert not learner.reconstruct(few).values[:, :2, :2].any()
+    assert np.isnan(learner.reconstruct(few).values[:, :2, :2]).all()
 
 
 def test_bad_pixels_have_no_say(name: str, few, fitted):
