@@ -8,6 +8,7 @@ from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.params_graphene4d import Graphene4dParams
 from ronchi_simulate.params_hbn import HbnParams
+from ronchi_simulate.params_library import LibraryParams
 from ronchi_simulate.params_sige import SigeParams
 from ronchi_simulate.params_zincblende4d import Zincblende4dParams
 
@@ -73,6 +74,16 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         "Multislice scan, finer than atoms, of zincblende in rotated tiles: the sites of its cell and their symmetry.",
         Zincblende4dParams,
         "zincblende4d:Zincblende4d",
+    )
+    yield AlgorithmSpec(
+        name="library",
+        summary="Dynamical diffraction of a thousand crystals in many orientations with their truth, to learn from.",
+        params=LibraryParams,
+        factory="ronchi_simulate.library.simulator:Library",
+        inputs={},
+        output="library/1",
+        capabilities=frozenset({"cuda", "resumable"}),
+        citation=_FCUNET,
     )
 
 
