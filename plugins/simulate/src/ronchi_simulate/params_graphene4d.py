@@ -22,6 +22,11 @@ class Graphene4dParams(TilesParams):
     q_step_inv_angstrom: float = Field(
         1 / 30, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
     )
+    wave_shape: tuple[int, int] | None = Field(
+        (256, 256),
+        description="Grid (y, x) of the waves over the window. On coarser ones than 0.12 angstrom the pattern of a turned "
+        "object is not quite the turned pattern: at 0.23 angstrom angles are off by up to 1 degree.",
+    )
     beam_energy_eV: float = Field(80e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         27.0, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}

@@ -31,6 +31,11 @@ class ScanParams(Params):
         le=16,
         description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step.",
     )
+    wave_shape: tuple[int, int] | None = Field(
+        None,
+        description="Grid (y, x) of the waves over the window; by default 3/2 of the simulated pixels. Phases of heavy "
+        "or sharp atoms need a step near 0.1 angstrom to be the same however they lie to the grid.",
+    )
     beam_energy_eV: float = Field(200e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         1.7, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}

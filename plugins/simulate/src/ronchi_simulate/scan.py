@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate.multislice.engine import diffract
-from ronchi_simulate.optics import Beam, aperture_amplitude
+from ronchi_simulate.optics import Beam, probe_spectrum
 from ronchi_simulate.params_scan import ScanParams
 
 if TYPE_CHECKING:
@@ -140,13 +140,13 @@ def probe_profile(params: ScanParams, thickness_angstrom: float) -> tuple[Array,
     beam = beam_of(params)
     window = params.binning / params.q_step_inv_angstrom
     n = 2 * int(np.ceil(_SAMPLES * beam.disk_radius_inv_angstrom * window)) + 16
+    wave = probe_spectrum(beam, (n, n), 1 / window)
     q = np.fft.fftfreq(n, window / n)
-    amplitude = aperture_amplitude(beam, q[:, None], q)
-    squared = q[:, None] ** 2 + q**2
+    advance = np.pi * beam.wavelength_angstrom * (q[:, None] ** 2 + q**2)
     weight = np.zeros(n)
-    for depth in thickness_angstrom * (np.arange(_DEPTHS) + 0.5) / _DEPTHS - beam.defocus_angstrom:
-        wave = np.fft.ifft2(amplitude * np.exp(-1j * np.pi * beam.wavelength_angstrom * depth * squared))
-        weight += np.fft.fftshift((np.abs(wave) ** 2).sum(0))
+    for depth in thickness_angstrom * (np.arange(_DEPTHS) + 0.5) / _DEPTHS:
+        there = np.fft.ifft2(wave * np.exp(-1j * depth * advance))
+        weight += np.fft.fftshift((np.abs(there) ** 2).sum(0))
     return (np.arange(n) - n // 2) * window / n, weight / weight.sum()
 
 
@@ -193,6 +193,7 @@ def _expected(
         slice_angstrom=params.slice_angstrom,
         frozen_phonons=params.frozen_phonons,
         engine=params.engine,
+        wave_shape=params.wave_shape,
         rng=rng,
         device=ctx.device,
     )[0, :, 0]
