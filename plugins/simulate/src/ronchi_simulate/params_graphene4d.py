@@ -24,8 +24,8 @@ class Graphene4dParams(TilesParams):
     )
     wave_shape: tuple[int, int] | None = Field(
         (256, 256),
-        description="Grid (y, x) of the waves over the window. On coarser ones than 0.12 angstrom the pattern of a turned "
-        "object is not quite the turned pattern: at 0.23 angstrom angles are off by up to 1 degree.",
+        description="Grid (y, x) of the waves over the window. On steps coarser than 0.12 angstrom the pattern of a "
+        "turned object is not quite the turned pattern: at 0.23 angstrom angles are off by up to 1 degree.",
     )
     beam_energy_eV: float = Field(80e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
