@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ronchi.errors import ConfigError
+from ronchi_simulate.multislice.atoms import configurations, from_ase
+from ronchi_simulate.multislice.request import make_request
+from ronchi_simulate.multislice.scattering import Scattering
 from ronchi_simulate.optics import Beam
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ def diffract(
     wave_shape: tuple[int, int] | None = None,
     n_threads: int = 1,
     memory_mb: float = 1024.0,
+    scattering: Scattering | None = None,
 ) -> NDArray[np.float32]:
     """Diffraction patterns of a specimen for every beam, probe position and thickness.
 
@@ -72,7 +77,7 @@ def diffract(
     device : str
         ``"cpu"`` or ``"cuda"``, of the torch engine; abTEM runs on the CPU here.
     progress : callable, optional
-        ``progress(done, total)`` of slices, over batches and configurations.
+        ``progress(done, total)`` of slices, over batches and configurations; may raise to stop the work.
     wave_shape : tuple of int, optional
         (y, x) grid of the waves over the window. Patterns are nothing beyond 2/3 of its half, so that the default is
         the size from 3/2 of ``pattern_shape`` on that a Fourier transform likes. ``pattern_shape`` itself is about 2.5
@@ -80,7 +85,9 @@ def diffract(
     n_threads : int
         Threads of the engine.
     memory_mb : float
-        What the waves and potentials of a batch may take together.
+        What the waves and patterns of a batch may take together.
+    scattering : mapping, optional
+        Parameters of Lobato by atomic number, (2, 5); abTEM's table if absent. For machines without abTEM.
 
     Returns
     -------
@@ -95,4 +102,50 @@ def diffract(
     DataError
         The cell is not orthorhombic, an atom's position is not finite, or an element has no scattering factor.
     """
-    raise NotImplementedError
+    if not beams:
+        raise ConfigError("no beams", where="diffract", fix="give at least one Beam")
+    if frozen_phonons < 0 or (frozen_phonons and rng is None):
+        raise ConfigError(
+            f"frozen_phonons is {frozen_phonons}, rng is {rng}",
+            where="diffract",
+            fix="give 0 or more configurations, and a Generator with them",
+        )
+    columns = from_ase(atoms)
+    request = make_request(
+        columns,
+        pattern_shape=pattern_shape,
+        q_step_inv_angstrom=q_step_inv_angstrom,
+        positions_angstrom=positions_angstrom,
+        exits_angstrom=exits_angstrom,
+        slice_angstrom=slice_angstrom,
+        wave_shape=wave_shape,
+    )
+    n_configurations = max(1, frozen_phonons)
+    mean: NDArray[np.float32] | None = None
+    for index, configuration in enumerate(configurations(columns, frozen_phonons, rng)):
+
+        def advance(done: int, total: int, index: int = index) -> None:
+            if progress is not None:
+                progress(index * total + done, n_configurations * total)
+
+        if engine == "abtem":
+            from ronchi_simulate.multislice.abtem_engine import diffract_abtem
+
+            patterns = diffract_abtem(configuration, beams, request, progress=advance)
+        else:
+            from ronchi_simulate.multislice.torch_engine import diffract_torch
+
+            patterns = diffract_torch(
+                configuration,
+                beams,
+                request,
+                device=device,
+                n_threads=n_threads,
+                memory_mb=memory_mb,
+                scattering=scattering,
+                progress=advance,
+            )
+        patterns /= n_configurations
+        mean = patterns if mean is None else np.add(mean, patterns, out=mean)
+    assert mean is not None
+    return mean

@@ -1,0 +1,129 @@
+"""The abTEM engine: the well-kept reference, with potentials that are exact enough to be one.
+
+abTEM spreads atoms bilinearly in its infinite projections. On the grid of the waves that is wrong by 5 % of the
+potential's spectrum at a quarter of the Nyquist frequency and by a third at the band limit, so that its potentials
+are made here on a finer grid, whose spectrum is then cut to the band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi.errors import ConfigError, DataError
+from ronchi_simulate.multislice.atoms import Columns, fill_region, is_whole
+from ronchi_simulate.multislice.grid import WaveGrid
+from ronchi_simulate.multislice.request import Request
+from ronchi_simulate.optics import Beam
+
+__all__ = ["diffract_abtem"]
+
+_POTENTIAL_REFINEMENT = 6
+"""Pixels of the potential in one of the waves, along an axis: its spectrum is then right to 1 % at the band limit."""
+
+
+def diffract_abtem(
+    atoms: Columns, beams: Sequence[Beam], request: Request, *, progress: Callable[[int, int], None]
+) -> NDArray[np.float32]:
+    """Patterns of one configuration of one specimen: float32 (beam, position, exit, qy, qx).
+
+    Raises
+    ------
+    ConfigError
+        A beam has a bullseye.
+    DataError
+        Atoms of an element differ in their thermal displacement: abTEM damps element by element.
+    """
+    import abtem
+
+    if any(beam.aperture != "circle" for beam in beams):
+        raise ConfigError("abTEM's engine has round apertures", where="diffract", fix="use the engine 'torch'")
+    shape = (len(beams), len(request.positions_angstrom), len(request.exit_slices), *request.pattern_shape)
+    patterns = np.empty(shape, np.float32)
+    cell = atoms.cell_angstrom
+    window = tuple(n * s for n, s in zip(request.grid.shape, request.grid.step_angstrom, strict=True))
+    size = (window[0], window[1])
+    whole = is_whole(size[0], cell[1]) and is_whole(size[1], cell[2])
+    parts = [np.arange(shape[1])] if whole else list(np.arange(shape[1])[:, None])
+    settings = {"precision": "float32", "fft": "fftw", "diagnostics.progress_bar": False}
+    with abtem.config.set(settings):
+        for n_done, part in enumerate(parts):
+            positions = request.positions_angstrom[part]
+            origin = np.zeros(2) if whole else positions[0] - np.asarray(size) / 2
+            potential = _potential(fill_region(atoms, (origin[0], origin[1]), size), request)
+            for index, beam in enumerate(beams):
+                patterns[index, part] = _patterns(potential, beam, positions - origin, request)
+            progress((n_done + 1) * request.n_slices, len(parts) * request.n_slices)
+    return patterns
+
+
+def _potential(atoms: Columns, request: Request) -> Any:
+    """Projected slices within the band of the waves, as abTEM's ``PotentialArray``."""
+    import abtem
+    from ase import Atoms
+
+    height, size_y, size_x = atoms.cell_angstrom
+    positions = np.stack([atoms.x_angstrom, atoms.y_angstrom, atoms.z_angstrom], axis=1)
+    specimen = Atoms(atoms.number, positions, cell=[size_x, size_y, height], pbc=True)
+    sigmas = {}
+    for number in np.unique(atoms.number):
+        displacements = np.unique(atoms.u_angstrom[atoms.number == number])
+        if len(displacements) > 1:
+            raise DataError(
+                f"atoms of element {number} have {len(displacements)} different thermal displacements",
+                where="u_angstrom",
+                fix="use one displacement an element, the engine 'torch', or frozen phonons",
+            )
+        symbol = specimen.symbols[int(np.flatnonzero(atoms.number == number)[0])]
+        sigmas[symbol] = float(displacements[0])
+    ny, nx = request.grid.shape
+    potential = abtem.Potential(
+        specimen,
+        gpts=(_POTENTIAL_REFINEMENT * nx, _POTENTIAL_REFINEMENT * ny),
+        slice_thickness=height / request.n_slices,
+        projection="infinite",
+        parametrization=abtem.parametrizations.LobatoParametrization(sigmas=sigmas),
+    )
+    limited = [_limit(np.asarray(part.array)[0], request.grid) for part in potential.generate_slices()]
+    return abtem.PotentialArray(
+        np.stack(limited),
+        slice_thickness=height / request.n_slices,
+        extent=(size_x, size_y),
+        exit_planes=tuple(int(n) - 1 for n in np.unique(request.exit_slices)),
+    )
+
+
+def _limit(fine: NDArray[np.float32], grid: WaveGrid) -> NDArray[np.float32]:
+    """Cut the spectrum of a slice (x, y) to the band of a coarser grid."""
+    ny, nx = grid.shape
+    columns, rows = (np.fft.fftfreq(n, 1 / n).astype(int) for n in (nx, ny))
+    spectrum = np.fft.fft2(fine)[np.ix_(columns, rows)] * grid.band_limit.T
+    return (np.fft.ifft2(spectrum).real * (spectrum.size / fine.size)).astype(np.float32)
+
+
+def _patterns(potential: Any, beam: Beam, positions: NDArray[np.float64], request: Request) -> NDArray[np.float32]:
+    """float32 (position, exit, qy, qx) of one beam."""
+    import abtem
+
+    ny, nx = request.grid.shape
+    probe = abtem.Probe(
+        energy=beam.energy_eV,
+        semiangle_cutoff=beam.semiangle_mrad,
+        extent=potential.extent,
+        gpts=(nx, ny),
+        tilt=(beam.tilt_mrad[1], beam.tilt_mrad[0]),
+        defocus=beam.defocus_angstrom,
+    )
+    scan = abtem.CustomScan(positions[:, ::-1])
+    detector = abtem.PixelatedDetector(max_angle="full")
+    measured = probe.multislice(potential, scan=scan, detectors=detector, lazy=False)
+    depths, which = np.unique(request.exit_slices, return_inverse=True)
+    by_depth = np.asarray(measured.array).reshape(len(depths), len(positions), nx, ny)
+    # abTEM has axes (x, y) and q = 0 at N // 2.
+    rows, columns = (
+        np.arange(p) - p // 2 + n // 2 for p, n in zip(request.pattern_shape, request.grid.shape, strict=True)
+    )
+    return by_depth.transpose(1, 0, 3, 2)[:, which][..., rows[:, None], columns]

@@ -1,0 +1,83 @@
+"""The grid of the waves and its frequencies: steps, band limit, and the crop of a pattern from a spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+
+__all__ = ["WaveGrid", "fast_size"]
+
+_BAND_LIMIT = 2 / 3
+"""Of the Nyquist frequency: products of two functions limited to it alias to nothing inside of it (Kirkland 2010)."""
+
+_TAPER = 0.01
+"""Width of the band limit's edge, cosine-shaped, in units of the sampling frequency; abTEM's."""
+
+
+def fast_size(n: int) -> int:
+    """Return the smallest even size from ``n`` on that a Fourier transform likes."""
+    size = next_fast_len(n)
+    while size % 2:
+        size = next_fast_len(size + 1)
+    return int(size)
+
+
+@dataclass(frozen=True)
+class WaveGrid:
+    """A periodic grid of pixels in real space, with its frequencies in the order of Fourier transforms.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (y, x).
+    step_angstrom : tuple of float
+        (y, x) size of a pixel.
+    """
+
+    shape: tuple[int, int]
+    step_angstrom: tuple[float, float]
+
+    @cached_property
+    def q_inv_angstrom(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Frequencies (ny, 1) and (1, nx)."""
+        qy, qx = (np.fft.fftfreq(n, step) for n, step in zip(self.shape, self.step_angstrom, strict=True))
+        return qy[:, None], qx[None, :]
+
+    @cached_property
+    def q_squared(self) -> NDArray[np.float64]:
+        """Squared frequency (ny, nx) in 1/angstrom^2."""
+        qy, qx = self.q_inv_angstrom
+        return qy**2 + qx**2
+
+    @cached_property
+    def band_limit(self) -> NDArray[np.float64]:
+        """Aperture (ny, nx) that is 1 up to 2/3 of the Nyquist frequency of the coarser axis and 0 beyond."""
+        coarsest = max(self.step_angstrom)
+        limit, taper = _BAND_LIMIT / (2 * coarsest), _TAPER / coarsest
+        inside = np.clip((limit - np.sqrt(self.q_squared)) / taper, 0, 1)
+        return 0.5 * (1 - np.cos(np.pi * inside))
+
+    @property
+    def n_pixels(self) -> int:
+        """Pixels of the grid."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def area_angstrom2(self) -> float:
+        """Area of the period."""
+        return self.n_pixels * self.step_angstrom[0] * self.step_angstrom[1]
+
+    def pattern_index(self, pattern_shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where the rows and columns of a pattern, q = 0 at N // 2, lie in a spectrum.
+
+        Returns
+        -------
+        tuple of numpy.ndarray
+            Indices (qy,) and (qx,); the sizes of the grid must not be below those of the pattern.
+        """
+        rows, columns = (np.arange(p) - p // 2 for p in pattern_shape)
+        return rows % self.shape[0], columns % self.shape[1]

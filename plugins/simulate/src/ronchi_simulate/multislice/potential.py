@@ -1,0 +1,152 @@
+"""Projected potentials, slice by slice, in O(atoms) and a few Fourier transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ronchi_simulate.multislice.atoms import Columns, slice_index
+from ronchi_simulate.multislice.fourier import BandTransform
+from ronchi_simulate.multislice.grid import WaveGrid
+from ronchi_simulate.multislice.scattering import Scattering, projected_form_factor
+from ronchi_simulate.multislice.spreading import KERNEL_WIDTH_PX, kernel_spectrum, kernel_weights
+
+__all__ = ["SlicedPotential"]
+
+_PAIRS_ON_CPU = 2
+"""Pairs of slices made in one go: more leave the cache."""
+
+_PAIR_BYTES_ON_GPU = 2**30
+
+
+class SlicedPotential:
+    """Potentials of specimens on one grid, projected slice by slice and limited to the band of the grid.
+
+    Two slices go through the transforms at once, as the real and the imaginary part of a complex image: what they
+    are multiplied by is real and even.
+
+    Parameters
+    ----------
+    specimens : sequence of Columns
+        Each fills the period of the grid.
+    n_slices : sequence of int
+        Of each specimen. The potential beyond is nothing.
+    grid : WaveGrid
+    transform : BandTransform
+        Of the grid.
+    scattering : mapping
+        Lobato's parameters by atomic number.
+
+    Raises
+    ------
+    DataError
+        An element is not in the table.
+    """
+
+    def __init__(
+        self,
+        specimens: Sequence[Columns],
+        n_slices: Sequence[int],
+        grid: WaveGrid,
+        transform: BandTransform,
+        scattering: Scattering,
+    ) -> None:
+        self.n_slices = max(n_slices)
+        self._grid, self._transform, self._n_specimens = grid, transform, len(specimens)
+        species = [_species(atoms) for atoms in specimens]
+        self._factors = self._form_factors([table for table, _ in species], scattering)
+        self._sort(specimens, n_slices, [row for _, row in species])
+        pair_bytes = 16 * self._n_specimens * grid.n_pixels
+        pairs = _PAIRS_ON_CPU if transform.device.type == "cpu" else max(1, _PAIR_BYTES_ON_GPU // pair_bytes)
+        self._pairs = min(pairs, (self.n_slices + 1) // 2)
+        self._spread = transform.empty(self._n_specimens, self._pairs)
+        self._sum = transform.empty(self._n_specimens, self._pairs)
+
+    def _form_factors(self, tables: list[list[tuple[int, float]]], scattering: Scattering) -> torch.Tensor:
+        """float32 (specimen, species, ny, nx): from a spread species to its part of the potential's spectrum."""
+        ny, nx = self._grid.shape
+        kernel = kernel_spectrum(ny)[:, None] * kernel_spectrum(nx)
+        common = self._grid.band_limit / (kernel * self._grid.area_angstrom2)
+        q_squared = self._grid.q_squared
+        known: dict[tuple[int, float], np.ndarray] = {}
+        factors = np.zeros((len(tables), max(map(len, tables)), ny, nx), np.float32)
+        for specimen, table in enumerate(tables):
+            for row, (number, u_angstrom) in enumerate(table):
+                if (number, u_angstrom) not in known:
+                    damping = np.exp(-2 * np.pi**2 * u_angstrom**2 * q_squared)
+                    known[number, u_angstrom] = common * damping * projected_form_factor(scattering, number, q_squared)
+                factors[specimen, row] = known[number, u_angstrom]
+        return self._transform.like_rows(factors)
+
+    def _sort(self, specimens: Sequence[Columns], n_slices: Sequence[int], rows: list[np.ndarray]) -> None:
+        """Bring atoms to the device, in the order of their species and then of their slice."""
+        slices = [slice_index(atoms, n) for atoms, n in zip(specimens, n_slices, strict=True)]
+        row, slice_, specimen = (
+            np.concatenate(part)
+            for part in (rows, slices, [np.full(len(atoms.number), i) for i, atoms in enumerate(specimens)])
+        )
+        order = np.lexsort((slice_, row))
+        step_y, step_x = self._grid.step_angstrom
+        y_px = np.concatenate([atoms.y_angstrom for atoms in specimens])[order] / step_y
+        x_px = np.concatenate([atoms.x_angstrom for atoms in specimens])[order] / step_x
+        device = self._transform.device
+        self._y_px, self._x_px = torch.as_tensor(y_px, device=device), torch.as_tensor(x_px, device=device)
+        self._slice = torch.as_tensor(slice_[order], device=device)
+        self._specimen = torch.as_tensor(specimen[order], device=device)
+        # Where the atoms of (species, slice) begin: a range of slices is then a range of atoms.
+        key = row[order] * self.n_slices + slice_[order]
+        self._first = np.searchsorted(key, np.arange(self._factors.shape[1] * self.n_slices + 1))
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Yield the slices from the entrance on: float32 (specimen, ny, nx) in volt angstrom, a view until the next."""
+        for start in range(0, self.n_slices, 2 * self._pairs):
+            potential = torch.view_as_real(self._pairs_from(start))
+            for offset in range(min(2 * self._pairs, self.n_slices - start)):
+                yield potential[:, offset // 2, ..., offset % 2]
+
+    def _pairs_from(self, start: int) -> torch.Tensor:
+        """Complex64 (specimen, pair, ny, nx): potentials of the slices from ``start`` on, two in one image."""
+        at_once = max(1, self._transform.images_at_once // self._pairs)
+        for species in range(self._factors.shape[1]):
+            self._spread_species(species, start)
+            for first in range(0, self._n_specimens, at_once):
+                some = slice(first, first + at_once)
+                spectra = self._transform.forward(self._spread[some])
+                factors = self._factors[some, species, None]
+                if species == 0:
+                    torch.mul(spectra, factors, out=self._sum[some])
+                else:
+                    self._sum[some].add_(spectra.mul_(factors))
+        return self._transform.inverse(self._sum)
+
+    def _spread_species(self, species: int, start: int) -> None:
+        """Spread the atoms of one species in the slices from ``start`` on, two slices an image."""
+        stop = min(start + 2 * self._pairs, self.n_slices)
+        atoms = slice(*self._first[species * self.n_slices + np.array([start, stop])])
+        first_y, weight_y = kernel_weights(self._y_px[atoms])
+        first_x, weight_x = kernel_weights(self._x_px[atoms])
+        ny, nx = self._grid.shape
+        reach = torch.arange(KERNEL_WIDTH_PX, device=first_y.device)
+        offset = self._slice[atoms] - start
+        image = self._specimen[atoms] * self._pairs + offset // 2
+        row = image[:, None] * ny + (first_y[:, None] + reach) % ny
+        column = 2 * ((first_x[:, None] + reach) % nx) + (offset % 2)[:, None]
+        stride = 2 * self._spread.stride(-2)
+        pixel = (row * stride)[:, :, None] + column[:, None, :]
+        weight = weight_y[:, :, None] * weight_x[:, None, :]
+        floats = torch.as_strided(torch.view_as_real(self._spread), (_image_floats(self._spread),), (1,))
+        floats.zero_().index_add_(0, pixel.reshape(-1), weight.reshape(-1))
+
+
+def _image_floats(images: torch.Tensor) -> int:
+    """Count the floats from the first to the last of a stack of padded complex images, padding included."""
+    return 2 * images.stride(-2) * int(np.prod(images.shape[:-1]))
+
+
+def _species(atoms: Columns) -> tuple[list[tuple[int, float]], np.ndarray]:
+    """Distinct pairs of atomic number and displacement, and the row of each atom in them."""
+    keys = np.stack([atoms.number.astype(np.float64), np.round(atoms.u_angstrom, 6)], axis=1)
+    distinct, row = np.unique(keys, axis=0, return_inverse=True)
+    return [(int(number), float(u)) for number, u in distinct], row.reshape(-1)

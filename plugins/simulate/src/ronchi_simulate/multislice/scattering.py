@@ -1,0 +1,65 @@
+"""How strongly an atom scatters: the projected potential of Lobato and Van Dyck 2014 in reciprocal space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ronchi.errors import DataError
+
+__all__ = ["Scattering", "abtem_scattering", "projected_form_factor"]
+
+Scattering = Mapping[int, ArrayLike]
+"""Lobato's parameters by atomic number: (2, 5), the row a in angstrom above the row b in angstrom^2."""
+
+_POTENTIAL_PER_SCATTERING_V_ANGSTROM2 = 47.87764724
+"""h^2 / (2 pi m e), m at rest: potential in volt angstrom^3 for a scattering length in angstrom (CODATA 2022)."""
+
+
+@cache
+def abtem_scattering() -> Scattering:
+    """Lobato's parameters of all elements, from abTEM's tables."""
+    from abtem.parametrizations import LobatoParametrization
+    from ase.data import atomic_numbers
+
+    return {atomic_numbers[symbol]: np.asarray(table) for symbol, table in LobatoParametrization().parameters.items()}
+
+
+def projected_form_factor(scattering: Scattering, number: int, q_squared: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Fourier transform of an atom's potential, projected along the beam.
+
+    f(q) = sum_i a_i (2 + b_i q^2) / (1 + b_i q^2)^2 in angstrom (Lobato and Van Dyck 2014,
+    doi:10.1107/S205327331401643X, eq. 13).
+
+    Parameters
+    ----------
+    scattering : mapping
+    number : int
+        Atomic number.
+    q_squared : numpy.ndarray
+        In 1/angstrom^2, with q = 1 / spacing.
+
+    Returns
+    -------
+    numpy.ndarray
+        In volt angstrom^3, of the shape of ``q_squared``.
+
+    Raises
+    ------
+    DataError
+        The table lacks the element.
+    """
+    if number not in scattering:
+        raise DataError(
+            f"no scattering factor for atomic number {number}",
+            where="projected_form_factor",
+            fix="use elements that Lobato's table has (hydrogen to lawrencium), or give a table with this one",
+        )
+    a, b = np.asarray(scattering[number], dtype=np.float64)
+    form_factor = np.zeros_like(q_squared)
+    for amplitude, width in zip(a, b, strict=True):
+        form_factor += amplitude * (2 + width * q_squared) / (1 + width * q_squared) ** 2
+    return _POTENTIAL_PER_SCATTERING_V_ANGSTROM2 * form_factor

@@ -1,0 +1,225 @@
+"""The torch engine: potentials and waves on the CPU or a GPU by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ronchi_simulate.multislice.atoms import Columns, fill_region
+from ronchi_simulate.multislice.fourier import BandTransform
+from ronchi_simulate.multislice.grid import WaveGrid
+from ronchi_simulate.multislice.potential import SlicedPotential
+from ronchi_simulate.multislice.propagation import Exits, Windows, enter, propagate, propagator
+from ronchi_simulate.multislice.regions import divide
+from ronchi_simulate.multislice.request import Request
+from ronchi_simulate.multislice.scattering import Scattering, abtem_scattering
+from ronchi_simulate.optics import Beam
+
+__all__ = ["TorchMultislice", "diffract_torch"]
+
+_CPU_BATCH_BYTES = 2**24
+"""Waves that go through one slice before the next: more only leave the last-level cache."""
+
+
+class TorchMultislice:
+    """Multislice of many specimens at once on one grid of waves.
+
+    Training calls `patterns` with a batch of specimens; `diffract_torch` calls it for one. It keeps buffers and plans
+    from call to call.
+
+    Parameters
+    ----------
+    grid : WaveGrid
+        Of the waves.
+    pattern_shape : tuple of int
+        (qy, qx), not larger than the grid.
+    device : str
+        ``"cpu"``, ``"cuda"``, …
+    n_threads : int
+        On the CPU.
+    scattering : mapping, optional
+        Lobato's parameters by atomic number; abTEM's table if absent.
+    """
+
+    def __init__(
+        self,
+        grid: WaveGrid,
+        pattern_shape: tuple[int, int],
+        *,
+        device: str = "cpu",
+        n_threads: int = 1,
+        scattering: Scattering | None = None,
+    ) -> None:
+        self.grid = grid
+        self.pattern_shape = pattern_shape
+        self._device = torch.device(device)
+        self._n_threads = n_threads
+        self._scattering = abtem_scattering() if scattering is None else scattering
+        self._transforms: dict[tuple[int, int], tuple[BandTransform, torch.Tensor]] = {}
+        self._waves: torch.Tensor | None = None
+
+    @torch.inference_mode()
+    def patterns(
+        self,
+        specimens: Sequence[Columns],
+        beams: Sequence[Sequence[Beam]],
+        n_slices: Sequence[int],
+        exit_slices: NDArray[np.int64],
+        probe_px: NDArray[np.float64],
+        *,
+        potential_grid: WaveGrid | None = None,
+        first_px: NDArray[np.int64] | None = None,
+        progress: Callable[[], None] | None = None,
+    ) -> torch.Tensor:
+        """Diffraction patterns of a batch.
+
+        Parameters
+        ----------
+        specimens : sequence of Columns
+            One a run. The cell is the period of the potential's grid.
+        beams : sequence of sequence of Beam
+            (run, beam). The beams of a run share energy and tilt; all runs have as many.
+        n_slices : sequence of int
+            Of each run; slices of a run are equally thick.
+        exit_slices : numpy.ndarray
+            int (run, exit): after how many slices patterns are taken; not beyond the run's own.
+        probe_px : numpy.ndarray
+            float64 (run, position, 2): probe positions (y, x) in pixels of the waves' grid.
+        potential_grid : WaveGrid, optional
+            Where the specimen is larger than the waves' grid; one run, and ``first_px`` needed.
+        first_px : numpy.ndarray, optional
+            int (position, 2): first row and column of each position's window in it.
+        progress : callable, optional
+            Called after every slice.
+
+        Returns
+        -------
+        torch.Tensor
+            float32 (run, beam, position, exit, qy, qx) on the device: the fraction of the beam in each pixel.
+
+        Raises
+        ------
+        ConfigError
+            An aperture is wider than the grid.
+        DataError
+            An element has no scattering factors.
+        """
+        potential_grid = potential_grid or self.grid
+        transform, _ = self._transform(self.grid)
+        transform_potential, band_limit = self._transform(potential_grid)
+        n_runs, n_beams, n_positions = len(specimens), len(beams[0]), probe_px.shape[1]
+        first = [of_run[0] for of_run in beams]
+        thickness = [atoms.cell_angstrom[0] / n for atoms, n in zip(specimens, n_slices, strict=True)]
+        propagators = np.stack([propagator(b, self.grid, t) for b, t in zip(first, thickness, strict=True)])
+        waves = self._buffer(n_runs, n_beams * n_positions)
+        period = self.grid.shape[1] * self.grid.step_angstrom[1]
+        enter(waves, beams, probe_px, 1 / period)
+        patterns = propagate(
+            waves,
+            SlicedPotential(specimens, n_slices, potential_grid, transform_potential, self._scattering),
+            (transform, transform_potential),
+            band_limit,
+            torch.tensor([beam.interaction_constant for beam in first], device=self._device),
+            transform.like_rows(propagators / self.grid.n_pixels),
+            Exits(exit_slices, self.pattern_shape),
+            windows=None if first_px is None else Windows(np.tile(first_px, (n_beams, 1))),
+            progress=progress,
+        )
+        return patterns.reshape(n_runs, n_beams, n_positions, *patterns.shape[2:])
+
+    def _transform(self, grid: WaveGrid) -> tuple[BandTransform, torch.Tensor]:
+        if grid.shape not in self._transforms:
+            transform = BandTransform(grid.band_limit, self._device, self._n_threads)
+            self._transforms[grid.shape] = (transform, transform.like_rows(grid.band_limit / grid.n_pixels))
+        return self._transforms[grid.shape]
+
+    def _buffer(self, n_runs: int, n_waves: int) -> torch.Tensor:
+        """Memory for waves, the same as last time where that fits: plans of transforms are bound to memory."""
+        if self._waves is None or self._waves.shape[0] != n_runs or self._waves.shape[1] < n_waves:
+            self._waves = self._transform(self.grid)[0].empty(n_runs, n_waves)
+        return self._waves[:, :n_waves]
+
+
+def diffract_torch(
+    atoms: Columns,
+    beams: Sequence[Beam],
+    request: Request,
+    *,
+    device: str,
+    n_threads: int,
+    memory_mb: float,
+    scattering: Scattering | None,
+    progress: Callable[[int, int], None],
+) -> NDArray[np.float32]:
+    """Patterns of one configuration of one specimen: float32 (beam, position, exit, qy, qx)."""
+    engine = TorchMultislice(
+        request.grid, request.pattern_shape, device=device, n_threads=n_threads, scattering=scattering
+    )
+    cell = (atoms.cell_angstrom[1], atoms.cell_angstrom[2])
+    found = divide(request.positions_angstrom, cell, request.grid)
+    groups = _same_energy_and_tilt(beams)
+    jobs = [
+        (region, group, batch)
+        for region in found
+        for group in groups
+        for batch in _batches(len(region.positions), len(group), request, device, memory_mb)
+    ]
+    n_done, n_total = 0, len(jobs) * request.n_slices
+
+    def advance() -> None:
+        nonlocal n_done
+        n_done += 1
+        progress(n_done, n_total)
+
+    shape = (len(beams), len(request.positions_angstrom), len(request.exit_slices), *request.pattern_shape)
+    patterns = np.empty(shape, np.float32)
+    with _torch_threads(n_threads):
+        for region, group, batch in jobs:
+            size = tuple(n * s for n, s in zip(region.grid.shape, region.grid.step_angstrom, strict=True))
+            got = engine.patterns(
+                [fill_region(atoms, region.origin_angstrom, (size[0], size[1]))],
+                [[beams[index] for index in group]],
+                [request.n_slices],
+                request.exit_slices[None],
+                region.probe_px[None, batch],
+                potential_grid=region.grid,
+                first_px=None if region.first_px is None else region.first_px[batch],
+                progress=advance,
+            )
+            patterns[np.ix_(group, region.positions[batch])] = got[0].cpu().numpy()
+    return patterns
+
+
+def _same_energy_and_tilt(beams: Sequence[Beam]) -> list[list[int]]:
+    def key(index: int) -> tuple[float, tuple[float, float]]:
+        return beams[index].energy_eV, beams[index].tilt_mrad
+
+    return [list(group) for _, group in groupby(sorted(range(len(beams)), key=key), key=key)]
+
+
+def _batches(n_positions: int, n_beams: int, request: Request, device: str, memory_mb: float) -> list[slice]:
+    """Positions that go through the specimen together."""
+    wave_bytes = 8 * request.grid.n_pixels
+    pattern_bytes = 4 * len(request.exit_slices) * request.pattern_shape[0] * request.pattern_shape[1]
+    # A transform that is not in place has its result beside the waves.
+    at_once = int(memory_mb * 2**20 / (2 * wave_bytes + pattern_bytes) / n_beams)
+    if torch.device(device).type == "cpu":
+        at_once = min(at_once, _CPU_BATCH_BYTES // (wave_bytes * n_beams))
+    at_once = max(1, at_once)
+    return [slice(first, first + at_once) for first in range(0, n_positions, at_once)]
+
+
+@contextmanager
+def _torch_threads(n_threads: int) -> Iterator[None]:
+    """Use as many threads in torch, and what was set before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
