@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import ronchi
-from ronchi.builtin.synthetic import soft_disk_scan
+from ronchi.builtin.disks import disk_scan
 from ronchi.cli.main import main
 
 PIPELINE = """\
@@ -32,7 +32,7 @@ outputs:
 @pytest.fixture(scope="module")
 def scan() -> xr.Dataset:
     """A good scan of 2 x 3 patterns, in memory (seed 3)."""
-    return soft_disk_scan(np.random.default_rng(3), scan_shape=(2, 3)).data.load()
+    return disk_scan(np.random.default_rng(3), scan_shape=(2, 3)).data.load()
 
 
 @pytest.fixture

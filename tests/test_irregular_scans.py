@@ -20,7 +20,7 @@ SIMULATED = {"pattern_shape": (64, 64), "radius_px": 4.0, "g1_px": (0.0, 14.0), 
 
 def scan(rows: int, columns: int) -> xr.Dataset:
     """Patterns of which the right half is strained."""
-    return apply("simulator", "soft-disks", {**SIMULATED, "scan_shape": (rows, columns)}, {}, seed=1).data
+    return apply("simulator", "disks", {**SIMULATED, "scan_shape": (rows, columns)}, {}, seed=1).data
 
 
 def pipeline(path: Path, reader: str = "auto", **params: Any) -> dict[str, Any]:

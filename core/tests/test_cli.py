@@ -38,7 +38,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind, name in (("disk_detector", "crosscorr"), ("strain_solver", "lattice")):
         if name not in get_manager().names(kind):
             pytest.skip(f"the plugin ronchi-{name} is not installed: `pip install -e plugins/{name}` to run this test")
-    made = apply("simulator", "soft-disks", {"scan_shape": (2, 6), "pattern_shape": (64, 64)}, {})
+    made = apply("simulator", "disks", {"scan_shape": (2, 6), "pattern_shape": (64, 64)}, {})
     return write(made.data, tmp_path_factory.mktemp("data") / "scan.nc", made.sides)
 
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ronchi.api import Context
+from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.matching import match_one_to_one
 from ronchi.builtin.metrics_peaks import Eq1, PeakF1, PeakRmse, eq1_accuracy
 from ronchi.builtin.metrics_strain import StrainRmse
 from ronchi.builtin.native import open_native
 from ronchi.builtin.params_metrics import Eq1Params, PeakF1Params, PeakRmseParams, StrainRmseParams
-from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.errors import DataError
 from ronchi.schema import peaks, strain
 from ronchi.schema.common import variable
@@ -44,7 +44,7 @@ def strain_score(result: xr.Dataset, truth: xr.Dataset, **params: Any) -> dict[s
 
 @pytest.fixture
 def scan_truth() -> xr.Dataset:
-    return soft_disk_scan(np.random.default_rng(0), scan_shape=(4, 16)).sides["truth"]
+    return disk_scan(np.random.default_rng(0), scan_shape=(4, 16)).sides["truth"]
 
 
 def test_strain_figures_of_a_known_error(scan_truth: xr.Dataset) -> None:
@@ -147,7 +147,7 @@ def found_peaks(truth: xr.Dataset, keep: Any, shift_px: Any = 0.0, extra: int = 
 
 @pytest.fixture
 def peaks_truth() -> xr.Dataset:
-    return soft_disk_scan(np.random.default_rng(0), scan_shape=(2, 3)).sides["truth_peaks"]
+    return disk_scan(np.random.default_rng(0), scan_shape=(2, 3)).sides["truth_peaks"]
 
 
 def f1(result: xr.Dataset, truth: xr.Dataset, **params: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ PARAMS = {"scan_shape": [2, 6], "pattern_shape": [64, 64], "background_fraction"
 
 def pipeline(**steps: Mapping[str, Any]) -> dict[str, Any]:
     base = {
-        "sim": {"simulator": "soft-disks", "params": PARAMS},
+        "sim": {"simulator": "disks", "params": PARAMS},
         "disks": {"disk_detector": "crosscorr", "data": "sim"},
     }
     return {"schema": "ronchi.pipeline/1", "name": "look", "seed": 5, "steps": {**base, **steps}}

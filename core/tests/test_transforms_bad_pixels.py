@@ -10,10 +10,10 @@ import xarray as xr
 
 from ronchi.api import Context
 from ronchi.builtin.bad_pixels import BadPixels
+from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.filling import fill_bad
 from ronchi.builtin.params_transforms import BadPixelsParams
 from ronchi.builtin.patterns import mean_and_variance, sample_runs
-from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.errors import DataError
 from ronchi.schema import fourd
 
@@ -27,7 +27,7 @@ def apply(data: xr.Dataset, **params: Any) -> xr.Dataset:
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("radius", "edge", "dose"), [(5.0, 0.5, 2e4), (2.0, 0.4, 1e5), (8.0, 0.3, 1e6)])
 def test_hot_pixels_are_found_and_disks_are_not(seed: int, radius: float, edge: float, dose: float) -> None:
-    scan = soft_disk_scan(
+    scan = disk_scan(
         np.random.default_rng(seed), scan_shape=(8, 8), hot_pixels=25, radius_px=radius, edge_px=edge, dose_e=dose
     )
     found = apply(scan.data)["bad_pixel"].values.astype(bool)
@@ -35,9 +35,7 @@ def test_hot_pixels_are_found_and_disks_are_not(seed: int, radius: float, edge: 
 
 
 def test_dead_pixels_in_the_light_are_found() -> None:
-    scan = soft_disk_scan(
-        np.random.default_rng(4), scan_shape=(8, 8), dead_pixels=200, background_fraction=0.5, dose_e=1e6
-    )
+    scan = disk_scan(np.random.default_rng(4), scan_shape=(8, 8), dead_pixels=200, background_fraction=0.5, dose_e=1e6)
     found = apply(scan.data)["bad_pixel"].values.astype(bool)
     truth = scan.sides["truth_maps"]["bad_pixel"].values.astype(bool)
     assert not (found & ~truth).any()

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from ronchi.api import Context, Result
 from ronchi.builtin.beam import quadratic_peak
 from ronchi.builtin.centring import Centre, shift_frames
+from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.params_transforms import CentreParams
 from ronchi.builtin.surface import fit_surface
-from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.errors import CalibrationError, DataError
 from ronchi.schema import fourd
 
@@ -35,7 +35,7 @@ def errors(result: xr.Dataset, scan: Result) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("shape", [(96, 96), (95, 101)])
 def test_origins_reach_the_accuracy_that_the_counts_allow(method: str, shape: tuple[int, int]) -> None:
     """The bound sqrt(2 a R / N) is 0.033 px; a plane fitted to 96 knows its corners to 0.27 of that."""
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(8, 12), pattern_shape=shape, descan_px=(3, -4))
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(8, 12), pattern_shape=shape, descan_px=(3, -4))
     bound = np.sqrt(2 * 0.5 * 5 / (20000 * 0.25 * 0.95))
     single = errors(centre(scan.data, method=method, fit="none"), scan)
     assert np.sqrt((single**2).mean()) < 1.5 * bound
@@ -45,13 +45,13 @@ def test_origins_reach_the_accuracy_that_the_counts_allow(method: str, shape: tu
 
 
 def test_correlation_minds_structure_inside_the_disk_less() -> None:
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(8, 8), slope=0.5)
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(8, 8), slope=0.5)
     rms = [np.sqrt((errors(centre(scan.data, method=m, fit="none"), scan) ** 2).mean()) for m in ("com", "correlation")]
     assert rms[1] < 0.85 * rms[0]
 
 
 def test_hot_pixels_that_are_marked_do_not_pull() -> None:
-    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(4, 8), hot_pixels=150, pattern_shape=(64, 64))
+    scan = disk_scan(np.random.default_rng(3), scan_shape=(4, 8), hot_pixels=150, pattern_shape=(64, 64))
     marked = scan.data.assign(bad_pixel=scan.sides["truth_maps"]["bad_pixel"])
     assert np.abs(errors(centre(marked, method="correlation"), scan)).max() < 0.1
 
@@ -69,7 +69,7 @@ def bad_pixels_in_the_disk(scan: Result, value: float) -> xr.Dataset:
 @pytest.mark.parametrize("method", ["com", "correlation"])
 @pytest.mark.parametrize("value", [0, 60000])
 def test_bad_pixels_in_the_disk_do_not_push_the_centre_away(method: str, value: float) -> None:
-    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(2, 3), noise=False, pattern_shape=(64, 64))
+    scan = disk_scan(np.random.default_rng(3), scan_shape=(2, 3), noise=False, pattern_shape=(64, 64))
     with_bad = centre(bad_pixels_in_the_disk(scan, value), method=method, fit="none")
     without = centre(scan.data, method=method, fit="none")
     # Two of 80 px that are missing 4 px off the centre push by 0.08 px; the neighbours stand in for most of it.
@@ -78,7 +78,7 @@ def test_bad_pixels_in_the_disk_do_not_push_the_centre_away(method: str, value: 
 
 
 def test_shifting_fills_bad_pixels_first_and_drops_their_mask() -> None:
-    scan = soft_disk_scan(np.random.default_rng(3), scan_shape=(3, 5), descan_px=(6, -8), noise=False)
+    scan = disk_scan(np.random.default_rng(3), scan_shape=(3, 5), descan_px=(6, -8), noise=False)
     marked = bad_pixels_in_the_disk(scan, 60000)
     result = centre(marked.chunk(scan_y=1), apply="shift", max_shift_px=8)
     assert result["intensity"].chunks is not None
@@ -93,7 +93,7 @@ def test_shifting_fills_bad_pixels_first_and_drops_their_mask() -> None:
 @pytest.mark.parametrize("apply", ["coordinates", "shift"])
 @pytest.mark.parametrize("method", ["com", "correlation"])
 def test_positions_that_are_not_valid_are_left_out(method: str, apply: str) -> None:
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
     valid = np.ones((4, 6), "i1")
     valid[1, 2] = valid[3] = 0
     broken = scan.data.astype("f4").assign(
@@ -121,7 +121,7 @@ def test_a_start_among_bad_pixels_only_is_refused() -> None:
 
 
 def test_coordinates_are_put_to_the_mean_origin() -> None:
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 4), centre_px=(45.3, 50.6), noise=False)
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(4, 4), centre_px=(45.3, 50.6), noise=False)
     off = scan.data.assign_coords(qy=scan.data["qy"] + 0.05, qx=scan.data["qx"] - 0.03)
     for dim in ("qy", "qx"):
         off[dim].attrs = scan.data[dim].attrs
@@ -135,7 +135,7 @@ def test_coordinates_are_put_to_the_mean_origin() -> None:
 
 
 def test_shifted_patterns_share_one_origin_and_stay_lazy() -> None:
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(6, 8), descan_px=(9, -12))
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(6, 8), descan_px=(9, -12))
     result = centre(scan.data.chunk(scan_y=2, scan_x=3), apply="shift", max_shift_px=9)
     assert result["intensity"].chunks is not None
     assert np.ptp(result["origin_y"].values) < 1.01
@@ -188,7 +188,7 @@ def test_quadratic_peak_is_exact_for_a_quadratic() -> None:
 
 
 def test_an_empty_pattern_is_left_out_of_the_fit() -> None:
-    scan = soft_disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
+    scan = disk_scan(np.random.default_rng(1), scan_shape=(4, 6), descan_px=(2, 2))
     scan.data["intensity"].values[1, 2] = 0
     for method in ("com", "correlation"):
         result = centre(scan.data, method=method)

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ronchi.api import Context
+from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.params_transforms import BinParams, CropParams
-from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.builtin.transforms_geometry import Bin, Crop, sum_bins, sum_dtype
 from ronchi.errors import DataError
 from ronchi.schema import fourd
@@ -118,7 +118,7 @@ def test_bins_hold_the_sum_and_the_mean_coordinate(factors: tuple[int, ...], dty
 
 def test_a_beam_stays_at_its_q_when_binned() -> None:
     """Centre of mass in q, before and after, at odd and even factors; the slope within a bin is worth 0.003 px."""
-    data = soft_disk_scan(np.random.default_rng(0), scan_shape=(1, 1), noise=False, pattern_shape=(96, 90)).data
+    data = disk_scan(np.random.default_rng(0), scan_shape=(1, 1), noise=False, pattern_shape=(96, 90)).data
 
     def centre(ds: xr.Dataset) -> tuple[float, float]:
         frame = ds["intensity"].values[0, 0].astype(float)

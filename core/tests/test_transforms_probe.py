@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from ronchi.api import Context
 from ronchi.builtin.beam import direct_beam
+from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.native import open_native
 from ronchi.builtin.params_transforms import ProbeParams
 from ronchi.builtin.probe import Probe, cut_disk, edge_radius
-from ronchi.builtin.synthetic import soft_disk_scan
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 from ronchi.writing import write
@@ -28,7 +28,7 @@ def take(data: xr.Dataset, **params: Any) -> xr.Dataset:
 
 
 def scan(**changes: Any) -> xr.Dataset:
-    return soft_disk_scan(np.random.default_rng(0), **{"scan_shape": (4, 8), "dose_e": 1e5, **changes}).data
+    return disk_scan(np.random.default_rng(0), **{"scan_shape": (4, 8), "dose_e": 1e5, **changes}).data
 
 
 def likeness(a: xr.DataArray, b: xr.DataArray) -> float:

@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if name not in get_manager().names(kind):
             pytest.skip(f"the plugin ronchi-{name} is not installed: `pip install -e plugins/{name}` to run this test")
     monkeypatch.chdir(tmp_path)
-    made = verbs.apply("simulator", "soft-disks", {"scan_shape": (2, 6), "pattern_shape": (64, 64)}, {}, seed=2)
+    made = verbs.apply("simulator", "disks", {"scan_shape": (2, 6), "pattern_shape": (64, 64)}, {}, seed=2)
     verbs.write(made.data, "scan.nc", sides=made.sides)
     return tmp_path
 
@@ -102,15 +102,15 @@ def test_a_side_output_can_be_the_end_of_the_pipeline(folder: Path) -> None:
 
 def test_random_numbers_are_those_of_the_pipeline(folder: Path) -> None:
     params = {"scan_shape": [1, 2], "pattern_shape": [32, 32], "radius_px": 3}
-    made = verbs.apply("simulator", "soft-disks", params, {}, seed=9).data
+    made = verbs.apply("simulator", "disks", params, {}, seed=9).data
     config = yaml.safe_load(ronchi.to_yaml(made))
     assert config["seed"] == 9
     assert same(ronchi.run(config, progress=False)["simulate"], made)
-    assert not same(verbs.apply("simulator", "soft-disks", params, {}, seed=8).data, made)
+    assert not same(verbs.apply("simulator", "disks", params, {}, seed=8).data, made)
 
 
 def test_steps_with_different_seeds_are_no_pipeline(folder: Path) -> None:
-    made = verbs.apply("simulator", "soft-disks", {"scan_shape": [1, 2], "pattern_shape": [32, 32]}, {}, seed=9).data
+    made = verbs.apply("simulator", "disks", {"scan_shape": [1, 2], "pattern_shape": [32, 32]}, {}, seed=9).data
     with pytest.raises(ConfigError, match=r"seeds \[0, 9\]"):
         ronchi.to_yaml(ronchi.transform(made, "crop", scan_x=(0, 1)))
 

@@ -81,7 +81,7 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, direct: None) -> dict
         "name": "small",
         "seed": 3,
         "steps": {
-            "load": {"simulator": "soft-disks", "params": shape},
+            "load": {"simulator": "disks", "params": shape},
             "find": {"disk_detector": entries, "data": "load"},
             "score": {"metric": "peak-rmse", "result": "find", "truth": "load.truth_peaks"},
         },

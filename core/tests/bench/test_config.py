@@ -17,7 +17,7 @@ name: doses
 seed: 5
 steps:
   load:
-    simulator: soft-disks
+    simulator: disks
     vary: {dose_e: [100, 1000], radius_px: [4.0]}
   find:
     disk_detector:

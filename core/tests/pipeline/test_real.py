@@ -13,7 +13,7 @@ PIPELINE = {
     "name": "soft",
     "seed": 1,
     "steps": {
-        "sim": {"simulator": "soft-disks", "params": {"scan_shape": [3, 8]}},
+        "sim": {"simulator": "disks", "params": {"scan_shape": [3, 8]}},
         "disks": {"disk_detector": "crosscorr", "data": "sim"},
         "strain": {
             "strain_solver": "lattice",

@@ -93,7 +93,7 @@ def test_a_file_holds_the_truth_and_can_be_replayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert main(["simulate", "soft-disks", *SMALL, "-o", "scan.nc", "--seed", "4"]) == 0
+    assert main(["simulate", "disks", *SMALL, "-o", "scan.nc", "--seed", "4"]) == 0
     assert [Path(line).name for line in capsys.readouterr().out.split()] == ["scan.nc", "scan.nc.provenance.json"]
     assert {path.name for path in tmp_path.iterdir()} == {"scan.nc", "scan.nc.provenance.json"}
     assert ronchi.read("scan.nc", side="truth").attrs["is_truth"] == 1
@@ -103,31 +103,31 @@ def test_a_file_holds_the_truth_and_can_be_replayed(
 
 def test_command_and_verb_give_the_same_data(tmp_path: Path) -> None:
     target = tmp_path / "scan.nc"
-    assert main(["simulate", "soft-disks", *SMALL, "-o", str(target), "--seed", "4"]) == 0
+    assert main(["simulate", "disks", *SMALL, "-o", str(target), "--seed", "4"]) == 0
     params = {"scan_shape": [2, 3], "pattern_shape": [32, 32], "radius_px": 4}
-    made = ronchi.simulate("soft-disks", seed=4, **params)
+    made = ronchi.simulate("disks", seed=4, **params)
     xr.testing.assert_equal(ronchi.read(target).load()["intensity"], made.data["intensity"])
-    other = ronchi.simulate("soft-disks", seed=5, **params)
+    other = ronchi.simulate("disks", seed=5, **params)
     assert not other.data["intensity"].equals(made.data["intensity"])
 
 
 def test_without_a_kind_the_simulators_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate"]) == 0
     out = capsys.readouterr().out
-    assert "soft-disks\n" in out
+    assert "disks\n" in out
     assert "motifs\n" in out
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["soft-diks", "-o", "a.nc"], "did you mean 'soft-disks'"),
-        (["soft-disks", "-o", "a.nc", "--set", "scn_shape=[2,2]"], "did you mean 'scan_shape'"),
-        (["soft-disks", "-o", "a.nc", "--set", "scan_shape"], "NAME=VALUE"),
-        (["soft-disks"], "-o"),
-        (["soft-disks", "-o", "a.ncc"], "unknown extension"),
-        (["soft-disks", "-o", "a.nc", "--workers", "0"], "below 1"),
-        (["soft-disks", "-o", "a.nc", "--seed", "-1"], "below 0"),
+        (["diks", "-o", "a.nc"], "did you mean 'disks'"),
+        (["disks", "-o", "a.nc", "--set", "scn_shape=[2,2]"], "did you mean 'scan_shape'"),
+        (["disks", "-o", "a.nc", "--set", "scan_shape"], "NAME=VALUE"),
+        (["disks"], "-o"),
+        (["disks", "-o", "a.ncc"], "unknown extension"),
+        (["disks", "-o", "a.nc", "--workers", "0"], "below 1"),
+        (["disks", "-o", "a.nc", "--seed", "-1"], "below 0"),
     ],
 )
 def test_what_is_wrong_is_said_before_any_work(
@@ -142,10 +142,10 @@ def test_what_is_wrong_is_said_before_any_work(
 def test_an_existing_file_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     target = tmp_path / "scan.nc"
     target.write_text("mine")
-    assert main(["simulate", "soft-disks", *SMALL, "-o", str(target)]) == 1
+    assert main(["simulate", "disks", *SMALL, "-o", str(target)]) == 1
     assert "--overwrite" in capsys.readouterr().err
     assert target.read_text() == "mine"
-    assert main(["simulate", "soft-disks", *SMALL, "-o", str(target), "--overwrite"]) == 0
+    assert main(["simulate", "disks", *SMALL, "-o", str(target), "--overwrite"]) == 0
     assert ronchi.read(target).sizes["scan_y"] == 2
 
 

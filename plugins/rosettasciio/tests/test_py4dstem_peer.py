@@ -126,7 +126,7 @@ def test_their_file_through_ours_and_back(peer, tmp_path, flip):
 
 def test_our_detection_in_their_hands(peer, tmp_path):
     """Simulated disks, found here: py4DSTEM sees the same vectors, and its map of them has its maxima there."""
-    scan = apply("simulator", "soft-disks", {"scan_shape": [4, 5], "scan_rotation_deg": 20.0}, {}, seed=1)
+    scan = apply("simulator", "disks", {"scan_shape": [4, 5], "scan_rotation_deg": 20.0}, {}, seed=1)
     found = ronchi.detect(scan.data, "crosscorr")
     path = ronchi.write(found, tmp_path / "disks.h5")
     peer(TELL, path, tmp_path / "told.npz", "")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_crops import BackProjectParams, CropsParams, ManifoldParams, ReconstructParams
+from ronchi.builtin.params_disks import DisksParams
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams, RawParams
 from ronchi.builtin.params_motifs import MotifsParams
-from ronchi.builtin.params_synthetic import SoftDisksParams
 from ronchi.builtin.params_transforms import (
     BadPixelsParams,
     BinParams,
@@ -67,10 +67,10 @@ def ronchi_simulators() -> list[AlgorithmSpec]:
     """Describe the simulators."""
     return [
         AlgorithmSpec(
-            name="soft-disks",
+            name="disks",
             summary="A strained lattice of soft disks at exact positions, with truth: fast, for tests and trials.",
-            params=SoftDisksParams,
-            factory="ronchi.builtin.synthetic:SoftDisks",
+            params=DisksParams,
+            factory="ronchi.builtin.disks:Disks",
             inputs={},
             output="fourd/1",
             sides={"truth": "strain/1", "truth_peaks": "peaks/1", "truth_maps": "maps/1"},

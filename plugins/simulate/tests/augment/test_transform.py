@@ -12,7 +12,7 @@ import torch
 import ronchi
 from ronchi.api import Context, DataError, Result
 from ronchi.apply import apply
-from ronchi.builtin.synthetic import soft_disk_scan
+from ronchi.builtin.disks import disk_scan
 from ronchi.schema import fourd, peaks
 from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.augment.transform import Augment
@@ -21,7 +21,7 @@ from ronchi_simulate.augment.transform import Augment
 def scan(**changes: Any) -> Result:
     """Six noise-free patterns of 20000 electrons with their truth."""
     told = {"scan_shape": (2, 3), "pattern_shape": (80, 72), "noise": False, "background_fraction": 0.0, "e_xx": 0.0}
-    return soft_disk_scan(np.random.default_rng(0), **{**told, **changes})
+    return disk_scan(np.random.default_rng(0), **{**told, **changes})
 
 
 def augmented(made: Result, seed: int = 1, **params: Any) -> Result:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ronchi.optics import disk_radius
 from ronchi.schema import fourd, maps, peaks, strain
@@ -16,6 +17,7 @@ from ronchi.schema.common import ATTR, variable
 __all__ = ["maps_truth", "peaks_truth", "strain_truth"]
 
 Array = NDArray[np.float64]
+_EDGE, _OVERLAP, _MASKED = 1, 4, 8
 
 
 def strain_truth(data: xr.Dataset, components: Mapping[str, Array]) -> xr.Dataset:
@@ -28,8 +30,18 @@ def strain_truth(data: xr.Dataset, components: Mapping[str, Array]) -> xr.Datase
     return xr.Dataset(variables, {dim: data[dim].variable for dim in ("scan_y", "scan_x")}, attrs)
 
 
-def peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]]) -> xr.Dataset:
-    """``peaks/1`` truth: the disks whose centre is on the detector, from indices, centres [px] and electrons."""
+def peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]], hidden: NDArray[np.bool_]) -> xr.Dataset:
+    """``peaks/1`` truth: the disks whose centre is on the detector, from indices, centres [px] and electrons.
+
+    Parameters
+    ----------
+    data : xarray.Dataset
+        The scan.
+    table : mapping
+        From `render`.
+    hidden : (qy, qx) bool
+        Pixels in the shadow of gaps or beam stop.
+    """
     shape = np.array([data.sizes["qy"], data.sizes["qx"]])
     scan_shape = (data.sizes["scan_y"], data.sizes["scan_x"])
     where = table["where"].reshape(len(table["hk"]), -1, 2).swapaxes(0, 1)
@@ -38,6 +50,10 @@ def peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]]) -> xr.Datas
     at = where[inside]
     radius = disk_radius(data.attrs["beam_energy_eV"], data.attrs["semiangle_mrad"]) / step
     cut = ((at < radius - 0.5) | (at > shape - 0.5 - radius)).any(1)
+    flags = np.zeros(len(at), np.uint16)
+    flags[cut] |= _EDGE
+    flags[_overlaps(table["where"], radius)[inside]] |= _OVERLAP
+    flags[_is_hidden(at, radius, hidden)] |= _MASKED
     ds = peaks.make(
         counts=inside.sum(1),
         qy=(at[:, 0] - centre[0]) * step[0],
@@ -46,7 +62,7 @@ def peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]]) -> xr.Datas
         intensity=table["electrons"].reshape(len(table["hk"]), -1).T[inside],
         var_yy=np.zeros(len(at)),
         var_xx=np.zeros(len(at)),
-        flags=cut,
+        flags=flags,
         q_step=(step[0], step[1]),
         q_origin_px=(centre[0], centre[1]),
         q_shape=(int(shape[0]), int(shape[1])),
@@ -56,6 +72,24 @@ def peaks_truth(data: xr.Dataset, table: Mapping[str, NDArray[Any]]) -> xr.Datas
     )
     hk = np.broadcast_to(table["hk"], (*inside.shape, 2))[inside].astype(np.int32)
     return ds.assign({name: variable("peak", hk[:, i], "1", f"index {name}") for i, name in enumerate("hk")})
+
+
+def _overlaps(where: Array, radius: Array) -> NDArray[np.bool_]:
+    """(pos, n) True for disks that reach into another one of their pattern; centres (n, scan_y, scan_x, 2)."""
+    flat = where.reshape(len(where), -1, 2).swapaxes(0, 1) / (2 * radius)
+    found = np.zeros(flat.shape[:2], bool)
+    for n, centres in enumerate(flat):
+        found[n, cKDTree(centres).query_pairs(1.0, output_type="ndarray").ravel()] = True
+    return found
+
+
+def _is_hidden(at: Array, radius: Array, hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True for disks of which a shadow hides at least a pixel."""
+    if not hidden.any():
+        return np.zeros(len(at), bool)
+    distance, _ = cKDTree(np.argwhere(hidden) / radius).query(at / radius)
+    covered: NDArray[np.bool_] = distance < 1.0
+    return covered
 
 
 def maps_truth(data: xr.Dataset, bad: NDArray[np.bool_], origin: Array) -> xr.Dataset:

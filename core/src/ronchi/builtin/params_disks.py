@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, NonNegativeInt, PositiveFloat
 
 from ronchi.api import Field, Params
 
-__all__ = ["SoftDisksParams"]
+__all__ = ["DisksParams"]
 
 Pair = tuple[float, float]
 
 
-class SoftDisksParams(Params):
+def _not_empty(span: tuple[int, int]) -> tuple[int, int]:
+    if span[0] >= span[1]:
+        raise ValueError(f"the span {span} is empty: give the first and the one after the last")
+    return span
+
+
+Span = Annotated[tuple[NonNegativeInt, NonNegativeInt], AfterValidator(_not_empty)]
+
+
+class DisksParams(Params):
     """A strained lattice of soft-edged disks; angles are positive from x towards y."""
 
     scan_shape: tuple[int, int] = Field((4, 16), description="Rows and columns of the scan.")
@@ -65,6 +76,20 @@ class SoftDisksParams(Params):
     )
     slope: float = Field(
         0.0, ge=0, lt=1, description="Linear change of intensity across a disk, centre to edge, in random directions."
+    )
+    fringe_depth: float = Field(
+        0.0, ge=0, le=1, description="Largest depth of sin^2 rocking fringes inside disks; each has its own, below it."
+    )
+    fringe_period_px: tuple[PositiveFloat, PositiveFloat] = Field(
+        (4.0, 12.0), description="Range of the fringes' period.", json_schema_extra={"unit": "px"}
+    )
+    gap_rows: tuple[Span, ...] = Field((), description="Gaps between modules: rows [first, stop) that count nothing.")
+    gap_columns: tuple[Span, ...] = Field((), description="Gaps between modules: columns [first, stop).")
+    beam_stop_px: float = Field(
+        0.0, ge=0, description="Radius of a beam stop on the beam; 0 for none.", json_schema_extra={"unit": "px"}
+    )
+    beam_stop_angle_deg: float = Field(
+        90.0, description="Direction of its arm, from x towards y.", json_schema_extra={"unit": "deg"}
     )
     hot_pixels: int = Field(0, ge=0, description="Pixels that count three to nine times the brightest one's mean.")
     dead_pixels: int = Field(0, ge=0, description="Pixels that count nothing.")
