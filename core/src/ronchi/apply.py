@@ -147,7 +147,7 @@ def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None
     import xarray as xr
 
     from ronchi import schema
-    from ronchi.pipeline.plan import ANY_SCHEMA, ports
+    from ronchi.pipeline.wiring import ANY_SCHEMA, ports
 
     known = ports(spec)
     for name, data in inputs.items():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ronchi import schema
 from ronchi.errors import RonchiError
-from ronchi.pipeline.plan import ANY_SCHEMA, Plan, PlannedStep, ports, producers
+from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.result import RunResult
+from ronchi.pipeline.wiring import ANY_SCHEMA, ports, producers
 
 __all__ = ["check_opened", "check_scan"]
 

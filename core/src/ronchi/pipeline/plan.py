@@ -15,24 +15,14 @@ from ronchi.errors import ConfigError, OutputError, PluginError, RonchiError
 from ronchi.pipeline.config import PipelineConfig, StepConfig
 from ronchi.pipeline.faults import note_validation_error
 from ronchi.pipeline.reader_choice import choose_reader
-from ronchi.pipeline.source import Source, did_you_mean
+from ronchi.pipeline.source import Source
+from ronchi.pipeline.wiring import ANY_SCHEMA, check_wires, referred
 from ronchi.writing import ChosenWriter, choose_writer, taken_schemas
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["ANY_SCHEMA", "Plan", "PlannedStep", "Port", "make_plan", "ports", "producers"]
-
-ANY_SCHEMA = "*"
-"""Schema of an input that takes, or a side that may be, anything."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """One input of an algorithm: the schemas it takes, and whether it may be left out."""
-
-    schemas: frozenset[str]
-    optional: bool
+__all__ = ["Plan", "PlannedStep", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -101,21 +91,12 @@ def make_plan(config: PipelineConfig, manager: Manager) -> Plan:
         if found is not None:
             planned[name] = found
     for step in config.steps.values():
-        _check_inputs(source, step, config.steps, planned)
+        check_wires(source, step, config.steps, planned)
     order = _order(source, config.steps)
     writers = _plan_outputs(source, config, planned, manager)
     _check_use(source, config)
     source.check()
     return Plan(config, {name: planned[name] for name in order}, tuple(warnings), writers)
-
-
-def ports(spec: AlgorithmSpec) -> dict[str, Port]:
-    """Inputs of an algorithm by name."""
-    return {name.removesuffix("?"): Port(_schemas(text), name.endswith("?")) for name, text in spec.inputs.items()}
-
-
-def _schemas(text: str) -> frozenset[str]:
-    return frozenset(part.strip() for part in (text or ANY_SCHEMA).split("|"))
 
 
 def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: list[str]) -> PlannedStep | None:
@@ -184,69 +165,6 @@ def _companions(spec: AlgorithmSpec, params: Params, path: Path) -> dict[str, Pa
     return {} if find is None else {f"path+{number}": file for number, file in enumerate(find(path), 1)}
 
 
-def _check_inputs(
-    source: Source, step: StepConfig, steps: Mapping[str, StepConfig], planned: Mapping[str, PlannedStep]
-) -> None:
-    at = ("steps", step.step)
-    known = ports(planned[step.step].spec) if step.step in planned else None
-    for name, reference in step.inputs.items():
-        if known is not None and name not in known:
-            fix = did_you_mean(name, known, f"inputs: {', '.join(known) or 'none'}; parameters go under `params`")
-            source.fault((*at, name), f"unknown input of {step.name!r}", fix, key=True)
-            continue
-        schemas = _referred(source, (*at, name), reference, steps, planned)
-        if known is None or not schemas:
-            continue
-        wanted = known[name].schemas
-        if ANY_SCHEMA not in wanted | schemas and not wanted & schemas:
-            have, want = " or ".join(sorted(schemas)), " or ".join(sorted(wanted))
-            fix = producers(want, wanted, planned)
-            source.fault((*at, name), f"{reference!r} is {have}, but {step.name!r} takes {want}", fix)
-    for name, port in (known or {}).items():
-        if not port.optional and name not in step.inputs:
-            want = " or ".join(sorted(port.schemas))
-            source.fault((*at, name), f"the input is missing: {step.name!r} takes {want}", f"{name}: STEP")
-
-
-def producers(want: str, wanted: frozenset[str], planned: Mapping[str, PlannedStep]) -> str:
-    """The steps and sides that give one of the schemas, as advice."""
-    names = [name for name, step in planned.items() if _schemas(step.spec.output) & wanted]
-    sides = [
-        f"{name}.{side}"
-        for name, step in planned.items()
-        for side, text in step.spec.sides.items()
-        if _schemas(text) & wanted
-    ]
-    found = ", ".join(names + sides)
-    return f"steps that give {want}: {found}" if found else f"add a step that gives {want}"
-
-
-def _referred(
-    source: Source,
-    at: tuple[str, ...],
-    reference: str,
-    steps: Mapping[str, StepConfig],
-    planned: Mapping[str, PlannedStep],
-) -> frozenset[str]:
-    """Schemas that a reference may stand for; empty if unknown, with the fault noted."""
-    name, dot, side = reference.partition(".")
-    if name not in steps:
-        source.fault(at, f"there is no step {name!r}", did_you_mean(name, steps, f"steps: {', '.join(steps)}"))
-        return frozenset()
-    if name not in planned:
-        return frozenset()
-    spec = planned[name].spec
-    if not dot:
-        return _schemas(spec.output)
-    if side in spec.sides:
-        return _schemas(spec.sides[side])
-    if ANY_SCHEMA in spec.sides:
-        return frozenset({ANY_SCHEMA})
-    fix = did_you_mean(side, spec.sides, f"side outputs of {name!r}: {', '.join(spec.sides) or 'none'}")
-    source.fault(at, f"{name!r} has no side output {side!r}", fix)
-    return frozenset()
-
-
 def _order(source: Source, steps: Mapping[str, StepConfig]) -> list[str]:
     graph = {
         name: [ref.partition(".")[0] for ref in step.inputs.values() if ref.partition(".")[0] in steps]
@@ -278,7 +196,7 @@ def _plan_outputs(
     for name, output in config.outputs.items():
         if output.source is None:
             continue
-        schemas = _referred(source, ("outputs", name, "from"), output.source, config.steps, planned)
+        schemas = referred(source, ("outputs", name, "from"), output.source, config.steps, planned)
         try:
             writer = choose_writer(output.path, manager, output.writer, output.params)
         except ConfigError as error:

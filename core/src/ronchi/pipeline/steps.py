@@ -12,7 +12,7 @@ from ronchi.api import Context, Result
 from ronchi.errors import SchemaError
 from ronchi.kinds import KINDS
 from ronchi.pipeline.encode import encode
-from ronchi.pipeline.plan import ANY_SCHEMA, ports
+from ronchi.pipeline.wiring import ANY_SCHEMA, ports
 from ronchi.schema import fourd, scores
 
 if TYPE_CHECKING:
