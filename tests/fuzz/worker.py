@@ -60,8 +60,8 @@ def params_of(reader: str, file: Path, number: int) -> dict[str, Any]:
 def use(path: Path, reader: str, params: dict[str, Any]) -> str:
     """Ask for the confidence, open a file, and read all that is small and the ends of what is not."""
     from ronchi import verbs
-    from ronchi.blocks import reading
     from ronchi.errors import RonchiError
+    from ronchi.file_faults import reading
     from ronchi.manager import get_manager
 
     if reader != "auto":

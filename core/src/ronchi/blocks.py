@@ -6,7 +6,6 @@ care for the order of the scan; `iter_blocks` keeps the order of the scan.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.errors import ReadError
+from ronchi.file_faults import reading
 
 __all__ = [
     "BLOCK_BYTES",
@@ -27,7 +26,6 @@ __all__ = [
     "iter_samples",
     "read_block",
     "read_region",
-    "reading",
     "regions",
 ]
 
@@ -39,13 +37,6 @@ SAMPLE_DIMS = ("scan_y", "scan_x", "frame", "sample")
 
 CHUNK_LIMIT_BYTES = 128 * 2**20
 """A larger chunk of a file is not read at once, even though it is then read more than once."""
-
-
-_STORAGE_WORDS = ("NetCDF", "HDF", "decompress")
-"""What the libraries of the formats write into the bare RuntimeError of a fault in a file."""
-
-_STORAGE_MODULES = {"zarr", "numcodecs"}
-"""Libraries that raise any exception on a chunk that is damaged: what passed through them was a fault in a file."""
 
 
 class Region(NamedTuple):
@@ -119,47 +110,6 @@ def _join(parts: Sequence[int], most: int) -> list[slice]:
             start = stop
         stop += part
     return [*spans, slice(start, stop)]
-
-
-@contextlib.contextmanager
-def reading(var: xr.DataArray | xr.Variable, name: str) -> Iterator[None]:
-    """Tell faults of the file in which a variable lies from all others.
-
-    Parameters
-    ----------
-    var : DataArray or Variable
-        ``encoding["source"]`` is its file, where that is known.
-    name : str
-
-    Raises
-    ------
-    ReadError
-        What ran in the context failed to read from a file.
-    """
-    try:
-        yield
-    except ReadError:
-        raise
-    except Exception as error:
-        if not _from_storage(error):
-            raise
-        source = var.encoding.get("source")
-        raise ReadError(
-            f"the data cannot be read: {error}",
-            where=f"{source}, variable {name!r}" if source else f"variable {name!r}",
-            fix="the input file is damaged: copy it again",
-        ) from error
-
-
-def _from_storage(error: Exception) -> bool:
-    if isinstance(error, OSError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in _STORAGE_WORDS)):
-        return True
-    trace = error.__traceback__
-    while trace is not None:
-        if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] in _STORAGE_MODULES:
-            return True
-        trace = trace.tb_next
-    return False
 
 
 def read_region(intensity: xr.DataArray, region: Region) -> NDArray[Any]:

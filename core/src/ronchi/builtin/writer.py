@@ -7,10 +7,10 @@ from pathlib import Path
 
 import xarray as xr
 
-from ronchi.blocks import reading
 from ronchi.builtin.params_io import NativeWriterParams
 from ronchi.builtin.store import Store, StoreGroup, slabs, stored_values
 from ronchi.errors import OutputError
+from ronchi.file_faults import reading
 
 __all__ = ["NativeWriter"]
 
