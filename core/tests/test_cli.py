@@ -117,7 +117,8 @@ def test_convert(ronchi: Run, folder: Path) -> None:
     code, _, err = ronchi("convert", "scan.nc", "copy.nc")
     assert code == 1
     assert "--overwrite" in err
-    assert ronchi("convert", "scan.nc", "copy.nc", "--overwrite")[0] == 0
+    assert "convert" in ronchi("convert", "scan.nc", "copy.nc", "--overwrite")[2]
+    assert ronchi("convert", "scan.nc", "copy.nc", "--overwrite", "--quiet") == (0, "copy.nc\n", "")
     assert ronchi("convert", "scan.nc", "x.nc", "--param", "block_mb")[0] == 2
     assert ronchi("convert", "scan.nc", "x.nc", "--param", "block_mbb=3")[0] == 2
 
@@ -199,6 +200,23 @@ def test_replay_and_report(ronchi: Run, folder: Path) -> None:
     code, out, _ = ronchi("report", "small.yaml", "-o", "out", "--path", "page.html")
     assert (code, out) == (0, "page.html\n")
     assert "<html" in (folder / "page.html").read_text()
+
+
+def test_a_report_among_the_outputs_is_drawn_once(ronchi: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ronchi.report import html
+
+    drawn: list[Path] = []
+
+    def count(result: object, path: Path, **options: object) -> Path:
+        drawn.append(path)
+        return path
+
+    monkeypatch.setattr(html, "write_report", count)
+    (folder / "small.yaml").write_text(PIPELINE + "  report: {path: report.html}\n")
+    assert ronchi("report", "small.yaml", "-o", "out")[:2] == (0, f"{folder / 'out' / 'report.html'}\n")
+    assert drawn == [folder / "out" / "report.html"]
+    ronchi("report", "small.yaml", "-o", "out", "--path", "page.html")
+    assert drawn[1:] == [folder / "out" / "report.html", Path("page.html")]
 
 
 def test_plugins(ronchi: Run) -> None:

@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--writer-param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the writer"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -38,7 +39,7 @@ def execute(args: argparse.Namespace) -> int:
             args.reader,
             writer=args.writer,
             writer_params=parse_named(args.writer_param, "--writer-param"),
-            progress=True,
+            progress=not args.quiet,
             **parse_named(args.param, "--param"),
         )
     )

@@ -24,5 +24,9 @@ def execute(args: argparse.Namespace) -> int:
     from ronchi.report.html import write_report
 
     result = run_pipeline(args.pipeline, out=args.out, overrides=args.overrides, progress=False)
-    print(write_report(result, args.path or result.out_dir / "report.html", figures=args.figures))
+    path = args.path or result.out_dir / "report.html"
+    # The run has drawn it already if it is among the outputs.
+    if args.figures or path.absolute() not in result.outputs.values():
+        write_report(result, path, figures=args.figures)
+    print(path)
     return int(not result.ok)
