@@ -77,10 +77,11 @@ def hooks() -> str:
     """Every hook and every protocol."""
     from ronchi import api
 
-    parts = [
-        "# Hooks and protocols\n\nAll names below come from `ronchi.api`. A plugin may also import `ronchi.schema`, "
-        "`ronchi.blocks` (patterns piece by piece) and `ronchi.optics` (wavelength, radius of the bright disk).\n"
-    ]
+    intro = (
+        "All names below come from `ronchi.api`. A plugin may also import `ronchi.schema`, `ronchi.blocks` (patterns "
+        "piece by piece) and `ronchi.optics` (wavelength, radius of the bright disk)."
+    )
+    parts = [f"# Hooks and protocols\n\n{intro}\n"]
     for name, function in inspect.getmembers(RonchiSpecs, inspect.isfunction):
         parts.append(f"## {name}{_signature(function)}\n\n{inspect.getdoc(function)}\n")
     parts.append("# Protocols\n")
