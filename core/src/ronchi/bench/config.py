@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.faults import validated_head
 from ronchi.pipeline.source import Source, did_you_mean, read_source
 
 __all__ = ["SCHEMA", "BenchConfig", "Comparison", "Entry", "Protocol", "Slot", "load_bench"]
@@ -111,16 +111,8 @@ def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = No
         With ``file:line:column``, the field, what is allowed and a close match.
     """
     source = read_source(origin, base=base)
-    for key in source.data:
-        if key not in _TOP:
-            source.fault((key,), "unknown key", did_you_mean(key, _TOP), key=True)
-    if "schema" not in source.data:
-        source.fault(("schema",), "is missing", f"begin the file with `schema: {SCHEMA}`")
-    head = None
-    try:
-        head = _Head.model_validate({"schema": SCHEMA, "name": "benchmark", **source.data})
-    except ValidationError as error:
-        note_validation_error(source, (), error, _Head)
+    source.data.setdefault("name", "benchmark")
+    head = validated_head(source, _Head, _TOP, SCHEMA)
     slots = _slots(source)
     if head is not None:
         _check_meaning(source, head, slots)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from ronchi.errors import ConfigError
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.faults import validated_head
 from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
 
 __all__ = ["SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig", "load_config"]
@@ -150,16 +150,7 @@ def load_config(
     source.data.setdefault("name", "pipeline")
     for override in overrides:
         _override(source, override)
-    for key in source.data:
-        if key not in _TOP:
-            source.fault((key,), "unknown key", did_you_mean(key, _TOP), key=True)
-    if "schema" not in source.data:
-        source.fault(("schema",), "is missing", f"begin the file with `schema: {SCHEMA}`")
-    head = None
-    try:
-        head = _Head.model_validate({"schema": SCHEMA, **source.data})
-    except ValidationError as error:
-        note_validation_error(source, (), error, _Head)
+    head = validated_head(source, _Head, _TOP, SCHEMA)
     steps = _steps(source)
     if head is not None:
         _check_outputs(source, head.outputs)

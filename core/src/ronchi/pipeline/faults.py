@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args, get_origin
+from collections.abc import Collection
+from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean
 
-__all__ = ["note_validation_error"]
+__all__ = ["note_validation_error", "validated_head"]
+
+Model = TypeVar("Model", bound=BaseModel)
 
 _COUNTS = ("two", "three", "four")
 _SHAPE = (
@@ -29,6 +32,26 @@ _WORDS = {
     "less than or equal to": "at most",
 }
 """Pydantic's words for what is allowed, and ours."""
+
+
+def validated_head(source: Source, model: type[Model], sections: Collection[str], schema: str) -> Model | None:
+    """Check the top level of a document: its schema, its sections, and what the model says of them.
+
+    Returns
+    -------
+    Model or None
+        None if it does not fit; the faults are noted in ``source``.
+    """
+    for key in source.data:
+        if key not in sections:
+            source.fault((key,), "unknown key", did_you_mean(key, sections), key=True)
+    if "schema" not in source.data:
+        source.fault(("schema",), "is missing", f"begin the file with `schema: {schema}`")
+    try:
+        return model.model_validate({"schema": schema, **source.data})
+    except ValidationError as error:
+        note_validation_error(source, (), error, model)
+        return None
 
 
 def note_validation_error(source: Source, base: FieldPath, error: ValidationError, model: type[BaseModel]) -> None:
