@@ -2,7 +2,9 @@
 
 Four classes of 25 x 25 crops from coordinates (pristine, one neighbour missing, silicon, Stone-Wales atom), shifted
 by up to half a pixel, with noise of half an atom's peak. Angles are scored modulo the symmetry of the true class,
-with one offset a class. ``truth`` are the noise-free templates, given away: the ceiling. Pin it to one core:
+with one offset a class. ``truth`` are the noise-free templates, given away: the ceiling. With ``--rows`` the figures
+are appended to a file of JSON lines, and what it holds is not run again; ``rotation_peers.py`` adds those of other
+packages and ``rotation_figure.py`` draws them. Pin it to one core:
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 taskset -c 1 python plugins/rvae/benchmarks/rotation_ladder.py
 """
@@ -10,8 +12,10 @@ with one offset a class. ``truth`` are the noise-free templates, given away: the
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,10 @@ FOLDS = (3, 1, 3, 1)
 HEADER = "learner           range  seed    ARI  ARI(z)   " + "  ".join(
     f"R/MAE {c:<6}" for c in ("i", "ii", "iii", "iv")
 )
+Row = dict[str, Any]
+"""Figures of one learner on one set."""
+Made = tuple[xr.DataArray, xr.DataArray, xr.Dataset]
+"""Crops to fit, crops held out, and the truth of these."""
 
 
 def angle_scores(true: NDArray[Any], found: NDArray[Any], fold: int) -> tuple[float, float]:
@@ -71,85 +79,92 @@ def given_templates(noise: float, rng: np.random.Generator, fit: xr.DataArray) -
     return learner
 
 
-def score(encoded: xr.Dataset, truth: xr.Dataset) -> dict[str, Any]:
-    """Figures of one learner on held-out crops."""
+def simulated(range_deg: float, seed: int, n: int, noise: float) -> Made:
+    """Crops to fit, and half as many to score on."""
+    options: dict[str, Any] = {"noise_sigma": noise, "angle_range_deg": range_deg}
+    fit = simulate_motifs(np.random.default_rng([seed, 0]), n_samples=n, **options)
+    held_out = simulate_motifs(np.random.default_rng([seed, 1]), n_samples=n // 2, **options)
+    return fit.data["intensity"], held_out.data["intensity"], held_out.sides["truth"]
+
+
+def score(encoded: xr.Dataset, truth: xr.Dataset) -> Row:
+    """Figures of one learner on held-out crops; NaN for what it does not give."""
     label, angle = truth["label"].values, truth["angle"].values
     z = encoded["z"].values.astype(float)
     mixed = GaussianMixture(4, n_init=5, random_state=0).fit_predict(z)
-    figures: dict[str, Any] = {"ari_z": adjusted_rand_score(label, mixed), "r2": explained(z, angle)}
-    figures["ari"] = adjusted_rand_score(label, encoded["label"].values) if "label" in encoded else np.nan
-    figures["angle"] = [
+    row: Row = {"ari_z": adjusted_rand_score(label, mixed), "r2": explained(z, angle)}
+    row["ari"] = adjusted_rand_score(label, encoded["label"].values) if "label" in encoded else np.nan
+    angles = [
         angle_scores(angle[label == k], encoded["angle"].values[label == k], fold)
         if "angle" in encoded
         else (np.nan,) * 2
         for k, fold in enumerate(FOLDS)
     ]
-    if "shift" in encoded:
-        figures["shift"] = float(np.sqrt(((encoded["shift"] - truth["shift"]) ** 2).mean()))
-    return figures
+    row["resultant"], row["mae_deg"] = (list(column) for column in zip(*angles, strict=True))
+    error = encoded["shift"] - truth["shift"] if "shift" in encoded else np.nan
+    row["shift_px"] = float(np.sqrt(np.mean(np.square(error))))
+    return row
 
 
-def run(range_deg: float, seed: int, n: int, noise: float) -> dict[str, dict[str, Any]]:
-    """Fit all learners to one set and score them on another."""
-    options = {"noise_sigma": noise, "angle_range_deg": range_deg}
-    fit = simulate_motifs(np.random.default_rng([seed, 0]), n_samples=n, **options).data["intensity"]
-    held_out = simulate_motifs(np.random.default_rng([seed, 1]), n_samples=n // 2, **options)
+def run(range_deg: float, seed: int, n: int, noise: float, wanted: Callable[[str], bool]) -> list[Row]:
+    """Fit the wanted learners to one set and score them on another."""
+    fit, held_out, truth = simulated(range_deg, seed, n, noise)
     makers = {
         "truth": lambda: given_templates(noise, np.random.default_rng(seed), fit),
         "polar-invariants": lambda: PolarInvariants(PolarInvariantsParams(n_components=8)),
         "polar-em": lambda: PolarEm(PolarEmParams()),
         "rvae": lambda: Rvae(RvaeParams()),
     }
-    made = {}
-    for name, make in makers.items():
-        learner = make()
+    rows = []
+    for name in filter(wanted, makers):
+        learner = makers[name]()
         start = time.process_time()
         if name != "truth":
             learner.fit(fit, Context(rng=np.random.default_rng(seed)))
         middle = time.process_time()
-        encoded = learner.transform(held_out.data["intensity"])
-        made[name] = score(encoded, held_out.sides["truth"])
-        made[name] |= {"fit_s": middle - start, "encode_s": time.process_time() - middle}
-        made[name]["classes"] = learner.mixture.size if hasattr(learner, "mixture") else 0
-    return made
+        encoded = learner.transform(held_out)
+        row = {"learner": name, "range_deg": range_deg, "seed": seed, **score(encoded, truth)}
+        row |= {"fit_s": middle - start, "encode_s": time.process_time() - middle}
+        row["classes"] = learner.mixture.size if hasattr(learner, "mixture") else 0
+        rows.append(row)
+    return rows
 
 
-def line(name: str, range_deg: float, seed: str, figures: dict[str, Any]) -> str:
+def line(row: Row) -> str:
     """One row of the table."""
-    angles = "  ".join(f"{r:.4f}/{mae:5.2f}" for r, mae in figures["angle"])
+    angles = "  ".join(f"{r:.4f}/{mae:5.2f}" for r, mae in zip(row["resultant"], row["mae_deg"], strict=True))
     return (
-        f"{name:<17} {range_deg:5.0f}  {seed:>4}  {figures['ari']:.4f}  {figures['ari_z']:.4f}  {angles}  "
-        f"K {figures['classes']:g}  R2 {figures['r2']:+.4f}  shift {figures.get('shift', np.nan):.3f} px  "
-        f"fit {figures['fit_s']:5.1f} s  encode {figures['encode_s']:4.1f} s"
+        f"{row['learner']:<17} {row['range_deg']:5.0f}  {row['seed']:>4}  {row['ari']:.4f}  {row['ari_z']:.4f}  "
+        f"{angles}  K {row['classes']:g}  R2 {row['r2']:+.4f}  shift {row['shift_px']:.3f} px  "
+        f"fit {row['fit_s']:5.1f} s  encode {row['encode_s']:4.1f} s"
     )
 
 
-def average(rows: list[dict[str, Any]]) -> dict[str, Any]:
+def read(path: Path) -> list[Row]:
+    """Rows of earlier runs; ``null`` is what a learner does not give."""
+    if not path.exists():
+        return []
+    return [json.loads(text.replace("null", "NaN")) for text in path.read_text().splitlines()]
+
+
+def append(path: Path, row: Row) -> None:
+    """Add a row to a file, numbers rounded to what they mean."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list):
+            return [plain(v) for v in value]
+        if not isinstance(value, float):
+            return value
+        return round(value, 5) if np.isfinite(value) else None
+
+    with path.open("a") as file:
+        file.write(json.dumps({key: plain(value) for key, value in row.items()}) + "\n")
+
+
+def average(rows: list[Row]) -> Row:
     """Mean of every figure over seeds."""
-    return {key: np.mean([row[key] for row in rows], axis=0) for key in rows[0]}
-
-
-def draw(table: dict[tuple[str, float], list[dict[str, Any]]], ranges: list[float], path: Path) -> None:
-    """Resultant of the hardest class and ARI over the range of rotation; bars from the worst to the best seed."""
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), constrained_layout=True)
-    pick = {
-        "resultant, one neighbour missing": lambda row: row["angle"][1][0],
-        "mean error of the angle, all classes [deg]": lambda row: np.mean([mae for _, mae in row["angle"]]),
-        "ARI": lambda row: row["ari"],
-    }
-    for axis, (title, value) in zip(axes, pick.items(), strict=True):
-        for name in ("truth", "polar-em", "rvae"):
-            values = np.array([[value(row) for row in table[name, r]] for r in ranges])
-            middle = values.mean(axis=1)
-            spread = np.abs(np.stack([values.min(axis=1), values.max(axis=1)]) - middle)
-            axis.errorbar(ranges, middle, spread, marker="o", capsize=3, label=name)
-        axis.set(xlabel="range of rotation [deg]", title=title, xscale="log", xticks=ranges)
-        axis.set_xticklabels([f"±{r:g}" for r in ranges])
-        axis.minorticks_off()
-    axes[0].legend()
-    figure.savefig(path, dpi=150)
+    constant = {"learner": rows[0]["learner"], "range_deg": rows[0]["range_deg"], "seed": "mean"}
+    return {key: constant[key] if key in constant else np.mean([row[key] for row in rows], axis=0) for key in rows[0]}
 
 
 def main() -> None:
@@ -159,20 +174,26 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=10000)
     parser.add_argument("--noise", type=float, default=0.5)
     parser.add_argument("--ranges", type=float, nargs="+", default=[180.0, 90.0, 45.0, 10.0])
-    parser.add_argument("--figure", type=Path)
+    parser.add_argument("--rows", type=Path)
     asked = parser.parse_args()
-    table: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
+    table: dict[tuple[str, float], list[Row]] = defaultdict(list)
+    for row in read(asked.rows) if asked.rows else []:
+        table[row["learner"], row["range_deg"]].append(row)
     print(HEADER, flush=True)
     for range_deg in asked.ranges:
         for seed in range(asked.seeds):
-            for name, figures in run(range_deg, seed, asked.samples, asked.noise).items():
-                table[name, range_deg].append(figures)
-                print(line(name, range_deg, str(seed), figures), flush=True)
+
+            def wanted(name: str, range_deg: float = range_deg, seed: int = seed) -> bool:
+                return all(row["seed"] != seed for row in table[name, range_deg])
+
+            for row in run(range_deg, seed, asked.samples, asked.noise, wanted):
+                if asked.rows:
+                    append(asked.rows, row)
+                table[row["learner"], range_deg].append(row)
+                print(line(row), flush=True)
     print("\nmeans over seeds")
-    for (name, range_deg), rows in table.items():
-        print(line(name, range_deg, "mean", average(rows)))
-    if asked.figure:
-        draw(table, sorted(asked.ranges), asked.figure)
+    for rows in table.values():
+        print(line(average(rows)))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,105 @@
+"""Table and figure of the rows that ``rotation_ladder.py`` and ``rotation_peers.py`` wrote.
+
+Usage: ``python plugins/rvae/benchmarks/rotation_figure.py rotation-ladder.jsonl rotation-ladder.png``
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from rotation_ladder import Row, read
+
+NAMES = {
+    "truth": "true templates, given",
+    "polar-em": "polar-em",
+    "rvae": "rvae",
+    "atomai": "AtomAI rVAE",
+    "pyroved": "pyroVED iVAE",
+}
+STYLES = {
+    "truth": {"color": "0.55", "marker": "", "linestyle": "--"},
+    "polar-em": {"color": "tab:green", "marker": "s"},
+    "rvae": {"color": "tab:blue", "marker": "o"},
+    "atomai": {"color": "tab:red", "marker": "^"},
+    "pyroved": {"color": "tab:orange", "marker": "v"},
+}
+PICK: dict[str, Callable[[Row], float]] = {
+    "resultant, hardest class": lambda row: min(row["resultant"]),
+    "error of the angle [deg]": lambda row: float(np.mean(row["mae_deg"])),
+    "classes: ARI": lambda row: row["ari_z"] if np.isnan(row["ari"]) else row["ari"],
+    "R²(latent | angle)": lambda row: row["r2"],
+    "fit [s of one core]": lambda row: row["fit_s"],
+}
+"""What is drawn and tabled. A learner without labels is given a Gaussian mixture with the true number of classes."""
+
+
+def chosen(rows: list[Row], name: str, range_deg: float) -> list[Row]:
+    """Rows of one learner at one range."""
+    return [row for row in rows if (row["learner"], row["range_deg"]) == (name, range_deg)]
+
+
+def draw(axis: Axes, rows: list[Row], title: str, value: Callable[[Row], float]) -> None:
+    """Mean over the seeds, bars from the worst to the best; hollow where a fit did not converge."""
+    ranges = sorted({row["range_deg"] for row in rows})
+    for shift, (name, label) in enumerate(NAMES.items()):
+        there = [r for r in ranges if chosen(rows, name, r)]
+        if not there or (name == "truth" and title.startswith(("fit", "R²"))):
+            continue
+        values = [[value(row) for row in chosen(rows, name, r)] for r in there]
+        middle = np.array([np.mean(v) for v in values])
+        spread = np.abs([[min(v) for v in values], [max(v) for v in values]] - middle)
+        # Side by side, or the bars of learners that agree could not be told apart.
+        place = np.array([ranges.index(r) for r in there]) + 0.05 * (shift - 2)
+        axis.errorbar(place, middle, spread, capsize=2, lw=1.3, ms=5, label=label, **STYLES[name])
+        for x, y, r in zip(place, middle, there, strict=True):
+            if not all(row.get("converged", True) for row in chosen(rows, name, r)):
+                axis.plot(x, y, STYLES[name]["marker"], ms=5, mfc="white", mec=STYLES[name]["color"], zorder=9)
+    axis.set_title(title, fontsize=10)
+    axis.set_xticks(range(len(ranges)), [f"±{r:g}°" for r in ranges])
+    axis.grid(alpha=0.3)
+    if title.startswith(("error", "fit")):
+        axis.set_yscale("log")
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: mean over the seeds, and worst to best where there are several."""
+    lines = ["| range | learner | seeds | " + " | ".join(PICK) + " |", "|---" * (3 + len(PICK)) + "|"]
+    for range_deg in sorted({row["range_deg"] for row in rows}, reverse=True):
+        for name, label in NAMES.items():
+            if not (seeds := chosen(rows, name, range_deg)):
+                continue
+            open_ends = sum(not row.get("converged", True) for row in seeds)
+            note = f" ({open_ends} not converged)" if open_ends else ""
+            cells = []
+            for value in PICK.values():
+                values = [value(row) for row in seeds]
+                spread = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
+                cells.append(f"{np.mean(values):.3g}{spread}")
+            lines.append(f"| ±{range_deg:g}° | {label} | {len(seeds)}{note} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table, save the figure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", type=Path)
+    parser.add_argument("figure", type=Path)
+    asked = parser.parse_args()
+    rows = read(asked.rows)
+    print(table(rows))
+    figure, axes = plt.subplots(2, 3, figsize=(10, 5.6), constrained_layout=True)
+    for axis, (title, value) in zip(axes.flat, PICK.items(), strict=False):
+        draw(axis, rows, title, value)
+    axes.flat[-1].axis("off")
+    axes.flat[-1].legend(*axes.flat[0].get_legend_handles_labels(), loc="center", frameon=False)
+    figure.supxlabel("range of rotation", fontsize=10)
+    figure.savefig(asked.figure, dpi=110)
+
+
+if __name__ == "__main__":
+    main()
