@@ -26,6 +26,7 @@ class Autoencoder(Trainable):
     unit: Tensor
     canonical_centre: Tensor
     canonical_unit: Tensor
+    one_thread = True
 
     def __init__(self, dof: int, n_latent: int, hidden: int, likelihood: Likelihood) -> None:
         super().__init__()

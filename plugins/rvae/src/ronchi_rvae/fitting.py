@@ -60,7 +60,7 @@ def fitted_curves(
         whole = renew(whole)
         return whole[~out], whole[out]
 
-    with thread_limit(ctx.n_threads):
+    with thread_limit(1 if model.one_thread else ctx.n_threads):
         history = train(
             model.to(world.device),
             Samples(values[~out], condition[~out]),

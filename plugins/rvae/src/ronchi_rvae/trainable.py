@@ -32,6 +32,9 @@ class Trainable(nn.Module):
     n_noise: int
     """Random numbers that an image needs."""
 
+    one_thread = False
+    """Its operations are so small that threads wait for each other longer than they work."""
+
     n_cached: int | None = None
     """Images whose hidden layers fit into the cache of a processor together; None: any number."""
 

@@ -109,6 +109,7 @@ class Variational(PixelModel):
         self.n_noise = self.n_pose + n_latent
         if isinstance(decoder, CoordinateDecoder):
             self.n_cached = max(1, _CACHED // n_classes)
+        self.one_thread = isinstance(decoder, FlatDecoder)
         self.encoder = perceptron(n_pixels + n_conditions, hidden, 2 * self.n_noise)
         self.decoder = decoder
         self.log_variance = nn.Parameter(torch.zeros(()), requires_grad=family == "gaussian" and learn_noise)
