@@ -30,10 +30,13 @@ class Engine:
     def __call__(self, atoms: Atoms, beams: Any, **asked: Any) -> NDArray[np.float32]:
         where = asked["positions_angstrom"]
         self.calls.append(len(where))
+        if asked["progress"]:
+            asked["progress"](1, 2)
+            asked["progress"](2, 2)
         patterns = np.zeros((1, len(where), 1, *asked["pattern_shape"]), np.float32)
         if len(atoms):
             patterns[0, :, 0, 0, :2] = where / 100
-            patterns[0, :, 0, 1, :2] = np.array(beams[0].tilt_mrad) / 100
+            patterns[0, :, 0, 1, :2] = -np.array(beams[0].tilt_mrad) / 100
             patterns[0, :, 0, 2, 0] = asked["rng"].random()
             patterns[0, :, 0, 3:, :] = 1e-3
         else:
@@ -112,11 +115,12 @@ def test_progress_is_told_and_large_scans_go_to_the_disk(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(scan, "IN_MEMORY_BYTES", 10)
+    monkeypatch.setattr(scan, "POSITIONS_PER_BLOCK", 8)
     told: list[tuple[int, int]] = []
     data = record_scan(
         atoms(), PARAMS, context(scratch=tmp_path, progress=lambda done, total: told.append((done, total)))
     )
-    assert told == [(8, 15), (15, 15)]
+    assert told == [(4, 15), (8, 15), (11, 15), (15, 15)]
     stored = np.load(tmp_path / "patterns.npy", mmap_mode="r")
     np.testing.assert_array_equal(stored.reshape(data["intensity"].shape), data["intensity"].values)
 

@@ -48,9 +48,9 @@ _PAPER = (
 
 
 class SigeParams(TiltedScanParams):
-    """A cross-section along [011]: layers grow towards -x, along <100>, from a substrate at the right; y, <011>, is in their plane.
+    """A cross-section along [011]: layers grow along <100> towards -x, from a substrate at the right.
 
-    x = 0 is the left surface of the first layer, which goes on to the left for the probe; the last layer lies on the
+    y, <011>, is in their plane. x = 0 is the left surface of the first layer, which goes on to the left for the probe; the last layer lies on the
     substrate. The defaults are the stack of Munshi et al. 2022.
     """
 
@@ -61,6 +61,13 @@ class SigeParams(TiltedScanParams):
         gt=0,
         description="Detector pixel. The default makes the window eight lattice periods along y: there it has no seam.",
         json_schema_extra={"unit": "1/angstrom"},
+    )
+    binning: int = Field(
+        3,
+        ge=1,
+        le=16,
+        description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step, "
+        "and its disks are as smooth.",
     )
     alloy: Literal["random", "mean"] = Field(
         "random",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,8 @@ __all__ = ["beam_of", "bin_patterns", "probe_profile", "record_scan", "scan_posi
 Array = NDArray[np.float64]
 Frames = NDArray[np.float32]
 
-POSITIONS_PER_BLOCK = 8
-"""Probes that the engine has in memory at once: enough to keep its FFTs busy, 20 MB of waves at 512 x 512."""
+POSITIONS_PER_BLOCK = 64
+"""Probes that go to the engine together: they share its potential, and their patterns are in memory at once."""
 
 _SAMPLES, _DEPTHS = 4, 9
 """Of a probe's profile: samples to an angstrom and 1/angstrom of radius (its intensity needs 2), and depths."""
@@ -75,7 +75,8 @@ def record_scan(
     positions_angstrom : (n, 2) float, optional
         Probe positions (y, x) from the corner of the cell, row by row; those of `scan_positions` by default.
     tilts_mrad : (n, 2) float, optional
-        Tilt (y, x) of the specimen under each probe, row by row; none by default.
+        Lean (y, x) of the specimen under each probe, row by row; none by default. The zone axis, taken along the beam,
+        leans by it, and the circle of Laue has its centre in this direction: the tilt of `Beam`, seen from the beam.
     title : str
     **attrs
         Further attributes of the data set.
@@ -102,14 +103,17 @@ def record_scan(
     patterns = _storage((len(positions), *params.pattern_shape), _dtype_of_counts(params.dose_e), ctx.scratch)
     vacuum = _expected(_empty(atoms, params), beam, positions[:1], params, np.random.default_rng(0), ctx)[0]
     done = 0
+
+    def advance(slices: int, all_slices: int) -> None:
+        ctx.progress(done + len(block) * slices // all_slices, len(positions))
+
     for block in _blocks(tilts):
-        tilted = replace(beam, tilt_mrad=(float(tilts[block[0], 0]), float(tilts[block[0], 1])))
+        tilted = replace(beam, tilt_mrad=(-float(tilts[block[0], 0]), -float(tilts[block[0], 1])))
         # The same generator for every block: the phonons then belong to the atoms, not to the probes.
-        fractions = _expected(atoms, tilted, positions[block], params, np.random.default_rng(phonon_seed), ctx)
+        fractions = _expected(atoms, tilted, positions[block], params, np.random.default_rng(phonon_seed), ctx, advance)
         for index, fraction in zip(block, fractions, strict=True):
             patterns[index] = _counted(fraction, params.dose_e, np.random.default_rng([noise_seed, int(index)]))
         done += len(block)
-        ctx.progress(done, len(positions))
     return fourd.make(
         patterns.reshape(*params.scan_shape, *params.pattern_shape),
         scan_step=params.scan_step_angstrom,
@@ -179,7 +183,13 @@ def bin_patterns(fine: Frames, shape: tuple[int, int], binning: int) -> Frames:
 
 
 def _expected(
-    atoms: Atoms, beam: Beam, positions: Array, params: ScanParams, rng: np.random.Generator, ctx: Context
+    atoms: Atoms,
+    beam: Beam,
+    positions: Array,
+    params: ScanParams,
+    rng: np.random.Generator,
+    ctx: Context,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Frames:
     """(n, qy, qx) fraction of the beam in each detector pixel."""
     ny, nx = params.pattern_shape
@@ -196,6 +206,8 @@ def _expected(
         wave_shape=params.wave_shape,
         rng=rng,
         device=ctx.device,
+        progress=progress,
+        n_threads=ctx.n_threads,
     )[0, :, 0]
     return fine if params.binning == 1 else bin_patterns(fine, params.pattern_shape, params.binning)
 

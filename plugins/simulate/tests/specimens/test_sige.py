@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 
 def make(seed: int = 1, **changes: Any) -> tuple[Atoms, float]:
-    params = SigeParams(**{"scan_shape": (2, 10), "thickness_angstrom": 20.0, **changes})
+    params = SigeParams(**{"scan_shape": (2, 10), "thickness_angstrom": 20.0, "binning": 1, **changes})
     return sige_atoms(Stack.of(params), params, np.random.default_rng(seed))
 
 
@@ -38,7 +38,9 @@ def structure_factor(atoms: Atoms, q: tuple[float, float, float]) -> float:
 
 def test_the_substrate_is_diamond_along_011() -> None:
     """Reflections of the diamond structure shine, and those that it forbids do not, in the frame of the scan."""
-    bulk = SigeParams(scan_shape=(1, 2), layers=(), substrate=Substrate(germanium=0.0), thickness_angstrom=20.0)
+    bulk = SigeParams(
+        scan_shape=(1, 2), layers=(), substrate=Substrate(germanium=0.0), thickness_angstrom=20.0, binning=1
+    )
     atoms, _ = sige_atoms(Stack.of(bulk), bulk, np.random.default_rng(0))
     # Whole cells along x, so that sums of waves vanish where they should.
     atoms = atoms[atoms.positions[:, 0] < atoms.positions[:, 0].min() + 8 * A - 0.1]
@@ -69,7 +71,7 @@ def test_strain_stretches_the_layer_along_x_alone(strain: float) -> None:
 def test_cell_and_atoms_hold_the_windows_of_all_probes() -> None:
     params = SigeParams(scan_shape=(1, 3), scan_step_angstrom=(5.0, 20.0), scan_start_angstrom=(0.0, 35.0))
     atoms, left = sige_atoms(Stack.of(params), params, np.random.default_rng(0))
-    window = 1 / params.q_step_inv_angstrom
+    window = 3 / params.q_step_inv_angstrom
     assert left <= 35 - window / 2
     assert left + atoms.cell.lengths()[0] >= 75 + window / 2
     x = atoms.positions[:, 0] + left

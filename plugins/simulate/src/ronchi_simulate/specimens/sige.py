@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ronchi_simulate.multislice.atoms import is_whole
 from ronchi_simulate.params_sige import SigeParams
 from ronchi_simulate.scan import scan_positions
 from ronchi_simulate.specimens.sige_stack import Stack
@@ -21,9 +22,6 @@ _PLACES = np.array([[0.0, 0.0], [0.0, 0.5], [0.5, 0.5], [0.5, 0.0]])
 
 _MARGIN_ANGSTROM = 4.0
 """What the specimen has more, on either side, than the outermost windows need: tails of atoms reach this far."""
-
-_WHOLE = 1e-3
-"""A window within this part of a whole number of lattice periods is taken for whole: it then has no seam."""
 
 
 def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tuple[Atoms, float]:
@@ -66,9 +64,8 @@ def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tu
 
 
 def _rows(window: float, period: float) -> int:
-    """Periods along y: whole in the window where that is nearly so, else enough to cut it from."""
-    whole = round(window / period)
-    return whole if abs(whole * period - window) < _WHOLE * window else int(np.ceil(window / period)) + 1
+    """Periods along y: those of the window where they are whole, and it has no seam; else enough to cut it from."""
+    return round(window / period) if is_whole(window, period) else int(np.ceil(window / period)) + 1
 
 
 def _mean_atoms(sites: Floats, germanium: Floats, cell: list[float], params: SigeParams) -> Atoms:

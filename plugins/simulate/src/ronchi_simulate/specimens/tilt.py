@@ -11,7 +11,7 @@ __all__ = ["helical_tilt"]
 
 
 def helical_tilt(params: TiltedScanParams) -> NDArray[np.float64]:
-    """(n, 2) tilt (y, x) in mrad of the specimen under each probe, row by row: the same along a column of the scan."""
+    """(n, 2) lean (y, x) of the zone axis in mrad under each probe, row by row: the same along a column of the scan."""
     rows, columns = params.scan_shape
     magnitude, direction = (
         np.deg2rad(np.linspace(*ends, columns)) for ends in (params.tilt_magnitude_deg, params.tilt_direction_deg)

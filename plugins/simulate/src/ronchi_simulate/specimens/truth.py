@@ -47,8 +47,8 @@ def strain_truth(
         **{
             name: (components.get(name, zero), "rad" if name == "theta" else "1", f"true {name}") for name in COMPONENTS
         },
-        "tilt_y": (tilt_y, "deg", "tilt of the specimen towards y"),
-        "tilt_x": (tilt_x, "deg", "tilt of the specimen towards x"),
+        "tilt_y": (tilt_y, "deg", "lean of the zone axis towards y"),
+        "tilt_x": (tilt_x, "deg", "lean of the zone axis towards x"),
         **more,
     }
     told = {ATTR: "strain/1", "is_truth": 1, "frame": "scan", "sign_convention": SIGN_CONVENTION, **attrs}
