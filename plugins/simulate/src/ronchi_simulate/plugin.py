@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.params_graphene4d import Graphene4dParams
+from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
 from ronchi_simulate.params_hbn import HbnParams
 from ronchi_simulate.params_library import LibraryParams
 from ronchi_simulate.params_sige import SigeParams
@@ -15,6 +16,7 @@ from ronchi_simulate.params_zincblende4d import Zincblende4dParams
 __all__ = ["ronchi_simulators", "ronchi_transforms"]
 
 _FCUNET = "Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9"
+_KALININ = "Kalinin et al., Sci. Adv. 7, eabd5084 (2021), doi:10.1126/sciadv.abd5084"
 _OXLEY = "Oxley et al., npj Comput. Mater. 7, 65 (2021), doi:10.1038/s41524-021-00527-3"
 
 
@@ -84,6 +86,16 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         output="library/1",
         capabilities=frozenset({"cuda", "resumable"}),
         citation=_FCUNET,
+    )
+    yield AlgorithmSpec(
+        name="graphene-movie",
+        summary="Movie of graphene under the beam: grains, growing holes, migrating silicon, drift; every atom known.",
+        params=GrapheneMovieParams,
+        factory="ronchi_simulate.graphene_movie:GrapheneMovie",
+        inputs={},
+        output="images/1",
+        sides={"truth": "atoms/1"},
+        citation=_KALININ,
     )
 
 
