@@ -35,6 +35,7 @@ from ronchi.protocols import (
     Reader,
     Simulator,
     StrainSolver,
+    Trainer,
     Transform,
     Writer,
 )
@@ -70,6 +71,7 @@ __all__ = [
     "SchemaError",
     "Simulator",
     "StrainSolver",
+    "Trainer",
     "Transform",
     "Writer",
     "hookimpl",
@@ -118,6 +120,8 @@ class AlgorithmSpec:
     better : mapping of str to str
         Of a metric: names of figures, ``*`` for any letters, to ``"lower"`` or ``"higher"``; those of which
         neither is better are left out. Benchmarks judge by it.
+    trainer, training : str and type[Params], optional
+        ``"module:Class"`` of a `Trainer` that learns what the algorithm needs, and its parameters, for `ronchi train`.
     version : int
         Raise it when the numbers change: it is part of the cache key.
     capabilities : frozenset of str
@@ -137,6 +141,8 @@ class AlgorithmSpec:
     sides: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
     better: Mapping[str, str] = field(default_factory=dict)
+    trainer: str = ""
+    training: type[Params] | None = None
     version: int = 1
     capabilities: frozenset[str] = frozenset()
     citation: str = ""

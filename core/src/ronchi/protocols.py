@@ -23,6 +23,7 @@ __all__ = [
     "Reader",
     "Simulator",
     "StrainSolver",
+    "Trainer",
     "Transform",
     "Writer",
 ]
@@ -160,4 +161,16 @@ class Writer(Protocol):
         Lazy data are to be written block by block: they may be larger than memory. ``progress(done, total)``
         is in any unit, e.g. bytes, and may raise `KeyboardInterrupt`. Raise `OutputError` for what the
         format cannot hold; let `OSError` pass.
+        """
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """Learns what an algorithm needs; made with the parameters that the algorithm's spec calls ``training``."""
+
+    def train(self, folder: Path, ctx: Context, create: Callable[..., Any]) -> Mapping[str, Any]:
+        """Learn, and leave the result in a folder that exists.
+
+        ``create(kind, name, params)`` makes other algorithms by their names, such as a transform that augments.
+        ``ctx.progress`` may raise to stop; the next call with the same folder goes on from there.
         """

@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "make the report of a finished run again",
     "replay": "run a provenance file again and compare the results",
     "simulate": "make data with truth",
+    "train": "train an algorithm that learns",
     "plugins": "list the installed algorithms",
     "info": "describe an algorithm and its parameters",
     "schema": "print a data schema, or the JSON Schema of a pipeline",

@@ -1,0 +1,187 @@
+"""Training from a file: checked before it starts, stoppable, taken up where it was left."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ronchi.api import AlgorithmSpec, Context, Params
+from ronchi.errors import ConfigError, PluginError
+from ronchi.kinds import STEP_KINDS
+from ronchi.pipeline.faults import note_validation_error, validated_head
+from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.progress import make_progress
+from ronchi.pipeline.resources import has_cuda
+from ronchi.pipeline.result import StepResult
+from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
+
+if TYPE_CHECKING:
+    from ronchi.manager import Manager
+
+__all__ = ["SCHEMA", "TrainingConfig", "load_training", "run_training", "trainable"]
+
+SCHEMA = "ronchi.training/1"
+_TOP = ("schema", "name", "seed", "run", "params")
+
+
+class TrainingOptions(BaseModel):
+    """The section ``run``: how the work is done."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: Literal["cpu", "cuda", "auto"] = Field(default="auto", description="Where the network is trained.")
+    threads: int = Field(default=1, ge=1, description="Threads of the training.")
+
+
+class _Head(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_: Literal["ronchi.training/1"] = Field(alias="schema")
+    name: str = Field(default="training", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    seed: int = Field(default=0, ge=0)
+    run: TrainingOptions = TrainingOptions()
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A training file that was checked."""
+
+    name: str
+    seed: int
+    run: TrainingOptions
+    spec: AlgorithmSpec
+    params: Params
+
+
+def trainable(manager: Manager, only: str | None = None) -> dict[str, AlgorithmSpec]:
+    """Algorithms that can be trained, by name; of plugins only those that bring ``only`` are loaded, if it is given."""
+    found = {}
+    for kind in STEP_KINDS:
+        for name in manager.names(kind):
+            if only is not None and name != only:
+                continue
+            with contextlib.suppress(PluginError):
+                spec = manager.spec(kind, name)
+                if spec.trainer:
+                    found[name] = spec
+    return found
+
+
+def load_training(
+    algorithm: str, origin: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), manager: Manager
+) -> TrainingConfig:
+    """Read a training file and check it.
+
+    Parameters
+    ----------
+    algorithm : str
+        Name of what is trained.
+    origin : path or mapping
+    overrides : sequence of str
+        ``"name=value"`` for a parameter, ``"network.kind=unet"`` for one inside another.
+
+    Raises
+    ------
+    ConfigError
+        With ``file:line:column``, the field, what is allowed and a close match; or nothing of that name is trained.
+    """
+    spec = trainable(manager, algorithm).get(algorithm)
+    if spec is None:
+        what, fix = f"nothing called {algorithm!r} can be trained", did_you_mean(algorithm, trainable(manager))
+        raise ConfigError(what, where="ronchi train", fix=fix)
+    if spec.training is None:
+        raise PluginError(
+            f"{algorithm!r} has a trainer without parameters", fix="report it to the authors of the plugin"
+        )
+    source = read_source(origin)
+    for text in overrides:
+        dotted, equals, value = text.partition("=")
+        if not equals or not dotted:
+            raise ConfigError("expected NAME=VALUE", where=f"--set {text}")
+        source.set(("params", *dotted.strip().split(".")), parse_value(value, f"--set {text}"), f"--set {text}")
+    head = validated_head(source, _Head, _TOP, SCHEMA)
+    params = _params(source, spec.training)
+    source.check()
+    assert head is not None
+    assert params is not None
+    return TrainingConfig(head.name, head.seed, head.run, spec, params)
+
+
+def run_training(config: TrainingConfig, out: Path, *, manager: Manager, progress: bool = True) -> Mapping[str, Any]:
+    """Train, or go on with a training that was stopped.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the checkpoints and of what is learned.
+
+    Returns
+    -------
+    mapping
+        What the trainer says about it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user stopped it; the next call goes on.
+    """
+    check_writable(out, "-o")
+    module, _, name = config.spec.trainer.partition(":")
+    trainer = getattr(importlib.import_module(module), name)(config.params)
+    wanted = config.run.device
+    device = "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda()) else "cpu"
+    shown = StepResult(step="train", kind="training", name=config.spec.name)
+    with make_progress(progress) as told:
+        told.started(shown)
+        log = logging.getLogger("ronchi.train")
+        log.setLevel(logging.INFO)
+        handler = _Notes(told.note)
+        log.addHandler(handler)
+        ctx = Context(
+            rng=np.random.default_rng(config.seed), device=device, n_threads=config.run.threads,
+            progress=told.update, log=log, scratch=out,
+        )  # fmt: skip
+        try:
+            made: Mapping[str, Any] = trainer.train(out, ctx, manager.create)
+        finally:
+            log.removeHandler(handler)
+        shown.status = "done"
+        told.finished(shown)
+    return made
+
+
+class _Notes(logging.Handler):
+    """Shows what a trainer logs between the lines of the progress."""
+
+    def __init__(self, note: Any) -> None:
+        super().__init__(logging.INFO)
+        self.note = note
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.note(record.getMessage())
+
+
+def _params(source: Source, model: type[Params]) -> Params | None:
+    raw = source.data.get("params")
+    if not isinstance(raw, dict):
+        source.fault(("params",), "is missing", "params: {NAME: VALUE}")
+        return None
+    try:
+        params = model.model_validate(raw)
+    except ValidationError as error:
+        note_validation_error(source, ("params",), error, model)
+        return None
+    paths = {
+        name: source.base / value.expanduser()
+        for name in type(params).model_fields
+        if isinstance(value := getattr(params, name), Path)
+    }
+    return params.model_copy(update=paths)

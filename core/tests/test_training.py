@@ -1,0 +1,122 @@
+"""Training from a file: what is checked before, what a trainer is given, and going on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ronchi.cli.main import main
+from ronchi.errors import ConfigError
+from ronchi.manager import Manager
+from ronchi.training import load_training, run_training, trainable
+
+CODE = """
+from pathlib import Path
+from ronchi.api import AlgorithmSpec, Field, Params, hookimpl
+
+
+class P(Params):
+    pass
+
+
+class Inner(Params):
+    kind: str = "small"
+
+
+class T(Params):
+    library: Path = Field(description="What is learned from.")
+    steps: int = Field(3, ge=1, description="Steps.")
+    inner: Inner = Inner()
+
+
+class Trainer:
+    def __init__(self, params):
+        self.params = params
+
+    def train(self, folder, ctx, create):
+        count = folder / "count"
+        done = int(count.read_text()) if count.exists() else 0
+        while done < self.params.steps:
+            done += 1
+            count.write_text(str(done))
+            ctx.log.info("step %d", done)
+            ctx.progress(done, self.params.steps)
+        return {"done": done, "augment": type(create("transform", "bin", {"detector": 2})).__name__,
+                "library": str(self.params.library), "first": int(ctx.rng.integers(1000))}
+
+
+@hookimpl
+def ronchi_disk_detectors():
+    yield AlgorithmSpec(name="learner", summary="Learns.", params=P, factory="toy_learner:P",
+                        trainer="toy_learner:Trainer", training=T, inputs={"data": "fourd/1"}, output="peaks/1")
+"""
+TEXT = """\
+schema: ronchi.training/1
+name: toy
+seed: 4
+params:
+  library: lib.zarr
+  steps: 2
+"""
+
+
+@pytest.fixture
+def manager(make_dist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manager:  # type: ignore[no-untyped-def]
+    site = make_dist("ronchi-toy", "[ronchi.disk_detectors]\nlearner = toy_learner\n")
+    (site / "toy_learner.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return Manager()
+
+
+def _config(text: str = TEXT) -> Path:
+    path = Path("toy.yaml")
+    path.write_text(text)
+    return path
+
+
+def test_a_trainer_gets_its_parameters_seed_and_other_algorithms(manager: Manager, tmp_path: Path) -> None:
+    config = load_training("learner", _config(), manager=manager)
+    made = run_training(config, tmp_path / "out", manager=manager, progress=False)
+    again = run_training(config, tmp_path / "other", manager=manager, progress=False)
+    assert made == again
+    assert made["done"] == 2
+    assert made["library"] == str(tmp_path / "lib.zarr")
+    assert made["augment"] == "Bin"
+
+
+def test_the_same_folder_goes_on(manager: Manager, tmp_path: Path) -> None:
+    run_training(
+        load_training("learner", _config(), manager=manager), tmp_path / "out", manager=manager, progress=False
+    )
+    longer = load_training("learner", _config(), overrides=["steps=5", "inner.kind=large"], manager=manager)
+    assert longer.params.model_dump()["inner"] == {"kind": "large"}
+    assert run_training(longer, tmp_path / "out", manager=manager, progress=False)["done"] == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (TEXT.replace("steps: 2", "stepz: 2"), "toy.yaml:6:3: params.stepz: unknown key"),
+        (TEXT.replace("steps: 2", "steps: 0"), "toy.yaml:6:10"),
+        (TEXT.replace("  library: lib.zarr\n", ""), "params.library: is missing"),
+        (TEXT.replace("name: toy", "nam: toy"), "did you mean 'name'"),
+        (TEXT.replace("training/1", "training/9"), "toy.yaml:1:9"),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(manager: Manager, text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_training("learner", _config(text), manager=manager)
+    assert told in str(caught.value)
+
+
+def test_what_cannot_be_trained_is_told(manager: Manager) -> None:
+    assert "learner" in trainable(manager)
+    with pytest.raises(ConfigError, match="did you mean 'learner'"):
+        load_training("lerner", _config(), manager=manager)
+
+
+def test_the_command_lists_what_can_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 0
+    assert main(["train", "nothing-of-this-name", "x.yaml"]) == 2
+    assert "nothing called 'nothing-of-this-name'" in capsys.readouterr().err
