@@ -1,7 +1,8 @@
 """Fit AtomAI's rVAE or pyroVED's iVAE to a set of crops and encode another; runs where those packages are installed.
 
 Started by ``rotation_peers.py``; needs numpy, torch and the package, nothing of ronchi. Both are trained as their
-documentation says, an epoch at a time, until the training loss stops to improve or the time is over.
+documentation says, an epoch at a time, until the training loss stops to improve or the time is over; a fit goes on
+from where the last one to the same file was stopped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ LEAST_GAIN = 1e-3
 Step = Callable[[], float]
 """Trains an epoch and returns its mean loss."""
 Encode = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+State = dict[str, Any]
+Restore = Callable[[State], object]
+Peer = tuple[Step, Encode, Callable[[], State], Restore]
 
 
 def scaled(crops: NDArray[np.float32], how: str, fit: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -36,7 +40,7 @@ def scaled(crops: NDArray[np.float32], how: str, fit: NDArray[np.float32]) -> ND
     return np.clip((crops - low) / (high - low), 0, 1).astype(np.float32)
 
 
-def atomai(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> tuple[Step, Encode]:
+def atomai(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> Peer:
     """AtomAI's rVAE with translations."""
     np.__dict__.setdefault("product", np.prod)  # loss="ce" of AtomAI 0.8.1 calls a name that numpy 2 removed
     import atomai as aoi
@@ -58,10 +62,22 @@ def atomai(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> tuple[Step
             )
         return -float(model.loss_history["train_loss"][-1])
 
-    return step, lambda crops: np.asarray(model.encode(crops)[0])
+    def state() -> State:
+        parts = {"encoder": model.encoder_net, "decoder": model.decoder_net, "optimizer": model.optim}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def restore(saved: State) -> None:
+        model.encoder_net.load_state_dict(saved["encoder"])
+        model.decoder_net.load_state_dict(saved["decoder"])
+        # The order in which AtomAI hands the weights to an optimizer.
+        weights = [*model.decoder_net.parameters(), *model.encoder_net.parameters()]
+        model.optim = torch.optim.Adam(weights, lr=s["lr"])
+        model.optim.load_state_dict(saved["optimizer"])
+
+    return step, lambda crops: np.asarray(model.encode(crops)[0]), state, restore
 
 
-def pyroved(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> tuple[Step, Encode]:
+def pyroved(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> Peer:
     """The iVAE of pyroVED, invariant to rotation and translation."""
     import pyroved as pv
 
@@ -83,7 +99,14 @@ def pyroved(fit: NDArray[np.float32], s: dict[str, Any], seed: int) -> tuple[Ste
         trainer.step(loader)
         return float(trainer.loss_history["training_loss"][-1])
 
-    return step, lambda crops: model.encode(torch.from_numpy(crops))[0].numpy()
+    def state() -> State:
+        return {"model": model.state_dict(), "optimizer": trainer.svi.optim.get_state()}
+
+    def restore(saved: State) -> None:
+        model.load_state_dict(saved["model"])
+        trainer.svi.optim.set_state(saved["optimizer"])
+
+    return step, lambda crops: model.encode(torch.from_numpy(crops))[0].numpy(), state, restore
 
 
 def converged(losses: list[float], patience: int, least_epochs: int) -> bool:
@@ -110,17 +133,26 @@ def main() -> None:
     torch.set_num_threads(1)
     with np.load(asked.data, allow_pickle=False) as data:
         fit, held_out = (scaled(data[name], asked.settings["scale"], data["fit"]) for name in ("fit", "held_out"))
-    step, encode = {"atomai": atomai, "pyroved": pyroved}[asked.tool](fit, asked.settings, asked.seed)
+    step, encode, state, restore = {"atomai": atomai, "pyroved": pyroved}[asked.tool](fit, asked.settings, asked.seed)
     losses: list[float] = []
-    start = time.process_time()
-    seconds, done = 0.0, False
+    before, done = 0.0, False
+    stopped = asked.made.with_suffix(".pt")
+    if stopped.exists():
+        with np.load(asked.made, allow_pickle=False) as earlier:
+            losses, before = earlier["losses"].tolist(), float(earlier["seconds"])
+        done = converged(losses, asked.patience, asked.least_epochs)
+        restore(torch.load(stopped, weights_only=True))
+        # The shuffles and draws after a stop are others than before it.
+        torch.manual_seed(asked.seed + 1000 * len(losses))
+    seconds, start = before, time.process_time()
     while not done and len(losses) < asked.max_epochs and seconds < asked.max_seconds:
         losses.append(step())
-        seconds = time.process_time() - start
+        seconds = before + time.process_time() - start
         done = converged(losses, asked.patience, asked.least_epochs)
         print(f"epoch {len(losses)}  loss {losses[-1]:.4f}  {seconds:.0f} s", flush=True)
         # After every epoch, so that a fit that is stopped can be scored, as one that has not converged.
         np.savez(asked.made, latent=encode(held_out), losses=losses, seconds=seconds, converged=done)
+        torch.save(state(), stopped)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Four classes of 25 x 25 crops from coordinates (pristine, one neighbour missing, silicon, Stone-Wales atom), shifted
 by up to half a pixel, with noise of half an atom's peak. Angles are scored modulo the symmetry of the true class,
 with one offset a class. ``truth`` are the noise-free templates, given away: the ceiling. With ``--rows`` the figures
-are appended to a file of JSON lines, and what it holds is not run again; ``rotation_peers.py`` adds those of other
+are kept in a file of JSON lines, and what it holds is not run again; ``rotation_peers.py`` adds those of other
 packages and ``rotation_figure.py`` draws them. Pin it to one core:
 
     OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 taskset -c 1 python plugins/rvae/benchmarks/rotation_ladder.py
@@ -147,8 +147,8 @@ def read(path: Path) -> list[Row]:
     return [json.loads(text.replace("null", "NaN")) for text in path.read_text().splitlines()]
 
 
-def append(path: Path, row: Row) -> None:
-    """Add a row to a file, numbers rounded to what they mean."""
+def keep(path: Path, row: Row) -> None:
+    """Put a row into a file, in the place of what the same learner had there; numbers rounded to what they mean."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, list):
@@ -157,8 +157,10 @@ def append(path: Path, row: Row) -> None:
             return value
         return round(value, 5) if np.isfinite(value) else None
 
-    with path.open("a") as file:
-        file.write(json.dumps({key: plain(value) for key, value in row.items()}) + "\n")
+    own = ("learner", "range_deg", "seed")
+    others = [other for other in read(path) if any(other[key] != row[key] for key in own)]
+    rows = [{key: plain(value) for key, value in each.items()} for each in (*others, row)]
+    path.write_text("".join(json.dumps(each) + "\n" for each in rows))
 
 
 def average(rows: list[Row]) -> Row:
@@ -188,7 +190,7 @@ def main() -> None:
 
             for row in run(range_deg, seed, asked.samples, asked.noise, wanted):
                 if asked.rows:
-                    append(asked.rows, row)
+                    keep(asked.rows, row)
                 table[row["learner"], range_deg].append(row)
                 print(line(row), flush=True)
     print("\nmeans over seeds")
