@@ -41,7 +41,9 @@ class Graphene4d:
         p = self.params
         mosaic, places, tile = turned_sheets(p, ctx.rng) if p.turns_deg else sheet(p, ctx.rng)
         title = "graphene: a row one place, a column the object turned" if p.turns_deg else "graphene in rotated tiles"
-        data = record_scan(mosaic.atoms(), p, ctx, positions_angstrom=places.reshape(-1, 2), title=title)
+        flat = places.reshape(-1, 2)
+        defocus = p.defocus_angstrom
+        data = record_scan(mosaic.atoms(), p, ctx, positions_angstrom=flat, title=title, defocus_angstrom=defocus)
         if p.turns_deg:
             names = {"scan_y": "number of the place", "scan_x": "number of the turn"}
             numbers = {dim: variable(dim, np.arange(data.sizes[dim]), "pixel", name) for dim, name in names.items()}

@@ -35,7 +35,9 @@ class Zincblende4d:
         places, tile = mosaic.tiles.positions()
         places = places + p.scan_start_angstrom
         title = f"{'/'.join(p.species)} zincblende [{p.zone}] in rotated tiles"
-        data = record_scan(mosaic.atoms(), p, ctx, positions_angstrom=places.reshape(-1, 2), title=title)
+        flat = places.reshape(-1, 2)
+        defocus = p.defocus_angstrom
+        data = record_scan(mosaic.atoms(), p, ctx, positions_angstrom=flat, title=title, defocus_angstrom=defocus)
         n_fold = zincblende.N_FOLD[p.zone]
         return Result(data, {"truth": mosaic_truth(mosaic, places, tile, data, n_fold, zincblende.DEFECTS)})
 
