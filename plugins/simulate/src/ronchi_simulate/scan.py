@@ -129,17 +129,19 @@ def record_scan(
     )
 
 
-def probe_profile(params: ScanParams, thickness_angstrom: float) -> tuple[Array, Array]:
-    """Where along x the probe's electrons are: its intensity summed over y and averaged over the depth.
+def probe_profile(params: ScanParams, thickness_angstrom: float) -> tuple[Array, Array, Array]:
+    """Where along x the probe's electrons are, at some depths: its intensity, summed over y.
 
     In vacuum: what the specimen does to the probe on the way is left out.
 
     Returns
     -------
+    depth_angstrom : (m,) float
+        Evenly spread over the thickness.
     offset_angstrom : (n,) float
         From the position of the probe, evenly spaced over its window.
-    weight : (n,) float
-        They sum to 1.
+    weight : (m, n) float
+        They sum to 1 at every depth.
     """
     beam = beam_of(params)
     window = params.binning / params.q_step_inv_angstrom
@@ -147,11 +149,12 @@ def probe_profile(params: ScanParams, thickness_angstrom: float) -> tuple[Array,
     wave = probe_spectrum(beam, (n, n), 1 / window)
     q = np.fft.fftfreq(n, window / n)
     advance = np.pi * beam.wavelength_angstrom * (q[:, None] ** 2 + q**2)
-    weight = np.zeros(n)
-    for depth in thickness_angstrom * (np.arange(_DEPTHS) + 0.5) / _DEPTHS:
-        there = np.fft.ifft2(wave * np.exp(-1j * depth * advance))
-        weight += np.fft.fftshift((np.abs(there) ** 2).sum(0))
-    return (np.arange(n) - n // 2) * window / n, weight / weight.sum()
+    depths = thickness_angstrom * (np.arange(_DEPTHS) + 0.5) / _DEPTHS
+    weights = np.empty((_DEPTHS, n))
+    for depth, weight in zip(depths, weights, strict=True):
+        there = np.abs(np.fft.ifft2(wave * np.exp(-1j * depth * advance))) ** 2
+        weight[:] = np.fft.fftshift(there.sum(0)) / there.sum()
+    return depths, (np.arange(n) - n // 2) * window / n, weights
 
 
 def bin_patterns(fine: Frames, shape: tuple[int, int], binning: int) -> Frames:

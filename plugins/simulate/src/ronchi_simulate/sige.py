@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.api import Context, Result
 from ronchi_simulate.params_sige import SigeParams
@@ -41,20 +42,17 @@ class Sige:
 def sige_truth(stack: Stack, params: SigeParams, data: xr.Dataset) -> xr.Dataset:
     """``strain/1`` truth at every position of the scan, in the frame of the scan.
 
-    Beside the four components: ``e_xx_probe``, their mean over the probe; the tilt; whether the position is on the
-    substrate; the distance to the next interface; the part of Ge.
+    Beside the four components: ``e_xx_probe``, the mean of e_xx over the probe and over its way through the leaning
+    specimen; the tilt; whether the position is on the substrate; the distance to the next interface; the part of Ge.
     """
     x = scan_positions(params)[:, 1]
     layer = stack.layer_at(x)
-    offsets, weights = probe_profile(params, data.attrs["thickness_angstrom"])
-    half = (offsets[1] - offsets[0]) / 2
-    edges = np.append(offsets - half, offsets[-1] + half)
     return strain_truth(
         data,
         params,
         {"e_xx": stack.strain[layer]},
         {
-            "e_xx_probe": (stack.mean_strain(x[:, None] + edges) @ weights, "1", "true e_xx averaged over the probe"),
+            "e_xx_probe": (_strain_under_probe(stack, params, data), "1", "true e_xx averaged over the probe"),
             "is_substrate": (layer == len(stack.strain) - 1, "1", "1 on the substrate"),
             "dist_interface": (stack.distance_to_interface(x), "angstrom", "distance to the nearest interface"),
             "germanium": (stack.germanium[layer], "1", "part of Ge atoms"),
@@ -65,3 +63,16 @@ def sige_truth(stack: Stack, params: SigeParams, data: xr.Dataset) -> xr.Dataset
         layer_boundary_angstrom=stack.start_angstrom,
         layer_strain=stack.strain,
     )
+
+
+def _strain_under_probe(stack: Stack, params: SigeParams, data: xr.Dataset) -> NDArray[np.float64]:
+    """(n,) e_xx averaged over the probe in vacuum and over the thickness, through which it goes straight."""
+    depths, offsets, weights = probe_profile(params, data.attrs["thickness_angstrom"])
+    half = (offsets[1] - offsets[0]) / 2
+    edges = np.append(offsets - half, offsets[-1] + half)
+    x, lean = scan_positions(params)[:, 1], helical_tilt(params)[:, 1] * 1e-3
+    means = [
+        stack.mean_strain((x - depth * np.tan(lean))[:, None] + edges) @ weight
+        for depth, weight in zip(depths, weights, strict=True)
+    ]
+    return np.asarray(np.mean(means, axis=0))

@@ -138,3 +138,16 @@ def test_strain_under_the_probe_blurs_the_interfaces_and_nothing_else() -> None:
     # It crosses the middle of two layers at their interface.
     edge = Stack.of(params).start_angstrom[1]
     assert np.interp(edge, truth["scan_x"], seen) == pytest.approx(0, abs=6e-4)
+
+
+def test_through_a_leaning_specimen_the_probe_goes_to_where_it_leans_from() -> None:
+    """The layers lean towards +x on their way down, so that the straight beam meets ever more of those at the left."""
+    layers = (Layer(thickness_angstrom=60.0, germanium=0.0, strain=-0.01),)
+    leaning = SigeParams(scan_shape=(1, 60), scan_step_angstrom=(5.0, 2.0), layers=layers, tilt_magnitude_deg=(5, 5))
+    straight = leaning.model_copy(update={"tilt_magnitude_deg": (0.0, 0.0)})
+    stack = Stack.of(leaning)
+    seen, plain = (sige_truth(stack, p, scan_of(p))["e_xx_probe"].values[0] for p in (leaning, straight))
+    x = 2.0 * np.arange(60)
+    middle, shifted = (np.interp(-0.005, strain, x) for strain in (plain, seen))
+    # Half of 127 angstrom times tan(5 deg); the steps of the grid leave less than 0.1 angstrom.
+    assert shifted - middle == pytest.approx(63.5 * np.tan(np.deg2rad(5)), abs=0.2)
