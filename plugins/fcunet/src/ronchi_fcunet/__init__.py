@@ -1,0 +1,1 @@
+"""Bragg disks by neural networks: FCU-Net, its two relatives, and a compact detector."""

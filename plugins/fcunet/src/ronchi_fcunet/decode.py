@@ -1,0 +1,112 @@
+"""From the maps of a network to peaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ronchi.api import PeakBatch
+from ronchi_fcunet.compact import STRIDE_PX, DiskMaps
+
+__all__ = ["peaks_of_image", "peaks_of_maps"]
+
+FLAG_EDGE = 1
+
+
+def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int) -> PeakBatch:
+    """Disks in cells whose probability is a local maximum above ``threshold``.
+
+    ``intensity`` is the structure factor over the largest of the pattern, ``score`` the log-odds.
+    """
+    probability = torch.sigmoid(maps.logit)
+    pattern, y, x = _strongest(probability, threshold, max_peaks)
+    offset = maps.offset_px[pattern, :, y, x].double()
+    sigma = maps.log_sigma[pattern, :, y, x].exp()
+    middle = (STRIDE_PX - 1) / 2
+    return _batch(
+        len(probability),
+        pattern,
+        STRIDE_PX * y + middle + offset[:, 0],
+        STRIDE_PX * x + middle + offset[:, 1],
+        maps.amplitude[pattern, y, x],
+        maps.logit[pattern, y, x],
+        (sigma[:, 0] ** 2, maps.correlation[pattern, y, x] * sigma.prod(1), sigma[:, 1] ** 2),
+        shape,
+    )
+
+
+def peaks_of_image(images: Tensor, min_relative: float, max_peaks: int, sigma_px: float) -> PeakBatch:
+    """Maxima of structure-factor images (n, qy, qx), refined by the paraboloid through the nine pixels around.
+
+    ``intensity`` is the height of the paraboloid, ``score`` that over the threshold, ``min_relative`` of the highest
+    maximum outside the middle; ``sigma_px`` the standard error of a position, as validated for the network.
+    """
+    n, height, width = images.shape
+    middle = torch.ones(height, width, dtype=torch.bool, device=images.device)
+    middle[height // 2 - 1 : height // 2 + 2, width // 2 - 1 : width // 2 + 2] = False
+    top = (images * middle).flatten(1).amax(1).clamp_min(1e-12)
+    relative = images / top[:, None, None]
+    pattern, y, x = _strongest(relative, min_relative, max_peaks)
+    inside = (y > 0) & (x > 0) & (y < height - 1) & (x < width - 1)
+    pattern, y, x = pattern[inside], y[inside], x[inside]
+    step = torch.arange(-1, 2, device=images.device)
+    patch = images[pattern[:, None, None], (y[:, None] + step)[:, :, None], (x[:, None] + step)[:, None, :]].double()
+    dy, dx, height_at = _vertex(patch)
+    variance = torch.full_like(dy, sigma_px**2)
+    score = height_at / top[pattern] / min_relative
+    covariance = (variance, torch.zeros_like(dy), variance)
+    return _batch(n, pattern, y + dy, x + dx, height_at, score, covariance, (height, width))
+
+
+def _strongest(values: Tensor, least: float, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pattern, row and column of maxima among the eight neighbours, at most ``most`` a pattern, in pattern order."""
+    peak = (values >= functional.max_pool2d(values[:, None], 3, stride=1, padding=1)[:, 0]) & (values > least)
+    kept = torch.where(peak, values, -torch.inf).flatten(1)
+    if kept.shape[1] > most:
+        weakest = kept.topk(most, dim=1).values[:, -1:]
+        peak &= (kept >= weakest).reshape(peak.shape)
+    pattern, y, x = torch.nonzero(peak, as_tuple=True)
+    return pattern, y, x
+
+
+def _vertex(patch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Offset of the maximum and its height, of the least-squares paraboloid through patches (m, 3, 3)."""
+    rows, columns = patch.sum(2), patch.sum(1)
+    gy, gx = (rows[:, 2] - rows[:, 0]) / 6, (columns[:, 2] - columns[:, 0]) / 6
+    hyy = (rows[:, 0] - 2 * rows[:, 1] + rows[:, 2]) / 3
+    hxx = (columns[:, 0] - 2 * columns[:, 1] + columns[:, 2]) / 3
+    hyx = (patch[:, 2, 2] + patch[:, 0, 0] - patch[:, 0, 2] - patch[:, 2, 0]) / 4
+    determinant = hyy * hxx - hyx * hyx
+    safe = torch.where(determinant.abs() > 1e-12, determinant, torch.ones_like(determinant))
+    bowl = (determinant > 1e-12) & (hyy < 0)
+    dy = torch.where(bowl, (hyx * gx - hxx * gy) / safe, torch.zeros_like(gy)).clamp(-1, 1)
+    dx = torch.where(bowl, (hyx * gy - hyy * gx) / safe, torch.zeros_like(gx)).clamp(-1, 1)
+    return dy, dx, patch[:, 1, 1] + 0.5 * (gy * dy + gx * dx)
+
+
+def _batch(
+    n: int,
+    pattern: Tensor,
+    y: Tensor,
+    x: Tensor,
+    intensity: Tensor,
+    score: Tensor,
+    covariance: tuple[Tensor, Tensor, Tensor],
+    shape: tuple[int, int],
+) -> PeakBatch:
+    single = [value.float().cpu().numpy() for value in (intensity, score, *covariance)]
+    qy, qx = y.double().cpu().numpy(), x.double().cpu().numpy()
+    outside = (qy < 0) | (qx < 0) | (qy > shape[0] - 1) | (qx > shape[1] - 1)
+    return PeakBatch(
+        counts=torch.bincount(pattern, minlength=n).cpu().numpy().astype(np.int32),
+        qy_px=qy,
+        qx_px=qx,
+        intensity=single[0],
+        score=single[1],
+        var_yy=single[2],
+        var_yx=single[3],
+        var_xx=single[4],
+        flags=np.where(outside, FLAG_EDGE, 0).astype(np.uint16),
+    )

@@ -1,0 +1,62 @@
+"""What the compact detector pays for its mistakes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ronchi_fcunet.compact import DiskMaps
+from ronchi_fcunet.targets import Targets
+
+__all__ = ["detection_loss", "disk_loss", "position_loss"]
+
+_FOCUS = 2.0
+_AMPLITUDE_WEIGHT = 2.0
+_POSITION_WEIGHT = 0.2
+_AMPLITUDE_SCALE = 0.1
+
+
+def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
+    """Sum of the three losses, and each of them."""
+    found = targets.present & targets.counted
+    n = found.sum().clamp_min(1)
+    amplitude = functional.smooth_l1_loss(
+        maps.amplitude[found], targets.amplitude[found], beta=_AMPLITUDE_SCALE, reduction="sum"
+    )
+    parts = {
+        "detection": detection_loss(maps.logit, targets),
+        "position": position_loss(maps, targets, found) / n,
+        "amplitude": amplitude / n,
+    }
+    weights = {"detection": 1.0, "position": _POSITION_WEIGHT, "amplitude": _AMPLITUDE_WEIGHT}
+    return torch.stack([weights[name] * value for name, value in parts.items()]).sum(), parts
+
+
+def detection_loss(logit: Tensor, targets: Targets) -> Tensor:
+    """Focal loss of the cells (Lin et al., ICCV 2017, doi:10.1109/ICCV.2017.324) for each disk.
+
+    A disk weighs by the root of its structure factor, since the measure of success weighs by it. Next to a disk a
+    cell is not asked: a centre on the border of two cells lies in either.
+    """
+    probability = torch.sigmoid(logit)
+    present = targets.present
+    near = functional.max_pool2d(present.float()[:, None], 3, stride=1, padding=1)[:, 0] > 0
+    asked = targets.counted & (present | ~near)
+    miss = functional.softplus(-logit) * (1 - probability) ** _FOCUS * targets.amplitude.sqrt()
+    false = functional.softplus(logit) * probability**_FOCUS
+    loss = torch.where(present, miss, false) * asked
+    return loss.sum() / (present & asked).sum().clamp_min(1)
+
+
+def position_loss(maps: DiskMaps, targets: Targets, found: Tensor) -> Tensor:
+    """Sum of the negative log-likelihoods of the centres under the stated normal distributions, in nats.
+
+    Errors, scales and correlation are those of both axes; constants are left out.
+    """
+    error = (targets.offset_px - maps.offset_px).movedim(1, -1)[found]
+    log_sigma = maps.log_sigma.movedim(1, -1)[found]
+    y, x = (error * torch.exp(-log_sigma)).unbind(-1)
+    r = maps.correlation[found]
+    rest = 1 - r * r
+    return (log_sigma.sum(-1) + 0.5 * torch.log(rest) + 0.5 * (y * y - 2 * r * x * y + x * x) / rest).sum()

@@ -1,0 +1,45 @@
+"""Parameters of the learned detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ronchi.api import Field, Params
+
+__all__ = ["FcunetParams"]
+
+
+def _unit(unit: str) -> dict[str, Any]:
+    return {"unit": unit}
+
+
+class FcunetParams(Params):
+    """Find Bragg disks by a neural network that has learned multiple scattering from simulations."""
+
+    weights: str | Path = Field(
+        "compact",
+        description="Name of weights that come with the plugin or were fetched, or a .safetensors file of one's own.",
+    )
+    threshold: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="compact: least probability of a disk; other networks: least structure factor over the largest.",
+        json_schema_extra=_unit("1"),
+    )
+    max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, likeliest first.")
+    probe_radius_px: float | None = Field(
+        None, gt=0.5, description="Radius of the disks; measured on the probe if absent.", json_schema_extra=_unit("px")
+    )
+    passes: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Passes with other dropout, averaged, for networks with dropout; 1 is without, and deterministic.",
+    )
+    batch: int | None = Field(None, ge=1, description="Patterns at a time; as many as `memory_mb` holds if absent.")
+    memory_mb: float = Field(1000.0, gt=0, description="Memory for the maps of a batch.", json_schema_extra=_unit("MB"))
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Numbers of the products; bfloat16 is faster where the processor has it."
+    )

@@ -1,0 +1,103 @@
+"""How well a network does on samples whose truth is known, while it learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import nn
+
+from ronchi.api import PeakBatch
+from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
+from ronchi_fcunet.losses import disk_loss
+from ronchi_fcunet.samples import Batch
+from ronchi_fcunet.targets import LEAST_AMPLITUDE, make_targets
+
+__all__ = ["Tally", "judge", "loss_of"]
+
+_TOLERANCE_PX = 2.3
+"""0.05 1/angstrom at the pixel of the paper's patterns."""
+_MIDDLE_PX = 3.7
+_LEAST_TRUE = 0.05
+"""Weaker lattice points do not count as missed, as in the published score."""
+
+
+@dataclass
+class Tally:
+    """Sums over patterns; `figures` makes means of them."""
+
+    loss: list[float] = field(default_factory=list)
+    accuracy: list[float] = field(default_factory=list)
+    errors_px: list[NDArray[np.float64]] = field(default_factory=list)
+    z: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def figures(self) -> dict[str, float]:
+        """Loss, accuracy of equation (1), rms and median error along an axis, and error over stated error."""
+        errors, z = np.concatenate([np.zeros(0), *self.errors_px]), np.concatenate([np.zeros(0), *self.z])
+        return {
+            "loss": float(np.mean(self.loss)),
+            "accuracy": float(np.mean(self.accuracy)),
+            "rms_px": float(np.sqrt(np.mean(errors**2))) if len(errors) else np.nan,
+            "median_px": float(np.median(np.abs(errors))) if len(errors) else np.nan,
+            "z": float(np.sqrt(np.median(z**2)) / 0.6745) if len(z) else np.nan,
+        }
+
+
+def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
+    """What the network pays for a batch."""
+    if isinstance(network, CompactDetector):
+        maps = network(batch.pattern, batch.probe, batch.radius_px)
+        shape = (batch.pattern.shape[1], batch.pattern.shape[2])
+        targets = make_targets(batch.points, shape, ~batch.covered).to(batch.pattern.device)
+        return disk_loss(maps, targets)[0]
+    seen = (~batch.covered).to(batch.pattern.device).float()
+    error = (network(batch.pattern, batch.probe).float() - batch.label).square() * seen
+    # Most of a label is 0: the mean over its pixels would be too small a number to step by.
+    return error.sum() / batch.label.square().sum().clamp_min(1e-12)
+
+
+@torch.no_grad()
+def judge(network: nn.Module, batch: Batch, tally: Tally, threshold: float, *, half: bool) -> None:
+    """Add a batch to a tally."""
+    network.eval()
+    with torch.autocast(batch.pattern.device.type, torch.bfloat16, enabled=half):
+        tally.loss.append(float(loss_of(network, batch)))
+        shape = (batch.pattern.shape[1], batch.pattern.shape[2])
+        if isinstance(network, CompactDetector):
+            found = peaks_of_maps(network(batch.pattern, batch.probe, batch.radius_px), shape, threshold, 400)
+        else:
+            found = peaks_of_image(network(batch.pattern, batch.probe).float(), threshold, 400, 1.0)
+    first = np.concatenate([[0], np.cumsum(found.counts)])
+    points = batch.points.numpy()
+    for number in range(len(found.counts)):
+        true = points[points[:, 0] == number, 1:]
+        _judge_pattern(found, slice(first[number], first[number + 1]), true, shape, tally)
+
+
+def _judge_pattern(
+    found: PeakBatch, rows: slice, true: NDArray[np.float32], shape: tuple[int, int], tally: Tally
+) -> None:
+    centre = true[true[:, 2].argmax(), :2] if len(true) else np.array(shape) / 2
+    true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > _MIDDLE_PX)]
+    places = np.stack([found.qy_px[rows], found.qx_px[rows]], 1)
+    outside = np.hypot(*(places - centre).T) > _MIDDLE_PX
+    places, weight = places[outside], found.intensity[rows][outside]
+    variance = np.stack([found.var_yy[rows], found.var_xx[rows]], 1)[outside]
+    wanted = true[true[:, 2] > _LEAST_TRUE]
+    if not len(wanted):
+        return
+    if not len(places) or weight.sum() <= 0:
+        tally.accuracy.append(0.0)
+        return
+    distance, nearest = cKDTree(true[:, :2]).query(places)
+    hit = distance < _TOLERANCE_PX
+    missed = cKDTree(places).query(wanted[:, :2])[0] >= _TOLERANCE_PX
+    right = float(weight[hit].sum() / weight.sum())
+    tally.accuracy.append(right / (1 + float(wanted[missed, 2].sum() / wanted[:, 2].sum())))
+    error = (places - true[nearest, :2])[hit]
+    tally.errors_px.append(error.ravel().astype(float))
+    tally.z.append((error / np.sqrt(variance[hit])).ravel().astype(float))

@@ -1,0 +1,47 @@
+"""Parameters of a training: ``ronchi train fcunet CONFIG.yaml``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from ronchi.api import Field, Params
+
+__all__ = ["NetworkParams", "TrainParams"]
+
+
+class NetworkParams(Params):
+    """Which network is trained."""
+
+    kind: Literal["compact", "unet", "spectral-unet", "fcunet"] = Field("compact", description="Network.")
+    widths: tuple[int, ...] = Field((24, 48, 96, 128), description="compact: channels at strides 2, 4, 8, 16.")
+    blocks: int = Field(2, ge=1, description="compact: residual blocks of a level.")
+    attention: int = Field(2, ge=0, description="compact: layers of attention at the coarsest level.")
+    filters: int = Field(32, ge=1, description="Other networks: channels of the first level.")
+    depth: int = Field(4, ge=1, description="Other networks: convolutions of a block.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Other networks: share of the values dropped in training.")
+    levels: int = Field(6, ge=1, description="Other networks: most poolings.")
+
+
+class TrainParams(Params):
+    """Train a network on a diffraction library."""
+
+    library: Path = Field(description="Store made by `ronchi simulate library`.")
+    network: NetworkParams = Field(NetworkParams(), description="Which network is trained.")
+    augment: str = Field("augment", description="Transform that makes patterns look recorded.")
+    augment_params: dict[str, Any] = Field(default_factory=dict, description="Its parameters.")
+    start_from: str | Path | None = Field(None, description="Weights to begin with: fine-tuning.")
+    seed: int = Field(0, ge=0, description="Of weights, batches and augmentation.")
+    steps: int = Field(20000, ge=1, description="Batches to learn from.")
+    batch: int = Field(16, ge=1, description="Patterns in a batch, over all processes.")
+    learning_rate: float = Field(1e-3, gt=0, description="Largest step of AdamW.")
+    warm_up: int = Field(200, ge=0, description="Batches until the step is largest; it then falls along a cosine.")
+    weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
+    average: float = Field(0.999, ge=0, lt=1, description="Of the weights that are kept: a moving average over steps.")
+    validate_every: int = Field(500, ge=1, description="Batches between two looks at held-out prototypes.")
+    validation_batches: int = Field(16, ge=1, description="Held-out batches, the same ones at every look.")
+    checkpoint_s: float = Field(
+        120.0, gt=0, description="Seconds between checkpoints.", json_schema_extra={"unit": "s"}
+    )
+    workers: int = Field(1, ge=0, description="Processes that load and augment.")
+    half: bool = Field(True, description="Products in bfloat16.")

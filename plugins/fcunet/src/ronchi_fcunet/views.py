@@ -1,0 +1,61 @@
+"""What the compact detector sees of a pattern: maps in units that do not depend on dose, gain or size of the disks."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__ = ["N_VIEWS", "views"]
+
+N_VIEWS = 4
+"""Pattern, correlation, edge correlation, distance from the middle."""
+_LEAST = 1e-12
+_SOFTENING = 0.03
+"""Share of the probe's largest Fourier component below which the edge filter does not amplify."""
+
+
+def views(pattern: Tensor, probe: Tensor) -> Tensor:
+    """Stack the views of patterns.
+
+    Parameters
+    ----------
+    pattern, probe : (n, qy, qx) float32 Tensor
+        The probe is centred at N // 2; it may be one for all, (1, qy, qx).
+
+    Returns
+    -------
+    (n, N_VIEWS, qy, qx) float32 Tensor
+        Square root of the pattern over its mean, which makes counting noise even (Anscombe, Biometrika 35, 246
+        (1948)); square root of the correlation with the probe over its mean; correlation with the edges of the probe
+        over its rms, a phase correlation softened where the probe has little; and the distance from the middle, in
+        half sides.
+    """
+    pattern, probe = pattern.float().clamp_min(0), probe.float()
+    axes, shape = (-2, -1), pattern.shape[-2:]
+    spectrum = torch.fft.rfft2(pattern)
+    template = torch.fft.rfft2(torch.fft.ifftshift(probe, axes)).conj()
+    strength = template.abs()
+    top = strength.amax(axes, keepdim=True).clamp_min(_LEAST)
+    flat = torch.fft.irfft2(spectrum * template, s=shape).clamp_min(0)
+    edges = torch.fft.irfft2(spectrum * (template / (strength + _SOFTENING * top)), s=shape)
+    edges = edges - edges.mean(axes, keepdim=True)
+    return torch.stack(
+        [
+            (pattern / pattern.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
+            (flat / flat.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
+            _compressed(edges / edges.square().mean(axes, keepdim=True).sqrt().clamp_min(_LEAST)),
+            _distance(shape, pattern.device).expand(len(pattern), -1, -1),
+        ],
+        1,
+    )
+
+
+def _compressed(values: Tensor) -> Tensor:
+    """Square root with the sign kept: a bright direct beam does not drown the rest."""
+    return values.sign() * values.abs().sqrt()
+
+
+def _distance(shape: torch.Size, device: torch.device) -> Tensor:
+    rows = (torch.arange(shape[0], device=device) - shape[0] // 2) / (shape[0] / 2)
+    columns = (torch.arange(shape[1], device=device) - shape[1] // 2) / (shape[1] / 2)
+    return torch.hypot(rows[:, None], columns[None])

@@ -1,0 +1,107 @@
+"""Peaks from maps and images, targets and losses, against what they mean."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from ronchi_fcunet.compact import DiskMaps
+from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
+from ronchi_fcunet.losses import detection_loss, disk_loss, position_loss
+from ronchi_fcunet.targets import make_targets
+
+
+def _perfect(points: torch.Tensor, shape: tuple[int, int], n: int) -> DiskMaps:
+    targets = make_targets(points, shape, torch.ones(n, *shape, dtype=torch.bool))
+    zeros = torch.zeros_like(targets.amplitude)
+    return DiskMaps(
+        logit=torch.where(targets.present, 6.0, -9.0),
+        offset_px=targets.offset_px,
+        log_sigma=torch.full_like(targets.offset_px, -3.0),
+        correlation=zeros,
+        amplitude=targets.amplitude,
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(y=st.floats(2.0, 27.9), x=st.floats(2.0, 20.9))
+def test_what_targets_say_is_what_is_decoded(y: float, x: float) -> None:
+    points = torch.tensor([[0, y, x, 0.5], [1, y, x, 0.7]])
+    found = peaks_of_maps(_perfect(points, (31, 24), 2), (31, 24), 0.5, 10)
+    assert found.counts.tolist() == [1, 1]
+    np.testing.assert_allclose(found.qy_px, y, atol=1e-4)
+    np.testing.assert_allclose(found.qx_px, x, atol=1e-4)
+    np.testing.assert_allclose(found.intensity, [0.5, 0.7], atol=1e-6)
+    np.testing.assert_allclose(found.var_yy, np.exp(-6), rtol=1e-5)
+
+
+def test_the_likeliest_are_kept_where_there_are_too_many() -> None:
+    grid = torch.stack(torch.meshgrid(torch.arange(4, 40, 6.0), torch.arange(4, 40, 6.0), indexing="ij"), -1)
+    points = torch.cat([torch.zeros(36, 1), grid.reshape(-1, 2), torch.full((36, 1), 0.5)], 1)
+    maps = _perfect(points, (44, 44), 1)
+    maps.logit[0, 2, 2] = 8.0
+    found = peaks_of_maps(maps, (44, 44), 0.5, 1)
+    assert found.counts.tolist() == [1]
+    assert (found.qy_px[0], found.qx_px[0]) == pytest.approx((4.0, 4.0))
+
+
+def test_of_two_points_in_a_cell_the_stronger_is_the_target() -> None:
+    points = torch.tensor([[0, 10.1, 10.2, 0.9], [0, 10.4, 10.3, 0.2]])
+    targets = make_targets(points, (20, 20))
+    assert targets.amplitude.max() == pytest.approx(0.9)
+    assert int(targets.present.sum()) == 1
+
+
+def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
+    points = torch.tensor([[0, 4.0, 4.0, 0.9], [0, 10.0, 10.0, 0.01], [0, 16.0, 16.0, 0.001]])
+    targets = make_targets(points, (20, 20))
+    assert bool(targets.counted[0, 2, 2])
+    assert not bool(targets.counted[0, 5, 5])
+    assert bool(targets.counted[0, 8, 8])
+    assert not bool(targets.present[0, 5, 5] | targets.present[0, 8, 8])
+
+
+def test_what_the_detector_does_not_show_is_not_counted() -> None:
+    visible = torch.ones(1, 20, 20, dtype=torch.bool)
+    visible[:, :, 8:14] = False
+    targets = make_targets(torch.tensor([[0, 4.0, 10.0, 0.9]]), (20, 20), visible)
+    assert not bool(targets.counted[0, 2, 5])
+
+
+def test_the_position_loss_is_the_negative_log_likelihood() -> None:
+    targets = make_targets(torch.tensor([[0, 9.3, 10.1, 1.0]]), (20, 20))
+    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (20, 20), 1)
+    maps.offset_px[...] += torch.tensor([0.1, -0.2])[None, :, None, None]
+    maps.log_sigma[...] = torch.tensor([-1.0, -0.5])[None, :, None, None]
+    maps.correlation[...] = 0.4
+    s = np.exp([-1.0, -0.5])
+    covariance = np.array([[s[0] ** 2, 0.4 * s[0] * s[1]], [0.4 * s[0] * s[1], s[1] ** 2]])
+    expected = -multivariate_normal([0, 0], covariance).logpdf([0.1, -0.2]) - np.log(2 * np.pi)
+    assert float(position_loss(maps, targets, targets.present)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_truth_costs_less_than_anything_else() -> None:
+    points = torch.tensor([[0, 9.3, 10.1, 1.0], [0, 15.2, 4.4, 0.3]])
+    targets, maps = make_targets(points, (20, 20)), _perfect(points, (20, 20), 1)
+    best, parts = disk_loss(maps, targets)
+    assert float(parts["amplitude"]) == 0
+    maps.logit[0, 1, 1] = 5.0
+    assert float(detection_loss(maps.logit, targets)) > float(parts["detection"]) + 1
+    assert float(disk_loss(maps, targets)[0]) > float(best)
+
+
+@settings(max_examples=30, deadline=None)
+@given(dy=st.floats(-0.45, 0.45), dx=st.floats(-0.45, 0.45))
+def test_maxima_of_images_are_found_below_a_pixel(dy: float, dx: float) -> None:
+    y, x = np.mgrid[:32, :40]
+    image = np.exp(-((y - 10 - dy) ** 2 + (x - 25 - dx) ** 2) / 8) + 2 * np.exp(-((y - 16) ** 2 + (x - 20) ** 2) / 2)
+    found = peaks_of_image(torch.from_numpy(image[None].astype(np.float32)), 0.3, 10, 0.2)
+    near = np.hypot(found.qy_px - 10, found.qx_px - 25).argmin()
+    # A paraboloid through nine pixels of a Gaussian of 2 px is biased by less than 0.03 px.
+    assert abs(found.qy_px[near] - 10 - dy) < 0.03
+    assert abs(found.qx_px[near] - 25 - dx) < 0.03
+    assert found.var_yy[near] == pytest.approx(0.04)

@@ -1,0 +1,126 @@
+"""The detector around a network of random weights: inputs, memory, determinism, errors."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from ronchi.api import Context, DataError, Geometry, PeakBatch
+from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.detector import Fcunet
+from ronchi_fcunet.params import FcunetParams
+from ronchi_fcunet.unet import FourierUNet
+from ronchi_fcunet.weights import save_weights
+
+SHAPE = (48, 40)
+
+
+def _probe(centre: tuple[float, float] = (24, 20), radius: float = 3.0) -> NDArray[np.float64]:
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    return 1000 / (1 + np.exp((np.hypot(y - centre[0], x - centre[1]) - radius) / 0.35))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """Weights of both sorts of network, that find many things."""
+    torch.manual_seed(0)
+    compact, unet = CompactDetector((4, 8), attention=1), FourierUNet("fcunet", 2, 1, 0.3, 2)
+    torch.nn.init.normal_(compact.head.weight, std=0.5)
+    torch.nn.init.zeros_(compact.head.bias)
+    torch.nn.init.normal_(unet.head[-1].weight, std=0.5)
+    made = {name: tmp_path / f"{name}.safetensors" for name in ("compact", "unet")}
+    save_weights(made["compact"], compact, {})
+    save_weights(made["unet"], unet, {"sigma_px": 0.3})
+    return made
+
+
+def _detector(path: Path, probe: NDArray[Any] | None, bad: NDArray[np.bool_] | None = None, **params: Any) -> Fcunet:
+    detector = Fcunet(FcunetParams(weights=path, **params))
+    geometry = Geometry(shape=SHAPE, centre_px=(24, 20), bad_pixel=bad)
+    detector.prepare(geometry, probe, Context(rng=np.random.default_rng(0)))
+    return detector
+
+
+def _frames(n: int = 5) -> NDArray[np.uint16]:
+    return np.random.default_rng(1).poisson(30, (n, *SHAPE)).astype(np.uint16)
+
+
+def _same(a: PeakBatch, b: PeakBatch, atol: float = 0.0) -> None:
+    for f in fields(PeakBatch):
+        np.testing.assert_allclose(getattr(a, f.name), getattr(b, f.name), atol=atol, rtol=atol)
+
+
+@pytest.mark.parametrize("name", ["compact", "unet"])
+def test_peaks_fit_together_and_do_not_depend_on_the_batch(files: dict[str, Path], name: str) -> None:
+    whole = _detector(files[name], _probe()).detect(_frames())
+    assert whole.counts.sum() == len(whole.qy_px) > 0
+    # Sums of convolutions are in another order in a batch of another size.
+    _same(whole, _detector(files[name], _probe(), batch=2).detect(_frames()), atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["compact", "unet"])
+def test_the_same_patterns_give_the_same_peaks_in_any_dtype(files: dict[str, Path], name: str) -> None:
+    detector, frames = _detector(files[name], _probe()), _frames()
+    first = detector.detect(frames)
+    for dtype in (">u2", "float32", "float64", "int32"):
+        _same(first, detector.detect(frames.astype(dtype)))
+
+
+def test_the_input_is_not_written_to(files: dict[str, Path]) -> None:
+    frames = _frames()
+    frames.setflags(write=False)
+    bad = np.zeros(SHAPE, bool)
+    bad[3, 4] = True
+    assert _detector(files["compact"], _probe(), bad).detect(frames).counts.shape == (5,)
+
+
+def test_a_hot_pixel_that_is_marked_changes_nothing(files: dict[str, Path]) -> None:
+    bad = np.zeros(SHAPE, bool)
+    bad[30, 11] = True
+    detector, frames = _detector(files["compact"], _probe(), bad), _frames()
+    clean = detector.detect(frames)
+    hot = frames.copy()
+    hot[:, 30, 11] = 60000
+    _same(clean, detector.detect(hot))
+
+
+def test_where_the_probe_lies_in_its_frame_does_not_matter(files: dict[str, Path]) -> None:
+    centred = _detector(files["compact"], _probe()).detect(_frames())
+    # Cutting and moving the probe by Fourier shift leaves 1e-3 of its height.
+    moved = _detector(files["compact"], _probe((20.0, 23.0))).detect(_frames())
+    assert np.array_equal(centred.counts, moved.counts)
+    np.testing.assert_allclose(centred.qy_px, moved.qy_px, atol=0.02)
+
+
+def test_several_passes_are_the_same_every_time(files: dict[str, Path]) -> None:
+    one = _detector(files["unet"], _probe(), passes=4).detect(_frames())
+    two = _detector(files["unet"], _probe(), passes=4).detect(_frames())
+    _same(one, two)
+    assert not np.array_equal(one.intensity, _detector(files["unet"], _probe()).detect(_frames()).intensity)
+
+
+def test_no_patterns_give_no_peaks(files: dict[str, Path]) -> None:
+    assert _detector(files["compact"], _probe()).detect(_frames()[:0]).counts.shape == (0,)
+
+
+def test_what_cannot_be_is_told(files: dict[str, Path]) -> None:
+    with pytest.raises(DataError, match="the size of the disks is unknown"):
+        _detector(files["compact"], None)
+    with pytest.raises(DataError, match="does not fit into a pattern"):
+        _detector(files["compact"], _probe(), probe_radius_px=30.0)
+    with pytest.raises(DataError, match="memory_mb"):
+        _detector(files["compact"], _probe(), memory_mb=0.01)
+    with pytest.raises(DataError, match="prepared for"):
+        _detector(files["compact"], _probe()).detect(np.zeros((1, 16, 16)))
+    with pytest.raises(DataError, match="no weights are called"):
+        _detector(Path("absent"), _probe())
+
+
+def test_a_radius_alone_makes_a_probe(files: dict[str, Path]) -> None:
+    assert len(_detector(files["compact"], None, probe_radius_px=3.0).detect(_frames()).counts) == 5

@@ -1,0 +1,123 @@
+"""Layers and networks against their equations."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.complex_layers import ComplexBatchNorm2d, ComplexConv2d, as_complex, as_real, concatenate
+from ronchi_fcunet.correlation import correlated
+from ronchi_fcunet.spectral import ComplexSpectralPool2d, SpectralPool2d
+from ronchi_fcunet.unet import FourierUNet
+
+
+def _complex(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(seed))
+
+
+def test_complex_convolution_is_complex_linear() -> None:
+    torch.manual_seed(0)
+    layer = ComplexConv2d(2, 3)
+    torch.nn.init.zeros_(layer.bias)
+    maps, factor = _complex(1, 2, 8, 6), complex(0.3, -1.7)
+    turned = as_complex(layer(as_real(maps * factor)))
+    torch.testing.assert_close(turned, factor * as_complex(layer(as_real(maps))), atol=1e-5, rtol=1e-5)
+
+
+def test_complex_convolution_is_equation_2() -> None:
+    torch.manual_seed(0)
+    layer = ComplexConv2d(1, 1)
+    maps = _complex(1, 1, 5, 7)
+    kernel = torch.complex(layer.real, layer.imaginary).detach()[0, 0]
+    expected = sum(
+        kernel[1 + dy, 1 + dx] * torch.roll(maps[0, 0], (-dy, -dx), (0, 1)) for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+    )
+    torch.testing.assert_close(as_complex(layer(as_real(maps)))[0, 0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_complex_normalisation_whitens_both_parts_together() -> None:
+    maps = _complex(8, 2, 16, 16)
+    skewed = torch.complex(3 * maps.real + 1, 2 * maps.real + 0.5 * maps.imag - 4)
+    made = as_complex(ComplexBatchNorm2d(2).train()(as_real(skewed)))
+    assert made.mean((0, 2, 3)).abs().max() < 1e-4
+    assert abs(made.real.square().mean() - 0.5) < 2e-3
+    assert abs(made.imag.square().mean() - 0.5) < 2e-3
+    assert abs((made.real * made.imag).mean()) < 2e-3
+
+
+def test_complex_normalisation_of_one_batch_is_the_same_later() -> None:
+    layer, maps = ComplexBatchNorm2d(2), as_real(_complex(8, 2, 16, 16))
+    for _ in range(200):
+        trained = layer.train()(maps)
+    torch.testing.assert_close(layer.eval()(maps), trained, atol=1e-4, rtol=1e-4)
+
+
+def test_concatenation_keeps_real_parts_with_real_parts() -> None:
+    first, second = _complex(1, 2, 3, 3), _complex(1, 1, 3, 3, seed=1)
+    joined = as_complex(concatenate(as_real(first), as_real(second)))
+    torch.testing.assert_close(joined, torch.cat([first, second], 1))
+
+
+@pytest.mark.parametrize("size", [8, 9, 10])
+def test_spectral_pooling_keeps_what_is_band_limited(size: int) -> None:
+    y = torch.arange(size) / size
+    x = torch.arange(12) / 12
+    wave = 2 + torch.cos(2 * torch.pi * (y[:, None] + 2 * x[None]))
+    small = SpectralPool2d()(wave[None, None])[0, 0]
+    rows, columns = torch.arange((size + 1) // 2) / ((size + 1) // 2), torch.arange(6) / 6
+    expected = 2 + torch.cos(2 * torch.pi * (rows[:, None] + 2 * columns[None]))
+    torch.testing.assert_close(small, expected, atol=1e-5, rtol=1e-5)
+    doubled = as_complex(ComplexSpectralPool2d()(as_real(torch.complex(wave, -wave)[None, None])))[0, 0]
+    torch.testing.assert_close(doubled, torch.complex(expected, -expected), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (33, 30)])
+def test_correlation_has_its_maximum_where_the_disk_is(shape: tuple[int, int]) -> None:
+    rows, columns = (torch.arange(side) - side // 2 for side in shape)
+    probe = (torch.hypot(rows[:, None].float(), columns[None].float()) < 4).float()
+    found = correlated(torch.roll(probe, (5, -7), (0, 1))[None], probe[None])[0, 0]
+    assert divmod(int(found.argmax()), shape[1]) == (shape[0] // 2 + 5, shape[1] // 2 - 7)
+
+
+@pytest.mark.parametrize("variant", ["unet", "spectral-unet", "fcunet"])
+@pytest.mark.parametrize("shape", [(32, 32), (34, 27)])
+def test_networks_take_any_size_and_learn(variant: str, shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    network = FourierUNet(variant, filters=2, depth=1, levels=2)  # type: ignore[arg-type]
+    pattern, probe = torch.rand(2, *shape), torch.rand(1, *shape)
+    made = network(pattern, probe)
+    assert made.shape == (2, *shape)
+    made.square().mean().backward()
+    assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in network.parameters())
+
+
+def test_the_papers_network_has_true_complex_skips() -> None:
+    """Turning the phase of the input by a constant turns that of every linear part with it."""
+    torch.manual_seed(0)
+    network = FourierUNet("fcunet", filters=2, depth=1, dropout=0.0, levels=2)
+    block = network.up[0][0]
+    maps = _complex(1, 6, 8, 8)
+    torch.nn.init.zeros_(block.bias)
+    turned = as_complex(block(as_real(1j * maps)))
+    torch.testing.assert_close(turned, 1j * as_complex(block(as_real(maps))), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (61, 50)])
+def test_compact_detector_takes_any_size(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    maps = CompactDetector((8, 16, 32), attention=1).eval()(torch.rand(2, *shape), torch.rand(1, *shape), torch.ones(1))
+    assert maps.logit.shape == (2, -(-shape[0] // 2), -(-shape[1] // 2))
+    assert maps.offset_px.shape == (2, 2, *maps.logit.shape[1:])
+
+
+def test_compact_detector_does_not_see_gain_or_dose() -> None:
+    torch.manual_seed(0)
+    network = CompactDetector((8, 16), attention=1).eval()
+    pattern, probe, radius = torch.rand(1, 48, 48), torch.rand(1, 48, 48), torch.full((1,), 4.0)
+    one, other = network(pattern, probe, radius), network(400 * pattern, 7 * probe, radius)
+    torch.testing.assert_close(one.logit, other.logit, atol=1e-4, rtol=1e-4)
+
+
+def test_compact_detector_has_fewer_than_two_million_weights() -> None:
+    assert sum(p.numel() for p in CompactDetector().parameters()) <= 2_000_000
