@@ -145,7 +145,6 @@ def diffract(
                 scattering=scattering,
                 progress=advance,
             )
-        patterns /= n_configurations
         mean = patterns if mean is None else np.add(mean, patterns, out=mean)
     assert mean is not None
-    return mean
+    return mean if n_configurations == 1 else np.divide(mean, n_configurations, out=mean)

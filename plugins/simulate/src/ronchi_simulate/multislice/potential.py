@@ -20,6 +20,9 @@ _PAIRS_ON_CPU = 2
 
 _PAIR_BYTES_ON_GPU = 2**30
 
+_U_STEPS = 10**9
+"""Of 1e-6 angstrom: more than any thermal displacement."""
+
 
 class SlicedPotential:
     """Potentials of specimens on one grid, projected slice by slice and limited to the band of the grid.
@@ -61,11 +64,11 @@ class SlicedPotential:
         pair_bytes = 16 * self._n_specimens * grid.n_pixels
         pairs = _PAIRS_ON_CPU if transform.device.type == "cpu" else max(1, _PAIR_BYTES_ON_GPU // pair_bytes)
         self._pairs = min(pairs, (self.n_slices + 1) // 2)
-        self._spread = transform.empty(self._n_specimens, self._pairs)
-        self._sum = transform.empty(self._n_specimens, self._pairs)
+        self._spread = transform.images(self._n_specimens, self._pairs)
+        self._sum = transform.spectra(self._n_specimens, self._pairs)
 
     def _form_factors(self, tables: list[list[tuple[int, float]]], scattering: Scattering) -> torch.Tensor:
-        """float32 (specimen, species, ny, nx): from a spread species to its part of the potential's spectrum."""
+        """float32 (specimen, species, spectrum): from a spread species to its part of the potential's spectrum."""
         ny, nx = self._grid.shape
         kernel = kernel_spectrum(ny)[:, None] * kernel_spectrum(nx)
         common = self._grid.band_limit / (kernel * self._grid.area_angstrom2)
@@ -78,7 +81,7 @@ class SlicedPotential:
                     damping = np.exp(-2 * np.pi**2 * u_angstrom**2 * q_squared)
                     known[number, u_angstrom] = common * damping * projected_form_factor(scattering, number, q_squared)
                 factors[specimen, row] = known[number, u_angstrom]
-        return self._transform.like_rows(factors)
+        return self._transform.spectral(factors)
 
     def _sort(self, specimens: Sequence[Columns], n_slices: Sequence[int], rows: list[np.ndarray]) -> None:
         """Bring atoms to the device, in the order of their species and then of their slice."""
@@ -92,19 +95,30 @@ class SlicedPotential:
         y_px = np.concatenate([atoms.y_angstrom for atoms in specimens])[order] / step_y
         x_px = np.concatenate([atoms.x_angstrom for atoms in specimens])[order] / step_x
         device = self._transform.device
-        self._y_px, self._x_px = torch.as_tensor(y_px, device=device), torch.as_tensor(x_px, device=device)
-        self._slice = torch.as_tensor(slice_[order], device=device)
-        self._specimen = torch.as_tensor(specimen[order], device=device)
+        ny, nx = self._grid.shape
+        self._rows, self._weight_y = _touched(torch.as_tensor(y_px, device=device), ny)
+        self._columns, self._weight_x = _touched(torch.as_tensor(x_px, device=device), nx)
+        self._slice = torch.as_tensor(slice_[order].astype(np.int32), device=device)
+        self._specimen = torch.as_tensor(specimen[order].astype(np.int32), device=device)
         # Where the atoms of (species, slice) begin: a range of slices is then a range of atoms.
         key = row[order] * self.n_slices + slice_[order]
         self._first = np.searchsorted(key, np.arange(self._factors.shape[1] * self.n_slices + 1))
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        """Yield the slices from the entrance on: float32 (specimen, ny, nx) in volt angstrom, a view until the next."""
+    def pairs(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield two slices at a time from the entrance on.
+
+        Yields
+        ------
+        n_slices : int
+            2, or 1 at the end of an odd number.
+        pair : torch.Tensor
+            complex64 (specimen, ny, nx) in volt angstrom: the first slice is the real part, the second the imaginary
+            part. It may be written to, and serves the next pairs too.
+        """
         for start in range(0, self.n_slices, 2 * self._pairs):
-            potential = torch.view_as_real(self._pairs_from(start))
-            for offset in range(min(2 * self._pairs, self.n_slices - start)):
-                yield potential[:, offset // 2, ..., offset % 2]
+            images = self._pairs_from(start)
+            for first in range(start, min(start + 2 * self._pairs, self.n_slices), 2):
+                yield min(2, self.n_slices - first), images[:, (first - start) // 2]
 
     def _pairs_from(self, start: int) -> torch.Tensor:
         """Complex64 (specimen, pair, ny, nx): potentials of the slices from ``start`` on, two in one image."""
@@ -119,23 +133,18 @@ class SlicedPotential:
                     torch.mul(spectra, factors, out=self._sum[some])
                 else:
                     self._sum[some].add_(spectra.mul_(factors))
-        return self._transform.inverse(self._sum)
+        return self._transform.inverse(self._sum, self._spread)
 
     def _spread_species(self, species: int, start: int) -> None:
         """Spread the atoms of one species in the slices from ``start`` on, two slices an image."""
         stop = min(start + 2 * self._pairs, self.n_slices)
         atoms = slice(*self._first[species * self.n_slices + np.array([start, stop])])
-        first_y, weight_y = kernel_weights(self._y_px[atoms])
-        first_x, weight_x = kernel_weights(self._x_px[atoms])
-        ny, nx = self._grid.shape
-        reach = torch.arange(KERNEL_WIDTH_PX, device=first_y.device)
         offset = self._slice[atoms] - start
         image = self._specimen[atoms] * self._pairs + offset // 2
-        row = image[:, None] * ny + (first_y[:, None] + reach) % ny
-        column = 2 * ((first_x[:, None] + reach) % nx) + (offset % 2)[:, None]
-        stride = 2 * self._spread.stride(-2)
-        pixel = (row * stride)[:, :, None] + column[:, None, :]
-        weight = weight_y[:, :, None] * weight_x[:, None, :]
+        row = image[:, None] * self._grid.shape[0] + self._rows[atoms]
+        column = 2 * self._columns[atoms] + (offset % 2)[:, None]
+        pixel = (row * (2 * self._spread.stride(-2)))[:, :, None] + column[:, None, :]
+        weight = self._weight_y[atoms][:, :, None] * self._weight_x[atoms][:, None, :]
         floats = torch.as_strided(torch.view_as_real(self._spread), (_image_floats(self._spread),), (1,))
         floats.zero_().index_add_(0, pixel.reshape(-1), weight.reshape(-1))
 
@@ -145,8 +154,15 @@ def _image_floats(images: torch.Tensor) -> int:
     return 2 * images.stride(-2) * int(np.prod(images.shape[:-1]))
 
 
+def _touched(position_px: torch.Tensor, n_px: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pixels (n, width) that atoms are spread on along an axis of ``n_px``, and their weights."""
+    first_px, weights = kernel_weights(position_px)
+    reach = torch.arange(KERNEL_WIDTH_PX, device=position_px.device)
+    return ((first_px[:, None] + reach) % n_px).to(torch.int32), weights
+
+
 def _species(atoms: Columns) -> tuple[list[tuple[int, float]], np.ndarray]:
-    """Distinct pairs of atomic number and displacement, and the row of each atom in them."""
-    keys = np.stack([atoms.number.astype(np.float64), np.round(atoms.u_angstrom, 6)], axis=1)
-    distinct, row = np.unique(keys, axis=0, return_inverse=True)
-    return [(int(number), float(u)) for number, u in distinct], row.reshape(-1)
+    """Distinct pairs of atomic number and displacement, this to 1e-6 angstrom, and the row of each atom in them."""
+    key = atoms.number * _U_STEPS + np.round(atoms.u_angstrom * 1e6).astype(np.int64)
+    distinct, row = np.unique(key, return_inverse=True)
+    return [(int(one // _U_STEPS), float(one % _U_STEPS) * 1e-6) for one in distinct], row

@@ -6,7 +6,7 @@ Everything has the axes (run, wave, y, x). The waves of a run share a specimen, 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +14,9 @@ import torch
 
 from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
-from ronchi_simulate.multislice.potential import SlicedPotential
 from ronchi_simulate.optics import Beam, probe_spectrum
 
-__all__ = ["Exits", "Windows", "enter", "propagate", "propagator"]
+__all__ = ["Exits", "enter", "propagate", "propagator"]
 
 
 @dataclass(frozen=True)
@@ -35,19 +34,6 @@ class Exits:
     pattern_shape: tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Windows:
-    """Where each wave of the only run sees a specimen that is larger than it.
-
-    Parameters
-    ----------
-    first_px : numpy.ndarray
-        int (wave, 2): first row and column.
-    """
-
-    first_px: np.ndarray
-
-
 def propagator(beam: Beam, grid: WaveGrid, thickness_angstrom: float) -> np.ndarray:
     """Fresnel propagator with the specimen's tilt and the band limit: complex128 (ny, nx)."""
     qy, qx = grid.q_inv_angstrom
@@ -57,13 +43,13 @@ def propagator(beam: Beam, grid: WaveGrid, thickness_angstrom: float) -> np.ndar
 
 
 def enter(
-    waves: torch.Tensor, beams: Sequence[Sequence[Beam]], positions_px: np.ndarray, q_step_inv_angstrom: float
+    spectra: torch.Tensor, beams: Sequence[Sequence[Beam]], positions_px: np.ndarray, q_step_inv_angstrom: float
 ) -> None:
-    """Fill the waves of every run with its probes, as Fourier coefficients of total intensity 1.
+    """Fill the spectra of every run with its probes, of total intensity 1.
 
     Parameters
     ----------
-    waves : torch.Tensor
+    spectra : torch.Tensor
         complex64 (run, beam * position, ny, nx), written to.
     beams : sequence of sequence of Beam
         (run, beam).
@@ -72,15 +58,15 @@ def enter(
     q_step_inv_angstrom : float
         Step of the frequencies.
     """
-    shape = (waves.shape[-2], waves.shape[-1])
+    shape = (spectra.shape[-2], spectra.shape[-1])
     n_positions = positions_px.shape[1]
-    ramp_y, ramp_x = (_ramp(positions_px[..., axis], shape[axis], waves.device) for axis in (0, 1))
+    ramp_y, ramp_x = (_ramp(positions_px[..., axis], shape[axis], spectra.device) for axis in (0, 1))
     known: dict[Beam, torch.Tensor] = {}
     for run, of_run in enumerate(beams):
         for index, beam in enumerate(of_run):
             if beam not in known:
-                known[beam] = torch.as_tensor(probe_spectrum(beam, shape, q_step_inv_angstrom), device=waves.device)
-            probes = waves[run, index * n_positions : (index + 1) * n_positions]
+                known[beam] = torch.as_tensor(probe_spectrum(beam, shape, q_step_inv_angstrom), device=spectra.device)
+            probes = spectra[run, index * n_positions : (index + 1) * n_positions]
             torch.mul(known[beam], ramp_y[run, :, :, None], out=probes)
             probes.mul_(ramp_x[run, :, None, :])
 
@@ -91,38 +77,44 @@ def _ramp(position_px: np.ndarray, n_px: int, device: torch.device) -> torch.Ten
     return torch.as_tensor(ramp.astype(np.complex64), device=device)
 
 
+@dataclass
+class _Block:
+    """Waves that are worked on together, as many as the cache holds."""
+
+    runs: slice
+    waves: torch.Tensor
+    propagators: torch.Tensor
+    patterns: torch.Tensor
+    first_px: np.ndarray | None
+
+
 def propagate(
+    spectra: torch.Tensor,
     waves: torch.Tensor,
-    potential: SlicedPotential,
-    transforms: tuple[BandTransform, BandTransform],
-    band_limit: torch.Tensor,
-    interaction_constants: torch.Tensor,
+    transform: BandTransform,
+    transmissions: Iterable[torch.Tensor],
     propagators: torch.Tensor,
     exits: Exits,
     *,
-    windows: Windows | None = None,
+    first_px: np.ndarray | None = None,
     progress: Callable[[], None] | None = None,
 ) -> torch.Tensor:
-    """Carry waves through a potential.
+    """Carry waves through a specimen.
 
     Parameters
     ----------
+    spectra : torch.Tensor
+        complex64 (run, wave, spectrum): the waves at the entrance, in memory of the transform; overwritten.
     waves : torch.Tensor
-        complex64 (run, wave, ny, nx): Fourier coefficients at the entrance, in memory of ``transforms[0].empty``;
-        overwritten.
-    potential : SlicedPotential
-        One specimen a run.
-    transforms : tuple of BandTransform
-        Of the waves, and of the grid of the potential (the same, without windows).
-    band_limit : torch.Tensor
-        float32, of the grid of the potential, divided by its number of pixels.
-    interaction_constants : torch.Tensor
-        float32 (run,).
+        complex64 (run, wave, ny, nx): memory of the transform to work in.
+    transform : BandTransform
+    transmissions : iterable of torch.Tensor
+        complex64 (run, y, x) of each slice, of the size of the waves or, with ``first_px``, larger.
     propagators : torch.Tensor
-        complex64 (run, ny, nx), divided by the number of pixels.
+        complex64 (run, spectrum), divided by the number of pixels of a wave.
     exits : Exits
-    windows : Windows, optional
-        Of the waves in a potential larger than they are; one run.
+    first_px : numpy.ndarray, optional
+        int (wave, 2): first row and column of the part of the only run's transmission that each wave sees.
     progress : callable, optional
         Called after every slice.
 
@@ -131,50 +123,38 @@ def propagate(
     torch.Tensor
         float32 (run, wave, exit, qy, qx): intensities, in units of the waves' at the entrance.
     """
-    to_waves, to_potential = transforms
-    n_runs, n_waves = waves.shape[:2]
-    patterns = torch.zeros((n_runs, n_waves, exits.slices.shape[1], *exits.pattern_shape), device=waves.device)
-    blocks = _blocks(n_runs, n_waves, to_waves.images_at_once)
-    for runs, some in blocks:
-        _record(patterns[runs, some], waves[runs, some], exits.slices[runs] == 0)
-    stacks = [to_waves.inverse(waves[block]) for block in blocks]
-    transmission = to_potential.empty(n_runs)
-    for done, volts in enumerate(potential, start=1):
-        _phase_factor(volts, interaction_constants, out=transmission)
-        spectrum = to_potential.forward(transmission).mul_(band_limit)
-        limited = to_potential.inverse(spectrum)
-        for index, (runs, some) in enumerate(blocks):
-            if windows is None:
-                stacks[index].mul_(limited[runs, None])
+    n_runs, n_waves = spectra.shape[:2]
+    patterns = torch.zeros((n_runs, n_waves, exits.slices.shape[1], *exits.pattern_shape), device=spectra.device)
+    hits = _hits(exits.slices)
+    blocks = []
+    for runs, some in _parts(n_runs, n_waves, transform.images_at_once):
+        first = None if first_px is None else first_px[some]
+        block = _Block(runs, waves[runs, some], propagators[runs, None], patterns[runs, some], first)
+        _record(block, transform.natural(spectra[runs, some]), hits.get(0, ()))
+        block.waves = transform.inverse(spectra[runs, some], block.waves)
+        blocks.append(block)
+    for done, transmission in enumerate(transmissions, start=1):
+        for block in blocks:
+            if block.first_px is None:
+                block.waves.mul_(transmission[block.runs, None])
             else:
-                _multiply_windows(stacks[index][0], limited[0], windows.first_px[some])
-            spectra = to_waves.forward(stacks[index]).mul_(propagators[runs, None])
-            _record(patterns[runs, some], spectra, exits.slices[runs] == done)
-            stacks[index] = to_waves.inverse(spectra)
+                _multiply_windows(block.waves[0], transmission[0], block.first_px)
+            spectrum = transform.forward(block.waves).mul_(block.propagators)
+            if done in hits:
+                _record(block, transform.natural(spectrum), hits[done])
+            block.waves = transform.inverse(spectrum, block.waves)
         if progress is not None:
             progress()
     return patterns
 
 
-def _blocks(n_runs: int, n_waves: int, at_once: int) -> list[tuple[slice, slice]]:
-    """Slices of runs and waves that are worked on together: whole runs, or parts of one."""
+def _parts(n_runs: int, n_waves: int, at_once: int) -> list[tuple[slice, slice]]:
+    """Runs and waves that are worked on together: whole runs, or parts of one."""
     if n_waves >= at_once:
         parts = [slice(first, first + at_once) for first in range(0, n_waves, at_once)]
         return [(slice(run, run + 1), part) for run in range(n_runs) for part in parts]
     runs_at_once = at_once // n_waves
     return [(slice(first, first + runs_at_once), slice(0, n_waves)) for first in range(0, n_runs, runs_at_once)]
-
-
-def _phase_factor(volts: torch.Tensor, interaction_constants: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """Exp(i sigma V) into ``out``, (run, ny, nx)."""
-    phase = volts * interaction_constants[:, None, None]
-    if phase.device.type == "cpu":
-        # numpy's cosine and sine of float32 are three times faster than torch's.
-        array = phase.numpy()
-        cosine, sine = torch.from_numpy(np.cos(array)), torch.from_numpy(np.sin(array))
-    else:
-        cosine, sine = torch.cos(phase), torch.sin(phase)
-    return torch.complex(cosine, sine, out=out)
 
 
 def _multiply_windows(waves: torch.Tensor, transmission: torch.Tensor, first_px: np.ndarray) -> None:
@@ -183,13 +163,24 @@ def _multiply_windows(waves: torch.Tensor, transmission: torch.Tensor, first_px:
         wave.mul_(transmission[row : row + ny, column : column + nx])
 
 
-def _record(patterns: torch.Tensor, spectra: torch.Tensor, hits: np.ndarray) -> None:
-    """Write the intensities of spectra (run, wave, ny, nx) to the exits (run, exit) that are hit, q = 0 at N // 2."""
-    for run, exit_ in np.argwhere(hits):
-        for to_rows, from_rows in _halves(patterns.shape[-2]):
-            for to_columns, from_columns in _halves(patterns.shape[-1]):
-                part = torch.view_as_real(spectra[run, :, from_rows, from_columns])
-                patterns[run, :, exit_, to_rows, to_columns] = part[..., 0] ** 2 + part[..., 1] ** 2
+def _hits(exit_slices: np.ndarray) -> dict[int, list[tuple[int, int]]]:
+    """For numbers of slices, the (run, exit) that are reached after them."""
+    hits: dict[int, list[tuple[int, int]]] = {}
+    for (run, exit_), n_slices in np.ndenumerate(exit_slices):
+        hits.setdefault(int(n_slices), []).append((run, exit_))
+    return hits
+
+
+def _record(block: _Block, spectra: torch.Tensor, hits: Sequence[tuple[int, int]]) -> None:
+    """Write the intensities of a block's spectra (run, wave, ny, nx) to the exits that are hit, q = 0 at N // 2."""
+    for run, exit_ in hits:
+        if not block.runs.start <= run < block.runs.stop:
+            continue
+        to, source = block.patterns[run - block.runs.start, :, exit_], spectra[run - block.runs.start]
+        for to_rows, from_rows in _halves(to.shape[-2]):
+            for to_columns, from_columns in _halves(to.shape[-1]):
+                part = torch.view_as_real(source[:, from_rows, from_columns])
+                to[:, to_rows, to_columns] = part[..., 0] ** 2 + part[..., 1] ** 2
 
 
 def _halves(n_px: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

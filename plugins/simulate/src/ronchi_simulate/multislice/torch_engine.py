@@ -14,10 +14,11 @@ from ronchi_simulate.multislice.atoms import Columns, fill_region
 from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.multislice.potential import SlicedPotential
-from ronchi_simulate.multislice.propagation import Exits, Windows, enter, propagate, propagator
+from ronchi_simulate.multislice.propagation import Exits, enter, propagate, propagator
 from ronchi_simulate.multislice.regions import divide
 from ronchi_simulate.multislice.request import Request
 from ronchi_simulate.multislice.scattering import Scattering, abtem_scattering
+from ronchi_simulate.multislice.transmission import transmission_functions
 from ronchi_simulate.optics import Beam
 
 __all__ = ["TorchMultislice", "diffract_torch"]
@@ -61,7 +62,7 @@ class TorchMultislice:
         self._n_threads = n_threads
         self._scattering = abtem_scattering() if scattering is None else scattering
         self._transforms: dict[tuple[int, int], tuple[BandTransform, torch.Tensor]] = {}
-        self._waves: torch.Tensor | None = None
+        self._memory: tuple[torch.Tensor, torch.Tensor] | None = None
 
     @torch.inference_mode()
     def patterns(
@@ -116,18 +117,19 @@ class TorchMultislice:
         first = [of_run[0] for of_run in beams]
         thickness = [atoms.cell_angstrom[0] / n for atoms, n in zip(specimens, n_slices, strict=True)]
         propagators = np.stack([propagator(b, self.grid, t) for b, t in zip(first, thickness, strict=True)])
-        waves = self._buffer(n_runs, n_beams * n_positions)
+        spectra, waves = self._buffers(n_runs, n_beams * n_positions)
         period = self.grid.shape[1] * self.grid.step_angstrom[1]
-        enter(waves, beams, probe_px, 1 / period)
+        enter(transform.natural(spectra), beams, probe_px, 1 / period)
+        interaction = torch.tensor([beam.interaction_constant for beam in first], device=self._device)
+        potential = SlicedPotential(specimens, n_slices, potential_grid, transform_potential, self._scattering)
         patterns = propagate(
+            spectra,
             waves,
-            SlicedPotential(specimens, n_slices, potential_grid, transform_potential, self._scattering),
-            (transform, transform_potential),
-            band_limit,
-            torch.tensor([beam.interaction_constant for beam in first], device=self._device),
-            transform.like_rows(propagators / self.grid.n_pixels),
+            transform,
+            transmission_functions(potential, interaction, transform_potential, band_limit),
+            transform.spectral(propagators / self.grid.n_pixels),
             Exits(exit_slices, self.pattern_shape),
-            windows=None if first_px is None else Windows(np.tile(first_px, (n_beams, 1))),
+            first_px=None if first_px is None else np.tile(first_px, (n_beams, 1)),
             progress=progress,
         )
         return patterns.reshape(n_runs, n_beams, n_positions, *patterns.shape[2:])
@@ -135,14 +137,15 @@ class TorchMultislice:
     def _transform(self, grid: WaveGrid) -> tuple[BandTransform, torch.Tensor]:
         if grid.shape not in self._transforms:
             transform = BandTransform(grid.band_limit, self._device, self._n_threads)
-            self._transforms[grid.shape] = (transform, transform.like_rows(grid.band_limit / grid.n_pixels))
+            self._transforms[grid.shape] = (transform, transform.spectral(grid.band_limit / grid.n_pixels))
         return self._transforms[grid.shape]
 
-    def _buffer(self, n_runs: int, n_waves: int) -> torch.Tensor:
-        """Memory for waves, the same as last time where that fits: plans of transforms are bound to memory."""
-        if self._waves is None or self._waves.shape[0] != n_runs or self._waves.shape[1] < n_waves:
-            self._waves = self._transform(self.grid)[0].empty(n_runs, n_waves)
-        return self._waves[:, :n_waves]
+    def _buffers(self, n_runs: int, n_waves: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Memory for spectra and waves, the same as last time where that fits: transforms are planned for it."""
+        if self._memory is None or self._memory[0].shape[0] != n_runs or self._memory[0].shape[1] < n_waves:
+            transform, _ = self._transform(self.grid)
+            self._memory = transform.spectra(n_runs, n_waves), transform.images(n_runs, n_waves)
+        return self._memory[0][:, :n_waves], self._memory[1][:, :n_waves]
 
 
 def diffract_torch(
@@ -177,7 +180,7 @@ def diffract_torch(
         progress(n_done, n_total)
 
     shape = (len(beams), len(request.positions_angstrom), len(request.exit_slices), *request.pattern_shape)
-    patterns = np.empty(shape, np.float32)
+    patterns = np.empty(shape, np.float32) if len(jobs) > 1 else None
     with _torch_threads(n_threads):
         for region, group, batch in jobs:
             size = tuple(n * s for n, s in zip(region.grid.shape, region.grid.step_angstrom, strict=True))
@@ -191,7 +194,11 @@ def diffract_torch(
                 first_px=None if region.first_px is None else region.first_px[batch],
                 progress=advance,
             )
-            patterns[np.ix_(group, region.positions[batch])] = got[0].cpu().numpy()
+            one = got[0].cpu().numpy()
+            if patterns is None:
+                return one
+            patterns[np.ix_(group, region.positions[batch])] = one
+    assert patterns is not None
     return patterns
 
 
