@@ -38,6 +38,10 @@ class Direct:
             os.kill(os.getpid(), 9)
         if how == "eat":
             self.held = [np.ones(5_000_000) for _ in range(400) if time.sleep(0.02) is None]
+        if how == "slow":
+            import ronchi_direct_heavy
+            held = np.ones(10_000_000)
+            time.sleep(0.3)
         if how == "raise":
             raise ValueError("a planted fault")
         window = frames[:, 16:33, 16:33].astype(float)
@@ -64,6 +68,7 @@ def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-direct\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[ronchi.disk_detectors]\ndirect = ronchi_direct\n")
     (site / "ronchi_direct.py").write_text(PLUGIN)
+    (site / "ronchi_direct_heavy.py").write_text("import time; time.sleep(1)")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site))
 

@@ -11,10 +11,7 @@ from typing import Any
 from ronchi.bench.config import BenchConfig, Entry, Slot
 from ronchi.pipeline.source import FieldPath, Source
 
-__all__ = ["TUNING_SEED_OFFSET", "Cell", "cell_source", "make_cells"]
-
-TUNING_SEED_OFFSET = 1_000_000
-"""Added to the seeds of tuning, so that no tuning data are test data."""
+__all__ = ["Cell", "cell_source", "make_cells"]
 
 
 @dataclass(frozen=True)

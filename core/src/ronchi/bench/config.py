@@ -29,7 +29,7 @@ class Protocol(BaseModel):
     timings: int = Field(
         default=0, ge=0, description="Times that the compared step is timed in a warm process; 0 measures no time."
     )
-    warm_up: int = Field(default=1, ge=0, description="Runs before the timed ones: imports, compilation, caches.")
+    warm_up: int = Field(default=1, ge=0, description="Runs of it before the timed ones: imports, compilation.")
     timeout_s: float = Field(default=600.0, gt=0, description="A combination that takes longer is a row that says so.")
     memory_mb: float | None = Field(default=None, gt=0, description="A combination that takes more is stopped.")
     jobs: int = Field(default=1, ge=1, description="Combinations at a time; with timings it must be 1.")
@@ -40,7 +40,7 @@ class Comparison(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    slot: str = Field(description="Step whose entries are compared.")
+    slot: str = Field(description="Step whose entries are compared, and which is timed.")
     baseline: str | None = Field(default=None, description="Entry that the others are paired with; the first one.")
     figures: list[str] = Field(default_factory=list, description="score.figure names to compare; all if empty.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Of the intervals.")
@@ -192,17 +192,26 @@ def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> No
         source.fault(("protocol", "jobs"), "combinations side by side slow each other down", "jobs: 1, or timings: 0")
     if not any(slot.kind == "metric" for slot in slots.values()) and slots and not head.protocol.timings:
         source.fault(("steps",), "there is no metric, and no time is measured", "add a metric step, or timings: 5")
+    for slot in slots.values():
+        for entry in slot.entries:
+            for key in entry.params:
+                if key in slot.vary:
+                    source.fault(
+                        (*entry.place, "params", key), "varies for all entries", "leave out one of them", key=True
+                    )
     if head.compare is None:
+        if head.protocol.timings:
+            source.fault(("protocol", "timings"), "which step is to be timed?", "compare: {slot: STEP}")
         return
-    slot = slots.get(head.compare.slot)
-    if slot is None:
+    compared = slots.get(head.compare.slot)
+    if compared is None:
         source.fault(
             ("compare", "slot"), f"there is no step {head.compare.slot!r}", did_you_mean(head.compare.slot, slots)
         )
         return
-    labels = [entry.label for entry in slot.entries]
+    labels = [entry.label for entry in compared.entries]
     baseline = head.compare.baseline
     if baseline is not None and baseline not in labels:
         source.fault(
-            ("compare", "baseline"), f"{slot.step!r} has no entry {baseline!r}", did_you_mean(baseline, labels)
+            ("compare", "baseline"), f"{compared.step!r} has no entry {baseline!r}", did_you_mean(baseline, labels)
         )

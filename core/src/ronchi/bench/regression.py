@@ -9,26 +9,21 @@ from pathlib import Path
 from ronchi.bench.summary import FIGURE_COLUMNS
 from ronchi.errors import ReadError
 
-__all__ = ["LEAST_CHANGE", "regressions"]
+__all__ = ["LEAST_CHANGE", "SummaryRows", "read_summary", "regressions"]
 
 LEAST_CHANGE = 0.1
 """Share of the baseline's median below which a change is no regression."""
 
-_Rows = dict[tuple[str, ...], dict[str, str]]
+SummaryRows = dict[tuple[str, ...], dict[str, str]]
+"""Factors and figure to the row of ``summary.csv``."""
 
 
-def regressions(summary: Path, baseline: Path) -> list[str]:
-    """Figures that are worse than in the baseline, in words.
+def regressions(now: SummaryRows, before: SummaryRows) -> list[str]:
+    """Figures of ``now`` that are worse than ``before``, in words.
 
     A figure is worse if its median is so by more than `LEAST_CHANGE`, and outside the interval of the baseline where
-    there is one. One that is gone, or is no number any more, is worse too.
-
-    Raises
-    ------
-    ReadError
-        A file is absent, or is no summary of a benchmark.
+    there is one. One that is gone, is no number any more, or comes from fewer repeats, is worse too.
     """
-    now, before = _read(summary), _read(baseline)
     found = []
     for key, old in before.items():
         if not old["better"] or not math.isfinite(float(old["median"])):
@@ -38,6 +33,8 @@ def regressions(summary: Path, baseline: Path) -> list[str]:
         if new is None or not math.isfinite(float(new["median"])):
             found.append(f"{name}: was {float(old['median']):.4g}, is not there any more")
             continue
+        if int(new["n"]) < int(old["n"]):
+            found.append(f"{name}: was made of {old['n']} values, is of {new['n']}")
         was, value = float(old["median"]), float(new["median"])
         sign = 1 if old["better"] == "lower" else -1
         bound = float(old["high"] if sign > 0 else old["low"])
@@ -47,7 +44,14 @@ def regressions(summary: Path, baseline: Path) -> list[str]:
     return found
 
 
-def _read(path: Path) -> _Rows:
+def read_summary(path: Path) -> SummaryRows:
+    """Read ``summary.csv``.
+
+    Raises
+    ------
+    ReadError
+        The file is absent, or is no summary of a benchmark.
+    """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

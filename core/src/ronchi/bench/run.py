@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ronchi.bench.cell import Outcome, run_cell
 from ronchi.bench.cells import Cell, cell_source, make_cells
 from ronchi.bench.config import BenchConfig, load_bench
+from ronchi.bench.environment import environment
+from ronchi.bench.outcome import Outcome
+from ronchi.bench.process import run_cell
 from ronchi.bench.table import Table
 from ronchi.errors import ConfigError, PluginError
 from ronchi.pipeline.cache import Cache, write_atomically
@@ -22,6 +25,7 @@ from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.outputs import check_writable
 from ronchi.pipeline.plan import Plan, make_plan
 from ronchi.pipeline.provenance import versions_of
+from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -40,15 +44,29 @@ class BenchResult:
     out_dir : Path
     versions : mapping of str to str
         Distribution to version, of all that took part.
+    environment : mapping of str to str
+        Machine and operating system.
     better : mapping
         Metric step to what its spec says about its figures: name, with ``*``, to ``"lower"`` or ``"higher"``.
+    keys : mapping of int to mapping
+        Number of a cell to the keys of its steps: equal keys are equal data.
+    citations : tuple of str
     """
 
     config: BenchConfig
     table: Table
     out_dir: Path
     versions: Mapping[str, str]
+    environment: Mapping[str, str]
     better: Mapping[str, Mapping[str, str]]
+    keys: Mapping[int, Mapping[str, str]]
+    citations: tuple[str, ...] = ()
+
+    @property
+    def config_sha256(self) -> str:
+        """sha256 in hex of the benchmark as written, whatever its order and comments."""
+        text = json.dumps(self.config.source.data, sort_keys=True, separators=(",", ":"), default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 def run_bench(
@@ -67,7 +85,7 @@ def run_bench(
     ----------
     origin : path or mapping
     out : path, optional
-        Folder of the tables and of the cells; ``./<name>-bench`` by default.
+        Folder of finished rows and of the cells' own files; ``./<name>-bench`` by default.
     skip_missing : bool
         An algorithm that is not installed makes rows that say so, instead of an error.
     retry : bool
@@ -91,7 +109,8 @@ def run_bench(
     check_writable(out_dir, "-o")
     cells = make_cells(config)
     plans, outcomes = _check(config, cells, manager, skip_missing)
-    keys = _keys(config, plans)
+    step_keys = {number: _step_keys(plan) for number, plan in plans.items()}
+    keys = {number: _row_key(config, plan, step_keys[number]) for number, plan in plans.items()}
     tell = stream or sys.stderr
     for cell in cells:
         known = _stored(out_dir, keys.get(cell.number))
@@ -104,9 +123,18 @@ def run_bench(
     for plan in plans.values():
         versions |= versions_of(plan)
     better = {name: step.spec.better for plan in plans.values() for name, step in plan.steps.items()}
-    table = Table.of(config, cells, outcomes)
-    table.write(out_dir)
-    return BenchResult(config, table, out_dir, dict(sorted(versions.items())), better)
+    table = Table.of(cells, outcomes)
+    cited = {step.spec.citation for plan in plans.values() for step in plan.steps.values()} - {""}
+    return BenchResult(
+        config=config,
+        table=table,
+        out_dir=out_dir,
+        versions=dict(sorted(versions.items())),
+        environment=environment(),
+        better=better,
+        keys=step_keys,
+        citations=tuple(sorted(cited)),
+    )
 
 
 def _check(
@@ -123,6 +151,7 @@ def _check(
             continue
         try:
             plans[cell.number] = make_plan(load_config(cell_source(config, cell)), manager)
+            _check_timed(config, plans[cell.number])
         except ConfigError as error:
             faults.setdefault(str(error), error)
     if faults:
@@ -143,15 +172,23 @@ def _missing(config: BenchConfig, cell: Cell, manager: Manager) -> str:
     return ""
 
 
-def _keys(config: BenchConfig, plans: Mapping[int, Plan]) -> dict[int, str]:
+def _check_timed(config: BenchConfig, plan: Plan) -> None:
+    if config.compare and config.protocol.timings and not is_stored(plan.steps[config.compare.slot]):
+        what = f"{config.compare.slot!r} is read or made when it is needed: alone it takes no time"
+        where = config.source.where(("protocol", "timings"))
+        raise ConfigError(what, where=where, fix="compare the step that uses it, or leave out timings")
+
+
+def _step_keys(plan: Plan) -> dict[str, str]:
+    return Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
+
+
+def _row_key(config: BenchConfig, plan: Plan, step_keys: Mapping[str, str]) -> str:
     """What a row depends on: the keys of all steps, and how time is measured."""
     protocol = config.protocol.model_dump_json(include={"timings", "warm_up"})
-    made = {}
-    for number, plan in plans.items():
-        keys = Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
-        content = json.dumps([protocol, sorted(keys.items()), plan.config.run.model_dump(mode="json")])
-        made[number] = hashlib.sha256(content.encode()).hexdigest()
-    return made
+    timed = config.compare.slot if config.compare and config.protocol.timings else ""
+    content = json.dumps([protocol, timed, sorted(step_keys.items()), plan.config.run.model_dump(mode="json")])
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _row_file(out_dir: Path, key: str) -> Path:
@@ -176,12 +213,11 @@ def _run(
     tell: TextIO,
 ) -> None:
     slot = config.compare.slot if config.compare else None
+    base, stop = config.source.base, threading.Event()
     (out_dir / "rows").mkdir(exist_ok=True)
     with ThreadPoolExecutor(config.protocol.jobs) as pool:
         running = {
-            pool.submit(
-                run_cell, cell, config.protocol, slot, config.source.base, out_dir / "cells" / str(cell.number)
-            ): cell
+            pool.submit(run_cell, cell, config.protocol, slot, base, out_dir / "cells" / str(cell.number), stop): cell
             for cell in cells
         }
         try:
@@ -193,5 +229,7 @@ def _run(
                 tell.write(f"{done}/{len(cells)} {cell.name}: {told}\n")
                 tell.flush()
         except BaseException:
+            # Cells do not get the terminal's Ctrl-C: they are in sessions of their own.
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +68,20 @@ def bootstrap_interval(values: Array, confidence: float = 0.95) -> tuple[float, 
     return float(low), float(high)
 
 
-def summaries(table: Table, confidence: float = 0.95) -> list[Summary]:
-    """One summary a combination and figure, over repeats; NaN are left out."""
+def summaries(table: Table, confidence: float = 0.95, by: Sequence[str] | None = None) -> list[Summary]:
+    """One summary a combination and figure, over repeats; NaN are left out.
+
+    Parameters
+    ----------
+    by : sequence of str, optional
+        Factors that are told apart, in this order; over the others it is taken together. All by default.
+    """
+    kept = [table.factors.index(name) for name in (table.factors if by is None else by)]
     made = []
     for figure in table.figures():
         grouped: dict[tuple[str, ...], list[float]] = {}
         for (factors, _), values in table.values(figure).items():
-            grouped.setdefault(factors, []).extend(values)
+            grouped.setdefault(tuple(factors[at] for at in kept), []).extend(values)
         made += [Summary(factors, figure, *_located(values, confidence)) for factors, values in grouped.items()]
     return made
 

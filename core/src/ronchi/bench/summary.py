@@ -12,10 +12,19 @@ from typing import Any, Literal
 
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
-from ronchi.bench.table import SECONDS
+from ronchi.bench.table import COSTS
 from ronchi.pipeline.cache import write_atomically
 
-__all__ = ["FIGURE_COLUMNS", "better_of", "print_summary", "write_summary"]
+__all__ = [
+    "FIGURE_COLUMNS",
+    "better_of",
+    "compared_of",
+    "confidence_of",
+    "print_summary",
+    "shown_of",
+    "verdict",
+    "write_summary",
+]
 
 FIGURE_COLUMNS = ("figure", "better", "n", "median", "low", "high")
 """Columns of ``summary.csv`` after the factors."""
@@ -26,7 +35,7 @@ def better_of(result: BenchResult) -> dict[str, Literal["lower", "higher", ""]]:
     made: dict[str, Literal["lower", "higher", ""]] = {}
     for figure in result.table.figures():
         step, _, name = figure.partition(".")
-        rules = {SECONDS: "lower"} if figure == SECONDS else dict(result.better.get(step, {}))
+        rules = {figure: "lower"} if figure in COSTS else dict(result.better.get(step, {}))
         found = [side for pattern, side in rules.items() if fnmatch.fnmatchcase(name or figure, pattern)]
         made[figure] = "lower" if found[:1] == ["lower"] else "higher" if found[:1] == ["higher"] else ""
     return made
@@ -37,22 +46,31 @@ def write_summary(result: BenchResult) -> None:
     better = better_of(result)
     rows = [[*s.factors, s.figure, better[s.figure], s.n, *map(repr, (s.median, s.low, s.high))] for s in _all(result)]
     _write(result, "summary.csv", [*result.table.factors, *FIGURE_COLUMNS], rows)
-    compared, baseline = _compared(result)
+    compared, baseline = compared_of(result)
     if compared:
         others = [name for name in result.table.factors if name != compared]
-        pairs = differences(result.table, compared, baseline, _confidence(result))
+        pairs = differences(result.table, compared, baseline, confidence_of(result))
         lines = [
             [d.entry, baseline, *d.others, d.figure, better[d.figure], d.n, *map(repr, (d.median, d.low, d.high))]
             for d in pairs
         ]
         _write(result, "differences.csv", [compared, "baseline", *others, *FIGURE_COLUMNS], lines)
-    told = {"name": result.config.name, "config": result.config.source.data, "versions": dict(result.versions)}
-    write_atomically(result.out_dir / "bench.json", json.dumps(told, indent=1, sort_keys=True).encode())
+    told = {
+        "schema": "ronchi.benchmark-record/1",
+        "name": result.config.name,
+        "config": result.config.source.data,
+        "config_sha256": result.config_sha256,
+        "versions": dict(result.versions),
+        "environment": dict(result.environment),
+        "keys": {str(number): dict(keys) for number, keys in result.keys.items()},
+        "citations": list(result.citations),
+    }
+    write_atomically(result.out_dir / "bench.json", (json.dumps(told, indent=1) + "\n").encode())
 
 
 def print_summary(result: BenchResult) -> str:
     """Medians by combination, paired differences, and cells that did not finish, as text."""
-    figures = _shown(result)
+    figures = shown_of(result)
     head = [*result.table.factors, "figure", "median", "interval", "n"]
     lines = [
         [*s.factors, s.figure, f"{s.median:.4g}", f"{s.low:.4g} to {s.high:.4g}", str(s.n)]
@@ -60,35 +78,44 @@ def print_summary(result: BenchResult) -> str:
         if s.figure in figures
     ]
     parts = [_columns(head, lines)]
-    compared, baseline = _compared(result)
+    compared, baseline = compared_of(result)
     if compared:
-        pairs = differences(result.table, compared, baseline, _confidence(result), pooled=True)
+        pairs = differences(result.table, compared, baseline, confidence_of(result), pooled=True)
         better = better_of(result)
-        rows = [[d.entry, d.figure, f"{d.median:+.4g}", f"{d.low:+.4g} to {d.high:+.4g}", _verdict(d, better), str(d.n)]
+        rows = [[d.entry, d.figure, f"{d.median:+.4g}", f"{d.low:+.4g} to {d.high:+.4g}", verdict(d, better), str(d.n)]
                 for d in pairs if d.figure in figures]  # fmt: skip
         title = f"\ndifferences from {baseline}, pair by pair"
         parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
     lost = [(values, repeat, status, error) for values, repeat, status, error in result.table.cells if status != "done"]
     if lost:
-        rows = [[*values, str(repeat), status, error.splitlines()[0][:100]] for values, repeat, status, error in lost]
+        rows = [
+            [*values, str(repeat), status, error.partition("\n")[0][:100]] for values, repeat, status, error in lost
+        ]
         parts += ["\nnot finished", _columns([*result.table.factors, "repeat", "status", "why"], rows)]
     return "\n".join(parts)
 
 
 def _all(result: BenchResult) -> list[Summary]:
-    return summaries(result.table, _confidence(result))
+    return summaries(result.table, confidence_of(result))
 
 
-def _shown(result: BenchResult) -> set[str]:
+def shown_of(result: BenchResult) -> list[str]:
+    """Figures that are compared: those of ``compare``, else all of which more or less is better; then costs."""
+    better = better_of(result)
     chosen = result.config.compare.figures if result.config.compare else []
-    return set(chosen or result.table.figures()) | {SECONDS}
+    return [
+        figure
+        for figure in result.table.figures()
+        if figure in COSTS or (figure in chosen if chosen else better[figure])
+    ]
 
 
-def _confidence(result: BenchResult) -> float:
+def confidence_of(result: BenchResult) -> float:
+    """Of the intervals."""
     return result.config.compare.confidence if result.config.compare else 0.95
 
 
-def _compared(result: BenchResult) -> tuple[str, str]:
+def compared_of(result: BenchResult) -> tuple[str, str]:
     """Slot with several entries that is compared, and its baseline; empty if there is none."""
     compare = result.config.compare
     if compare is None or compare.slot not in result.table.factors:
@@ -96,7 +123,7 @@ def _compared(result: BenchResult) -> tuple[str, str]:
     return compare.slot, compare.baseline or result.config.slots[compare.slot].entries[0].label
 
 
-def _verdict(difference: Difference, better: Mapping[str, str]) -> str:
+def verdict(difference: Difference, better: Mapping[str, str]) -> str:
     """``better`` or ``worse`` where the interval leaves out 0."""
     side = better.get(difference.figure, "")
     if not side or not math.isfinite(difference.low) or difference.low <= 0 <= difference.high:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ronchi.bench.cell import Outcome
 from ronchi.bench.cells import Cell
-from ronchi.bench.config import BenchConfig
+from ronchi.bench.outcome import Outcome
 from ronchi.pipeline.cache import write_atomically
 
-__all__ = ["SECONDS", "Row", "Table"]
+__all__ = ["COSTS", "PEAK_MB", "SECONDS", "Row", "Table"]
 
-SECONDS = "seconds"
-"""Figure of the timed step, beside those of the metrics."""
+SECONDS, PEAK_MB = COSTS = ("seconds", "peak_mb")
+"""Figures of the timed step, beside those of the metrics; they alone differ from run to run."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Row:
         Values of the table's factors, as text.
     repeat : int
     figure : str
-        ``step.figure``, or `SECONDS`.
+        ``step.figure``, or one of `COSTS`.
     value : float
     """
 
@@ -58,7 +57,7 @@ class Table:
     cells: tuple[tuple[tuple[str, ...], int, str, str], ...]
 
     @classmethod
-    def of(cls, config: BenchConfig, cells: Sequence[Cell], outcomes: Mapping[int, Outcome]) -> Table:
+    def of(cls, cells: Sequence[Cell], outcomes: Mapping[int, Outcome]) -> Table:
         """Put the outcomes of cells in order."""
         names = tuple(cells[0].factors) if cells else ()
         rows: list[Row] = []
@@ -68,15 +67,25 @@ class Table:
             values = tuple(_text(cell.factors[name]) for name in names)
             ended.append((values, cell.repeat, outcome.status, outcome.error))
             rows += [Row(values, cell.repeat, figure, value) for figure, value in outcome.scores.items()]
-            rows += [Row(values, cell.repeat, SECONDS, value) for value in outcome.seconds]
+            for figure, measured in zip(COSTS, (outcome.seconds, outcome.peak_mb), strict=True):
+                rows += [Row(values, cell.repeat, figure, value) for value in measured]
         return cls(names, tuple(rows), tuple(ended))
 
     def figures(self) -> list[str]:
         """Names of all figures, in the order of their appearance."""
         return list(dict.fromkeys(row.figure for row in self.rows))
 
+    def numbers(self, factor: str) -> dict[str, float] | None:
+        """Values of a factor as numbers, or None if they are none, or fewer than two."""
+        at = self.factors.index(factor)
+        try:
+            made = {values[at]: float(values[at]) for values, *_ in self.cells}
+        except ValueError:
+            return None
+        return dict(sorted(made.items(), key=lambda item: item[1])) if len(made) > 1 else None
+
     def values(self, figure: str) -> dict[tuple[tuple[str, ...], int], list[float]]:
-        """Values of a figure by factors and repeat; several only of times."""
+        """Values of a figure by factors and repeat; several only of `COSTS`."""
         made: dict[tuple[tuple[str, ...], int], list[float]] = {}
         for row in self.rows:
             if row.figure == figure:
@@ -84,21 +93,21 @@ class Table:
         return made
 
     def write(self, folder: Path) -> None:
-        """Write ``results.csv``, ``times.csv`` and ``cells.csv``."""
+        """Write ``results.csv``, ``costs.csv`` and ``cells.csv``."""
         head = [*self.factors, "repeat"]
-        scores = [[*row.factors, row.repeat, row.figure, repr(row.value)] for row in self.rows if row.figure != SECONDS]
-        times = [[*row.factors, row.repeat, repr(row.value)] for row in self.rows if row.figure == SECONDS]
+        lines = [[*row.factors, row.repeat, row.figure, repr(row.value)] for row in self.rows]
+        at = len(head)
         ended = [[*values, repeat, status, error] for values, repeat, status, error in self.cells]
-        for name, columns, lines in (
-            ("results.csv", [*head, "figure", "value"], scores),
-            ("times.csv", [*head, SECONDS], times),
+        for name, columns, listed in (
+            ("results.csv", [*head, "figure", "value"], [line for line in lines if line[at] not in COSTS]),
+            ("costs.csv", [*head, "figure", "value"], [line for line in lines if line[at] in COSTS]),
             ("cells.csv", [*head, "status", "error"], ended),
         ):
-            write_atomically(folder / name, _csv(columns, lines).encode())
+            write_atomically(folder / name, _csv(columns, listed).encode())
 
 
 def _text(value: Any) -> str:
-    return str(value) if not isinstance(value, float) else f"{value:g}"
+    return str(value) if not isinstance(value, float) else f"{value:.12g}"
 
 
 def _csv(columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> str:

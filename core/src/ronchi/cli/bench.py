@@ -11,7 +11,7 @@ __all__ = ["configure", "execute"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("benchmark", type=Path, help="YAML file")
-    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the tables (default ./NAME-bench)")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the results (default ./NAME-bench)")
     parser.add_argument("--skip-missing", action="store_true", help="algorithms that are not installed become rows")
     parser.add_argument("--retry", action="store_true", help="run the cells again that did not finish")
     parser.add_argument("--check", type=Path, metavar="CSV", help="fail if a figure is worse than in this summary")
@@ -19,16 +19,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, and print the summary; 1 if a figure became worse than `--check` allows."""
-    from ronchi.bench.regression import regressions
+    from ronchi.bench.files import write_files
+    from ronchi.bench.regression import read_summary, regressions
     from ronchi.bench.run import run_bench
-    from ronchi.bench.summary import print_summary, write_summary
+    from ronchi.bench.summary import print_summary
 
+    baseline = None if args.check is None else read_summary(args.check)
     result = run_bench(args.benchmark, out=args.out, skip_missing=args.skip_missing, retry=args.retry)
-    write_summary(result)
+    write_files(result)
     print(print_summary(result))
-    if args.check is None:
+    print(f"\n{result.out_dir / 'report.html'}")
+    if baseline is None:
         return 0
-    worse = regressions(result.out_dir / "summary.csv", args.check)
+    worse = regressions(read_summary(result.out_dir / "summary.csv"), baseline)
     for line in worse:
         print(f"worse: {line}")
     return int(bool(worse))

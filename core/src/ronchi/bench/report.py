@@ -1,0 +1,191 @@
+"""The report of a benchmark: one HTML file with its figures, tables, failures, machine and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from ronchi.bench.figures import draw_against, draw_costs, draw_forest
+from ronchi.bench.run import BenchResult
+from ronchi.bench.stats import differences, summaries
+from ronchi.bench.summary import better_of, compared_of, confidence_of, shown_of, verdict
+from ronchi.bench.table import COSTS, SECONDS
+from ronchi.errors import OutputError
+from ronchi.pipeline.cache import write_atomically
+from ronchi.report.elements import Section, citation, code, key_figures, messages, paragraph, table
+from ronchi.report.figures import Album
+from ronchi.report.page import guarded, render_page
+
+__all__ = ["write_bench_report"]
+
+_HASH_LENGTH = 16
+_MOST_FIGURES = 6
+_COSTS = (
+    "Time is that of the compared step alone, in a warm process, without the writing of its result; data that are read "
+    "lazily are read in it. Memory is what the step takes on top of what was there before."
+)
+
+
+def write_bench_report(result: BenchResult, path: Path) -> Path:
+    """Write the report.
+
+    Raises
+    ------
+    OutputError
+        The file cannot be written.
+    """
+    about = f"{result.config.name}, configuration sha256 {result.config_sha256}"
+    try:
+        album = Album(path.parent / "figures", about)
+        sections = [
+            guarded("Summary", partial(_summary, result)),
+            guarded("Accuracy", partial(_accuracy, result, album)),
+            guarded("Paired differences", partial(_pairs, result, album)),
+            guarded("Medians", partial(_medians, result)),
+            guarded("Not finished", partial(_failures, result)),
+            guarded("Provenance", partial(_provenance, result)),
+        ]
+        done = sum(status == "done" for *_, status, _ in result.table.cells)
+        page = render_page(
+            result.config.name,
+            f"Benchmark: {done} of {len(result.table.cells)} combinations finished.",
+            [section for section in sections if section.body],
+            f"ronchi {result.versions.get('ronchi', '')} · configuration sha256 {result.config_sha256}",
+        )
+        write_atomically(path, page.encode())
+    except OSError as error:
+        fix = "free some space or choose another folder"
+        raise OutputError(f"cannot be written: {error.strerror or error}", where=str(path), fix=fix) from error
+    return path
+
+
+def _summary(result: BenchResult) -> Section:
+    cells = result.table.cells
+    lost = sum(status != "done" for *_, status, _ in cells)
+    body = paragraph(result.config.about) if result.config.about else ""
+    body += messages([f"{lost} of {len(cells)} combinations did not finish: see below"] if lost else [])
+    compared, baseline = compared_of(result)
+    shown = [("combinations", str(len(cells))), ("repeats", str(result.config.protocol.repeats))]
+    if compared:
+        entries = result.config.slots[compared].entries
+        shown += [("compared", f"{len(entries)} × {compared}"), ("baseline", baseline)]
+    body += key_figures(shown)
+    body += paragraph(
+        f"Medians over repeats, with {100 * confidence_of(result):g} % percentile-bootstrap intervals. All entries see "
+        "the same data, so that differences are taken pair by pair."
+    )
+    if result.config.protocol.timings:
+        body += paragraph(_COSTS)
+    return Section("Summary", body)
+
+
+def _accuracy(result: BenchResult, album: Album) -> Section:
+    figures = [figure for figure in shown_of(result) if figure not in COSTS][:_MOST_FIGURES]
+    if not figures:
+        return Section("Accuracy", "")
+    compared, _ = compared_of(result)
+    confidence = confidence_of(result)
+    body = ""
+    for factor in (name for name in result.table.factors if name != compared):
+        if result.table.numbers(factor) is None:
+            continue
+        found = summaries(result.table, confidence, [*([compared] if compared else []), factor])
+        others = [name for name in result.table.factors if name not in (compared, factor)]
+        over = f", over all of {', '.join(others)}" if others else ""
+        body += album.add(
+            f"against-{factor}",
+            partial(draw_against, found, figures, factor),
+            f"{', '.join(figures)} against {factor}",
+            f"Median and interval against {factor}{over}.",
+        )
+    if compared and SECONDS in result.table.figures():
+        found = summaries(result.table, confidence, [compared])
+        body += album.add(
+            "against-time",
+            lambda: draw_costs(found, figures, SECONDS, "s"),
+            f"{', '.join(figures)} against time",
+            "Accuracy against time, each over all data.",
+        )
+    return Section("Accuracy", body)
+
+
+def _pairs(result: BenchResult, album: Album) -> Section:
+    compared, baseline = compared_of(result)
+    if not compared:
+        return Section("Paired differences", "")
+    confidence, better = confidence_of(result), better_of(result)
+    pooled = differences(result.table, compared, baseline, confidence, pooled=True)
+    single = differences(result.table, compared, baseline, confidence)
+    body = ""
+    for figure in shown_of(result):
+        together, apart = ([each for each in listed if each.figure == figure] for listed in (pooled, single))
+        if together:
+            side = better[figure]
+            body += album.add(
+                f"pairs-{figure}",
+                partial(draw_forest, together, apart, figure, baseline),
+                f"Differences of {figure} from {baseline}",
+                f"{figure}: difference from {baseline} on the same data" + (f"; {side} is better." if side else "."),
+            )
+    rows = [
+        (each.entry, each.figure, f"{each.median:+.4g}", f"{each.low:+.4g} to {each.high:+.4g}", each.n,
+         verdict(each, better))
+        for each in pooled if each.figure in shown_of(result)
+    ]  # fmt: skip
+    head = (compared, "figure", "median difference", "interval", "pairs", "")
+    return Section("Paired differences", body + table(head, rows, f"From {baseline}, over all pairs"))
+
+
+def _medians(result: BenchResult) -> Section:
+    shown = set(shown_of(result))
+    rows = [
+        (*each.factors, each.figure, f"{each.median:.4g}", f"{each.low:.4g} to {each.high:.4g}", each.n)
+        for each in summaries(result.table, confidence_of(result))
+        if each.figure in shown
+    ]
+    head = (*result.table.factors, "figure", "median", "interval", "values")
+    return Section("Medians", table(head, rows, "Over repeats") if rows else "")
+
+
+def _failures(result: BenchResult) -> Section:
+    rows = [
+        (number, *factors, repeat, status, error)
+        for number, (factors, repeat, status, error) in enumerate(result.table.cells)
+        if status != "done"
+    ]
+    head = ("cell", *result.table.factors, "repeat", "status", "why")
+    return Section("Not finished", table(head, rows, "Combinations that gave no figures") if rows else "")
+
+
+def _provenance(result: BenchResult) -> Section:
+    source = result.config.source
+    text = source.text or yaml.safe_dump(source.data, sort_keys=False, allow_unicode=True)
+    body = "<h3>Benchmark</h3>" + code(text) + paragraph(f"sha256 of the configuration {result.config_sha256}")
+    body += "<h3>Machine</h3>" + table(("what", "value"), result.environment.items(), "Where this ran")
+    body += "<h3>Versions</h3>" + table(("distribution", "version"), result.versions.items(), "What computed this")
+    rows = list(_data_keys(result))
+    body += "<h3>Data</h3>" + code(
+        "\n".join("  ".join(row) for row in rows), f"Keys of the data of {len(rows)} steps: equal keys are equal data"
+    )
+    if result.citations:
+        cited = "".join(f"<li>{citation(text)}</li>" for text in result.citations)
+        body += f"<h3>Please cite</h3><ul>{cited}</ul>"
+    return Section("Provenance", body)
+
+
+def _data_keys(result: BenchResult) -> Iterator[tuple[str, str]]:
+    """Steps that are the same for all entries of the compared one, and the first digits of each of their keys."""
+    compared, _ = compared_of(result)
+    found: dict[str, dict[tuple[object, ...], set[str]]] = {}
+    for number, keys in result.keys.items():
+        factors, repeat, *_ = result.table.cells[number]
+        others = [value for name, value in zip(result.table.factors, factors, strict=True) if name != compared]
+        for step, key in keys.items():
+            found.setdefault(step, {}).setdefault((*others, repeat), set()).add(key)
+    for step, by_data in found.items():
+        if all(len(keys) == 1 for keys in by_data.values()):
+            for key in sorted(set().union(*by_data.values())):
+                yield step, key[:_HASH_LENGTH]
