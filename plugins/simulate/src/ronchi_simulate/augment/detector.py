@@ -129,5 +129,6 @@ def bad_pixels(fraction: Array, places: Array, shape: tuple[int, int], device: t
     index = torch.where(used, index, pixels)
     bad = torch.zeros((n, pixels + 1), dtype=torch.bool, device=device).scatter_(1, index, True)
     number = torch.zeros((n, pixels + 1), device=device)
-    number.scatter_(1, index, torch.from_numpy(places[..., 1]).float().to(device))
+    # The larger one where two places coincide, so that a GPU gives the same every time.
+    number.scatter_reduce_(1, index, torch.from_numpy(places[..., 1]).float().to(device), "amax")
     return bad[:, :-1].view(n, *shape), number[:, :-1].view(n, *shape)

@@ -18,7 +18,7 @@ from ronchi.builtin.chunking import as_dask
 from ronchi.schema import fourd
 from ronchi.schema import peaks as peaks_schema
 from ronchi.schema.common import variable
-from ronchi_simulate.augment.chain import Defects, Instrument, as_images, augment_batch
+from ronchi_simulate.augment.chain import Defects, Instrument, as_images, augment_batch, in_parts
 from ronchi_simulate.augment.draws import Draws, draw, draw_jitter
 from ronchi_simulate.augment.geometry import move_points
 from ronchi_simulate.augment.params import AugmentParams
@@ -123,11 +123,16 @@ class _Scan:
         rows, columns = (np.arange(*span) for span in block_info[0]["array-location"][:2])
         seeds = self.seeds((rows[:, None] * self.width + columns).ravel())
         frames = torch.from_numpy(np.multiply(block, self.gain, dtype=np.float32)).to(self.device).flatten(0, 1)
-        many = replace(self.instrument, draws=self.instrument.draws.repeat(len(seeds)))
-        probe = None if self.probe is None else torch.from_numpy(self.probe).to(self.device).expand_as(frames)
-        expected = many.expect(frames, probe, draw_jitter(many.p, seeds))
-        counts = many.count(self.defects.to(self.device).on(expected, self.brightest), seeds)
-        made: NDArray[np.float32] = counts.cpu().numpy().reshape(block.shape)
+        probe = None if self.probe is None else torch.from_numpy(self.probe).to(self.device)[None]
+        defects = self.defects.to(self.device)
+        parts = []
+        for at in in_parts(frames):
+            here = frames[at]
+            many = replace(self.instrument, draws=self.instrument.draws.repeat(len(here)))
+            over_vacuum = None if probe is None else probe.expand_as(here)
+            expected = many.expect(here, over_vacuum, draw_jitter(many.p, seeds[at]))
+            parts.append(many.count(defects.on(expected, self.brightest), seeds[at]))
+        made: NDArray[np.float32] = torch.cat(parts).cpu().numpy().reshape(block.shape)
         return made
 
     def seeds(self, positions: NDArray[np.int64]) -> list[int]:
