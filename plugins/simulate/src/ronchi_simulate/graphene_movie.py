@@ -36,7 +36,9 @@ class GrapheneMovie:
         """Write a zarr store frame by frame; frames that an earlier call finished are kept."""
         import zarr
 
-        film = shoot(self.params, ctx.rng, lambda done, total: None)
+        n = self.params.n_frames
+        # The sheet changes first, which takes about as long as its frames.
+        film = shoot(self.params, ctx.rng, lambda done, total: ctx.progress(done, 2 * n))
         lazy = self._images(film)
         done = folder / _DONE
         if not done.exists():
@@ -61,7 +63,7 @@ class GrapheneMovie:
                 log.write(f"{number}\n")
                 log.flush()
                 finished.add(number)
-                ctx.progress(len(finished), self.params.n_frames)
+                ctx.progress(n + len(finished), 2 * n)
         done.unlink()
 
     def _images(self, film: Film) -> xr.Dataset:
