@@ -21,7 +21,17 @@ class HbnParams(TiltedScanParams):
     )
     pattern_shape: tuple[int, int] = Field((128, 128), description="Rows and columns of a pattern.")
     q_step_inv_angstrom: float = Field(
-        0.0154, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
+        0.0153657,
+        gt=0,
+        description="Detector pixel. The default makes the window 26 by 15 cells, to 0.03 angstrom a side: cut elsewhere, "
+        "it has a seam that diffracts into faint streaks.",
+        json_schema_extra={"unit": "1/angstrom"},
+    )
+    binning: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step.",
     )
     beam_energy_eV: float = Field(80e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
@@ -46,7 +56,9 @@ class HbnParams(TiltedScanParams):
         6.661, gt=0, description="Lattice period across two sheets.", json_schema_extra={"unit": "angstrom"}
     )
     rotation_deg: float = Field(
-        0.0, description="Angle from x towards y to a lattice vector.", json_schema_extra={"unit": "deg"}
+        0.0,
+        description="Angle from x towards y to a lattice vector; any but 0, 30, 60, … puts a seam into the window.",
+        json_schema_extra={"unit": "deg"},
     )
     u_angstrom: float = Field(
         0.07, ge=0, description="Rms thermal displacement along an axis.", json_schema_extra={"unit": "angstrom"}

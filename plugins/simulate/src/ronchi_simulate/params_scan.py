@@ -33,8 +33,9 @@ class ScanParams(Params):
     )
     wave_shape: tuple[int, int] | None = Field(
         None,
-        description="Grid (y, x) of the waves over the window; by default 3/2 of the simulated pixels. Phases of heavy "
-        "or sharp atoms need a step near 0.1 angstrom to be the same however they lie to the grid.",
+        description="Grid (y, x) of the waves over the window; by default such that waves, which have no frequency "
+        "beyond 2/3 of what it holds, reach the corners of the pattern. Phases of heavy or sharp atoms need a step "
+        "near 0.1 angstrom to be the same however they lie to the grid.",
     )
     beam_energy_eV: float = Field(200e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate.multislice.engine import diffract
+from ronchi_simulate.multislice.grid import fast_size
 from ronchi_simulate.optics import Beam, probe_spectrum
 from ronchi_simulate.params_scan import ScanParams
 
@@ -195,24 +197,29 @@ def _expected(
     progress: Callable[[int, int], None] | None = None,
 ) -> Frames:
     """(n, qy, qx) fraction of the beam in each detector pixel."""
-    ny, nx = params.pattern_shape
     extra = 0 if params.binning == 1 else params.binning
+    ny, nx = (params.binning * n + extra for n in params.pattern_shape)
     fine = diffract(
         atoms,
         [beam],
-        pattern_shape=(params.binning * ny + extra, params.binning * nx + extra),
+        pattern_shape=(ny, nx),
         q_step_inv_angstrom=params.q_step_inv_angstrom / params.binning,
         positions_angstrom=positions,
         slice_angstrom=params.slice_angstrom,
         frozen_phonons=params.frozen_phonons,
         engine=params.engine,
-        wave_shape=params.wave_shape,
+        wave_shape=params.wave_shape or (_reaching(ny, nx),) * 2,
         rng=rng,
         device=ctx.device,
         progress=progress,
         n_threads=ctx.n_threads,
     )[0, :, 0]
     return fine if params.binning == 1 else bin_patterns(fine, params.pattern_shape, params.binning)
+
+
+def _reaching(ny: int, nx: int) -> int:
+    """Size of a grid whose band, a circle of 2/3 of it, holds the corners of a pattern: a cut disk is no disk."""
+    return fast_size(math.ceil(1.5 * math.hypot(ny, nx)))
 
 
 def _empty(atoms: Atoms, params: ScanParams) -> Atoms:

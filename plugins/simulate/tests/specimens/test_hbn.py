@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -14,8 +16,8 @@ from ronchi_simulate.specimens.hbn import hbn_atoms, sheet_vectors
 BOND = 2.504 / np.sqrt(3)
 
 
-def box(**changes: float) -> tuple[HbnParams, Atoms]:
-    params = HbnParams(q_step_inv_angstrom=0.05, thickness_angstrom=14.0, **changes)
+def box(**changes: Any) -> tuple[HbnParams, Atoms]:
+    params = HbnParams(**{"q_step_inv_angstrom": 0.08, "thickness_angstrom": 14.0, **changes})
     return params, hbn_atoms(params)
 
 
@@ -55,6 +57,14 @@ def test_a_position_far_away_is_the_same_place_in_the_lattice() -> None:
     basis = sheet_vectors(params)[:, 1::-1]
     cells = (moved - where) @ np.linalg.inv(basis)
     np.testing.assert_allclose(cells - np.rint(cells), 0, atol=1e-9)
-    window = 1 / params.q_step_inv_angstrom
-    assert (moved > window / 2).all()
-    assert (moved < atoms.cell.lengths()[1::-1] - window / 2).all()
+    assert (np.abs(moved - atoms.cell.lengths()[1::-1] / 2) < 2.504).all()
+
+
+@pytest.mark.parametrize("binning", [1, 2])
+def test_the_default_window_is_whole_cells(binning: int) -> None:
+    """Atoms that leave it at one side come in at the other where their lattice has a site."""
+    atoms = hbn_atoms(HbnParams(binning=binning, thickness_angstrom=7.0))
+    side = atoms.cell.lengths()[0]
+    np.testing.assert_allclose([side / 2.504, side / (2.504 * np.sqrt(3))], [26 * binning, 15 * binning], atol=0.02)
+    # Eight atoms in a rectangle of two cells and two sheets.
+    assert len(atoms) == 8 * 26 * 15 * binning**2

@@ -31,8 +31,8 @@ def sheet_vectors(params: HbnParams) -> Floats:
 
 
 def hbn_atoms(params: HbnParams) -> Atoms:
-    """A box of the crystal that holds the windows of all probe positions within a lattice cell about its centre."""
-    side = params.binning / params.q_step_inv_angstrom + 2 * params.a_angstrom
+    """The crystal in a box of the size of the window: for probes within a lattice cell about its centre."""
+    side = params.binning / params.q_step_inv_angstrom
     periods = max(1, round(params.thickness_angstrom / params.c_angstrom))
     vectors = np.vstack([sheet_vectors(params), [0, 0, params.c_angstrom]])
     box = [side, side, periods * params.c_angstrom]
