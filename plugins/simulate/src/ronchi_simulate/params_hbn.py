@@ -23,8 +23,8 @@ class HbnParams(TiltedScanParams):
     q_step_inv_angstrom: float = Field(
         0.0153657,
         gt=0,
-        description="Detector pixel. The default makes the window 26 by 15 cells, to 0.03 angstrom a side: cut elsewhere, "
-        "it has a seam that diffracts into faint streaks.",
+        description="Detector pixel. The default makes the window 26 by 15 cells, to 0.03 angstrom a side: cut "
+        "elsewhere, it has a seam that diffracts into faint streaks.",
         json_schema_extra={"unit": "1/angstrom"},
     )
     binning: int = Field(
