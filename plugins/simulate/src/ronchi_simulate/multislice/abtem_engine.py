@@ -35,12 +35,14 @@ def diffract_abtem(
     ConfigError
         A beam has a bullseye.
     DataError
-        Atoms of an element differ in their thermal displacement: abTEM damps element by element.
+        Atoms of an element differ in their thermal displacement, abTEM damping element by element, or are there in part.
     """
     import abtem
 
     if any(beam.aperture != "circle" for beam in beams):
         raise ConfigError("abTEM's engine has round apertures", where="diffract", fix="use the engine 'torch'")
+    if atoms.occupancy is not None:
+        raise DataError("abTEM's atoms are whole", where="occupancy", fix="use the engine 'torch'")
     shape = (len(beams), len(request.positions_angstrom), len(request.exit_slices), *request.pattern_shape)
     patterns = np.empty(shape, np.float32)
     cell = atoms.cell_angstrom

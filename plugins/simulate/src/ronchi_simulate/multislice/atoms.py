@@ -34,6 +34,8 @@ class Columns:
         float64 (n,): rms thermal displacement along one axis.
     cell_angstrom : tuple of float
         (z, y, x).
+    occupancy : numpy.ndarray, optional
+        float64 (n,): the part of each atom that is there, as in a mean alloy. All of it by default.
     """
 
     z_angstrom: NDArray[np.float64]
@@ -42,6 +44,7 @@ class Columns:
     number: NDArray[np.int64]
     u_angstrom: NDArray[np.float64]
     cell_angstrom: tuple[float, float, float]
+    occupancy: NDArray[np.float64] | None = None
 
     def select(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> Columns:
         """Return the atoms of an index or mask."""
@@ -52,6 +55,7 @@ class Columns:
             x_angstrom=self.x_angstrom[index],
             number=self.number[index],
             u_angstrom=self.u_angstrom[index],
+            occupancy=None if self.occupancy is None else self.occupancy[index],
         )
 
 
@@ -79,7 +83,9 @@ def from_ase(atoms: Atoms) -> Columns:
             fix="look at atoms.positions and at the array 'u_angstrom'",
         )
     x, y, z = np.asarray(atoms.positions, dtype=np.float64).T
-    return Columns(z, y, x, np.asarray(atoms.numbers, np.int64), u_angstrom, (lengths[2], lengths[1], lengths[0]))
+    cell_angstrom = (lengths[2], lengths[1], lengths[0])
+    occupancy = atoms.arrays.get("occupancy")
+    return Columns(z, y, x, np.asarray(atoms.numbers, np.int64), u_angstrom, cell_angstrom, occupancy)
 
 
 def configurations(atoms: Columns, n_configurations: int, rng: np.random.Generator | None) -> Iterator[Columns]:

@@ -51,7 +51,8 @@ def diffract(
     atoms : ase.Atoms
         An orthorhombic cell in angstrom, periodic in x and y; ASE's columns x, y, z. The beam travels along +z and
         enters at z = 0; the thickness is the cell's height. The array ``u_angstrom`` (n,) holds the rms thermal
-        displacement along one axis; without it the atoms are still.
+        displacement along one axis; without it the atoms are still. The array ``occupancy`` (n,) holds the part of
+        each atom that is there, as in the mean of an alloy (engine ``"torch"``); without it atoms are whole.
     beams : sequence of Beam
     pattern_shape : tuple of int
         (qy, qx) of the patterns, with q = 0 at N // 2.

@@ -1,4 +1,4 @@
-"""The grid of the waves and its frequencies: steps, band limit, and the crop of a pattern from a spectrum."""
+"""The grid of the waves, its frequencies and its band limit."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ class WaveGrid:
     @cached_property
     def q_inv_angstrom(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Frequencies (ny, 1) and (1, nx)."""
-        qy, qx = (np.fft.fftfreq(n, step) for n, step in zip(self.shape, self.step_angstrom, strict=True))
+        qy, qx = (
+            np.fft.fftfreq(n, step).astype(np.float64) for n, step in zip(self.shape, self.step_angstrom, strict=True)
+        )
         return qy[:, None], qx[None, :]
 
     @cached_property
@@ -70,14 +72,3 @@ class WaveGrid:
     def area_angstrom2(self) -> float:
         """Area of the period."""
         return self.n_pixels * self.step_angstrom[0] * self.step_angstrom[1]
-
-    def pattern_index(self, pattern_shape: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the rows and columns of a pattern, q = 0 at N // 2, lie in a spectrum.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Indices (qy,) and (qx,); the sizes of the grid must not be below those of the pattern.
-        """
-        rows, columns = (np.arange(p) - p // 2 for p in pattern_shape)
-        return rows % self.shape[0], columns % self.shape[1]

@@ -98,6 +98,9 @@ class SlicedPotential:
         ny, nx = self._grid.shape
         self._rows, self._weight_y = _touched(torch.as_tensor(y_px, device=device), ny)
         self._columns, self._weight_x = _touched(torch.as_tensor(x_px, device=device), nx)
+        if any(atoms.occupancy is not None for atoms in specimens):
+            occupancy = np.concatenate([_occupancy(atoms) for atoms in specimens])[order]
+            self._weight_y *= torch.as_tensor(occupancy.astype(np.float32), device=device)[:, None]
         self._slice = torch.as_tensor(slice_[order].astype(np.int32), device=device)
         self._specimen = torch.as_tensor(specimen[order].astype(np.int32), device=device)
         # Where the atoms of (species, slice) begin: a range of slices is then a range of atoms.
@@ -159,6 +162,10 @@ def _touched(position_px: torch.Tensor, n_px: int) -> tuple[torch.Tensor, torch.
     first_px, weights = kernel_weights(position_px)
     reach = torch.arange(KERNEL_WIDTH_PX, device=position_px.device)
     return ((first_px[:, None] + reach) % n_px).to(torch.int32), weights
+
+
+def _occupancy(atoms: Columns) -> np.ndarray:
+    return np.ones(len(atoms.number)) if atoms.occupancy is None else atoms.occupancy
 
 
 def _species(atoms: Columns) -> tuple[list[tuple[int, float]], np.ndarray]:
