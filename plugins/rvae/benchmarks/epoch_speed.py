@@ -69,7 +69,7 @@ def of_peer(name: str, crops: Path, asked: argparse.Namespace, n_threads: int) -
     environment = {**os.environ, "OMP_NUM_THREADS": str(n_threads), "MKL_NUM_THREADS": str(n_threads)}
     done = subprocess.run(
         [asked.peers, "-W", "ignore", str(script), name, str(crops), *told],
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
         check=True,
         env=environment,

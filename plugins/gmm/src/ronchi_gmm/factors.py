@@ -38,11 +38,11 @@ class Nmf(Learner):
         return self._decoded(np.asarray(z, np.float32) @ self.state["images"])
 
     def _fit(self, samples: Samples, ctx: Context) -> State:
-        k = self.params.n_components
+        k = min(self.params.n_components, int(samples.layout.used.sum()))
         rows = self._positive(samples.rows(ctx, k, f"{k} components"))
         if not rows.any():
             raise DataError("all usable samples are 0: there is nothing to learn", where=self.name)
-        model = self._model(None if samples.whole else "mini-batch", int(ctx.rng.integers(2**31)))
+        model = self._model(k, int(ctx.rng.integers(2**31)), whole=samples.whole)
         if samples.whole:
             weights = model.fit_transform(rows)
         else:
@@ -59,15 +59,15 @@ class Nmf(Learner):
         order = np.argsort(-weights.mean(0) * images.sum(1), kind="stable")
         return {"images": images[order].astype(np.float32)}
 
-    def _model(self, variant: str | None, seed: int) -> Any:
+    def _model(self, k: int, seed: int, *, whole: bool) -> Any:
         from sklearn.decomposition import NMF, MiniBatchNMF
 
         p = self.params
         # Multiplicative updates are the only ones for counts, and cannot leave zeros: a start without zeros.
         init = "nndsvda"
-        if variant:
+        if not whole:
             return MiniBatchNMF(
-                p.n_components,
+                k,
                 beta_loss=p.loss,
                 init=init,
                 max_iter=p.max_iter,
@@ -75,7 +75,7 @@ class Nmf(Learner):
                 fresh_restarts=False,
             )
         solver = "cd" if p.loss == "frobenius" else "mu"
-        return NMF(p.n_components, beta_loss=p.loss, solver=solver, init=init, max_iter=p.max_iter, random_state=seed)
+        return NMF(k, beta_loss=p.loss, solver=solver, init=init, max_iter=p.max_iter, random_state=seed)
 
     def _positive(self, rows: Floats) -> Floats:
         if self.params.clip:

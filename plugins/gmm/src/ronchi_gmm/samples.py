@@ -44,13 +44,23 @@ class Layout:
 
     @classmethod
     def of(cls, x: xr.DataArray, where: str) -> Self:
-        """Layout of data; raises `DataError` where there are no samples, no features or no good pixel."""
+        """Layout of data.
+
+        Raises
+        ------
+        DataError
+            There are no samples, no features or no good pixel, or the values are no real numbers.
+        """
         dims = tuple(str(dim) for dim in x.dims if dim not in SAMPLE_DIMS)
         n_samples = len(x.dims) - len(dims)
         if not dims or not n_samples or tuple(map(str, x.dims[n_samples:])) != dims:
             raise DataError(
                 f"dims are {x.dims}: expected samples ({', '.join(SAMPLE_DIMS)}) before features", where=where
             )
+        if not x.size:
+            raise DataError(f"there are no samples: the data have shape {x.shape}", where=where)
+        if x.dtype.kind not in "buif":
+            raise DataError(f"the values are {x.dtype}, not real numbers", where=where, fix="give e.g. their modulus")
         shape = x.shape[n_samples:]
         used = np.ones(int(np.prod(shape)), bool)
         if "bad_pixel" in x.coords:
@@ -126,6 +136,10 @@ def _valid(x: xr.DataArray, layout: Layout) -> NDArray[np.bool_]:
     return valid
 
 
+_LARGEST = 1e17
+"""Of values: sums of a thousand squares still are float32; so are the squares of its inverse."""
+
+
 class Samples:
     """The usable samples of lazy data: in batches, as a whole, or as a random part that fits in memory.
 
@@ -155,7 +169,9 @@ class Samples:
             if ctx is not None:
                 ctx.progress(done, self.total)
             if good.any():
-                yield positions[good], rows if good.all() else rows[good]
+                kept = rows if good.all() else rows[good]
+                self._check_size(kept, 0.0)
+                yield positions[good], kept
 
     def rows(self, ctx: Context, least: int, what: str) -> Floats:
         """(n, n_used) usable samples: all, or where they are too many a random part of about ``memory_mb``.
@@ -163,7 +179,7 @@ class Samples:
         Raises
         ------
         DataError
-            Less than ``least`` samples are usable, or all of them are equal.
+            Less than ``least`` samples are usable, all of them are equal, or their squares are no float32.
         """
         chosen = np.ones(self.total, bool)
         if not self.whole:
@@ -175,7 +191,14 @@ class Samples:
         self.check(len(kept), least, what)
         if len(kept) > 1 and (kept == kept[0]).all():
             raise DataError("all usable samples are equal: there is nothing to learn", where=self.where)
+        self._check_size(kept, 1 / _LARGEST)
         return kept
+
+    def _check_size(self, rows: Floats, least: float) -> None:
+        size = max(float(rows.max()), -float(rows.min()))
+        if size > _LARGEST or 0 < size < least:
+            what = f"the values reach {size:.3g}: their squares are no float32 any more"
+            raise DataError(what, where=self.where, fix="divide by a unit that brings them near 1")
 
     def check(self, n: int, least: int, what: str) -> None:
         """Raise `DataError` if ``n`` usable samples are too few for ``what``."""

@@ -56,19 +56,25 @@ class Window:
         Raises
         ------
         DataError
-            There are no samples, no two dimensions after them, or the pixels are not square.
+            There are no samples, no two dimensions after them, the pixels are not square or all bad, or the values are
+            no real numbers.
         """
         dims = tuple(str(dim) for dim in x.dims if dim not in SAMPLE_DIMS)
         if len(dims) != 2 or x.ndim < 3 or x.dims[-2:] != dims:
             raise DataError(
                 f"dims are {x.dims}: expected samples ({', '.join(SAMPLE_DIMS)}) before images", where=where
             )
+        if not x.size:
+            raise DataError(f"there are no samples: the data have shape {x.shape}", where=where)
+        if x.dtype.kind not in "buif":
+            raise DataError(f"the values are {x.dtype}, not real numbers", where=where, fix="give e.g. their modulus")
         coords = {
             dim: (x[dim].values.tolist(), str(x[dim].attrs.get("units", "1")), str(x[dim].attrs.get("long_name", dim)))
             for dim in dims
             if dim in x.coords
         }
-        steps = [abs(coords[dim][0][-1] - coords[dim][0][0]) / max(x.sizes[dim] - 1, 1) for dim in coords]
+        long = [dim for dim in coords if x.sizes[dim] > 1]
+        steps = [abs(coords[dim][0][-1] - coords[dim][0][0]) / (x.sizes[dim] - 1) for dim in long]
         if len(steps) == 2 and abs(steps[0] - steps[1]) > _SAME * max(steps):
             raise DataError(
                 f"pixels are {steps[0]:g} along {dims[0]} and {steps[1]:g} along {dims[1]}: turning needs square ones",
@@ -77,7 +83,10 @@ class Window:
             )
         bad: list[int] = []
         if "bad_pixel" in x.coords:
-            bad = np.flatnonzero(x.coords["bad_pixel"].transpose(*dims).values).tolist()
+            marked = x.coords["bad_pixel"].transpose(*dims).values
+            if marked.all():
+                raise DataError("every pixel is marked as bad", where=where)
+            bad = np.flatnonzero(marked).tolist()
         centre = (_origin(x, dims[0]), _origin(x, dims[1]))
         return cls((dims[0], dims[1]), (x.shape[-2], x.shape[-1]), centre, bad, coords, str(x.attrs.get("units", "1")))
 

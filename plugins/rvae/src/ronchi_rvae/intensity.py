@@ -59,7 +59,7 @@ class Intensity:
         if params.counts and frames.min() < 0:
             raise DataError(f"counts of {frames.min():g}: there are none below 0", where="counts", fix="counts: false")
         unscaled = cls(params.counts, params.normalise, probe=probe)
-        spread = float(unscaled.of(frames, inside)[:, inside].std())
+        spread = float(unscaled.of(frames, inside)[:, inside].std(dtype=np.float64))
         if not spread > 0:
             raise DataError("the images are constant inside the disc: there is nothing to learn", where="radius_px")
         return cls(params.counts, params.normalise, spread, probe)
@@ -71,9 +71,9 @@ class Intensity:
             shares = frames.sum(axis=(1, 2), dtype=np.float64) / self.probe.sum(dtype=np.float64)
             made = made - self._stable(self.probe * shares[:, None, None].astype(np.float32))
         if self.normalise != "none":
-            mean = made[:, inside].mean(axis=1)[:, None, None]
+            mean = made[:, inside].mean(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
             if self.normalise == "contrast":
-                spread = made[:, inside].std(axis=1)[:, None, None]
+                spread = made[:, inside].std(axis=1, dtype=np.float64).astype(np.float32)[:, None, None]
                 made = np.where(inside, made - mean, 0) / np.where(spread > 0, spread, 1)
             else:
                 made = made / np.where(mean == 0, 1, mean)

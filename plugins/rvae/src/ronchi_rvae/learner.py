@@ -224,8 +224,8 @@ class DiscLearner:
 
 
 def blocks(values: Floats) -> Iterator[Floats]:
-    """Parts of images (n, ny, nx) that are encoded at a time: one at least, even if there are no images."""
-    yield from (values[at : at + _BLOCK] for at in range(0, max(len(values), 1), _BLOCK))
+    """Parts of images (n, ny, nx) that are encoded at a time."""
+    yield from (values[at : at + _BLOCK] for at in range(0, len(values), _BLOCK))
 
 
 def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:

@@ -97,8 +97,7 @@ class PixelLearner:
         window = self._fitted()
         values = self._intensity.of(frames, self._used(window))[:, self._used(window)]
         parts = [
-            self._encode(values[at : at + _BLOCK], given[at : at + _BLOCK])
-            for at in range(0, max(len(values), 1), _BLOCK)
+            self._encode(values[at : at + _BLOCK], given[at : at + _BLOCK]) for at in range(0, len(values), _BLOCK)
         ]
         return described(parts, good, x, self.name, curves=self._curves)
 
@@ -142,8 +141,7 @@ class PixelLearner:
         used = self._used(self._fitted())
         values = self._intensity.of(frames, used)[:, used]
         made = [
-            self._reconstruct(values[at : at + _BLOCK], given[at : at + _BLOCK])
-            for at in range(0, max(len(values), 1), _BLOCK)
+            self._reconstruct(values[at : at + _BLOCK], given[at : at + _BLOCK]) for at in range(0, len(values), _BLOCK)
         ]
         images = np.where(good[:, None, None], np.concatenate(made), np.float32(np.nan))
         return x.copy(data=images.reshape(x.shape))

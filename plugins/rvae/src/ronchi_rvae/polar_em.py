@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.api import Context
+from ronchi.api import Context, DataError
 from ronchi.schema.common import variable
 from ronchi_rvae.em import expectation, turned_back
 from ronchi_rvae.learner import DiscLearner, blocks, principal_axes
@@ -81,6 +81,10 @@ class PolarEm(DiscLearner):
         return common_fold(self.mixture)
 
     def _learn(self, values: Floats, groups: NDArray[Any], ctx: Context) -> None:
+        wanted = self.params.n_classes
+        if wanted != "auto" and wanted > len(values):
+            what = f"{len(values)} usable samples are too few for {wanted} classes"
+            raise DataError(what, where=f"{self.name}: n_classes", fix="n_classes: auto, or give more samples")
         described = self.basis.describe(values)
         self.mixture = fit_mixture(self.basis, described, ctx.rng, Search.asked(self.params, ctx))
         pose = self._posed(described)[1]
