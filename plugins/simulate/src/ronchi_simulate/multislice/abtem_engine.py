@@ -35,7 +35,7 @@ def diffract_abtem(
     ConfigError
         A beam has a bullseye.
     DataError
-        Atoms of an element differ in their thermal displacement, abTEM damping element by element, or are there in part.
+        Atoms of an element differ in their thermal displacement (abTEM damps element by element), or are there in part.
     """
     import abtem
 
