@@ -34,7 +34,7 @@ PER_RUN = {
     "split": ("1", f"one of {', '.join(SPLITS)}"),
     "beam_energy_eV": ("eV", "beam energy"),
 }
-"""Variable along ``run`` to its units and name; there may be more."""
+"""Coordinate along ``run`` to its units and name; there may be more."""
 
 PER_REFLECTION = {
     "reflection_qy": ("1/angstrom", "position of the reciprocal-lattice point on the detector, y"),
@@ -130,19 +130,19 @@ def make(
     """
     pictures = {"intensity": intensity, "probe": probe, "structure_factor": structure_factor}
     data = {name: variable(_IMAGES[name][0], value, *_IMAGES[name][1:]) for name, value in pictures.items()}
-    data |= {name: variable("run", np.asarray(runs[name]), *PER_RUN[name]) for name in PER_RUN}
     data |= {
         name: variable("reflection", np.asarray(reflections[name]), *PER_REFLECTION[name]) for name in PER_REFLECTION
     }
     counts = np.asarray(n_reflections, np.int32)
     data["n_reflections"] = variable("run", counts, "1", "number of reflections", sample_dimension="reflection")
-    data["semiangle_mrad"] = variable(("run", "semiangle"), np.asarray(semiangle_mrad, float), "mrad", "semiangle")
     size = dict(zip(("qy", "qx"), intensity.shape[-2:], strict=True))
     coords = {
         dim: variable(dim, (np.arange(n) - n // 2) * q_step, "1/angstrom", f"scattering vector, {dim[-1]}")
         for dim, n in size.items()
     }
     coords["thickness"] = variable("thickness", np.asarray(thickness, float), "angstrom", "thickness")
+    coords["semiangle_mrad"] = variable(("run", "semiangle"), np.asarray(semiangle_mrad, float), "mrad", "semiangle")
+    coords |= {name: variable("run", np.asarray(runs[name]), *PER_RUN[name]) for name in PER_RUN}
     kept = {name: value for name, value in attrs.items() if value is not None}
     return validate(xr.Dataset({**data, **(more or {})}, coords, {**kept, ATTR: NAME}))
 

@@ -43,11 +43,11 @@ def reflections(
     rotation: NDArray[np.float64],
     *,
     beam_energy_eV: float,
-    q_max: tuple[float, float],
+    q_max: float,
     excitation_max: float = 0.15,
     u_angstrom: float = 0.0,
 ) -> Reflections:
-    """All points on a rectangular detector and near the Ewald sphere, also those that symmetry extinguishes.
+    """All points within a circle on the detector and near the Ewald sphere, also those that symmetry extinguishes.
 
     Extinguished points may still light up by multiple scattering, so whoever looks for false positives must know them.
 
@@ -57,8 +57,8 @@ def reflections(
     rotation : (3, 3) float64
         Crystal to laboratory.
     beam_energy_eV : float
-    q_max : tuple of float
-        Half sides (y, x) of the detector, in 1/angstrom.
+    q_max : float
+        Radius of the circle, in 1/angstrom.
     excitation_max : float
         Largest excitation error, in 1/angstrom.
     u_angstrom : float
@@ -71,16 +71,15 @@ def reflections(
     """
     wavelength = wavelength_angstrom(beam_energy_eV)
     reciprocal = np.linalg.inv(crystal.lattice_angstrom).T @ rotation.T
-    far = q_max[0] ** 2 + q_max[1] ** 2
-    deep = wavelength * far / 2 + excitation_max
-    most = np.floor(np.sqrt(far + deep**2) * np.linalg.norm(crystal.lattice_angstrom, axis=1)).astype(int)
+    deep = wavelength * q_max**2 / 2 + excitation_max
+    most = np.floor(np.hypot(q_max, deep) * np.linalg.norm(crystal.lattice_angstrom, axis=1)).astype(int)
     hkl = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in most], indexing="ij"), axis=-1).reshape(-1, 3)
     g = hkl @ reciprocal
     q = g[:, 1::-1]
-    excitation = -(g[:, 2] + wavelength / 2 * (q**2).sum(axis=1))
-    seen = (np.abs(q) <= q_max).all(axis=1) & (np.abs(excitation) <= excitation_max)
-    hkl, q, excitation, g = hkl[seen], q[seen], excitation[seen], g[seen]
-    order = np.lexsort((*hkl.T, np.round((q**2).sum(axis=1), 9)))
+    q_squared = (q**2).sum(axis=1)
+    excitation = -(g[:, 2] + wavelength / 2 * q_squared)
+    seen = np.flatnonzero((q_squared <= q_max**2) & (np.abs(excitation) <= excitation_max))
+    order = seen[np.lexsort((*hkl[seen].T, np.round(q_squared[seen], 9)))]
     hkl = hkl[order]
     factor = structure_factors(crystal, hkl, (g[order] ** 2).sum(axis=1), u_angstrom)
     return Reflections(hkl.astype(np.int16), q[order], excitation[order], factor)

@@ -1,9 +1,7 @@
 """The library on disk: a Zarr store in which every run has shards of its own, so that runs are made in any order.
 
-Patterns are half-precision numbers, scaled by a power of two: 1.9e-9 of the beam is the least that has all its 11
-bits, and the rounding of at most 2.4e-4 stays below the shot noise of a pixel up to 1.7e7 electrons. A shard is a run,
-a chunk in it a pattern, so that a sample is one read of some 100 kB. Reflections are ragged, and so written when all
-runs are there.
+A shard is a run and a chunk in it a pattern, so that a sample is one read of some 80 kB. Reflections are ragged, and so
+written when all runs are there.
 """
 
 from __future__ import annotations
@@ -24,7 +22,6 @@ from ronchi_simulate.library.run import RunData
 from ronchi_simulate.params_library import LibraryParams
 
 __all__ = [
-    "INTENSITY_SCALE",
     "attributes",
     "create",
     "finish",
@@ -34,15 +31,10 @@ __all__ = [
     "write_run",
 ]
 
-INTENSITY_SCALE = 2.0**-15
-"""Fraction of the beam that is stored as 1: the whole beam in one pixel still fits into half precision."""
-
 _PARTS = ".parts"
 _PLANNED = "planned"
 _COMPLETE = "ronchi_complete"
 """Attribute by which ronchi's reader knows that every chunk was written."""
-
-_COORDINATES = "semiangle_mrad beam_energy_eV prototype formula split"
 
 
 def create(folder: Path, runs: Sequence[Run], params: LibraryParams) -> None:
@@ -54,26 +46,25 @@ def create(folder: Path, runs: Sequence[Run], params: LibraryParams) -> None:
         return
     shutil.rmtree(folder, ignore_errors=True)
     (folder / _PARTS).mkdir(parents=True)
-    attrs = {ATTR: schema.NAME, "coordinates": _COORDINATES, **attributes(params)}
+    attrs = {ATTR: schema.NAME, "coordinates": " ".join(("semiangle_mrad", *schema.PER_RUN)), **attributes(params)}
     root = zarr.create_group(folder, zarr_format=3, attributes=attrs)
     n, n_angles, n_depths = params.pattern_px, len(params.semiangles_mrad), len(params.thicknesses_angstrom)
     codec = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
-    for name, shape, chunks, shards, dtype in (
-        ("intensity", (n_angles, n_depths, n, n), (1, 1, n, n), (n_angles, n_depths, n, n), "f2"),
-        ("probe", (n_angles, n, n), (n_angles, n, n), None, "f4"),
-        ("structure_factor", (n, n), (n, n), None, "f4"),
+    for name, shape, chunks, shards in (
+        ("intensity", (n_angles, n_depths, n, n), (1, 1, n, n), (1, n_angles, n_depths, n, n)),
+        ("probe", (n_angles, n, n), (n_angles, n, n), None),
+        ("structure_factor", (n, n), (n, n), None),
     ):
         dims, units, long_name = schema.describe(name)
-        scale = {"scale_factor": INTENSITY_SCALE} if dtype == "f2" else {}
         root.create_array(
             name,
             shape=(len(runs), *shape),
             chunks=(1, *chunks),
-            shards=None if shards is None else (1, *shards),
-            dtype=dtype,
+            shards=shards,
+            dtype="f4",
             compressors=codec,
             dimension_names=dims,
-            attributes={"units": units, "long_name": long_name, **scale},
+            attributes={"units": units, "long_name": long_name},
             # A chunk that is absent is then one that was lost.
             config={"write_empty_chunks": True},
         )
@@ -157,9 +148,14 @@ def write_run(folder: Path, index: int, data: RunData) -> None:
     import zarr
 
     root = zarr.open_group(folder, mode="r+")
-    root["intensity"][index] = (data.intensity / np.float32(INTENSITY_SCALE)).astype(np.float16)
-    root["probe"][index] = data.probe
-    root["structure_factor"][index] = data.structure_factor
+    for name, values in (
+        ("intensity", data.intensity),
+        ("probe", data.probe),
+        ("structure_factor", data.structure_factor),
+    ):
+        # What a process that was killed has left may be torn, and zarr reads a shard before it writes into it.
+        shutil.rmtree(folder / name / "c" / str(index), ignore_errors=True)
+        root[name][index] = values
     part = _part(folder, index)
     temporary = part.with_suffix(".tmp")
     with temporary.open("wb") as file:

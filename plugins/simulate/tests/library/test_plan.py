@@ -1,0 +1,102 @@
+"""Which runs a library has: many prototypes soon, the same for a number whatever else is asked for, no leakage."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from ronchi_simulate.library.plan import RANDOM, Run, plan_runs
+from ronchi_simulate.params_library import LibraryParams
+
+
+def same(one: Run, other: Run) -> bool:
+    arrays = ("rotation", "origin")
+    plain = ("index", "split", "zone_axis", "tilt_mrad", "beam_energy_eV", "semiangles_mrad", "u_angstrom", "seed")
+    return (
+        one.crystal.formula == other.crystal.formula
+        and all(getattr(one, name) == getattr(other, name) for name in plain)
+        and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in arrays)
+    )
+
+
+@pytest.fixture(scope="module")
+def full() -> list[Run]:
+    return list(plan_runs(LibraryParams(runs=1334), seed=0))
+
+
+def test_the_default_is_a_hundred_thousand_samples_of_250_prototypes(full: list[Run]) -> None:
+    params = LibraryParams()
+    assert params.runs * len(params.semiangles_mrad) * len(params.thicknesses_angstrom) >= 100_000
+    assert params.runs == len(full)
+    assert len({run.crystal.prototype for run in full}) >= 250
+    assert params.thicknesses_angstrom[0] == 20
+    assert params.thicknesses_angstrom[-1] == 500
+
+
+def test_no_prototype_is_in_two_splits(full: list[Run]) -> None:
+    splits: dict[str, set[str]] = {}
+    for run in full:
+        splits.setdefault(run.crystal.prototype, set()).add(run.split)
+    assert all(len(found) == 1 for found in splits.values())
+    assert {next(iter(found)) for found in splits.values()} == {"train", "validation", "test"}
+
+
+def test_zone_axes_and_random_orientations_are_as_many_in_any_part(full: list[Run]) -> None:
+    part = full[:300]
+    # Half of them, binomial: 150 +- 8.7.
+    assert 115 < sum(run.zone_axis == RANDOM for run in part) < 185
+
+
+def test_a_crystal_comes_again_in_another_orientation() -> None:
+    params = LibraryParams(runs=2800, variants=1)
+    zones: dict[int, list[tuple[int, int, int]]] = {}
+    runs = list(plan_runs(params, seed=1))
+    first = next(i for i in range(1, len(runs)) if runs[i].crystal is runs[0].crystal)
+    for run in runs[: 10 * first]:
+        zones.setdefault(run.index % first, []).append(run.zone_axis)
+    for axes in zones.values():
+        counts = Counter(axes)
+        assert counts[RANDOM] == 5
+        assert all(number == 1 for axis, number in counts.items() if axis != RANDOM)
+
+
+def test_a_run_depends_on_its_number_and_the_seed_alone() -> None:
+    few, more = (list(plan_runs(LibraryParams(runs=n, variants=1), seed=7)) for n in (5, 9))
+    assert all(same(one, other) for one, other in zip(few, more, strict=False))
+    other = next(iter(plan_runs(LibraryParams(runs=1, variants=1), seed=8)))
+    assert not same(few[0], other)
+
+
+def test_draws_stay_in_their_ranges() -> None:
+    params = LibraryParams(
+        runs=200, variants=1, semiangle_range_mrad=(0.5, 12.0), beam_energies_eV=(80e3, 200e3), tilt_max_mrad=5.0
+    )
+    runs = list(plan_runs(params, seed=2))
+    angles = np.array([run.semiangles_mrad for run in runs])
+    assert angles.min() >= 0.5
+    assert angles.max() <= 12
+    assert (np.diff(angles, axis=1) > 0).all()
+    assert {run.beam_energy_eV for run in runs} == {80e3, 200e3}
+    tilts = np.array([np.hypot(*run.tilt_mrad) for run in runs if run.zone_axis != RANDOM])
+    assert tilts.max() <= 5
+    # Even over the disk: the mean distance from the centre is 2/3 of the radius, here +- 0.12.
+    assert np.mean(tilts) == pytest.approx(10 / 3, abs=0.5)
+    assert all(0.05 <= run.u_angstrom <= 0.1 for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"beam_energy_range_eV": (3e5, 6e4)}, "rising"),
+        ({"semiangles_mrad": (0.0,)}, "semiangles must be above 0"),
+        ({"zone_axes": 0, "random_orientations": 0}, "both 0"),
+        ({"thickness_step_angstrom": 21.0}, "no multiple of slice_angstrom"),
+        ({"thickness_step_angstrom": 900.0}, "above thickness_max_angstrom"),
+    ],
+)
+def test_what_cannot_be_is_refused(params: dict[str, object], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        LibraryParams(**params)
