@@ -1,0 +1,1 @@
+"""Other programs as algorithms of ronchi, each in its own environment."""

@@ -1,0 +1,70 @@
+"""Parameters of the other programs, by their own names where they have one; lengths in probe radii."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from ronchi.api import Field, Params
+from ronchi_peers.environments import environment
+
+__all__ = ["BlobfinderParams", "PeerParams", "Py4dstemParams", "PyxemParams"]
+
+_R: dict[str, Any] = {"unit": "r"}
+_PX: dict[str, Any] = {"unit": "px"}
+
+
+class PeerParams(Params):
+    """What all of them have."""
+
+    python: str = Field("", description="Interpreter that has the program; else that of RONCHI_PEER_PYTHON_*.")
+    version: str = Field("", description="Version that it must have.")
+    probe_radius_px: float | None = Field(
+        None, gt=0.5, description="Radius of the disks; measured on the probe if absent.", json_schema_extra=_PX
+    )
+
+
+class Py4dstemParams(PeerParams):
+    """`find_Bragg_disks` of py4DSTEM; its defaults, but lengths that suit the disks."""
+
+    version: str = Field(environment("py4dstem").version, description="Version of py4DSTEM that it must have.")
+    kernel: Literal["sigmoid", "flat"] = Field(
+        "sigmoid", description="sigmoid: probe in a trench, as in its tutorials; flat: the probe itself."
+    )
+    kernel_radii: tuple[float, float] = Field(
+        (1.0, 2.2), description="Inner and outer radius of the sigmoid kernel's trench.", json_schema_extra=_R
+    )
+    corr_power: float = Field(1.0, ge=0, le=1, description="1: cross-correlation, 0: phase correlation.")
+    sigma_cc_px: float = Field(2.0, ge=0, description="Smoothing of the correlation.", json_schema_extra=_PX)
+    subpixel: Literal["multicorr", "poly", "pixel"] = Field("multicorr", description="Refinement.")
+    upsample_factor: int = Field(16, ge=2, description="Of multicorr.")
+    min_relative: float = Field(0.005, ge=0, lt=1, description="minRelativeIntensity: to the brightest disk.")
+    min_spacing: float = Field(2.4, ge=0, description="minPeakSpacing.", json_schema_extra=_R)
+    edge: float = Field(1.0, ge=0, description="edgeBoundary.", json_schema_extra=_R)
+    max_peaks: int = Field(70, ge=1, description="maxNumPeaks.")
+
+
+class BlobfinderParams(PeerParams):
+    """LiberTEM-blobfinder: peaks found on the mean pattern, then in each pattern around them."""
+
+    version: str = Field(environment("libertem").version, description="Version of blobfinder that it must have.")
+    pattern: Literal["background-subtraction", "radial-gradient", "radial-gradient-background-subtraction"] = Field(
+        "radial-gradient",
+        description="Match pattern; the last one is half a pixel off in version 0.6.1.",
+    )
+    search: float = Field(2.0, gt=1, description="Half side of the window around a peak.", json_schema_extra=_R)
+    num_peaks: int = Field(25, ge=1, description="Peaks to be found on the mean pattern.")
+    upsample: int = Field(0, ge=0, description="Factor of the refinement by an upsampled transform; 0 for none.")
+    min_elevation: float = Field(0.0, ge=0, description="Peaks that stand out less are left out.")
+
+
+class PyxemParams(PeerParams):
+    """`template_match_disk` of pyxem, local maxima, and `subpixel_refine`."""
+
+    version: str = Field(environment("pyxem").version, description="Version of pyxem that it must have.")
+    threshold: float = Field(0.7, description="threshold_abs: least value of the normalised correlation.")
+    min_distance: float = Field(2.0, gt=0, description="min_distance of local maxima.", json_schema_extra=_R)
+    edge: float = Field(1.0, ge=0, description="exclude_border.", json_schema_extra=_R)
+    refine: Literal["center-of-mass", "cross-correlation", "none"] = Field(
+        "center-of-mass", description="Method of subpixel_refine; none: whole pixels."
+    )
+    upsample_factor: int = Field(2, ge=2, description="Of cross-correlation; time grows with its square.")

@@ -1,0 +1,89 @@
+"""A program in its own environment, spoken to through pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ronchi.api import DataError
+from ronchi_peers.children.wire import Arrays, receive, send
+
+__all__ = ["Peer"]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class Peer:
+    """A child process that lives as long as this object.
+
+    Parameters
+    ----------
+    name : str
+        Of the program, for messages.
+    python, script : Path
+    n_threads : int
+        Threads that it may use.
+    """
+
+    def __init__(self, name: str, python: Path, script: Path, n_threads: int) -> None:
+        self.name = name
+        # A file, not a pipe: nobody reads it until something goes wrong.
+        self._log: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
+        # Packages of this environment must not get into the other one.
+        env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+        self._process = subprocess.Popen(
+            [str(python), "-W", "ignore", str(script)],
+            env={**env, **dict.fromkeys(_THREADS, str(n_threads))},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+        )
+        self._finalizer = weakref.finalize(self, _end, self._process, self._log)
+
+    def ask(self, told: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Send a message and wait for the answer.
+
+        Raises
+        ------
+        DataError
+            The program failed, or has ended.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            send(self._process.stdin, told, arrays)
+            answer, result = receive(self._process.stdout)
+        except (BrokenPipeError, EOFError) as error:
+            code = self._process.wait()
+            raise DataError(f"{self.name} ended with exit code {code}: {self._last_words()}") from error
+        if "error" in answer:
+            raise DataError(f"{self.name} failed: {answer['error']}")
+        return answer, result
+
+    def close(self) -> None:
+        """End the program."""
+        self._finalizer()
+
+    def _last_words(self) -> str:
+        self._log.seek(0)
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+def _end(process: subprocess.Popen[bytes], log: Any) -> None:
+    process.kill()
+    process.wait()
+    for stream in (process.stdin, process.stdout, log):
+        if stream is not None:
+            try:
+                stream.close()
+            except BrokenPipeError:
+                # What it did not read is lost with it.
+                continue
