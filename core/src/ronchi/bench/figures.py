@@ -15,6 +15,8 @@ from ronchi.plot.canvas import CATEGORIES, new_figure
 __all__ = ["draw_against", "draw_costs", "draw_forest"]
 
 _MARKERS = "osD^vP*X"
+_COLOURS = [CATEGORIES[number] for number in (6, 5, 4, 1, 2, 0, 7)]
+"""Those next to each other differ most; yellow is left out, it cannot be seen on white."""
 _LOG_RANGE = 20.0
 """Values that span more are drawn on a logarithmic axis."""
 _MOST_COLUMNS = 3
@@ -74,20 +76,24 @@ def draw_costs(summaries: Sequence[Summary], figures: Sequence[str], cost: str, 
     return figure
 
 
-def draw_forest(pooled: Sequence[Difference], single: Sequence[Difference], figure_name: str, baseline: str) -> Any:
+def draw_forest(
+    pooled: Sequence[Difference], single: Sequence[Difference], factors: Sequence[str], figure_name: str, baseline: str
+) -> Any:
     """Paired differences from the baseline with intervals: all pairs together first, then each combination.
 
     Parameters
     ----------
     pooled, single : sequence of Difference
         Of one figure.
+    factors : sequence of str
+        Names of the factors besides the compared one.
     """
     entries = list(dict.fromkeys(each.entry for each in pooled))
     rows: list[tuple[str, Difference, int]] = []
     for number, entry in enumerate(entries, 1):
         rows += [(f"{entry}, all", each, number) for each in pooled if each.entry == entry]
         own = [each for each in single if each.entry == entry and each.others]
-        rows += [("   " + ", ".join(each.others), each, number) for each in own if len(own) > 1]
+        rows += [(", ".join(each.others), each, number) for each in own if len(own) > 1]
     figure = new_figure(7.5, 0.9 + 0.24 * len(rows))
     ax = figure.add_subplot()
     for at, (label, each, number) in enumerate(rows):
@@ -100,6 +106,8 @@ def draw_forest(pooled: Sequence[Difference], single: Sequence[Difference], figu
     for tick, (label, *_) in zip(ax.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if label.endswith(", all") else "normal")
     ax.set(xlabel=f"{figure_name}: difference from {baseline}", ylim=(len(rows) - 0.5, -0.5))
+    if len(rows) > len(entries):
+        ax.set_ylabel(", ".join(factors))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)
     return figure
@@ -114,9 +122,8 @@ def _level(summary: Summary) -> float:
 
 
 def _look(number: int) -> dict[str, Any]:
-    """Colour and marker of an entry; the yellow is left out, it cannot be seen on white."""
-    colours = [colour for colour in CATEGORIES if colour != "#F0E442"]
-    return {"color": colours[(number + 5) % len(colours)], "marker": _MARKERS[number % len(_MARKERS)]}
+    """Colour and marker of an entry."""
+    return {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKERS[number % len(_MARKERS)]}
 
 
 def _bars(listed: Sequence[Summary] | Sequence[Difference]) -> Any:

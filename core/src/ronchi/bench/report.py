@@ -119,6 +119,7 @@ def _pairs(result: BenchResult, album: Album) -> Section:
     confidence, better = confidence_of(result), better_of(result)
     pooled = differences(result.table, compared, baseline, confidence, pooled=True)
     single = differences(result.table, compared, baseline, confidence)
+    others = [name for name in result.table.factors if name != compared]
     body = ""
     for figure in shown_of(result):
         together, apart = ([each for each in listed if each.figure == figure] for listed in (pooled, single))
@@ -126,7 +127,7 @@ def _pairs(result: BenchResult, album: Album) -> Section:
             side = better[figure]
             body += album.add(
                 f"pairs-{figure}",
-                partial(draw_forest, together, apart, figure, baseline),
+                partial(draw_forest, together, apart, others, figure, baseline),
                 f"Differences of {figure} from {baseline}",
                 f"{figure}: difference from {baseline} on the same data" + (f"; {side} is better." if side else "."),
             )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ronchi.bench.cells import Cell, cell_source, make_cells
 from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.environment import environment
+from ronchi.bench.install import install
 from ronchi.bench.outcome import Outcome
 from ronchi.bench.process import run_cell
 from ronchi.bench.table import Table
@@ -75,6 +76,7 @@ def run_bench(
     out: str | Path | None = None,
     skip_missing: bool = False,
     retry: bool = False,
+    peers: bool = False,
     manager: Manager | None = None,
     base: Path | None = None,
     stream: TextIO | None = None,
@@ -90,6 +92,8 @@ def run_bench(
         An algorithm that is not installed makes rows that say so, instead of an error.
     retry : bool
         Run the cells again that did not finish.
+    peers : bool
+        Let algorithms of other programs make their environments first, with pip.
     stream : file, optional
         Gets a line a cell; stderr by default.
 
@@ -112,6 +116,8 @@ def run_bench(
     step_keys = {number: _step_keys(plan) for number, plan in plans.items()}
     keys = {number: _row_key(config, plan, step_keys[number]) for number, plan in plans.items()}
     tell = stream or sys.stderr
+    if peers:
+        install(plans.values(), lambda text: print(text, file=tell, flush=True))
     for cell in cells:
         known = _stored(out_dir, keys.get(cell.number))
         if known is not None and (known.status == "done" or not retry):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
-from ronchi.bench.table import COSTS
+from ronchi.bench.table import COSTS, SECONDS
 from ronchi.pipeline.cache import write_atomically
 
 __all__ = [
@@ -35,7 +35,8 @@ def better_of(result: BenchResult) -> dict[str, Literal["lower", "higher", ""]]:
     made: dict[str, Literal["lower", "higher", ""]] = {}
     for figure in result.table.figures():
         step, _, name = figure.partition(".")
-        rules = {figure: "lower"} if figure in COSTS else dict(result.better.get(step, {}))
+        # Memory is told and not judged: some MB more or less are the allocator's.
+        rules = {SECONDS: "lower"} if figure == SECONDS else dict(result.better.get(step, {}))
         found = [side for pattern, side in rules.items() if fnmatch.fnmatchcase(name or figure, pattern)]
         made[figure] = "lower" if found[:1] == ["lower"] else "higher" if found[:1] == ["higher"] else ""
     return made

@@ -44,5 +44,6 @@ def _detector(name: str, summary: str, params: type[PeerParams], factory: str, c
         factory=f"ronchi_peers.detectors:{factory}",
         inputs={"data": "fourd/1"},
         output="peaks/1",
+        capabilities=frozenset({"install", "subpixel"}),
         citation=citation,
     )

@@ -1,0 +1,60 @@
+"""Algorithms that need more than packages make it before the first cell, once each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ronchi.bench.install import install
+from ronchi.manager import Manager
+from ronchi.pipeline.config import load_config
+from ronchi.pipeline.plan import Plan, make_plan
+
+PLUGIN = """
+from ronchi.api import AlgorithmSpec, Params, hookimpl
+
+
+class P(Params):
+    size: int = 1
+
+
+class Needy:
+    def __init__(self, params):
+        self.params = params
+
+    def install(self, tell):
+        tell(f"made {self.params.size}")
+
+
+def _spec(name, **more):
+    return AlgorithmSpec(name=name, summary="Needs.", params=P, factory="ronchi_needy:Needy",
+                         inputs={"data": "fourd/1"}, output="peaks/1", **more)
+
+
+@hookimpl
+def ronchi_disk_detectors():
+    yield _spec("needy", capabilities=frozenset({"install"}))
+    yield _spec("modest")
+"""
+
+
+def test_each_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = tmp_path / "ronchi_needy-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-needy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ronchi.disk_detectors]\nneedy = ronchi_needy\nmodest = ronchi_needy\n")
+    (tmp_path / "ronchi_needy.py").write_text(PLUGIN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def plan(name: str, size: int) -> Plan:
+        steps = {
+            "load": {"simulator": "disks"},
+            "find": {"disk_detector": name, "data": "load", "params": {"size": size}},
+        }
+        return make_plan(load_config({"schema": "ronchi.pipeline/1", "name": "x", "steps": steps}), manager)
+
+    manager = Manager()
+    told: list[str] = []
+    install([plan("needy", 1), plan("needy", 1), plan("modest", 5), plan("needy", 2)], told.append)
+    assert told == ["made 1", "made 2"]
