@@ -61,7 +61,9 @@ def amorphous_rings(
     for i in range(weight.shape[1]):
         r, s = (value[:, i, None, None].float() for value in (radius, width))
         norm = (weight[:, i] / _ring_integral(radius[:, i], width[:, i])).float()
-        total.addcmul_(torch.exp(-0.5 * ((distance - r) / s) ** 2), norm[:, None, None])
+        # Far from the ring the exponential would be subnormal, which is ten times slower.
+        exponent = (-0.5 * ((distance - r) / s) ** 2).clamp_(min=-60)
+        total.addcmul_(exponent.exp_(), norm[:, None, None])
     return total
 
 
