@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from ronchi.api import Field, Params
 
@@ -42,7 +44,26 @@ class PeakF1Params(_Matching):
 
 
 class PeakRmseParams(_Matching):
-    """How peaks are matched one to one."""
+    """How peaks are matched one to one, and the disk whose positions have a Cramér-Rao bound."""
+
+    radius_px: float | None = Field(
+        None,
+        gt=0,
+        description="Radius R of disks without inner contrast: then the error is compared with the least possible one.",
+        json_schema_extra={"unit": "px"},
+    )
+    edge_px: float | None = Field(
+        None,
+        gt=0,
+        description="Width a of their edge 1 / (1 + exp((r - R) / a)).",
+        json_schema_extra={"unit": "px"},
+    )
+
+    @model_validator(mode="after")
+    def _whole_disk_or_none(self) -> Self:
+        if (self.radius_px is None) != (self.edge_px is None):
+            raise ValueError("radius_px and edge_px belong together: give both, or none")
+        return self
 
 
 class Eq1Params(Params):

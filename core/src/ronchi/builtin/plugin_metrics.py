@@ -44,7 +44,13 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
             PeakRmseParams,
             "metrics_peaks:PeakRmse",
             "peaks/1",
-            better={"rms_px": "lower", "median_px": "lower", "p95_px": "lower", "recall": "higher"},
+            better={
+                "rms_px": "lower",
+                "median_px": "lower",
+                "p95_px": "lower",
+                "recall": "higher",
+                "efficiency": "higher",
+            },
         ),
         _metric(
             "eq1",
