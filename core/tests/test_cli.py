@@ -241,9 +241,13 @@ def test_info(ronchi: Run) -> None:
 
 
 def test_schema(ronchi: Run) -> None:
-    assert [line.split()[0] for line in ronchi("schema")[1].splitlines()][:3] == ["pipeline", "fourd/1", "peaks/1"]
+    assert [line.split()[0] for line in ronchi("schema")[1].splitlines()][:4] == [
+        "pipeline", "benchmark", "fourd/1", "peaks/1"
+    ]  # fmt: skip
     assert "counts : (pos,) int" in ronchi("schema", "peaks/1")[1]
     assert ronchi("schema", "peak/1")[0] == 2
+    benchmark = json.loads(ronchi("schema", "benchmark")[1])
+    assert {"protocol", "compare", "about"} < set(benchmark["properties"])
     described = json.loads(ronchi("schema", "pipeline")[1])
     assert set(described["properties"]) == {"schema", "name", "seed", "plugins", "run", "steps", "outputs"}
 

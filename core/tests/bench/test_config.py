@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from ronchi.bench.cells import cell_source, make_cells
-from ronchi.bench.config import load_bench
+from ronchi.bench.config import _TOP, Protocol, load_bench
+from ronchi.cli.main import main
+from ronchi.cli.schema import benchmark_schema
 from ronchi.errors import ConfigError
 from ronchi.pipeline.config import load_config
 
@@ -88,3 +90,17 @@ def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, old: str, new: str
     with pytest.raises(ConfigError) as caught:
         load_bench(_write(tmp_path, TEXT.replace(old, new)))
     assert told in str(caught.value)
+
+
+def test_validate_checks_a_benchmark_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = _write(tmp_path, TEXT)
+    assert main(["validate", str(path)]) == 0
+    assert "valid, 12 combinations" in capsys.readouterr().out
+    assert main(["validate", str(_write(tmp_path, TEXT.replace("mode: phase", "mood: phase")))]) == 2
+    assert "bench.yaml:11:" in capsys.readouterr().err
+
+
+def test_the_json_schema_says_what_is_read(tmp_path: Path) -> None:
+    schema = benchmark_schema()
+    assert set(schema["properties"]) == set(_TOP)
+    assert set(schema["properties"]["protocol"]["properties"]) == set(Protocol.model_fields)

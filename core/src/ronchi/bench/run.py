@@ -12,21 +12,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ronchi.bench.cells import Cell, cell_source, make_cells
+from ronchi.bench.cells import Cell, make_cells
 from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.environment import environment
 from ronchi.bench.install import install
 from ronchi.bench.outcome import Outcome
+from ronchi.bench.plans import plan_cells
 from ronchi.bench.process import run_cell
 from ronchi.bench.table import Table
-from ronchi.errors import ConfigError, PluginError
 from ronchi.pipeline.cache import Cache, write_atomically
-from ronchi.pipeline.config import load_config
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.outputs import check_writable
-from ronchi.pipeline.plan import Plan, make_plan
+from ronchi.pipeline.plan import Plan
 from ronchi.pipeline.provenance import versions_of
-from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -112,7 +110,7 @@ def run_bench(
     out_dir = Path(out or f"{config.name}-bench").absolute()
     check_writable(out_dir, "-o")
     cells = make_cells(config)
-    plans, outcomes = _check(config, cells, manager, skip_missing)
+    plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
     step_keys = {number: _step_keys(plan) for number, plan in plans.items()}
     keys = {number: _row_key(config, plan, step_keys[number]) for number, plan in plans.items()}
     tell = stream or sys.stderr
@@ -141,48 +139,6 @@ def run_bench(
         keys=step_keys,
         citations=tuple(sorted(cited)),
     )
-
-
-def _check(
-    config: BenchConfig, cells: Sequence[Cell], manager: Manager, skip_missing: bool
-) -> tuple[dict[int, Plan], dict[int, Outcome]]:
-    """Plans of the cells that can run, and outcomes of those that cannot."""
-    plans: dict[int, Plan] = {}
-    outcomes: dict[int, Outcome] = {}
-    faults: dict[str, ConfigError] = {}
-    for cell in cells:
-        missing = _missing(config, cell, manager) if skip_missing else ""
-        if missing:
-            outcomes[cell.number] = Outcome(status="skipped", error=missing)
-            continue
-        try:
-            plans[cell.number] = make_plan(load_config(cell_source(config, cell)), manager)
-            _check_timed(config, plans[cell.number])
-        except ConfigError as error:
-            faults.setdefault(str(error), error)
-    if faults:
-        errors = list(faults.values())
-        raise errors[0] if len(errors) == 1 else ConfigError("\n".join(map(str, errors)), where=config.source.name)
-    return plans, outcomes
-
-
-def _missing(config: BenchConfig, cell: Cell, manager: Manager) -> str:
-    for name, slot in config.slots.items():
-        algorithm = cell.pipeline["steps"][name][slot.kind]
-        if slot.kind == "reader" and algorithm == "auto":
-            continue
-        try:
-            manager.spec(slot.kind, algorithm)
-        except PluginError as error:
-            return error.what
-    return ""
-
-
-def _check_timed(config: BenchConfig, plan: Plan) -> None:
-    if config.compare and config.protocol.timings and not is_stored(plan.steps[config.compare.slot]):
-        what = f"{config.compare.slot!r} is read or made when it is needed: alone it takes no time"
-        where = config.source.where(("protocol", "timings"))
-        raise ConfigError(what, where=where, fix="compare the step that uses it, or leave out timings")
 
 
 def _step_keys(plan: Plan) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Check a pipeline: names, parameters and edges, with file, line and column. Reads no data."""
+"""Check a pipeline or a benchmark: names, parameters and edges, with file, line and column. Reads no data."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan; a fault raises."""
+    from ronchi.pipeline.source import read_source
+
+    schema = str(read_source(args.pipeline).data.get("schema", ""))
+    return _check_bench(args) if schema.startswith("ronchi.benchmark") else _check_pipeline(args)
+
+
+def _check_pipeline(args: argparse.Namespace) -> int:
     from ronchi.pipeline.run import check_pipeline
 
     plan = check_pipeline(args.pipeline, overrides=args.overrides)
@@ -24,4 +31,22 @@ def execute(args: argparse.Namespace) -> int:
     for name, step in plan.steps.items():
         print(f"{name}: {step.config.kind} {step.name} of {step.dist} {step.version} -> {step.spec.output}")
     print(f"{args.pipeline}: valid")
+    return 0
+
+
+def _check_bench(args: argparse.Namespace) -> int:
+    from ronchi.bench.cells import make_cells
+    from ronchi.bench.config import load_bench
+    from ronchi.bench.plans import plan_cells
+    from ronchi.errors import ConfigError
+    from ronchi.manager import get_manager
+
+    if args.overrides:
+        raise ConfigError("a benchmark has nothing to set", where="--set", fix="change the file")
+    config = load_bench(args.pipeline)
+    cells = make_cells(config)
+    plan_cells(config, cells, get_manager())
+    for name, slot in config.slots.items():
+        print(f"{name}: {slot.kind} {', '.join(entry.label for entry in slot.entries)}")
+    print(f"{args.pipeline}: valid, {len(cells)} combinations")
     return 0
