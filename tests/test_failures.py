@@ -15,6 +15,7 @@ import xarray as xr
 import ronchi
 from ronchi.builtin.disks import disk_scan
 from ronchi.cli.main import main
+from ronchi.manager import KNOWN_DISTS
 
 PIPELINE = """\
 schema: ronchi.pipeline/1
@@ -66,7 +67,7 @@ def test_the_good_case_works(folder, scan, capsys):
     ("old", "new", "message"),
     [
         ("{disk_detector: crosscorr, data: load}", "{disk_detector: crosscor, data: load}", r"job.yaml:5:27.*crosscor"),
-        ("{disk_detector: crosscorr, data: load}", "{disk_detector: fcunet, data: load}", "pip install ronchi-fcunet"),
+        ("{disk_detector: crosscorr, data: load}", "{disk_detector: absent, data: load}", "pip install ronchi-absent"),
         ("data: load}", "data: load, params: {max_peeks: 3}}", r"job.yaml:5:5\d.*max_peeks[\s\S]*max_peaks"),
         ("data: load}", "data: load, params: {max_peaks: -3}}", r"job.yaml:5:\d+.*max_peaks"),
         ("data: load", "data: lode", r"job.yaml:5:\d+.*lode[\s\S]*load"),
@@ -82,7 +83,8 @@ def test_the_good_case_works(folder, scan, capsys):
     ],
     ids=["name", "missing-plugin", "parameter", "value", "reference", "edge", "cycle", "no-file", "field", "yaml"],
 )
-def test_faults_of_the_pipeline_are_found_before_reading(folder, scan, capsys, old, new, message):
+def test_faults_of_the_pipeline_are_found_before_reading(folder, scan, capsys, monkeypatch, old, new, message):
+    monkeypatch.setitem(KNOWN_DISTS, "absent", "ronchi-absent")
     ronchi.write(scan, "scan.nc")
     edit(old, new)
     code = main(["run", "job.yaml", "-o", "out", "--quiet"])

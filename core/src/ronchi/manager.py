@@ -27,17 +27,20 @@ from ronchi.kinds import KINDS, STEP_KINDS
 __all__ = ["KNOWN_DISTS", "Manager", "get_manager", "hookimpl"]
 
 KNOWN_DISTS = {
-    "crosscorr": "ronchi-crosscorr",
-    "lattice": "ronchi-lattice",
-    "com": "ronchi-com",
-    "dpc": "ronchi-com",
-    "fcunet": "ronchi-fcunet",
-    "rvae": "ronchi-rvae",
-    "gmm": "ronchi-gmm",
-    "rosettasciio": "ronchi-rosettasciio",
-    "hyperspy": "ronchi-rosettasciio",
-    "py4dstem": "ronchi-rosettasciio",
-    "atomnet": "ronchi-atomnet",
+    name: f"ronchi-{dist}"
+    for dist, names in {
+        "atomnet": "atomnet",
+        "com": "com dpc",
+        "crosscorr": "crosscorr",
+        "fcunet": "fcunet",
+        "gmm": "gmm ica kmeans nmf pca",
+        "lattice": "lattice",
+        "peers": "blobfinder py4dstem pyxem",
+        "rosettasciio": "hyperspy rosettasciio",
+        "rvae": "conv-ae jrvae polar-em polar-invariants rrvae rvae spatial-vae vae",
+        "simulate": "augment graphene-movie graphene4d hbn library sige zincblende4d",
+    }.items()
+    for name in names.split()
 }
 """Algorithms of the project's own dists, for the hint of a missing one."""
 

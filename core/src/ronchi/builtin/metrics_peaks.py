@@ -17,8 +17,8 @@ from ronchi.errors import DataError
 __all__ = ["Eq1", "PeakF1", "PeakRmse", "eq1_accuracy", "position_variance"]
 
 Array = NDArray[np.float64]
-EDGE = 1
-"""Bit of the flag for disks that the border cuts."""
+EDGE, MASKED = 1, 8
+"""Bits of the flag for disks that the border cuts, and that something hides."""
 
 
 class PeakF1:
@@ -154,7 +154,7 @@ def _matched(
         strong = true.intensity >= params.min_truth_fraction * true.intensity.max(initial=0)
         counts = strong & (np.hypot(*true_at.T) >= params.exclude_radius)
         if params.whole_disks_only:
-            counts &= (true.flags & EDGE) == 0
+            counts &= (true.flags & (EDGE | MASKED)) == 0
         # A peak on a true one that does not count is neither right nor wrong.
         i, j = match_one_to_one(found_at, true_at, params.tolerance)
         judged = np.hypot(*found_at.T) >= params.exclude_radius

@@ -35,7 +35,8 @@ class _Matching(Params):
         0.0, ge=0, lt=1, description="Leave out true peaks weaker than this part of the pattern's strongest one."
     )
     whole_disks_only: bool = Field(
-        True, description="Forgive true disks that the border cuts (flag 1): neither missed nor false."
+        True,
+        description="Forgive true disks that the border cuts (flag 1) or something hides (8): neither missed nor false.",
     )
 
 
