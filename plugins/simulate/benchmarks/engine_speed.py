@@ -26,6 +26,7 @@ from ase.build import bulk
 from ronchi_simulate.multislice import diffract
 from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
+from ronchi_simulate.multislice.propagation import propagators
 from ronchi_simulate.optics import Beam
 
 WINDOW_ANGSTROM = 46.08
@@ -79,11 +80,12 @@ def bare_pairs(n_px: int, n_waves: int) -> dict[str, Callable[[], object]]:
 def slice_step(n_px: int, n_waves: int) -> Callable[[], None]:
     """One slice of the engine: transmission, transform, propagator, transform back."""
     grid = WaveGrid((n_px, n_px), (WINDOW_ANGSTROM / n_px,) * 2)
-    transform = BandTransform(grid.band_limit, torch.device("cpu"))
+    transform = BandTransform(grid.band_limit, torch.device("cpu"), is_planned_long=True)
     waves = transform.images(n_waves)
     waves[:] = torch.randn(n_waves, n_px, n_px, dtype=torch.complex64)
     phase = transform.images(1)[0].fill_(1)
-    propagator = transform.spectral(grid.band_limit.astype(np.complex64) / grid.n_pixels)
+    beam = Beam(energy_eV=BEAM_ENERGY_EV, semiangle_mrad=1)
+    (propagator,) = propagators([beam], [SLICE_ANGSTROM], grid, transform)
     at_once = transform.images_at_once
     stacks = [waves[first : first + at_once] for first in range(0, n_waves, at_once)]
 

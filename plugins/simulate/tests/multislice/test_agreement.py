@@ -15,10 +15,11 @@ from ase import Atoms
 from ase.build import bulk
 from ase.spacegroup import crystal
 from numpy.typing import NDArray
-from ronchi_simulate.multislice import diffract
-from ronchi_simulate.optics import Beam
 from scipy.ndimage import maximum_filter
 from scipy.signal import fftconvolve
+
+from ronchi_simulate.multislice import diffract
+from ronchi_simulate.optics import Beam
 
 WINDOW_ANGSTROM = 24.0
 WAVE_PX = 192
@@ -40,9 +41,7 @@ def cubic(symbols: str, structure: str, a: float) -> Atoms:
     return bulk(symbols, structure, a=a, cubic=True)
 
 
-RUTILE = crystal(
-    ["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90]
-)
+RUTILE = crystal(["Ti", "O"], [(0, 0, 0), (0.305, 0.305, 0)], spacegroup=136, cellpar=[4.594, 4.594, 2.959, 90, 90, 90])
 PEROVSKITE = crystal(
     ["Ba", "Ti", "O"], [(0, 0, 0), (0.5, 0.5, 0.5), (0.5, 0.5, 0)], spacegroup=221, cellpar=[4.0, 4.0, 4.0, 90, 90, 90]
 )
@@ -56,6 +55,8 @@ def beam(kilovolt: float, semiangle_mrad: float, **more: Any) -> Beam:
     return Beam(energy_eV=kilovolt * 1e3, semiangle_mrad=semiangle_mrad, **more)
 
 
+UNDERFOCUS = beam(120, 6, defocus_angstrom=150)
+TILTED = beam(200, 4, tilt_mrad=(5, 5))
 SAMPLES = [
     Sample("Si [001] thin", cubic("Si", "diamond", 5.431), Z, 20, beam(200, 1)),
     Sample("Si [011] 20 nm", cubic("Si", "diamond", 5.431), TO_011, 200, beam(200, 2)),
@@ -71,9 +72,9 @@ SAMPLES = [
     Sample("Au off zone 20 nm", cubic("Au", "fcc", 4.08), (28.0, (1, 1, 0.2)), 200, beam(300, 2)),
     Sample("Pt [111]", cubic("Pt", "fcc", 3.92), TO_111, 60, beam(200, 8)),
     Sample("GaAs [011]", cubic("GaAs", "zincblende", 5.653), TO_011, 150, beam(200, 1.5)),
-    Sample("GaAs off zone defocus", cubic("GaAs", "zincblende", 5.653), (9.0, (1, 0.3, 0)), 100, beam(120, 6, defocus_angstrom=150)),
+    Sample("GaAs off zone defocus", cubic("GaAs", "zincblende", 5.653), (9.0, (1, 0.3, 0)), 100, UNDERFOCUS),
     Sample("NaCl [001]", cubic("NaCl", "rocksalt", 5.64), Z, 120, beam(60, 2)),
-    Sample("CsCl tilted", cubic("CsCl", "cesiumchloride", 4.123), (5.0, (0, 1, 0)), 100, beam(200, 4, tilt_mrad=(5, 5))),
+    Sample("CsCl tilted", cubic("CsCl", "cesiumchloride", 4.123), (5.0, (0, 1, 0)), 100, TILTED),
     Sample("TiO2 [001]", RUTILE, Z, 100, beam(300, 5)),
     Sample("BaTiO3 [011]", PEROVSKITE, TO_011, 80, beam(100, 2)),
     Sample("quartz off zone", QUARTZ, (40.0, (1, 0.2, 0.5)), 150, beam(200, 3)),
@@ -84,7 +85,7 @@ def specimen(sample: Sample) -> Atoms:
     """Box full of the crystal, its edges off the lattice planes, with displacements by element."""
     reach = np.sqrt(2 * WINDOW_ANGSTROM**2 + sample.thickness_angstrom**2)
     block = sample.unit.repeat([int(reach / length) + 2 for length in sample.unit.cell.lengths()])
-    block.positions -= block.positions.mean(0) + [0.11, 0.23, 0.37]
+    block.positions -= block.positions.mean(0) + np.array([0.11, 0.23, 0.37])
     block.rotate(*sample.turn)
     size = np.array([WINDOW_ANGSTROM, WINDOW_ANGSTROM, sample.thickness_angstrom])
     positions = block.positions + size / 2
@@ -123,7 +124,8 @@ def test_patterns_and_disks_are_abtems(sample: Sample) -> None:
     error = np.abs(found[disks] / expected[disks] - 1)
     print(
         f"\n{sample.name:22s} {len(atoms):6d} atoms  correlation {correlation:.7f}  {disks.sum():3d} disks: "
-        f"worst {100 * error.max():.3f} %, median {100 * np.median(error):.4f} %  total {ours.sum():.5f} {abtems.sum():.5f}"
+        f"worst {100 * error.max():.3f} %, median {100 * np.median(error):.4f} %  "
+        f"total {ours.sum():.5f} {abtems.sum():.5f}"
     )
     assert disks.any()
     assert correlation >= 0.999

@@ -76,9 +76,18 @@ def test_configurations_are_seeded_and_have_the_displacement_asked_for() -> None
         assert np.std(column[2000:]) == pytest.approx(0.1, rel=0.08)
 
 
+def with_array(name: str, value: float) -> Atoms:
+    atoms = Atoms("C", [[0, 0, 0]], cell=[5, 5, 5])
+    atoms.set_array(name, np.array([value]))
+    return atoms
+
+
 @pytest.mark.parametrize(
     "atoms",
     [
+        with_array("u_angstrom", -0.1),
+        with_array("u_angstrom", np.inf),
+        with_array("occupancy", -0.5),
         Atoms("C", [[0, 0, 0]], cell=[[5, 0, 0], [1, 5, 0], [0, 0, 5]]),
         Atoms("C", [[0, 0, 0]], cell=[5, 5, 0]),
         Atoms("C", [[0, np.nan, 0]], cell=[5, 5, 5]),

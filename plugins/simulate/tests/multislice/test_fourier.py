@@ -21,13 +21,21 @@ def test_a_filter_by_either_library_is_numpys(shape, has_fftw, monkeypatch) -> N
     transform = BandTransform(band, torch.device("cpu"))
     memory = transform.images(3)
     memory[:] = torch.from_numpy(images)
+    multiplier = transform.spectra()
+    transform.natural(multiplier)[:] = torch.from_numpy(factor)
     for part in (memory[:2], memory[2:]):
-        spectrum = transform.forward(part).mul_(transform.spectral(factor))
+        spectrum = transform.forward(part).mul_(multiplier)
         expected = np.fft.fft2(images[:2] if len(part) == 2 else images[2:]) * factor
         np.testing.assert_allclose(transform.natural(spectrum), expected, atol=2e-5 * np.abs(expected).max())
         part[:] = transform.inverse(spectrum, part)
     expected = np.fft.ifft2(np.fft.fft2(images) * factor) * shape[0] * shape[1]
     np.testing.assert_allclose(memory, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_real_spectra_are_laid_out_like_complex_ones() -> None:
+    band = WaveGrid((24, 40), (0.2, 0.2)).band_limit
+    transform = BandTransform(band, torch.device("cpu"))
+    np.testing.assert_array_equal(transform.natural(transform.spectral(band)), band.astype(np.float32))
 
 
 def test_band_limit_is_two_thirds_of_nyquist_of_the_coarser_axis() -> None:

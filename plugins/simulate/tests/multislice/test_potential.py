@@ -49,6 +49,18 @@ def test_specimens_of_a_batch_do_not_see_each_other(crowd) -> None:
     assert np.abs(together[4, 1]).max() == 0  # beyond the thinner one
 
 
+def test_atoms_in_part_are_the_mean_alloy() -> None:
+    """Half an atom of each of two elements at one place is half of each one's potential."""
+    grid = WaveGrid((48, 48), (0.25, 0.25))
+    mean = Atoms("SiGe", [[3.3, 4.4, 1]] * 2, cell=[12, 12, 2])
+    mean.set_array("occupancy", np.array([0.3, 0.7]))
+    silicon, germanium = (
+        slices([Atoms(symbol, [[3.3, 4.4, 1]], cell=[12, 12, 2])], [1], grid) for symbol in ("Si", "Ge")
+    )
+    expected = 0.3 * silicon + 0.7 * germanium
+    np.testing.assert_allclose(slices([mean], [1], grid), expected, atol=1e-5 * expected.max())
+
+
 def test_no_atoms_are_no_potential() -> None:
     empty = Atoms(cell=[12, 12, 4])
     assert np.abs(slices([empty], [2], WaveGrid((32, 32), (0.375, 0.375)))).max() == 0

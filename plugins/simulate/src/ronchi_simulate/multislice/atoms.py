@@ -85,6 +85,12 @@ def from_ase(atoms: Atoms) -> Columns:
     x, y, z = np.asarray(atoms.positions, dtype=np.float64).T
     cell_angstrom = (lengths[2], lengths[1], lengths[0])
     occupancy = atoms.arrays.get("occupancy")
+    if occupancy is not None and not (np.isfinite(occupancy).all() and (np.asarray(occupancy) >= 0).all()):
+        raise DataError(
+            "an occupancy is negative or not finite",
+            where="specimen",
+            fix="look at the array 'occupancy': 1 is a whole atom",
+        )
     return Columns(z, y, x, np.asarray(atoms.numbers, np.int64), u_angstrom, cell_angstrom, occupancy)
 
 

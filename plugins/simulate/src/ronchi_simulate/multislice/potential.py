@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -71,41 +72,38 @@ class SlicedPotential:
         """float32 (specimen, species, spectrum): from a spread species to its part of the potential's spectrum."""
         ny, nx = self._grid.shape
         kernel = kernel_spectrum(ny)[:, None] * kernel_spectrum(nx)
-        common = self._grid.band_limit / (kernel * self._grid.area_angstrom2)
-        q_squared = self._grid.q_squared
-        known: dict[tuple[int, float], np.ndarray] = {}
-        factors = np.zeros((len(tables), max(map(len, tables)), ny, nx), np.float32)
+        common = self._transform.spectral(self._grid.band_limit / (kernel * self._grid.area_angstrom2))
+        q_squared = self._transform.spectral(self._grid.q_squared)
+        known: dict[tuple[int, float], torch.Tensor] = {}
+        factors = self._transform.spectra(len(tables), max(map(len, tables)), dtype=torch.float32)
         for specimen, table in enumerate(tables):
             for row, (number, u_angstrom) in enumerate(table):
                 if (number, u_angstrom) not in known:
-                    damping = np.exp(-2 * np.pi**2 * u_angstrom**2 * q_squared)
+                    damping = torch.exp(-2 * math.pi**2 * u_angstrom**2 * q_squared)
                     known[number, u_angstrom] = common * damping * projected_form_factor(scattering, number, q_squared)
                 factors[specimen, row] = known[number, u_angstrom]
-        return self._transform.spectral(factors)
+        return factors
 
     def _sort(self, specimens: Sequence[Columns], n_slices: Sequence[int], rows: list[np.ndarray]) -> None:
         """Bring atoms to the device, in the order of their species and then of their slice."""
-        slices = [slice_index(atoms, n) for atoms, n in zip(specimens, n_slices, strict=True)]
-        row, slice_, specimen = (
-            np.concatenate(part)
-            for part in (rows, slices, [np.full(len(atoms.number), i) for i, atoms in enumerate(specimens)])
-        )
-        order = np.lexsort((slice_, row))
-        step_y, step_x = self._grid.step_angstrom
-        y_px = np.concatenate([atoms.y_angstrom for atoms in specimens])[order] / step_y
-        x_px = np.concatenate([atoms.x_angstrom for atoms in specimens])[order] / step_x
-        device = self._transform.device
-        ny, nx = self._grid.shape
-        self._rows, self._weight_y = _touched(torch.as_tensor(y_px, device=device), ny)
-        self._columns, self._weight_x = _touched(torch.as_tensor(x_px, device=device), nx)
-        if any(atoms.occupancy is not None for atoms in specimens):
-            occupancy = np.concatenate([_occupancy(atoms) for atoms in specimens])[order]
-            self._weight_y *= torch.as_tensor(occupancy.astype(np.float32), device=device)[:, None]
-        self._slice = torch.as_tensor(slice_[order].astype(np.int32), device=device)
-        self._specimen = torch.as_tensor(specimen[order].astype(np.int32), device=device)
+
+        def on_device(columns: Iterable[np.ndarray]) -> torch.Tensor:
+            return torch.as_tensor(np.concatenate(list(columns)), device=self._transform.device)
+
+        slices = on_device(slice_index(atoms, n) for atoms, n in zip(specimens, n_slices, strict=True))
         # Where the atoms of (species, slice) begin: a range of slices is then a range of atoms.
-        key = row[order] * self.n_slices + slice_[order]
-        self._first = np.searchsorted(key, np.arange(self._factors.shape[1] * self.n_slices + 1))
+        key, order = torch.sort(on_device(rows) * self.n_slices + slices, stable=True)
+        edges = torch.arange(self._factors.shape[1] * self.n_slices + 1, device=key.device)
+        self._first = torch.searchsorted(key, edges).cpu().numpy()
+        self._slice = slices[order].to(torch.int32)
+        counts = torch.tensor([len(atoms.number) for atoms in specimens], device=key.device)
+        of_specimen = torch.arange(len(specimens), dtype=torch.int32, device=key.device)
+        self._specimen = torch.repeat_interleave(of_specimen, counts)[order]
+        (ny, nx), (step_y, step_x) = self._grid.shape, self._grid.step_angstrom
+        self._rows, self._weight_y = _touched(on_device(atoms.y_angstrom for atoms in specimens)[order] / step_y, ny)
+        self._columns, self._weight_x = _touched(on_device(atoms.x_angstrom for atoms in specimens)[order] / step_x, nx)
+        if any(atoms.occupancy is not None for atoms in specimens):
+            self._weight_y *= on_device(map(_occupancy, specimens))[order].to(torch.float32)[:, None]
 
     def pairs(self) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield two slices at a time from the entrance on.

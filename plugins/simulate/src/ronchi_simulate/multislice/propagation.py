@@ -16,7 +16,7 @@ from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.optics import Beam, probe_spectrum
 
-__all__ = ["Exits", "enter", "propagate", "propagator"]
+__all__ = ["Exits", "enter", "propagate", "propagators"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,36 @@ class Exits:
     pattern_shape: tuple[int, int]
 
 
-def propagator(beam: Beam, grid: WaveGrid, thickness_angstrom: float) -> np.ndarray:
-    """Fresnel propagator with the specimen's tilt and the band limit: complex128 (ny, nx)."""
-    qy, qx = grid.q_inv_angstrom
-    slope_y, slope_x = (math.tan(1e-3 * tilt) for tilt in beam.tilt_mrad)
-    path = beam.wavelength_angstrom * grid.q_squared / 2 + qy * slope_y + qx * slope_x
-    return grid.band_limit * np.exp(-2j * np.pi * thickness_angstrom * path)
+def propagators(
+    beams: Sequence[Beam], thickness_angstrom: Sequence[float], grid: WaveGrid, transform: BandTransform
+) -> torch.Tensor:
+    """Fresnel propagators through a slice, with the specimen's tilt and the band limit, divided by a wave's pixels.
+
+    Parameters
+    ----------
+    beams : sequence of Beam
+        One a run.
+    thickness_angstrom : sequence of float
+        Of a slice of each run.
+    grid : WaveGrid
+    transform : BandTransform
+        Of the grid.
+
+    Returns
+    -------
+    torch.Tensor
+        complex64 (run, spectrum).
+    """
+    device = transform.device
+    amplitude = torch.as_tensor(grid.band_limit / grid.n_pixels, device=device)
+    half_q_squared = torch.as_tensor(grid.q_squared / 2, device=device)
+    qy, qx = (torch.as_tensor(q, device=device) for q in grid.q_inv_angstrom)
+    found = transform.spectra(len(beams))
+    for run, (beam, thickness) in enumerate(zip(beams, thickness_angstrom, strict=True)):
+        slope_y, slope_x = (math.tan(1e-3 * tilt) for tilt in beam.tilt_mrad)
+        path = beam.wavelength_angstrom * half_q_squared + (qy * slope_y + qx * slope_x)
+        transform.natural(found)[run] = torch.polar(amplitude, -2 * math.pi * thickness * path)
+    return found
 
 
 def enter(

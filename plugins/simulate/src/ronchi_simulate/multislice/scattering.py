@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ronchi.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+Grid = TypeVar("Grid", NDArray[np.float64], "torch.Tensor")
 
 __all__ = ["Scattering", "abtem_scattering", "projected_form_factor"]
 
@@ -28,7 +34,7 @@ def abtem_scattering() -> Scattering:
     return {atomic_numbers[symbol]: np.asarray(table) for symbol, table in LobatoParametrization().parameters.items()}
 
 
-def projected_form_factor(scattering: Scattering, number: int, q_squared: NDArray[np.floating]) -> NDArray[np.floating]:
+def projected_form_factor(scattering: Scattering, number: int, q_squared: Grid) -> Grid:
     """Fourier transform of an atom's potential, projected along the beam.
 
     f(q) = sum_i a_i (2 + b_i q^2) / (1 + b_i q^2)^2 in angstrom (Lobato and Van Dyck 2014,
@@ -39,13 +45,13 @@ def projected_form_factor(scattering: Scattering, number: int, q_squared: NDArra
     scattering : mapping
     number : int
         Atomic number.
-    q_squared : numpy.ndarray
+    q_squared : numpy.ndarray or torch.Tensor
         In 1/angstrom^2, with q = 1 / spacing.
 
     Returns
     -------
-    numpy.ndarray
-        In volt angstrom^3, of the shape of ``q_squared``.
+    numpy.ndarray or torch.Tensor
+        In volt angstrom^3, like ``q_squared``.
 
     Raises
     ------
@@ -58,8 +64,9 @@ def projected_form_factor(scattering: Scattering, number: int, q_squared: NDArra
             where="projected_form_factor",
             fix="use elements that Lobato's table has (hydrogen to lawrencium), or give a table with this one",
         )
-    a, b = np.asarray(scattering[number], dtype=np.float64)
-    form_factor = np.zeros_like(q_squared)
+    a, b = np.asarray(scattering[number], dtype=np.float64).tolist()
+    form_factor = 0 * q_squared
     for amplitude, width in zip(a, b, strict=True):
-        form_factor += amplitude * (2 + width * q_squared) / (1 + width * q_squared) ** 2
+        spread = width * q_squared
+        form_factor += amplitude * (2 + spread) / (1 + spread) ** 2
     return _POTENTIAL_PER_SCATTERING_V_ANGSTROM2 * form_factor

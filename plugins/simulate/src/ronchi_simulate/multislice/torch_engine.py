@@ -14,7 +14,7 @@ from ronchi_simulate.multislice.atoms import Columns, fill_region
 from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.multislice.potential import SlicedPotential
-from ronchi_simulate.multislice.propagation import Exits, enter, propagate, propagator
+from ronchi_simulate.multislice.propagation import Exits, enter, propagate, propagators
 from ronchi_simulate.multislice.regions import divide
 from ronchi_simulate.multislice.request import Request
 from ronchi_simulate.multislice.scattering import Scattering, abtem_scattering
@@ -64,7 +64,7 @@ class TorchMultislice:
         self._transforms: dict[tuple[int, int], tuple[BandTransform, torch.Tensor]] = {}
         self._memory: tuple[torch.Tensor, torch.Tensor] | None = None
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def patterns(
         self,
         specimens: Sequence[Columns],
@@ -116,7 +116,6 @@ class TorchMultislice:
         n_runs, n_beams, n_positions = len(specimens), len(beams[0]), probe_px.shape[1]
         first = [of_run[0] for of_run in beams]
         thickness = [atoms.cell_angstrom[0] / n for atoms, n in zip(specimens, n_slices, strict=True)]
-        propagators = np.stack([propagator(b, self.grid, t) for b, t in zip(first, thickness, strict=True)])
         spectra, waves = self._buffers(n_runs, n_beams * n_positions)
         period = self.grid.shape[1] * self.grid.step_angstrom[1]
         enter(transform.natural(spectra), beams, probe_px, 1 / period)
@@ -127,7 +126,7 @@ class TorchMultislice:
             waves,
             transform,
             transmission_functions(potential, interaction, transform_potential, band_limit),
-            transform.spectral(propagators / self.grid.n_pixels),
+            propagators(first, thickness, self.grid, transform),
             Exits(exit_slices, self.pattern_shape),
             first_px=None if first_px is None else np.tile(first_px, (n_beams, 1)),
             progress=progress,
@@ -136,7 +135,8 @@ class TorchMultislice:
 
     def _transform(self, grid: WaveGrid) -> tuple[BandTransform, torch.Tensor]:
         if grid.shape not in self._transforms:
-            transform = BandTransform(grid.band_limit, self._device, self._n_threads)
+            of_waves = grid.shape == self.grid.shape
+            transform = BandTransform(grid.band_limit, self._device, self._n_threads, is_planned_long=of_waves)
             self._transforms[grid.shape] = (transform, transform.spectral(grid.band_limit / grid.n_pixels))
         return self._transforms[grid.shape]
 
