@@ -15,19 +15,9 @@ from ronchi_simulate.sige import Sige
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize(
-    ("name", "column", "least"),
-    [
-        # abTEM spreads atoms bilinearly, which changes high frequencies, and these the rest on the zone axis.
-        ("onzone", 3, 0.996),
-        # The reference has atoms drawn at random there, and their speckle.
-        ("onzone", 36, 0.99),
-        ("tilt", 3, 0.999),
-        ("tilt", 20, 0.999),
-        ("tilt", 36, 0.99),
-    ],
-)
-def test_patterns_are_those_of_abtem(name: str, column: int, least: float, shared_data: Path) -> None:
+@pytest.mark.parametrize("column", [3, 12, 36])
+@pytest.mark.parametrize("name", ["onzone", "tilt"])
+def test_patterns_are_those_of_abtem(name: str, column: int, shared_data: Path) -> None:
     path = shared_data / "sim" / f"sige_{name}_noisefree.nc"
     expected, truth = ronchi.read(path), ronchi.read(path, side="truth").isel(scan_y=0, scan_x=column)
     magnitude = float(np.hypot(truth["tilt_y"], truth["tilt_x"]))
@@ -38,12 +28,14 @@ def test_patterns_are_those_of_abtem(name: str, column: int, least: float, share
         tilt_magnitude_deg=(magnitude, magnitude),
         tilt_direction_deg=(direction, direction),
         alloy="mean",
+        # abTEM alone spreads atoms bilinearly, and so takes from the potential what this coarse grid takes.
+        wave_shape=(432, 432),
         dose_e=None,
     )
     made = Sige(params).simulate(Context(rng=np.random.default_rng(5)))
     pattern = made.data["intensity"].values[0, 0]
     reference = expected["intensity"].values[0, column]
-    assert np.corrcoef(pattern.ravel(), reference.ravel())[0, 1] > least
+    assert np.corrcoef(pattern.ravel(), reference.ravel())[0, 1] > 0.997
     np.testing.assert_allclose(made.data["probe"].values, expected["probe"].values, atol=1e-6)
     for key in ("e_xx", "tilt_y", "tilt_x", "dist_interface", "is_substrate"):
         assert made.sides["truth"][key].item() == pytest.approx(truth[key].item(), abs=1e-4)
