@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import json
 import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from pydantic.fields import FieldInfo
+
 import ronchi
 from ronchi import errors
+from ronchi.bench.config import Comparison, Protocol
 from ronchi.cli.info import parameter_rows
 from ronchi.cli.main import COMMANDS, build_parser
 from ronchi.hookspecs import RonchiSpecs
 from ronchi.kinds import KINDS
 from ronchi.manager import Manager
+from ronchi.pipeline.config import OutputConfig, RunOptions
 from ronchi.schema import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -115,10 +120,44 @@ def python() -> str:
     return "\n".join(parts) + "\n"
 
 
+def files() -> str:
+    """Every section of a pipeline file and of a benchmark file that has keys of its own."""
+    intro = (
+        "What may stand in the sections that have keys of their own. Steps take the parameters of their "
+        "[algorithms](algorithms.md). `ronchi schema pipeline` and `ronchi schema benchmark` print all of it as JSON "
+        "Schema, for editors."
+    )
+    parts = [f"# Pipeline and benchmark files\n\n{intro}\n"]
+    for title, model in (
+        ("Pipeline: run", RunOptions),
+        ("Pipeline: each of outputs", OutputConfig),
+        ("Benchmark: protocol", Protocol),
+        ("Benchmark: compare", Comparison),
+    ):
+        parts.append(f"## {title}\n\n| key | type | default | what |\n|---|---|---|---|")
+        parts += [_key_row(name, field) for name, field in model.model_fields.items()]
+        parts.append("")
+    steps = (
+        "As in a pipeline, and besides: the key of the kind takes a list; an entry is a name or "
+        "`{name: NAME, as: LABEL, params: {…}}`, with `params` on top of the step's own; "
+        "`vary: {PARAMETER: [VALUE, …]}` gives a parameter several values. `run` and `plugins` are as in a pipeline; "
+        "`about` opens the report; the seed of a repeat is `seed` plus its number."
+    )
+    parts.append(f"## Benchmark: steps\n\n{steps}\n")
+    return "\n".join(parts)
+
+
+def _key_row(name: str, field: FieldInfo) -> str:
+    kind = str(field.annotation).removeprefix("<class '").removesuffix("'>").replace("typing.", "")
+    default = "needed" if field.is_required() else json.dumps(field.get_default(call_default_factory=True))
+    return f"| `{field.alias or name}` | {_cell(kind)} | {default} | {_cell(field.description or '')} |"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "algorithms.md": algorithms,
     "schemas.md": schemas,
+    "files.md": files,
     "hooks.md": hooks,
     "python.md": python,
 }

@@ -84,8 +84,7 @@ def _summary(result: BenchResult) -> Section:
 
 def _accuracy(result: BenchResult, album: Album) -> Section:
     figures = [figure for figure in shown_of(result) if figure not in COSTS][:_MOST_FIGURES]
-    if not figures:
-        return Section("Accuracy", "")
+    timed = [SECONDS] if SECONDS in result.table.figures() else []
     compared, _ = compared_of(result)
     confidence = confidence_of(result)
     body = ""
@@ -97,11 +96,11 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
         over = f", over all of {', '.join(others)}" if others else ""
         body += album.add(
             f"against-{factor}",
-            partial(draw_against, found, figures, factor),
-            f"{', '.join(figures)} against {factor}",
+            partial(draw_against, found, [*figures, *timed], factor),
+            f"{', '.join([*figures, *timed])} against {factor}",
             f"Median and interval against {factor}{over}.",
         )
-    if compared and SECONDS in result.table.figures():
+    if compared and timed and figures:
         found = summaries(result.table, confidence, [compared])
         body += album.add(
             "against-time",
