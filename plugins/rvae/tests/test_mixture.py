@@ -193,6 +193,23 @@ def test_search_finds_the_classes(basis, crops, searched):
         assert abs(turned.mean()) > least, label
 
 
+def test_a_background_that_comes_and_goes_makes_no_classes(basis, crops):
+    made = crops(8, n_samples=900, motifs=("pristine",), noise_sigma=0.3)
+    level = np.random.default_rng(0).choice([0.0, 0.4, 1.0], 900).astype(np.float32)
+    described = basis.describe(made.data["intensity"].values + level[:, None, None])
+    assert fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8)).size == 1
+
+
+@pytest.mark.slow
+def test_classes_are_found_in_noise_as_strong_as_an_atom(basis, crops):
+    """Two classes that differ by one atom of 5.3 noise levels squared: what tells them apart is spread over images."""
+    made = crops(9, n_samples=10_000, noise_sigma=1.0)
+    described = basis.describe(made.data["intensity"].values)
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8))
+    assert mixture.size == 4
+    assert mixture.share == pytest.approx(0.25, abs=0.05)
+
+
 def test_search_heeds_the_number_asked_for(basis, crops):
     described = basis.describe(crops(3, n_samples=1600).data["intensity"].values)[:250]
     for asked in (1, 3):

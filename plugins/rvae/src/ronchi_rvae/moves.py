@@ -3,6 +3,7 @@
 A class is split along the direction in which its images, turned back, scatter more than noise can: noise alone
 has no eigenvalue above variance * (1 + sqrt(dof / n))^2 (Marchenko & Pastur 1967, doi:10.1070/SM1967v001n04ABEH001994).
 Two classes are merged if, as one class, they would not be split: the number of classes is found and not asked for.
+The level of an image, its first coefficient, has no say in either: a background that comes and goes is no structure.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     view = found.best_view(mixture, np.full(len(found.chance), k))[rows]
     pose = found.angle[rows, view], found.shift_px[rows, view], mixture.view_mirrored[view]
     residual = turned_back(basis, described[rows], *pose) - mixture.templates[k]
+    residual[:, 0] = 0
     factor = basis.noise_factor
     white = solve_triangular(factor, basis.as_real(residual).T.astype(float), lower=True)
     variance = mixture.variance * basis.dof / float((factor**2).sum())
@@ -124,7 +126,8 @@ def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | N
 
 def _excess_together(basis: DiscBasis, mixture: Mixture, i: int, j: int, n: int) -> float:
     """Largest eigenvalue of the two classes as one, over the noise edge."""
-    _, distance, _ = likeness(basis, mixture, i, j)
+    _, distance, other = likeness(basis, mixture, i, j)
+    distance -= float(abs(mixture.templates[i, 0] - other[0]) ** 2)
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
     return float(mixture.variance + part * (1 - part) * distance) / noise_edge(mixture.variance, basis.dof, n * both)

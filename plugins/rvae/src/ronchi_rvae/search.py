@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
@@ -154,12 +153,12 @@ def _grow(
 ) -> tuple[Mixture, Responses]:
     """Split the class with the most structure until none has any, or there are enough.
 
-    Unless a number of classes was asked for, a split has to be worth its parameters (Schwarz 1978,
-    doi:10.1214/aos/1176344136).
+    Unless a number of classes was asked for, a split has to tell more about other images than its parameters cost
+    (Akaike 1974, doi:10.1109/TAC.1974.1100705): whether there is structure at all, the noise edge has decided before.
     """
     n, wanted = len(described), search.n_classes
     most = search.most_classes if wanted is None else wanted + 2
-    price = 0.5 * (basis.dof + 1) * math.log(n) / n
+    price = (basis.dof + 1) / n
     tried: set[int] = set()
     while mixture.size < most:
         ways = [scatter(basis, described, mixture, found, k) for k in range(mixture.size)]
