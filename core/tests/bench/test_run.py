@@ -101,8 +101,11 @@ def test_a_cell_that_fails_is_a_row_and_the_rest_goes_on(small: dict[str, Any]) 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C is a signal of POSIX here")
-def test_ctrl_c_ends_what_was_started_and_keeps_what_is_finished(small: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc (Linux)")
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_what_was_started_ends_with_the_benchmark_and_what_is_finished_is_kept(
+    small: dict[str, Any], tmp_path: Path, how: signal.Signals, code: int
+) -> None:
     entries = [{"name": "direct", "as": "near"}, {"name": "direct", "as": "hang", "params": {"how": "hang"}}]
     small["steps"]["find"]["disk_detector"] = entries
     # The hanging cell carries this in its environment, by which it is found.
@@ -119,9 +122,12 @@ def test_ctrl_c_ends_what_was_started_and_keeps_what_is_finished(small: dict[str
     while len(_marked(mark)) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
     assert len(_marked(mark)) >= 2
-    os.kill(bench.pid, signal.SIGINT)
-    assert bench.wait(20) == 130
+    os.kill(bench.pid, how)
+    assert bench.wait(20) == code
     bench.stderr.close()
+    deadline = time.monotonic() + 10
+    while _marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert _marked(mark) == []
     assert len(list(Path("out/rows").glob("*.json"))) == 1
 
