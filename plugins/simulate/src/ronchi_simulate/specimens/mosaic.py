@@ -53,7 +53,7 @@ class Tiles:
     @property
     def size_angstrom(self) -> Floats:
         """(2,) size of the specimen."""
-        size: Floats = self.rotation_deg.shape * self.pitch_angstrom + 2 * self.border_angstrom
+        size: Floats = np.array(self.rotation_deg.shape) * self.pitch_angstrom + 2 * self.border_angstrom
         return size
 
     def corner(self, tile: int) -> Floats:
@@ -74,7 +74,8 @@ class Tiles:
         """(n,) tile that points (n, 2) belong to; the border belongs to the outer tiles."""
         place = np.floor((where - self.border_angstrom) / self.pitch_angstrom).astype(int)
         place = np.clip(place, 0, np.array(self.rotation_deg.shape) - 1)
-        return np.ravel_multi_index((place[:, 0], place[:, 1]), self.rotation_deg.shape)
+        number: Ints = np.ravel_multi_index((place[:, 0], place[:, 1]), self.rotation_deg.shape)
+        return number
 
     def positions(self) -> tuple[Floats, Ints]:
         """(scan_y, scan_x, 2) positions, rows and columns through all tiles, and (scan_y, scan_x) their tiles."""
