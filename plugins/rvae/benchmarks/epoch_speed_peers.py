@@ -32,7 +32,7 @@ def main() -> None:
     crops = np.load(asked.crops, allow_pickle=False)
     crops = ((crops - crops.min()) / np.ptp(crops)).astype(np.float32)
     settings = {"latent_dim": 2, "batch": asked.batch, "lr": 1e-3, **SETTINGS[asked.tool]}
-    step, _ = {"atomai": atomai, "pyroved": pyroved}[asked.tool](crops, settings, 0)
+    step = {"atomai": atomai, "pyroved": pyroved}[asked.tool](crops, settings, 0)[0]
     step()
     times = []
     for _ in range(asked.epochs):
