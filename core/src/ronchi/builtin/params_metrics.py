@@ -36,7 +36,7 @@ class _Matching(Params):
     )
     whole_disks_only: bool = Field(
         True,
-        description="Forgive true disks that the border cuts (flag 1) or that are hidden (8): neither missed nor false.",
+        description="Forgive true disks that are cut by the border (flag 1) or hidden (8): neither missed nor false.",
     )
 
 
