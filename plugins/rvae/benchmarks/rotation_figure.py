@@ -12,7 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from rotation_ladder import Row, read
+from rotation_ladder import FOLDS, Row, angle_scores, read
 
 NAMES = {
     "truth": "true templates, given",
@@ -32,10 +32,13 @@ PICK: dict[str, Callable[[Row], float]] = {
     "resultant, hardest class": lambda row: min(row["resultant"]),
     "error of the angle [deg]": lambda row: float(np.mean(row["mae_deg"])),
     "classes: ARI": lambda row: row["ari_z"] if np.isnan(row["ari"]) else row["ari"],
-    "R²(latent | angle)": lambda row: row["r2"],
+    "R² of the latents from the angle": lambda row: row["r2"],
     "fit [s of one core]": lambda row: row["fit_s"],
 }
 """What is drawn and tabled. A learner without labels is given a Gaussian mixture with the true number of classes."""
+
+
+FORMATS = (".3f", ".2f", ".3f", ".3f", ".0f")
 
 
 def chosen(rows: list[Row], name: str, range_deg: float) -> list[Row]:
@@ -43,27 +46,39 @@ def chosen(rows: list[Row], name: str, range_deg: float) -> list[Row]:
     return [row for row in rows if (row["learner"], row["range_deg"]) == (name, range_deg)]
 
 
+def constant(range_deg: float) -> Row:
+    """Scores of who answers the same angle to every crop."""
+    true = np.deg2rad(np.linspace(-range_deg, range_deg, 3601))
+    resultant, mae_deg = zip(*(angle_scores(true, 0 * true, fold) for fold in FOLDS), strict=True)
+    return {"resultant": list(resultant), "mae_deg": list(mae_deg)}
+
+
 def draw(axis: Axes, rows: list[Row], title: str, value: Callable[[Row], float]) -> None:
     """Mean over the seeds, bars from the worst to the best; hollow where a fit did not converge."""
     ranges = sorted({row["range_deg"] for row in rows})
     for shift, (name, label) in enumerate(NAMES.items()):
-        there = [r for r in ranges if chosen(rows, name, r)]
-        if not there or (name == "truth" and title.startswith(("fit", "R²"))):
+        seeds = [chosen(rows, name, r) for r in ranges]
+        if not any(seeds) or (name == "truth" and title.startswith(("fit", "R²"))):
             continue
-        values = [[value(row) for row in chosen(rows, name, r)] for r in there]
+        # A range that was not run breaks the line.
+        values = [[value(row) for row in each] or [np.nan] for each in seeds]
         middle = np.array([np.mean(v) for v in values])
         spread = np.abs([[min(v) for v in values], [max(v) for v in values]] - middle)
         # Side by side, or the bars of learners that agree could not be told apart.
-        place = np.array([ranges.index(r) for r in there]) + 0.05 * (shift - 2)
+        place = np.arange(len(ranges)) + 0.05 * (shift - 2)
         axis.errorbar(place, middle, spread, capsize=2, lw=1.3, ms=5, label=label, **STYLES[name])
-        for x, y, r in zip(place, middle, there, strict=True):
-            if not all(row.get("converged", True) for row in chosen(rows, name, r)):
+        for x, y, each in zip(place, middle, seeds, strict=True):
+            if not all(row.get("converged", True) for row in each):
                 axis.plot(x, y, STYLES[name]["marker"], ms=5, mfc="white", mec=STYLES[name]["color"], zorder=9)
+    if title.startswith(("resultant", "error")):
+        axis.plot([value(constant(r)) for r in ranges], ":", color="0.3", lw=1.3, label="one angle for all")
     axis.set_title(title, fontsize=10)
     axis.set_xticks(range(len(ranges)), [f"±{r:g}°" for r in ranges])
     axis.grid(alpha=0.3)
     if title.startswith(("error", "fit")):
         axis.set_yscale("log")
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
 
 
 def table(rows: list[Row]) -> str:
@@ -76,10 +91,11 @@ def table(rows: list[Row]) -> str:
             open_ends = sum(not row.get("converged", True) for row in seeds)
             note = f" ({open_ends} not converged)" if open_ends else ""
             cells = []
-            for value in PICK.values():
+            for form, (title, value) in zip(FORMATS, PICK.items(), strict=True):
                 values = [value(row) for row in seeds]
-                spread = f" ({min(values):.3g} to {max(values):.3g})" if len(values) > 1 else ""
-                cells.append(f"{np.mean(values):.3g}{spread}")
+                spread = f" ({min(values):{form}} to {max(values):{form}})" if len(values) > 1 else ""
+                given = name == "truth" and title.startswith("fit")
+                cells.append("-" if given else f"{np.mean(values):{form}}{spread}")
             lines.append(f"| ±{range_deg:g}° | {label} | {len(seeds)}{note} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
