@@ -16,7 +16,7 @@ from ronchi_simulate.multislice.spreading import KERNEL_WIDTH_PX, kernel_spectru
 
 __all__ = ["SlicedPotential"]
 
-_PAIRS_ON_CPU = 2
+_PAIRS_ON_CPU = 4
 """Pairs of slices made in one go: more leave the cache."""
 
 _PAIR_BYTES_ON_GPU = 2**30
@@ -158,8 +158,8 @@ def _image_floats(images: torch.Tensor) -> int:
 def _touched(position_px: torch.Tensor, n_px: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Pixels (n, width) that atoms are spread on along an axis of ``n_px``, and their weights."""
     first_px, weights = kernel_weights(position_px)
-    reach = torch.arange(KERNEL_WIDTH_PX, device=position_px.device)
-    return ((first_px[:, None] + reach) % n_px).to(torch.int32), weights
+    reach = torch.arange(KERNEL_WIDTH_PX, dtype=torch.int32, device=position_px.device)
+    return (first_px[:, None] + reach) % n_px, weights
 
 
 def _occupancy(atoms: Columns) -> np.ndarray:

@@ -148,7 +148,7 @@ def propagate(
         float32 (run, wave, exit, qy, qx): intensities, in units of the waves' at the entrance.
     """
     n_runs, n_waves = spectra.shape[:2]
-    patterns = torch.zeros((n_runs, n_waves, exits.slices.shape[1], *exits.pattern_shape), device=spectra.device)
+    patterns = torch.empty((n_runs, n_waves, exits.slices.shape[1], *exits.pattern_shape), device=spectra.device)
     hits = _hits(exits.slices)
     blocks = []
     for runs, some in _parts(n_runs, n_waves, transform.images_at_once):

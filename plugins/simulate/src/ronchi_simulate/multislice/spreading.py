@@ -36,7 +36,7 @@ def kernel_weights(position_px: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     Returns
     -------
     first_px : torch.Tensor
-        int64 (n,): the first of `KERNEL_WIDTH_PX` successive pixels, not wrapped.
+        int32 (n,): the first of `KERNEL_WIDTH_PX` successive pixels, not wrapped.
     weights : torch.Tensor
         float32 (n, `KERNEL_WIDTH_PX`).
     """
@@ -45,7 +45,7 @@ def kernel_weights(position_px: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     distance = (first_px - position_px).to(torch.float32)[:, None] + pixels
     inside = torch.clamp(1 - (distance * (2 / KERNEL_WIDTH_PX)) ** 2, min=0)
     weights = torch.exp(_SHAPE * (torch.sqrt(inside) - 1))
-    return first_px.to(torch.int64), weights
+    return first_px.to(torch.int32), weights
 
 
 def kernel_spectrum(n_px: int) -> NDArray[np.float64]:
