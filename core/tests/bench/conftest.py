@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ronchi.manager import get_manager
 
 PLUGIN = '''
 import os
@@ -60,7 +63,7 @@ def ronchi_disk_detectors():
 
 
 @pytest.fixture
-def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An installed plugin with the detector ``direct``, in child processes too."""
     site = tmp_path / "site"
     info = site / "ronchi_direct-1.0.dist-info"
@@ -71,6 +74,9 @@ def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (site / "ronchi_direct_heavy.py").write_text("import time; time.sleep(1)")
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("PYTHONPATH", str(site))
+    get_manager.cache_clear()
+    yield
+    get_manager.cache_clear()
 
 
 @pytest.fixture

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from ronchi.bench.stats import bootstrap_interval, differences, summaries
+import numpy as np
+import pytest
+
+from ronchi.bench.stats import Difference, bootstrap_interval, differences, summaries
+from ronchi.bench.summary import verdict
 from ronchi.bench.table import Row, Table
 
 
@@ -48,3 +52,13 @@ def test_numbers_that_are_none_are_left_out_and_counted() -> None:
     (empty,) = summaries(_table({("1", "a"): [np.nan]}))
     assert empty.n == 0
     assert np.isnan(empty.median)
+
+
+@pytest.mark.parametrize(("n", "told"), [(5, ""), (6, "worse")])
+def test_a_verdict_takes_as_many_pairs_as_chance_does_not_put_on_one_side(n: int, told: str) -> None:
+    difference = Difference("b", (), "score.rms", n, 0.5, 0.4, 0.6)
+    assert verdict(difference, {"score.rms": "lower"}, 0.95) == told
+    assert verdict(difference, {}, 0.95) == ""
+    improved = replace(difference, median=-0.5, low=-0.6, high=-0.4)
+    assert verdict(improved, {"score.rms": "lower"}, 0.95) == told.replace("worse", "better")
+    assert verdict(replace(difference, low=-0.1), {"score.rms": "lower"}, 0.95) == ""

@@ -5,19 +5,46 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import validated_head
-from ronchi.pipeline.source import Source, did_you_mean, read_source
+from ronchi.pipeline.faults import note_validation_error, validated_head
+from ronchi.pipeline.source import FieldPath, Source, did_you_mean, read_source
 
-__all__ = ["SCHEMA", "BenchConfig", "Comparison", "Entry", "Protocol", "Slot", "load_bench"]
+__all__ = ["SCHEMA", "BenchConfig", "Comparison", "Entry", "Protocol", "Range", "Slot", "Tuning", "load_bench"]
 
 SCHEMA = "ronchi.benchmark/1"
 _TOP = ("schema", "name", "seed", "plugins", "run", "steps", "protocol", "compare", "about")
-_ENTRY = ("name", "as", "params")
+_ENTRY = ("name", "as", "params", "tune")
+
+
+class Tuning(BaseModel):
+    """The section ``protocol.tuning``: a search with the same number of trials for every entry that has a space."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trials: int = Field(ge=1, description="Trials an entry, by Optuna's seeded TPE sampler.")
+    figure: str = Field(description="score.figure that is made better, over all data.")
+    repeats: int = Field(default=1, ge=1, description="Repeats of a trial, with seeds that the benchmark does not use.")
+
+
+class Range(BaseModel):
+    """A range of a parameter to be searched, in the mapping ``tune`` of an entry; a list there is one of choices."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    low: float
+    high: float
+    log: bool = False
+    whole: bool = False
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("needs low < high, and low > 0 with log")
+        return self
 
 
 class Protocol(BaseModel):
@@ -33,6 +60,7 @@ class Protocol(BaseModel):
     timeout_s: float = Field(default=600.0, gt=0, description="A combination that takes longer is a row that says so.")
     memory_mb: float | None = Field(default=None, gt=0, description="A combination that takes more is stopped.")
     jobs: int = Field(default=1, ge=1, description="Combinations at a time; with timings it must be 1.")
+    tuning: Tuning | None = Field(default=None, description="Search for parameters before the comparison.")
 
 
 class Comparison(BaseModel):
@@ -69,12 +97,15 @@ class Entry:
     params : mapping
     place : tuple
         Where it stands in the document.
+    space : mapping
+        Parameters that tuning may change, each a `Range` or a list of choices.
     """
 
     label: str
     name: str
     params: Mapping[str, Any]
     place: tuple[str | int, ...]
+    space: Mapping[str, Range | list[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,7 +207,8 @@ def _entries(source: Source, at: tuple[str, ...], raw: Any) -> tuple[Entry, ...]
             if not isinstance(params, dict):
                 source.fault((*place, "params"), f"expected a mapping, got {params!r}")
                 params = {}
-            made.append(Entry(str(item.get("as", item["name"])), item["name"], params, place))
+            space = _space(source, (*place, "tune"), item.get("tune") or {}, params)
+            made.append(Entry(str(item.get("as", item["name"])), item["name"], params, place, space))
         else:
             source.fault(place, f"expected an algorithm, got {item!r}", "crosscorr, or {name: crosscorr, as: phase}")
     labels = [entry.label for entry in made]
@@ -187,18 +219,34 @@ def _entries(source: Source, at: tuple[str, ...], raw: Any) -> tuple[Entry, ...]
     return tuple(made)
 
 
+def _space(source: Source, at: FieldPath, raw: Any, params: Mapping[str, Any]) -> dict[str, Range | list[Any]]:
+    if not isinstance(raw, dict):
+        source.fault(at, f"expected a mapping, got {raw!r}", "{PARAMETER: {low: 0, high: 1}}, or {PARAMETER: [a, b]}")
+        return {}
+    made: dict[str, Range | list[Any]] = {}
+    for key, span in raw.items():
+        if key in params:
+            source.fault((*at, key), "is fixed under `params` too", "leave out one of them", key=True)
+        if isinstance(span, list) and span:
+            made[key] = span
+            continue
+        try:
+            made[key] = Range.model_validate(span)
+        except ValidationError as error:
+            note_validation_error(source, (*at, key), error, Range)
+    return made
+
+
 def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> None:
     if head.protocol.timings and head.protocol.jobs > 1:
         source.fault(("protocol", "jobs"), "combinations side by side slow each other down", "jobs: 1, or timings: 0")
     if not any(slot.kind == "metric" for slot in slots.values()) and slots and not head.protocol.timings:
         source.fault(("steps",), "there is no metric, and no time is measured", "add a metric step, or timings: 5")
-    for slot in slots.values():
-        for entry in slot.entries:
-            for key in entry.params:
-                if key in slot.vary:
-                    source.fault(
-                        (*entry.place, "params", key), "varies for all entries", "leave out one of them", key=True
-                    )
+    _check_tuning(source, head, slots)
+    for entry, key in [(entry, key) for slot in slots.values() for entry in slot.entries for key in slot.vary]:
+        for section, keys in (("params", entry.params), ("tune", entry.space)):
+            if key in keys:
+                source.fault((*entry.place, section, key), "varies for all entries", "leave out one of them", key=True)
     if head.compare is None:
         if head.protocol.timings:
             source.fault(("protocol", "timings"), "which step is to be timed?", "compare: {slot: STEP}")
@@ -215,3 +263,24 @@ def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> No
         source.fault(
             ("compare", "baseline"), f"{compared.step!r} has no entry {baseline!r}", did_you_mean(baseline, labels)
         )
+
+
+def _check_tuning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> None:
+    tuned = [(slot, entry) for slot in slots.values() for entry in slot.entries if entry.space]
+    compared = head.compare.slot if head.compare else None
+    for slot, entry in tuned:
+        if head.protocol.tuning is None:
+            fix = "protocol: {tuning: {trials: 50, figure: STEP.FIGURE}}"
+            source.fault((*entry.place, "tune"), "nothing says how it is tuned", fix, key=True)
+        elif slot.step != compared:
+            source.fault((*entry.place, "tune"), "only entries of the compared step are tuned", key=True)
+    if head.protocol.tuning is None:
+        return
+    step = head.protocol.tuning.figure.partition(".")[0]
+    if step not in slots or slots[step].kind != "metric":
+        metrics = [slot.step for slot in slots.values() if slot.kind == "metric"]
+        fix = f"STEP.FIGURE, where STEP is one of: {', '.join(metrics) or 'none'}"
+        source.fault(("protocol", "tuning", "figure"), f"{step!r} is no metric step", fix)
+    if not tuned:
+        fix = "an entry with tune: {PARAMETER: {low: 0, high: 1}}"
+        source.fault(("protocol", "tuning"), "no entry has a space to be searched", fix)

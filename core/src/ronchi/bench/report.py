@@ -11,7 +11,7 @@ import yaml
 from ronchi.bench.figures import draw_against, draw_costs, draw_forest
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import differences, summaries
-from ronchi.bench.summary import better_of, compared_of, confidence_of, shown_of, verdict
+from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, verdict
 from ronchi.bench.table import COSTS, SECONDS
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
@@ -45,6 +45,7 @@ def write_bench_report(result: BenchResult, path: Path) -> Path:
             guarded("Accuracy", partial(_accuracy, result, album)),
             guarded("Paired differences", partial(_pairs, result, album)),
             guarded("Medians", partial(_medians, result)),
+            guarded("Tuning", partial(_tuning, result)),
             guarded("Not finished", partial(_failures, result)),
             guarded("Provenance", partial(_provenance, result)),
         ]
@@ -131,8 +132,8 @@ def _pairs(result: BenchResult, album: Album) -> Section:
                 f"{figure}: difference from {baseline} on the same data" + (f"; {side} is better." if side else "."),
             )
     rows = [
-        (each.entry, each.figure, f"{each.median:+.4g}", f"{each.low:+.4g} to {each.high:+.4g}", each.n,
-         verdict(each, better))
+        (each.entry, each.figure, f"{each.median:+.4g}", interval(each, "+"), each.n,
+         verdict(each, better, confidence))
         for each in pooled if each.figure in shown_of(result)
     ]  # fmt: skip
     head = (compared, "figure", "median difference", "interval", "pairs", "")
@@ -142,12 +143,25 @@ def _pairs(result: BenchResult, album: Album) -> Section:
 def _medians(result: BenchResult) -> Section:
     shown = set(shown_of(result))
     rows = [
-        (*each.factors, each.figure, f"{each.median:.4g}", f"{each.low:.4g} to {each.high:.4g}", each.n)
+        (*each.factors, each.figure, f"{each.median:.4g}", interval(each), each.n)
         for each in summaries(result.table, confidence_of(result))
         if each.figure in shown
     ]
     head = (*result.table.factors, "figure", "median", "interval", "values")
     return Section("Medians", table(head, rows, "Over repeats") if rows else "")
+
+
+def _tuning(result: BenchResult) -> Section:
+    if not result.tuned:
+        return Section("Tuning", "")
+    tuning = result.config.protocol.tuning
+    assert tuning is not None
+    body = paragraph(
+        f"{tuning.trials} trials of every entry below, on data with other seeds than those of the comparison; the best "
+        f"{tuning.figure} there decides."
+    )
+    rows = [(each.entry, str(dict(each.params)), f"{each.value:.4g}", len(each.trials)) for each in result.tuned]
+    return Section("Tuning", body + table(("entry", "parameters", tuning.figure, "trials"), rows, "Found, and used"))
 
 
 def _failures(result: BenchResult) -> Section:

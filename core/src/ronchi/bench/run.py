@@ -1,27 +1,27 @@
-"""The benchmark runner: every cell checked before the first one runs, finished ones kept, whatever happens a row."""
+"""The benchmark runner: all checked before the first cell runs, then tuning where it is asked for, then the cells."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+import statistics
 import sys
-import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ronchi.bench.cells import Cell, make_cells
+from ronchi.bench.cells import make_cells
 from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.environment import environment
+from ronchi.bench.figure_sides import side_of
 from ronchi.bench.install import install
-from ronchi.bench.outcome import Outcome
 from ronchi.bench.plans import plan_cells
-from ronchi.bench.process import run_cell
+from ronchi.bench.running import run_cells, step_keys
 from ronchi.bench.table import Table
-from ronchi.pipeline.cache import Cache, write_atomically
-from ronchi.pipeline.identity import Identities
+from ronchi.bench.tuning import Tuned, tune
+from ronchi.errors import ConfigError
 from ronchi.pipeline.outputs import check_writable
 from ronchi.pipeline.plan import Plan
 from ronchi.pipeline.provenance import versions_of
@@ -50,6 +50,8 @@ class BenchResult:
     keys : mapping of int to mapping
         Number of a cell to the keys of its steps: equal keys are equal data.
     citations : tuple of str
+    tuned : tuple of Tuned
+        What was searched before; its parameters are in ``config``.
     """
 
     config: BenchConfig
@@ -60,6 +62,7 @@ class BenchResult:
     better: Mapping[str, Mapping[str, str]]
     keys: Mapping[int, Mapping[str, str]]
     citations: tuple[str, ...] = ()
+    tuned: tuple[Tuned, ...] = ()
 
     @property
     def config_sha256(self) -> str:
@@ -111,22 +114,19 @@ def run_bench(
     check_writable(out_dir, "-o")
     cells = make_cells(config)
     plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
-    step_keys = {number: _step_keys(plan) for number, plan in plans.items()}
-    keys = {number: _row_key(config, plan, step_keys[number]) for number, plan in plans.items()}
     tell = stream or sys.stderr
     if peers:
         install(plans.values(), lambda text: print(text, file=tell, flush=True))
-    for cell in cells:
-        known = _stored(out_dir, keys.get(cell.number))
-        if known is not None and (known.status == "done" or not retry):
-            outcomes[cell.number] = known
-    waiting = [cell for cell in cells if cell.number not in outcomes]
-    tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
-    _run(config, waiting, out_dir, keys, outcomes, tell)
+    tuned: tuple[Tuned, ...] = ()
+    if config.protocol.tuning is not None:
+        better = _better(plans)
+        config, tuned = _tune(config, manager, out_dir, tell, better, skip_missing=skip_missing)
+        cells = make_cells(config)
+        plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
+    outcomes |= run_cells(config, cells, plans, out_dir, tell, retry=retry)
     versions: dict[str, str] = {}
     for plan in plans.values():
         versions |= versions_of(plan)
-    better = {name: step.spec.better for plan in plans.values() for name, step in plan.steps.items()}
     table = Table.of(cells, outcomes)
     cited = {step.spec.citation for plan in plans.values() for step in plan.steps.values()} - {""}
     return BenchResult(
@@ -135,63 +135,40 @@ def run_bench(
         out_dir=out_dir,
         versions=dict(sorted(versions.items())),
         environment=environment(),
-        better=better,
-        keys=step_keys,
+        better=_better(plans),
+        keys={number: step_keys(plan) for number, plan in plans.items()},
         citations=tuple(sorted(cited)),
+        tuned=tuned,
     )
 
 
-def _step_keys(plan: Plan) -> dict[str, str]:
-    return Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
+def _better(plans: Mapping[int, Plan]) -> dict[str, Mapping[str, str]]:
+    return {name: step.spec.better for plan in plans.values() for name, step in plan.steps.items()}
 
 
-def _row_key(config: BenchConfig, plan: Plan, step_keys: Mapping[str, str]) -> str:
-    """What a row depends on: the keys of all steps, and how time is measured."""
-    protocol = config.protocol.model_dump_json(include={"timings", "warm_up"})
-    timed = config.compare.slot if config.compare and config.protocol.timings else ""
-    content = json.dumps([protocol, timed, sorted(step_keys.items()), plan.config.run.model_dump(mode="json")])
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _row_file(out_dir: Path, key: str) -> Path:
-    return out_dir / "rows" / f"{key[:24]}.json"
-
-
-def _stored(out_dir: Path, key: str | None) -> Outcome | None:
-    if key is None:
-        return None
-    try:
-        return Outcome(**json.loads(_row_file(out_dir, key).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _run(
+def _tune(
     config: BenchConfig,
-    cells: Sequence[Cell],
+    manager: Manager,
     out_dir: Path,
-    keys: Mapping[int, str],
-    outcomes: dict[int, Outcome],
     tell: TextIO,
-) -> None:
-    slot = config.compare.slot if config.compare else None
-    base, stop = config.source.base, threading.Event()
-    (out_dir / "rows").mkdir(exist_ok=True)
-    with ThreadPoolExecutor(config.protocol.jobs) as pool:
-        running = {
-            pool.submit(run_cell, cell, config.protocol, slot, base, out_dir / "cells" / str(cell.number), stop): cell
-            for cell in cells
-        }
-        try:
-            for done, future in enumerate(as_completed(running), 1):
-                cell, outcome = running[future], future.result()
-                outcomes[cell.number] = outcome
-                write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
-                told = outcome.status if outcome.status == "done" else f"{outcome.status}: {outcome.error}"
-                tell.write(f"{done}/{len(cells)} {cell.name}: {told}\n")
-                tell.flush()
-        except BaseException:
-            # Cells do not get the terminal's Ctrl-C: they are in sessions of their own.
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    better: Mapping[str, Mapping[str, str]],
+    *,
+    skip_missing: bool,
+) -> tuple[BenchConfig, tuple[Tuned, ...]]:
+    tuning = config.protocol.tuning
+    assert tuning is not None
+    figure = tuning.figure
+    side = side_of(better, figure)
+    if not side:
+        where = config.source.where(("protocol", "tuning", "figure"))
+        raise ConfigError(f"neither more nor less of {figure!r} is better", where=where, fix="another figure")
+
+    def evaluate(trial: BenchConfig) -> float:
+        cells = make_cells(trial)
+        plans, _ = plan_cells(trial, cells, manager, skip_missing=skip_missing)
+        outcomes = run_cells(trial, cells, plans, out_dir / "tuning", tell)
+        values = [outcome.scores.get(figure, math.nan) for outcome in outcomes.values()]
+        return statistics.median(values) if len(values) == len(cells) else math.nan
+
+    (out_dir / "tuning").mkdir(parents=True, exist_ok=True)
+    return tune(config, higher=side == "higher", evaluate=evaluate)

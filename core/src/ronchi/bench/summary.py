@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import fnmatch
 import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import asdict
+from typing import Any
 
+from ronchi.bench.figure_sides import Side, side_of
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
-from ronchi.bench.table import COSTS, SECONDS
+from ronchi.bench.table import COSTS
 from ronchi.pipeline.cache import write_atomically
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "better_of",
     "compared_of",
     "confidence_of",
+    "interval",
     "print_summary",
     "shown_of",
     "verdict",
@@ -30,16 +32,9 @@ FIGURE_COLUMNS = ("figure", "better", "n", "median", "low", "high")
 """Columns of ``summary.csv`` after the factors."""
 
 
-def better_of(result: BenchResult) -> dict[str, Literal["lower", "higher", ""]]:
-    """Whether more or less of a figure is better, as the metrics say; ``""`` where neither is."""
-    made: dict[str, Literal["lower", "higher", ""]] = {}
-    for figure in result.table.figures():
-        step, _, name = figure.partition(".")
-        # Memory is told and not judged: some MB more or less are the allocator's.
-        rules = {SECONDS: "lower"} if figure == SECONDS else dict(result.better.get(step, {}))
-        found = [side for pattern, side in rules.items() if fnmatch.fnmatchcase(name or figure, pattern)]
-        made[figure] = "lower" if found[:1] == ["lower"] else "higher" if found[:1] == ["higher"] else ""
-    return made
+def better_of(result: BenchResult) -> dict[str, Side]:
+    """Whether more or less of each figure is better."""
+    return {figure: side_of(result.better, figure) for figure in result.table.figures()}
 
 
 def write_summary(result: BenchResult) -> None:
@@ -65,6 +60,7 @@ def write_summary(result: BenchResult) -> None:
         "environment": dict(result.environment),
         "keys": {str(number): dict(keys) for number, keys in result.keys.items()},
         "citations": list(result.citations),
+        "tuned": [asdict(each) for each in result.tuned],
     }
     write_atomically(result.out_dir / "bench.json", (json.dumps(told, indent=1) + "\n").encode())
 
@@ -74,16 +70,14 @@ def print_summary(result: BenchResult) -> str:
     figures = shown_of(result)
     head = [*result.table.factors, "figure", "median", "interval", "n"]
     lines = [
-        [*s.factors, s.figure, f"{s.median:.4g}", f"{s.low:.4g} to {s.high:.4g}", str(s.n)]
-        for s in _all(result)
-        if s.figure in figures
+        [*s.factors, s.figure, f"{s.median:.4g}", interval(s), str(s.n)] for s in _all(result) if s.figure in figures
     ]
     parts = [_columns(head, lines)]
     compared, baseline = compared_of(result)
     if compared:
-        pairs = differences(result.table, compared, baseline, confidence_of(result), pooled=True)
-        better = better_of(result)
-        rows = [[d.entry, d.figure, f"{d.median:+.4g}", f"{d.low:+.4g} to {d.high:+.4g}", verdict(d, better), str(d.n)]
+        confidence, better = confidence_of(result), better_of(result)
+        pairs = differences(result.table, compared, baseline, confidence, pooled=True)
+        rows = [[d.entry, d.figure, f"{d.median:+.4g}", interval(d, "+"), verdict(d, better, confidence), str(d.n)]
                 for d in pairs if d.figure in figures]  # fmt: skip
         title = f"\ndifferences from {baseline}, pair by pair"
         parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
@@ -124,12 +118,21 @@ def compared_of(result: BenchResult) -> tuple[str, str]:
     return compare.slot, compare.baseline or result.config.slots[compare.slot].entries[0].label
 
 
-def verdict(difference: Difference, better: Mapping[str, str]) -> str:
-    """``better`` or ``worse`` where the interval leaves out 0."""
+def verdict(difference: Difference, better: Mapping[str, str], confidence: float) -> str:
+    """``better`` or ``worse`` where the interval leaves out 0 and there are pairs enough to say so.
+
+    With few pairs all may lie on one side by chance, once in 2^(n - 1) times: 95 % take six.
+    """
     side = better.get(difference.figure, "")
-    if not side or not math.isfinite(difference.low) or difference.low <= 0 <= difference.high:
+    enough = 2.0 ** (1 - difference.n) <= 1 - confidence
+    if not side or not enough or not math.isfinite(difference.low) or difference.low <= 0 <= difference.high:
         return ""
     return "better" if (difference.median < 0) == (side == "lower") else "worse"
+
+
+def interval(each: Summary | Difference, sign: str = "") -> str:
+    """``low to high``, or a dash where there are too few values for it."""
+    return f"{each.low:{sign}.4g} to {each.high:{sign}.4g}" if math.isfinite(each.low) else "—"
 
 
 def _columns(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

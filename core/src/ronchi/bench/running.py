@@ -1,0 +1,106 @@
+"""The cells of a benchmark run side by side, each row kept as soon as it is there, and none run twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import TextIO
+
+from ronchi.bench.cells import Cell
+from ronchi.bench.config import BenchConfig
+from ronchi.bench.outcome import Outcome
+from ronchi.bench.process import run_cell
+from ronchi.pipeline.cache import Cache, write_atomically
+from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.plan import Plan
+
+__all__ = ["run_cells", "step_keys"]
+
+
+def run_cells(
+    config: BenchConfig,
+    cells: Sequence[Cell],
+    plans: Mapping[int, Plan],
+    out_dir: Path,
+    tell: TextIO,
+    *,
+    retry: bool = False,
+) -> dict[int, Outcome]:
+    """Run the cells that have a plan and no row yet.
+
+    Parameters
+    ----------
+    plans : mapping of int to Plan
+        By the number of the cell.
+    out_dir : Path
+        Holds ``rows``, and the files of each cell.
+    tell : file
+        Gets a line a cell.
+    retry : bool
+        Run those again that did not finish.
+
+    Returns
+    -------
+    dict of int to Outcome
+        By the number of the cell.
+    """
+    planned = [cell for cell in cells if cell.number in plans]
+    keys = {cell.number: _row_key(config, plans[cell.number]) for cell in planned}
+    outcomes: dict[int, Outcome] = {}
+    for cell in planned:
+        known = _stored(out_dir, keys[cell.number])
+        if known is not None and (known.status == "done" or not retry):
+            outcomes[cell.number] = known
+    waiting = [cell for cell in planned if cell.number not in outcomes]
+    tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
+    slot = config.compare.slot if config.compare else None
+    base, stop = config.source.base, threading.Event()
+    (out_dir / "rows").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(config.protocol.jobs) as pool:
+        running = {
+            pool.submit(run_cell, cell, config.protocol, slot, base, out_dir / "cells" / str(cell.number), stop): cell
+            for cell in waiting
+        }
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                cell, outcome = running[future], future.result()
+                outcomes[cell.number] = outcome
+                write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
+                told = outcome.status if outcome.status == "done" else f"{outcome.status}: {outcome.error}"
+                tell.write(f"{done}/{len(waiting)} {cell.name}: {told}\n")
+                tell.flush()
+        except BaseException:
+            # Cells do not get the terminal's Ctrl-C: they are in sessions of their own.
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return outcomes
+
+
+def step_keys(plan: Plan) -> dict[str, str]:
+    """Keys of all steps of a cell: equal keys are equal data."""
+    return Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
+
+
+def _row_key(config: BenchConfig, plan: Plan) -> str:
+    """What a row depends on: the keys of all steps, and how time is measured."""
+    protocol = config.protocol.model_dump_json(include={"timings", "warm_up"})
+    timed = config.compare.slot if config.compare and config.protocol.timings else ""
+    content = json.dumps([protocol, timed, sorted(step_keys(plan).items()), plan.config.run.model_dump(mode="json")])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _row_file(out_dir: Path, key: str) -> Path:
+    return out_dir / "rows" / f"{key[:24]}.json"
+
+
+def _stored(out_dir: Path, key: str) -> Outcome | None:
+    try:
+        return Outcome(**json.loads(_row_file(out_dir, key).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
