@@ -36,6 +36,7 @@ class ProcessExecutor:
     def __init__(self, workers: int, scratch: Path | None = None) -> None:
         self.workers, self.scratch = workers, scratch
         self._pool: ProcessPoolExecutor | None = None
+        self._under_way = False
         self._before: set[int | None] = set()
         self._peaks: dict[int, float] = {}
 
@@ -68,7 +69,7 @@ class ProcessExecutor:
         return (value for _, value in self._map(function, items, "or smaller pieces; those that are finished"))
 
     def _map(self, function: Callable[[Any], Any], items: Iterable[Any], fix: str) -> Iterator[tuple[Any, Any]]:
-        pool, waiting = self._start(), iter(items)
+        pool, waiting, self._under_way = self._start(), iter(items), True
         running: dict[Future[Any], Any] = {}
         try:
             while True:
@@ -77,6 +78,7 @@ class ProcessExecutor:
                     if len(running) >= 2 * self.workers:
                         break
                 if not running:
+                    self._under_way = False
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
@@ -92,10 +94,11 @@ class ProcessExecutor:
         return sum(self._peaks.values())
 
     def close(self) -> None:
-        """Stop the workers at once."""
+        """Stop the workers: those with nothing to do end by themselves, others at once."""
         if self._pool is None:
             return
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        # A worker that is stopped leaves the locks of its libraries behind, and Python warns of them at the end.
+        self._pool.shutdown(wait=not self._under_way, cancel_futures=True)
         ours = [child for child in multiprocessing.active_children() if child.pid not in self._before]
         for child in ours:
             child.terminate()
