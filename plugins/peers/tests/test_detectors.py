@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
-import time
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,6 @@ def test_another_version_is_an_error_unless_asked_for(fake: Callable[..., Path],
 
 
 def test_an_interpreter_without_the_program_says_so(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     monkeypatch.setenv("RONCHI_PEER_PYTHON_LIBERTEM", sys.executable)
     with pytest.raises(DataError, match="ModuleNotFoundError: No module named 'libertem_blobfinder'"):
         _prepared("blobfinder", context)
@@ -98,14 +97,42 @@ def test_what_goes_wrong_in_it_is_told_and_the_next_frames_are_done(
         detector.detect(np.full((3, 64, 80), -2e6))
 
 
-def test_it_ends_with_the_detector(fake: Callable[..., Path], context: Context) -> None:
+def test_one_process_serves_one_detector_at_a_time_and_then_the_next(
+    fake: Callable[..., Path], context: Context
+) -> None:
+    fake("py4dstem")
+    first, second = (_prepared("py4dstem", context) for _ in range(2))
+    pids = {detector._peer._process.pid for detector in (first, second)}
+    assert len(pids) == 2
+    del first, second
+    gc.collect()
+    third = _prepared("py4dstem", context)
+    assert third._peer._process.pid in pids
+    assert third.detect(FRAMES).counts.sum() == 3
+
+
+def test_one_that_has_ended_is_not_lent_again(fake: Callable[..., Path], context: Context) -> None:
     fake("py4dstem")
     detector = _prepared("py4dstem", context)
-    pid = detector._peer._process.pid
-    os.kill(pid, 0)
+    with pytest.raises(DataError, match="ended"):
+        detector.detect(np.full((3, 64, 80), -2e6))
     del detector
     gc.collect()
-    time.sleep(0.1)
+    assert _prepared("py4dstem", context).detect(FRAMES).counts.sum() == 3
+
+
+def test_it_ends_with_this_process(fake: Callable[..., Path]) -> None:
+    python = fake("py4dstem")
+    code = (
+        "import sys\nfrom pathlib import Path\n"
+        "from ronchi_peers import detectors, process\n"
+        "class Borrower: pass\n"
+        "borrower, script = Borrower(), detectors._CHILDREN / 'py4dstem_disks.py'\n"
+        "print(process.lend(borrower, 'x', Path(sys.argv[1]), script, 1)._process.pid)"
+    )
+    pid = int(
+        subprocess.run([sys.executable, "-c", code, str(python)], capture_output=True, text=True, check=True).stdout
+    )
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

@@ -123,7 +123,9 @@ def _level(summary: Summary) -> float:
 
 def _look(number: int) -> dict[str, Any]:
     """Colour and marker of an entry."""
-    return {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKERS[number % len(_MARKERS)]}
+    again = number // len(_COLOURS) % 2
+    line = {"ls": "--", "mfc": "white"} if again else {"ls": "-"}
+    return {"color": _COLOURS[number % len(_COLOURS)], "marker": _MARKERS[number % len(_MARKERS)], **line}
 
 
 def _bars(listed: Sequence[Summary] | Sequence[Difference]) -> Any:

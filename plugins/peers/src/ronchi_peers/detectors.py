@@ -14,7 +14,7 @@ from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
 from ronchi.disk import ProbeShape, offsets_px, probe_shape
 from ronchi_peers.environments import environment, find_python, make_environment
 from ronchi_peers.params import BlobfinderParams, PeerParams, Py4dstemParams, PyxemParams
-from ronchi_peers.process import Peer
+from ronchi_peers.process import lend
 
 __all__ = ["Blobfinder", "PeerDetector", "Py4dstem", "Pyxem"]
 
@@ -61,7 +61,7 @@ class PeerDetector:
         mean = geometry.mean_pattern
         mean = np.zeros(geometry.shape, np.float32) if mean is None else without_bad_pixels(mean, bad)
         python = find_python(environment(self.environment), self.params.python)
-        self._peer = Peer(self.environment, python, _CHILDREN / self.script, ctx.n_threads)
+        self._peer = lend(self, self.environment, python, _CHILDREN / self.script, ctx.n_threads)
         arrays = {"probe": np.asarray(probe, np.float32), "mean": np.asarray(mean, np.float32)}
         answer, _ = self._peer.ask(self.settings(shape), arrays)
         if answer["version"] != self.params.version:

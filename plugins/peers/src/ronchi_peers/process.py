@@ -15,9 +15,27 @@ from numpy.typing import NDArray
 from ronchi.api import DataError
 from ronchi_peers.children.wire import Arrays, receive, send
 
-__all__ = ["Peer"]
+__all__ = ["Peer", "lend"]
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+_idle: dict[tuple[str, str, int], list[Peer]] = {}
+"""Processes that nobody uses: the next one of their kind is spared the start and the imports."""
+
+
+def lend(borrower: object, name: str, python: Path, script: Path, n_threads: int) -> Peer:
+    """A process for as long as the borrower lives, who is its only user; see `Peer`."""
+    key = (str(python), str(script), n_threads)
+    kept = _idle.setdefault(key, [])
+    while kept:
+        peer = kept.pop()
+        if peer.alive:
+            break
+    else:
+        peer = Peer(name, python, script, n_threads)
+    weakref.finalize(borrower, kept.append, peer).atexit = False
+    return peer
 
 
 class Peer:
@@ -45,7 +63,7 @@ class Peer:
             stdout=subprocess.PIPE,
             stderr=self._log,
         )
-        self._finalizer = weakref.finalize(self, _end, self._process, self._log)
+        weakref.finalize(self, _end, self._process, self._log)
 
     def ask(self, told: Mapping[str, Any], arrays: Arrays) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Send a message and wait for the answer.
@@ -67,9 +85,10 @@ class Peer:
             raise DataError(f"{self.name} failed: {answer['error']}")
         return answer, result
 
-    def close(self) -> None:
-        """End the program."""
-        self._finalizer()
+    @property
+    def alive(self) -> bool:
+        """False once the program has ended."""
+        return self._process.poll() is None
 
     def _last_words(self) -> str:
         self._log.seek(0)

@@ -46,10 +46,11 @@ def serve(dist: str, start: Callable[[Mapping[str, Any], Arrays], Detect]) -> No
     Parameters
     ----------
     dist : str
-        Distribution whose version is told with the first answer.
+        Distribution whose version is told in answer to such a message.
     start : callable
-        ``start(told, arrays)`` of the first message; returns what makes of (n, qy, qx) float32 frames the arrays
-        ``counts`` (n,), ``y``, ``x`` [px] and ``intensity``, flat in the order of the frames.
+        ``start(told, arrays)`` of a message without frames, the first one and any later. It returns what makes of
+        (n, qy, qx) float32 frames the arrays ``counts`` (n,), ``y``, ``x`` [px] and ``intensity``, flat in the order
+        of the frames.
     """
     # What the program prints must not get among the messages.
     replies, requests = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
@@ -61,11 +62,13 @@ def serve(dist: str, start: Callable[[Mapping[str, Any], Arrays], Detect]) -> No
         except EOFError:
             return
         try:
-            if detect is None:
+            if "frames" not in arrays:
                 detect = start(told, arrays)
                 send(replies, {"version": metadata.version(dist)}, {})
-            else:
+            elif detect is not None:
                 send(replies, {}, detect(arrays["frames"]))
+            else:
+                send(replies, {"error": "frames came before the settings"}, {})
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side has to know
             traceback.print_exc()
             send(replies, {"error": f"{type(error).__name__}: {error}"}, {})
