@@ -170,6 +170,17 @@ def test_energy_is_conserved_where_the_grid_holds_all_scattering(symbol, samplin
     np.testing.assert_allclose(totals, 1, atol=loss)
 
 
+def test_what_is_missing_is_what_the_band_limit_removes(crowd, direct) -> None:
+    """On a grid too coarse for gold: what the limits of waves and transmission functions take, slice by slice."""
+    crowd.numbers[:] = 79
+    crowd.arrays["u_angstrom"][:] = 0
+    beam = Beam(energy_eV=60e3, semiangle_mrad=25)
+    found = of_12_angstrom(crowd, beam, positions_angstrom=[[5, 7]], wave_shape=(64, 64))[0, 0, 0].astype(np.float64)
+    expected = direct(crowd, beam, (64, 64), (5, 7), 5).sum()
+    assert 1 - expected > 0.004
+    assert found.sum() == pytest.approx(expected, abs=2e-5)
+
+
 def test_vacuum_is_the_probe_to_single_precision() -> None:
     beam = Beam(energy_eV=60e3, semiangle_mrad=12, defocus_angstrom=500, tilt_mrad=(3, 4))
     patterns = of_12_angstrom(Atoms(cell=[12, 12, 1000]), beam, exits_angstrom=[0, 500, 1000])[0, 0]
