@@ -46,4 +46,5 @@ def equivalent_positions(positions: Floats, vectors: Floats, atoms: Atoms) -> Fl
     basis = vectors[:, 1::-1]
     centre = atoms.cell.lengths()[1::-1] / 2
     cells = (positions - centre) @ np.linalg.inv(basis)
-    return centre + (cells - np.rint(cells)) @ basis
+    moved: Floats = centre + (cells - np.rint(cells)) @ basis
+    return moved

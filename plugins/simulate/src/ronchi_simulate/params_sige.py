@@ -50,8 +50,8 @@ _PAPER = (
 class SigeParams(TiltedScanParams):
     """A cross-section along [011]: layers grow along <100> towards -x, from a substrate at the right.
 
-    y, <011>, is in their plane. x = 0 is the left surface of the first layer, which goes on to the left for the probe; the last layer lies on the
-    substrate. The defaults are the stack of Munshi et al. 2022.
+    y, <011>, is in their plane. x = 0 is the left surface of the first layer, which goes on to the left for the probe;
+    the last layer lies on the substrate. The defaults are the stack of Munshi et al. 2022.
     """
 
     layers: tuple[Layer, ...] = Field(_PAPER * 2, description="Layers from left to right, down to the substrate.")

@@ -38,5 +38,5 @@ def hbn_atoms(params: HbnParams) -> Atoms:
     box = [side, side, periods * params.c_angstrom]
     sites, which = fill_box(vectors, _SITES @ vectors, [0, 0, 0], box)
     atoms = Atoms(_SPECIES[which], sites, cell=box, pbc=True)
-    atoms.set_array("u_angstrom", np.full(len(atoms), params.u_angstrom))
+    atoms.arrays["u_angstrom"] = np.full(len(atoms), params.u_angstrom)
     return atoms

@@ -59,7 +59,7 @@ def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tu
         return _mean_atoms(sites, germanium, cell, params), seen[0]
     is_germanium = rng.random(len(sites)) < germanium
     atoms = Atoms(np.where(is_germanium, GERMANIUM, SILICON), sites, cell=cell, pbc=True)
-    atoms.set_array("u_angstrom", np.where(is_germanium, params.u_germanium_angstrom, params.u_silicon_angstrom))
+    atoms.arrays["u_angstrom"] = np.where(is_germanium, params.u_germanium_angstrom, params.u_silicon_angstrom)
     return atoms, seen[0]
 
 
@@ -75,7 +75,7 @@ def _mean_atoms(sites: Floats, germanium: Floats, cell: list[float], params: Sig
     for number, part, u in parts:
         there = part > 0
         species = Atoms(np.full(there.sum(), number), sites[there])
-        species.set_array("u_angstrom", np.full(there.sum(), u))
-        species.set_array("occupancy", part[there])
+        species.arrays["u_angstrom"] = np.full(there.sum(), u)
+        species.arrays["occupancy"] = part[there]
         atoms += species
     return atoms
