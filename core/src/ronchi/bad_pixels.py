@@ -44,8 +44,11 @@ class BadPixelFill:
 
     def __call__(self, frames: NDArray[Any]) -> NDArray[np.float32]:
         """Filled float32 copy of ``frames`` (n, qy, qx)."""
-        filled = frames.astype(np.float32)
-        flat = filled.reshape(len(frames), -1)
+        # In any other order `reshape` would copy, and the copy would be filled.
+        filled = np.array(frames, np.float32, order="C")
+        flat = filled.reshape(len(frames), filled[0].size if len(frames) else 0)
+        if not len(flat):
+            return filled
         flat[:, self._bad] = (flat[:, self._source] * self._weights).sum(-1)
         return filled
 

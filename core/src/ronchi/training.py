@@ -130,6 +130,8 @@ def run_training(config: TrainingConfig, out: Path, *, manager: Manager, progres
 
     Raises
     ------
+    ConfigError
+        CUDA is asked for, and not there.
     KeyboardInterrupt
         The user stopped it; the next call goes on.
     """
@@ -137,6 +139,8 @@ def run_training(config: TrainingConfig, out: Path, *, manager: Manager, progres
     module, _, name = config.spec.trainer.partition(":")
     trainer = getattr(importlib.import_module(module), name)(config.params)
     wanted = config.run.device
+    if wanted == "cuda" and not has_cuda():
+        raise ConfigError("no CUDA device was found", where="run.device", fix="device: auto, or cpu")
     device = "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda()) else "cpu"
     shown = StepResult(step="train", kind="training", name=config.spec.name)
     with make_progress(progress) as told:

@@ -15,8 +15,12 @@ from ronchi_fcunet.losses import detection_loss, disk_loss, position_loss
 from ronchi_fcunet.targets import make_targets
 
 
+def _visible(shape: tuple[int, int] = (20, 20), n: int = 1) -> torch.Tensor:
+    return torch.ones(n, *shape, dtype=torch.bool)
+
+
 def _perfect(points: torch.Tensor, shape: tuple[int, int], n: int) -> DiskMaps:
-    targets = make_targets(points, shape, torch.ones(n, *shape, dtype=torch.bool))
+    targets = make_targets(points, _visible(shape, n))
     zeros = torch.zeros_like(targets.amplitude)
     return DiskMaps(
         logit=torch.where(targets.present, 6.0, -9.0),
@@ -51,14 +55,14 @@ def test_the_likeliest_are_kept_where_there_are_too_many() -> None:
 
 def test_of_two_points_in_a_cell_the_stronger_is_the_target() -> None:
     points = torch.tensor([[0, 10.1, 10.2, 0.9], [0, 10.4, 10.3, 0.2]])
-    targets = make_targets(points, (20, 20))
+    targets = make_targets(points, _visible())
     assert targets.amplitude.max() == pytest.approx(0.9)
     assert int(targets.present.sum()) == 1
 
 
 def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
     points = torch.tensor([[0, 4.0, 4.0, 0.9], [0, 10.0, 10.0, 0.01], [0, 16.0, 16.0, 0.001]])
-    targets = make_targets(points, (20, 20))
+    targets = make_targets(points, _visible())
     assert bool(targets.counted[0, 2, 2])
     assert not bool(targets.counted[0, 5, 5])
     assert bool(targets.counted[0, 8, 8])
@@ -68,12 +72,12 @@ def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
 def test_what_the_detector_does_not_show_is_not_counted() -> None:
     visible = torch.ones(1, 20, 20, dtype=torch.bool)
     visible[:, :, 8:14] = False
-    targets = make_targets(torch.tensor([[0, 4.0, 10.0, 0.9]]), (20, 20), visible)
+    targets = make_targets(torch.tensor([[0, 4.0, 10.0, 0.9]]), visible)
     assert not bool(targets.counted[0, 2, 5])
 
 
 def test_the_position_loss_is_the_negative_log_likelihood() -> None:
-    targets = make_targets(torch.tensor([[0, 9.3, 10.1, 1.0]]), (20, 20))
+    targets = make_targets(torch.tensor([[0, 9.3, 10.1, 1.0]]), _visible())
     maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (20, 20), 1)
     maps.offset_px[...] += torch.tensor([0.1, -0.2])[None, :, None, None]
     maps.log_sigma[...] = torch.tensor([-1.0, -0.5])[None, :, None, None]
@@ -86,7 +90,7 @@ def test_the_position_loss_is_the_negative_log_likelihood() -> None:
 
 def test_the_truth_costs_less_than_anything_else() -> None:
     points = torch.tensor([[0, 9.3, 10.1, 1.0], [0, 15.2, 4.4, 0.3]])
-    targets, maps = make_targets(points, (20, 20)), _perfect(points, (20, 20), 1)
+    targets, maps = make_targets(points, _visible()), _perfect(points, (20, 20), 1)
     best, parts = disk_loss(maps, targets)
     assert float(parts["amplitude"]) == 0
     maps.logit[0, 1, 1] = 5.0
@@ -99,9 +103,38 @@ def test_the_truth_costs_less_than_anything_else() -> None:
 def test_maxima_of_images_are_found_below_a_pixel(dy: float, dx: float) -> None:
     y, x = np.mgrid[:32, :40]
     image = np.exp(-((y - 10 - dy) ** 2 + (x - 25 - dx) ** 2) / 8) + 2 * np.exp(-((y - 16) ** 2 + (x - 20) ** 2) / 2)
-    found = peaks_of_image(torch.from_numpy(image[None].astype(np.float32)), 0.3, 10, 0.2)
+    images, centre = torch.from_numpy(image[None].astype(np.float32)), torch.tensor([[16.0, 20.0]])
+    found = peaks_of_image(images, centre, 0.3, 10, 0.2)
     near = np.hypot(found.qy_px - 10, found.qx_px - 25).argmin()
     # A paraboloid through nine pixels of a Gaussian of 2 px is biased by less than 0.03 px.
     assert abs(found.qy_px[near] - 10 - dy) < 0.03
     assert abs(found.qx_px[near] - 25 - dx) < 0.03
     assert found.var_yy[near] == pytest.approx(0.04)
+
+
+def test_a_beam_that_is_off_the_middle_sets_no_scale() -> None:
+    y, x = np.mgrid[:48, :48]
+    image = 20 * np.exp(-((y - 27) ** 2 + (x - 22) ** 2) / 2) + np.exp(-((y - 12) ** 2 + (x - 30) ** 2) / 2)
+    images = torch.from_numpy(image[None].astype(np.float32))
+    assert peaks_of_image(images, torch.tensor([[27.0, 22.0]]), 0.5, 10, 1.0).counts.tolist() == [2]
+    assert peaks_of_image(images, torch.tensor([[40.0, 40.0]]), 0.5, 10, 1.0).counts.tolist() == [1]
+
+
+def test_equal_neighbours_are_one_disk_and_no_more_than_asked_for_come_back() -> None:
+    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (40, 40), 1)
+    maps.logit[...] = -9.0
+    maps.logit[0, 4, 4:8] = 30.0
+    assert peaks_of_maps(maps, (40, 40), 0.5, 10).counts.tolist() == [1]
+    maps.logit[0, ::4, ::4] = 30.0
+    assert peaks_of_maps(maps, (40, 40), 0.5, 3).counts.tolist() == [3]
+
+
+def test_a_disk_on_the_border_of_two_cells_may_be_claimed_by_either() -> None:
+    targets = make_targets(torch.tensor([[0, 9.45, 10.5, 0.8]]), _visible())
+    assert int(targets.present.sum()) == 1
+    claimed = torch.nonzero(targets.near[0])
+    assert len(claimed) > 1
+    for y, x in claimed.tolist():
+        place = torch.tensor([2 * y + 0.5, 2 * x + 0.5]) + targets.offset_px[0, :, y, x]
+        torch.testing.assert_close(place, torch.tensor([9.45, 10.5]))
+    assert not bool((targets.near & ~targets.present & targets.counted).any())

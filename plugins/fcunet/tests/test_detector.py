@@ -35,8 +35,8 @@ def files(tmp_path: Path) -> dict[str, Path]:
     torch.nn.init.zeros_(compact.head.bias)
     torch.nn.init.normal_(unet.head[-1].weight, std=0.5)
     made = {name: tmp_path / f"{name}.safetensors" for name in ("compact", "unet")}
-    save_weights(made["compact"], compact, {})
-    save_weights(made["unet"], unet, {"sigma_px": 0.3})
+    save_weights(made["compact"], compact, {"threshold": 0.5, "sigma_px": 1.0})
+    save_weights(made["unet"], unet, {"threshold": 0.3, "sigma_px": 0.3})
     return made
 
 
@@ -100,7 +100,7 @@ def test_where_the_probe_lies_in_its_frame_does_not_matter(files: dict[str, Path
 
 def test_several_passes_are_the_same_every_time(files: dict[str, Path]) -> None:
     one = _detector(files["unet"], _probe(), passes=4).detect(_frames())
-    two = _detector(files["unet"], _probe(), passes=4).detect(_frames())
+    two = _detector(files["unet"], _probe(), passes=4, batch=2).detect(_frames())
     _same(one, two)
     assert not np.array_equal(one.intensity, _detector(files["unet"], _probe()).detect(_frames()).intensity)
 
@@ -118,8 +118,15 @@ def test_what_cannot_be_is_told(files: dict[str, Path]) -> None:
         _detector(files["compact"], _probe(), memory_mb=0.01)
     with pytest.raises(DataError, match="prepared for"):
         _detector(files["compact"], _probe()).detect(np.zeros((1, 16, 16)))
+    with pytest.raises(DataError, match="memory_mb"):
+        _detector(files["compact"], _probe(), batch=64, memory_mb=1.0)
     with pytest.raises(DataError, match="no weights are called"):
         _detector(Path("absent"), _probe())
+
+
+def test_a_file_of_weights_is_a_path_and_a_name_is_none() -> None:
+    assert isinstance(FcunetParams.model_validate({"weights": "mine.safetensors"}).weights, Path)
+    assert FcunetParams.model_validate({"weights": "compact"}).weights == "compact"
 
 
 def test_a_radius_alone_makes_a_probe(files: dict[str, Path]) -> None:

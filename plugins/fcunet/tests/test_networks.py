@@ -10,6 +10,7 @@ from ronchi_fcunet.complex_layers import ComplexBatchNorm2d, ComplexConv2d, as_c
 from ronchi_fcunet.correlation import correlated
 from ronchi_fcunet.spectral import ComplexSpectralPool2d, SpectralPool2d
 from ronchi_fcunet.unet import FourierUNet
+from ronchi_fcunet.views import probe_radius_px
 
 
 def _complex(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -106,7 +107,7 @@ def test_the_papers_network_has_true_complex_skips() -> None:
 @pytest.mark.parametrize("shape", [(64, 64), (61, 50)])
 def test_compact_detector_takes_any_size(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    maps = CompactDetector((8, 16, 32), attention=1).eval()(torch.rand(2, *shape), torch.rand(1, *shape), torch.ones(1))
+    maps = CompactDetector((8, 16, 32), attention=1).eval()(torch.rand(2, *shape), torch.rand(1, *shape))
     assert maps.logit.shape == (2, -(-shape[0] // 2), -(-shape[1] // 2))
     assert maps.offset_px.shape == (2, 2, *maps.logit.shape[1:])
 
@@ -114,10 +115,19 @@ def test_compact_detector_takes_any_size(shape: tuple[int, int]) -> None:
 def test_compact_detector_does_not_see_gain_or_dose() -> None:
     torch.manual_seed(0)
     network = CompactDetector((8, 16), attention=1).eval()
-    pattern, probe, radius = torch.rand(1, 48, 48), torch.rand(1, 48, 48), torch.full((1,), 4.0)
-    one, other = network(pattern, probe, radius), network(400 * pattern, 7 * probe, radius)
+    pattern, probe = torch.rand(1, 48, 48), torch.rand(1, 48, 48)
+    one, other = network(pattern, probe), network(400 * pattern, 7 * probe)
     torch.testing.assert_close(one.logit, other.logit, atol=1e-4, rtol=1e-4)
 
 
 def test_compact_detector_has_fewer_than_two_million_weights() -> None:
     assert sum(p.numel() for p in CompactDetector().parameters()) <= 2_000_000
+
+
+@pytest.mark.parametrize("radius", [2.0, 5.0, 15.0])
+def test_the_radius_of_a_probe_is_measured(radius: float) -> None:
+    y, x = torch.arange(128) - 64, torch.arange(96) - 48
+    rho = torch.hypot(y[:, None].float(), x[None].float())
+    disk = torch.sigmoid((radius - rho) / 0.3)
+    # The soft edge adds (pi a)^2 to the square, Fermi-Dirac integral of the second moment.
+    assert float(probe_radius_px(disk[None])) == pytest.approx((radius**2 + (torch.pi * 0.3) ** 2) ** 0.5, rel=0.06)

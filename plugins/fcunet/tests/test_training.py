@@ -11,7 +11,10 @@ import pytest
 import torch
 
 from ronchi.api import Context, DataError
+from ronchi_fcunet.compact import CompactDetector, DiskMaps
 from ronchi_fcunet.samples import LibrarySamples, batches
+from ronchi_fcunet.scores import Tally, judge
+from ronchi_fcunet.targets import make_targets
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.training import train
 from ronchi_fcunet.weights import load_weights
@@ -32,15 +35,14 @@ def test_a_sample_has_its_points_where_its_disks_are(small_library: Path, plain:
     samples = LibrarySamples(small_library, "train")
     assert len(samples) == 8
     sample = samples.sample(0)
-    y, x, strength = sample["peaks"].T
-    middle = np.hypot(y - 24, x - 24) < 1
-    assert strength[middle] == pytest.approx(1.0)
+    y, x, strength, beam = sample["peaks"].T
+    assert (y[beam == 1], x[beam == 1]) == pytest.approx((24, 24), abs=1e-3)
+    assert strength[beam == 1] == pytest.approx(1.0)
     ring = np.abs(np.hypot(y - 24, x - 24) - 11) < 0.1
     assert ring.sum() == 4
     assert strength[ring] == pytest.approx(1.0, abs=0.15)
     for row, column in zip(y[ring], x[ring], strict=True):
         assert sample["pattern"][round(row), round(column)] > 0.3 * sample["pattern"].max()
-    assert sample["radius_px"] == pytest.approx(3.0, abs=0.4)
 
 
 def test_a_batch_is_the_same_whoever_makes_it(small_library: Path, plain: Any) -> None:
@@ -66,7 +68,11 @@ def test_the_loss_falls_and_the_card_says_so(small_library: Path, plain: Any, tm
     first, *_, last = card["curve"]
     assert last["learned_loss"] < 0.6 * first["learned_loss"]
     assert last["loss"] < 0.8 * first["loss"]
-    assert load_weights(tmp_path / "out" / "weights.safetensors").card["step"] == 60
+    loaded = load_weights(tmp_path / "out" / "weights.safetensors")
+    assert loaded.card["step"] == 60
+    assert loaded.threshold == 0.4
+    again = train(p, plain, _context(), tmp_path / "out")
+    assert again["curve"] == card["curve"]
 
 
 @pytest.mark.parametrize("kind", ["compact", "fcunet"])
@@ -124,3 +130,39 @@ def test_a_library_without_a_split_is_refused(tmp_path: Path, library_maker: Any
     path = library_maker(tmp_path, runs=2, split=("train",))
     with pytest.raises(DataError, match="no runs for validation"):
         LibrarySamples(path, "validation")
+
+
+def test_a_network_that_finds_the_direct_beam_alone_scores_nothing(small_library: Path, plain: Any) -> None:
+    samples = LibrarySamples(small_library, "train")
+    (batch,) = batches(samples, plain, size=4, seed=0, numbers=range(1))
+    beam = torch.cat([torch.arange(4.0)[:, None], batch.centre_px, torch.ones(4, 1)], 1)
+    for points, least, most in ((beam, 0.0, 0.0), (batch.points, 0.95, 1.0)):
+        tally = Tally()
+        judge(Perfect(points), batch, tally, 0.5, half=False)
+        assert least <= tally.figures()["accuracy"] <= most
+
+
+class Perfect(CompactDetector):
+    """Says what it was told."""
+
+    def __init__(self, points: torch.Tensor) -> None:
+        super().__init__((4, 8), attention=0)
+        self.points = points
+
+    def forward(self, pattern: torch.Tensor, probe: torch.Tensor) -> DiskMaps:
+        targets = make_targets(self.points, torch.ones(pattern.shape, dtype=torch.bool))
+        return DiskMaps(
+            logit=torch.where(targets.present, 9.0, -9.0),
+            offset_px=targets.offset_px,
+            log_sigma=torch.full_like(targets.offset_px, -2.0),
+            correlation=torch.zeros_like(targets.amplitude),
+            amplitude=targets.amplitude,
+        )
+
+
+def test_several_processes_are_refused(
+    small_library: Path, plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(DataError, match="one process"):
+        train(_params(small_library), plain, _context(), tmp_path)

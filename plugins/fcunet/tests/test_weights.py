@@ -13,11 +13,13 @@ from ronchi_fcunet import weights
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.unet import FourierUNet
 
+CARD = {"threshold": 0.4, "sigma_px": 0.3}
+
 
 @pytest.mark.parametrize("network", [CompactDetector((4, 8), attention=1), FourierUNet("fcunet", 2, 1, 0.1, 2)])
 def test_weights_come_back_bit_for_bit_with_their_card(tmp_path: Path, network: torch.nn.Module) -> None:
     path = tmp_path / "w.safetensors"
-    weights.save_weights(path, network, {"step": 7})
+    weights.save_weights(path, network, {**CARD, "step": 7})
     loaded = weights.load_weights(path)
     assert loaded.card["step"] == 7
     for name, value in network.state_dict().items():
@@ -28,7 +30,7 @@ def test_weights_come_back_bit_for_bit_with_their_card(tmp_path: Path, network: 
 def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry of one file, in place of that of the package."""
     path = tmp_path / "compact.safetensors"
-    digest = weights.save_weights(path, CompactDetector((4, 8), attention=0), {})
+    digest = weights.save_weights(path, CompactDetector((4, 8), attention=0), CARD)
     registry = tmp_path / "weights.json"
     registry.write_text(json.dumps({"compact": {"file": path.name, "sha256": digest}}))
     monkeypatch.setattr(weights, "_FOLDER", tmp_path)
@@ -49,7 +51,7 @@ def test_tampered_weights_are_refused(shipped: Path) -> None:
 
 
 def test_absent_weights_are_told_with_those_that_are_there(shipped: Path) -> None:
-    with pytest.raises(DataError, match="use one of: compact"):
+    with pytest.raises(DataError, match="names: compact"):
         weights.load_weights("compakt")
     with pytest.raises(DataError, match="cannot be read"):
         weights.load_weights(shipped.with_name("other.safetensors"))
@@ -73,6 +75,16 @@ def test_weights_that_do_not_fit_their_header_are_refused(tmp_path: Path) -> Non
     path = tmp_path / "w.safetensors"
     network = CompactDetector((4, 8), attention=0)
     network.settings["widths"] = [4, 16]
-    weights.save_weights(path, network, {})
+    weights.save_weights(path, network, CARD)
     with pytest.raises(DataError, match="do not fit the network"):
+        weights.load_weights(path)
+
+
+@pytest.mark.parametrize(
+    "card", [{}, {"threshold": "high", "sigma_px": 1.0}, {"threshold": 0.5, "sigma_px": float("nan")}]
+)
+def test_weights_without_validated_numbers_are_refused(tmp_path: Path, card: dict[str, object]) -> None:
+    path = tmp_path / "w.safetensors"
+    weights.save_weights(path, CompactDetector((4, 8), attention=0), card)
+    with pytest.raises(DataError):
         weights.load_weights(path)

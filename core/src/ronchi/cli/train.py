@@ -1,7 +1,4 @@
-"""Train an algorithm that learns. Run the same command again to go on with a training that was stopped.
-
-``torchrun --nproc-per-node N -m ronchi train …`` trains on several GPUs, where the algorithm can.
-"""
+"""Train an algorithm that learns. Run the same command again to go on with a training that was stopped."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ronchi_fcunet.views import N_VIEWS, views
+from ronchi_fcunet.views import N_VIEWS, probe_radius_px, views
 
 __all__ = ["STRIDE_PX", "CompactDetector", "DiskMaps"]
 
@@ -24,6 +24,8 @@ STRIDE_PX = 2
 _LEAST_LOG_SIGMA, _MOST_LOG_SIGMA = -4.5, 1.5
 """Bounds of the logarithm of a position's standard deviation in px."""
 _RADIUS_FEATURES = 8
+_MIDDLE_LOG_RADIUS = 1.5
+"""Logarithm of 4.5 px, in the middle of the radii that are met."""
 
 
 @dataclass(frozen=True)
@@ -138,21 +140,20 @@ class CompactDetector(nn.Module):
         nn.init.zeros_(self.head.bias)
         nn.init.constant_(self.head.bias[:1], -4.0)
 
-    def forward(self, pattern: Tensor, probe: Tensor, radius_px: Tensor) -> DiskMaps:
+    def forward(self, pattern: Tensor, probe: Tensor) -> DiskMaps:
         """Maps of patterns (n, qy, qx).
 
         Parameters
         ----------
         pattern, probe : (n, qy, qx) float32 Tensor
             Counts in any unit; the probe, centred at N // 2, may be one for all, (1, qy, qx).
-        radius_px : (n,) or (1,) float32 Tensor
-            Radius of a disk.
         """
         height, width = pattern.shape[-2:]
         step = STRIDE_PX * 2 ** len(self.shrink)
         margin = (0, -width % step, 0, -height % step)
         maps = self.stem(functional.pad(views(pattern, probe), margin))
-        radius = self.radius(torch.log(radius_px)[:, None] - 1.5).expand(len(pattern), -1)
+        radius = self.radius(torch.log(probe_radius_px(probe).clamp_min(0.5))[:, None] - _MIDDLE_LOG_RADIUS)
+        radius = radius.expand(len(pattern), -1)
         skips = []
         for level, blocks in enumerate(self.down):
             for block in blocks:
@@ -165,7 +166,10 @@ class CompactDetector(nn.Module):
             maps = self.grow[level](maps) + skips[level]
             for block in self.up[level]:
                 maps = block(maps, radius)
-        made = self.head(maps).float()[..., : -(-height // STRIDE_PX), : -(-width // STRIDE_PX)]
+        maps = maps[..., : -(-height // STRIDE_PX), : -(-width // STRIDE_PX)]
+        # Offsets in half precision would come in steps of hundredths of a pixel.
+        with torch.autocast(maps.device.type, enabled=False):
+            made = self.head(maps.float())
         return DiskMaps(
             logit=made[:, 0],
             offset_px=made[:, 1:3],

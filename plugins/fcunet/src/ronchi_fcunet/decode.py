@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,8 +12,10 @@ from torch.nn import functional
 from ronchi.api import PeakBatch
 from ronchi_fcunet.compact import STRIDE_PX, DiskMaps
 
-__all__ = ["peaks_of_image", "peaks_of_maps"]
+__all__ = ["BEAM_PX", "peaks_of_image", "peaks_of_maps"]
 
+BEAM_PX = 3.7
+"""Radius around the direct beam in which a maximum is its own: 0.08 1/angstrom in patterns of 0.0217."""
 FLAG_EDGE = 1
 
 
@@ -20,13 +24,12 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
 
     ``intensity`` is the structure factor over the largest of the pattern, ``score`` the log-odds.
     """
-    probability = torch.sigmoid(maps.logit)
-    pattern, y, x = _strongest(probability, threshold, max_peaks)
+    pattern, y, x = _strongest(maps.logit, math.log(threshold / (1 - threshold)), max_peaks)
     offset = maps.offset_px[pattern, :, y, x].double()
     sigma = maps.log_sigma[pattern, :, y, x].exp()
     middle = (STRIDE_PX - 1) / 2
     return _batch(
-        len(probability),
+        len(maps.logit),
         pattern,
         STRIDE_PX * y + middle + offset[:, 0],
         STRIDE_PX * x + middle + offset[:, 1],
@@ -37,18 +40,26 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
     )
 
 
-def peaks_of_image(images: Tensor, min_relative: float, max_peaks: int, sigma_px: float) -> PeakBatch:
+def peaks_of_image(
+    images: Tensor, centre_px: Tensor, min_relative: float, max_peaks: int, sigma_px: float
+) -> PeakBatch:
     """Maxima of structure-factor images (n, qy, qx), refined by the paraboloid through the nine pixels around.
 
-    ``intensity`` is the height of the paraboloid, ``score`` that over the threshold, ``min_relative`` of the highest
-    maximum outside the middle; ``sigma_px`` the standard error of a position, as validated for the network.
+    Parameters
+    ----------
+    centre_px : (n, 2) or (1, 2) Tensor
+        Direct beam (y, x), whose maximum sets no scale.
+    min_relative : float
+        Threshold, over the highest maximum outside the direct beam; ``score`` is the height over it.
+    sigma_px : float
+        Standard error of a position, as validated for the network.
     """
     n, height, width = images.shape
-    middle = torch.ones(height, width, dtype=torch.bool, device=images.device)
-    middle[height // 2 - 1 : height // 2 + 2, width // 2 - 1 : width // 2 + 2] = False
-    top = (images * middle).flatten(1).amax(1).clamp_min(1e-12)
-    relative = images / top[:, None, None]
-    pattern, y, x = _strongest(relative, min_relative, max_peaks)
+    rows, columns = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
+    centre = centre_px.to(images.device)
+    squared = (rows - centre[:, :1]).square()[:, :, None] + (columns - centre[:, 1:]).square()[:, None, :]
+    top = images.masked_fill(squared < BEAM_PX**2, 0.0).flatten(1).amax(1).clamp_min(1e-12)
+    pattern, y, x = _strongest(images / top[:, None, None], min_relative, max_peaks)
     inside = (y > 0) & (x > 0) & (y < height - 1) & (x < width - 1)
     pattern, y, x = pattern[inside], y[inside], x[inside]
     step = torch.arange(-1, 2, device=images.device)
@@ -61,13 +72,18 @@ def peaks_of_image(images: Tensor, min_relative: float, max_peaks: int, sigma_px
 
 
 def _strongest(values: Tensor, least: float, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pattern, row and column of maxima among the eight neighbours, at most ``most`` a pattern, in pattern order."""
-    peak = (values >= functional.max_pool2d(values[:, None], 3, stride=1, padding=1)[:, 0]) & (values > least)
-    kept = torch.where(peak, values, -torch.inf).flatten(1)
-    if kept.shape[1] > most:
-        weakest = kept.topk(most, dim=1).values[:, -1:]
-        peak &= (kept >= weakest).reshape(peak.shape)
-    pattern, y, x = torch.nonzero(peak, as_tuple=True)
+    """Pattern, row and column of maxima among the eight neighbours, at most ``most`` a pattern, in pattern order.
+
+    Of equal neighbours the first one counts.
+    """
+    n, height, width = values.shape
+    later = torch.arange(height * width, device=values.device).reshape(height, width)
+    ranked = values.double() - 1e-9 * later / (height * width)
+    peak = (ranked >= functional.max_pool2d(ranked[:, None], 3, stride=1, padding=1)[:, 0]) & (values > least)
+    kept = torch.where(peak, ranked, -torch.inf).flatten(1)
+    best, place = kept.topk(min(most, height * width), dim=1)
+    chosen = torch.zeros_like(kept, dtype=torch.bool).scatter_(1, place, torch.isfinite(best))
+    pattern, y, x = torch.nonzero(chosen.reshape(n, height, width), as_tuple=True)
     return pattern, y, x
 
 

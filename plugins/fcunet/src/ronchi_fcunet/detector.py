@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,7 @@ from ronchi_fcunet.weights import load_weights
 
 __all__ = ["Fcunet"]
 
-_MAPS_PER_CHANNEL = 4
-"""Copies of the widest maps that a pass holds at a time: input, two intermediates, output."""
+_MOST_AT_A_TIME = 64
 
 _NO_PEAKS = PeakBatch(
     counts=np.zeros(0, np.int32),
@@ -63,6 +62,8 @@ class Fcunet:
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         if probe is not None:
             probe = without_bad_pixels(probe, bad)
+        if geometry.mean_pattern is not None:
+            geometry = replace(geometry, mean_pattern=without_bad_pixels(geometry.mean_pattern, bad))
         shape = probe_shape(geometry, probe, p.probe_radius_px)
         if 2 * shape.radius_px >= min(geometry.shape):
             raise DataError(
@@ -77,21 +78,22 @@ class Fcunet:
             template = centred_probe(np.asarray(probe, np.float64), shape, geometry.shape)
         self._frame = geometry.shape
         self._probe = torch.from_numpy(template.astype(np.float32))[None].to(self._device)
-        self._radius = torch.tensor([shape.radius_px], dtype=torch.float32, device=self._device)
-        self._batch = p.batch or self._affordable()
+        self._centre = torch.tensor([geometry.centre_px], dtype=torch.float32, device=self._device)
+        self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
+        self._batch = self._affordable()
 
     def _affordable(self) -> int:
-        pixels = self._frame[0] * self._frame[1]
-        each_mb = _MAPS_PER_CHANNEL * self._loaded.widest_planes * pixels * 4 / 1e6
-        n = int(self.params.memory_mb / each_mb)
-        if n < 1:
+        """Patterns at a time: those asked for, else as many as the memory holds."""
+        each_mb = self._loaded.planes * self._frame[0] * self._frame[1] * 4 / 1e6
+        n, least = int(self.params.memory_mb / each_mb), self.params.batch or 1
+        if n < least:
             raise DataError(
-                f"a pattern of {self._frame} needs {each_mb:.0f} MB in this network, `memory_mb` is "
-                f"{self.params.memory_mb:g}",
+                f"{least} patterns of {self._frame} at a time need {each_mb * least:.0f} MB in this network, "
+                f"`memory_mb` is {self.params.memory_mb:g}",
                 where="memory_mb",
-                fix="raise it, bin the patterns, or use weights: compact",
+                fix="raise it, lower `batch`, bin the patterns, or use a smaller network",
             )
-        return min(n, 64)
+        return self.params.batch or min(n, _MOST_AT_A_TIME)
 
     def detect(self, frames: NDArray[Any]) -> PeakBatch:
         """Find the disks of ``frames`` (n, qy, qx), any real dtype.
@@ -122,29 +124,30 @@ class Fcunet:
     def _peaks(self, frames: NDArray[Any]) -> PeakBatch:
         p = self.params
         filled = frames.astype(np.float32) if self._fill is None else self._fill(frames)
-        patterns = torch.from_numpy(filled).to(self._device)
-        half = p.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=half):
+        patterns = torch.from_numpy(np.ascontiguousarray(filled)).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=p.precision == "bfloat16"):
             if isinstance(self._network, CompactDetector):
-                maps = self._network(patterns, self._probe, self._radius)
-                return peaks_of_maps(maps, self._frame, p.threshold, p.max_peaks)
-            images = self._images(patterns)
-        return peaks_of_image(images.float(), p.threshold, p.max_peaks, self._loaded.sigma_px)
+                maps = self._network(patterns, self._probe)
+                return peaks_of_maps(maps, self._frame, self._threshold, p.max_peaks)
+            images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
+        return peaks_of_image(images.float(), self._centre, self._threshold, p.max_peaks, self._loaded.sigma_px)
 
-    def _images(self, patterns: Tensor) -> Tensor:
-        if self.params.passes == 1:
-            return self._network(patterns, self._probe)
+    def _mean_of_passes(self, patterns: Tensor) -> Tensor:
+        """Mean over passes with dropout, one pattern at a time, so that all are judged by the same networks."""
         dropouts = [layer for layer in self._network.modules() if isinstance(layer, torch.nn.Dropout)]
-        total = torch.zeros_like(patterns)
+        made = []
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
-            torch.manual_seed(self._entropy)
-            for layer in dropouts:
-                layer.train()
-            for _ in range(self.params.passes):
-                total += self._network(patterns, self._probe)
-            for layer in dropouts:
-                layer.eval()
-        return total / self.params.passes
+            try:
+                for layer in dropouts:
+                    layer.train()
+                for pattern in patterns:
+                    torch.manual_seed(self._entropy)
+                    passes = [self._network(pattern[None], self._probe) for _ in range(self.params.passes)]
+                    made.append(torch.stack(passes).mean(0))
+            finally:
+                for layer in dropouts:
+                    layer.eval()
+        return torch.cat(made)
 
 
 def _joined(parts: list[PeakBatch]) -> PeakBatch:

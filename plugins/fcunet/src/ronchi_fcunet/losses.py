@@ -19,7 +19,7 @@ _AMPLITUDE_SCALE = 0.1
 
 def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
     """Sum of the three losses, and each of them."""
-    found = targets.present & targets.counted
+    found = targets.near
     n = found.sum().clamp_min(1)
     amplitude = functional.smooth_l1_loss(
         maps.amplitude[found], targets.amplitude[found], beta=_AMPLITUDE_SCALE, reduction="sum"
@@ -36,17 +36,14 @@ def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tenso
 def detection_loss(logit: Tensor, targets: Targets) -> Tensor:
     """Focal loss of the cells (Lin et al., ICCV 2017, doi:10.1109/ICCV.2017.324) for each disk.
 
-    A disk weighs by the root of its structure factor, since the measure of success weighs by it. Next to a disk a
-    cell is not asked: a centre on the border of two cells lies in either.
+    A disk weighs by the root of its structure factor, since the measure of success weighs by it. Cells around it that
+    might claim it are not asked.
     """
     probability = torch.sigmoid(logit)
-    present = targets.present
-    near = functional.max_pool2d(present.float()[:, None], 3, stride=1, padding=1)[:, 0] > 0
-    asked = targets.counted & (present | ~near)
     miss = functional.softplus(-logit) * (1 - probability) ** _FOCUS * targets.amplitude.sqrt()
     false = functional.softplus(logit) * probability**_FOCUS
-    loss = torch.where(present, miss, false) * asked
-    return loss.sum() / (present & asked).sum().clamp_min(1)
+    loss = torch.where(targets.present, miss, false) * targets.counted
+    return loss.sum() / (targets.present & targets.counted).sum().clamp_min(1)
 
 
 def position_loss(maps: DiskMaps, targets: Targets, found: Tensor) -> Tensor:

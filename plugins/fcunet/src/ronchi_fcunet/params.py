@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from ronchi.api import Field, Params
 
@@ -14,18 +16,23 @@ def _unit(unit: str) -> dict[str, Any]:
     return {"unit": unit}
 
 
+def _as_path(value: Any) -> Any:
+    # A file is part of what a result depends on, and is looked for beside the pipeline; a name is neither.
+    return Path(value) if isinstance(value, str) and value.endswith(".safetensors") else value
+
+
 class FcunetParams(Params):
     """Find Bragg disks by a neural network that has learned multiple scattering from simulations."""
 
-    weights: str | Path = Field(
-        "compact",
-        description="Name of weights that come with the plugin or were fetched, or a .safetensors file of one's own.",
+    weights: Annotated[str | Path, BeforeValidator(_as_path)] = Field(
+        "compact", description="Name of weights that come with the plugin, or a .safetensors file of one's own."
     )
-    threshold: float = Field(
-        0.5,
+    threshold: float | None = Field(
+        None,
         gt=0,
         lt=1,
-        description="compact: least probability of a disk; other networks: least structure factor over the largest.",
+        description="compact: least probability of a disk; other networks: least structure factor over the largest. "
+        "As the weights were validated, if absent.",
         json_schema_extra=_unit("1"),
     )
     max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, likeliest first.")

@@ -6,8 +6,9 @@ would have had, whatever the number of loading processes.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -25,7 +27,6 @@ __all__ = ["Augmentation", "Batch", "LibrarySamples", "batches"]
 
 _SAME_POINT_PX = 1.0
 """Lattice points closer than this make one disk."""
-_CENTRE_PX = 1.5
 
 
 class Augmentation(Protocol):
@@ -44,10 +45,11 @@ class Batch:
     pattern, probe, label : (n, qy, qx) float32 Tensor
         Counts; probe centred at N // 2; structure-factor image over its largest value.
     points : (m, 4) float32 Tensor
-        Sample, y and x in px, structure factor over the largest of the sample outside the direct beam.
+        Sample, y and x in px, structure factor over the largest of the sample outside the direct beam, which has 1.
+    centre_px : (n, 2) float32 Tensor
+        Direct beam (y, x).
     covered : (n, qy, qx) bool Tensor
         Where gaps or a beam stop hide the detector.
-    radius_px : (n,) float32 Tensor
     on_zone : (n,) bool Tensor
     """
 
@@ -55,15 +57,14 @@ class Batch:
     probe: Tensor
     label: Tensor
     points: Tensor
+    centre_px: Tensor
     covered: Tensor
-    radius_px: Tensor
     on_zone: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same on a device; points and what is covered stay where targets are made."""
+        """The images on a device; the rest stays where targets are made."""
         moved = {name: getattr(self, name).to(device, non_blocking=True) for name in ("pattern", "probe", "label")}
-        radius = self.radius_px.to(device)
-        return Batch(**moved, points=self.points, covered=self.covered, radius_px=radius, on_zone=self.on_zone)
+        return replace(self, **moved)
 
 
 class LibrarySamples:
@@ -89,33 +90,59 @@ class LibrarySamples:
             raise DataError(f"the library has no runs for {split}", where=str(path), fix="make a larger one")
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
-        self._data: xr.Dataset | None = None
+        told = [sorted(data.attrs.items()), data.sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
+        self.identity = hashlib.sha256(repr(told).encode()).hexdigest()
+        self._store: _Store | None = None
 
     def __len__(self) -> int:
         return len(self.runs) * self.shape[0] * self.shape[1]
 
     def __getstate__(self) -> dict[str, Any]:
         # Every process opens the store by itself.
-        return {**self.__dict__, "_data": None}
+        return {**self.__dict__, "_store": None}
 
     def sample(self, number: int) -> dict[str, NDArray[Any]]:
-        """One sample without noise: ``pattern, probe, label``, ``peaks`` (m, 3), ``radius_px``, ``on_zone``."""
-        if self._data is None:
-            self._data = _open(self.path)
-        data = self._data
-        place, angle, depth = np.unravel_index(number, (len(self.runs), *self.shape))
+        """One sample without noise: ``pattern, probe, label``, ``peaks`` (m, 4) and ``on_zone``.
+
+        The columns of the peaks are y and x in px, strength over the largest outside the direct beam, and 1 for that.
+        """
+        if self._store is None:
+            self._store = _Store(_open(self.path))
+        place, angle, depth = (int(i) for i in np.unravel_index(number, (len(self.runs), *self.shape)))
         run = int(self.runs[place])
-        here = data.isel(run=run, semiangle=int(angle))
+        here = self._store.data.isel(run=run, semiangle=angle)
         label = here["structure_factor"].values
-        probe = here["probe"].values
         return {
-            "pattern": here["intensity"].isel(thickness=int(depth)).values.astype(np.float32),
-            "probe": probe,
+            "pattern": here["intensity"].isel(thickness=depth).values.astype(np.float32),
+            "probe": here["probe"].values,
             "label": label / label.max(),
-            "peaks": _points(data, run, label),
-            "radius_px": np.float32(np.sqrt((probe > 0.5 * np.quantile(probe, 0.9995)).sum() / np.pi)),
+            "peaks": self._store.points(run),
             "on_zone": np.bool_(here["zone_axis"].values.any()) if "zone_axis" in here else np.bool_(False),
         }
+
+
+class _Store:
+    """An open library, with its reflections in memory."""
+
+    def __init__(self, data: xr.Dataset) -> None:
+        self.data = data
+        self._offsets = library.offsets(data)
+        self._columns = {name: data[name].values for name in ("reflection_qy", "reflection_qx", "h", "k", "l")}
+        sigma = float(data.attrs.get("sigma_inv_angstrom", 0.05))
+        self._weight = data["amplitude"].values * np.exp(-(data["excitation_error"].values ** 2) / (2 * sigma**2))
+        self._known: dict[int, NDArray[np.float32]] = {}
+
+    def points(self, run: int) -> NDArray[np.float32]:
+        """Disks (m, 4) of a run; see `LibrarySamples.sample`."""
+        if run not in self._known:
+            rows = slice(int(self._offsets[run]), int(self._offsets[run + 1]))
+            column = {name: values[rows] for name, values in self._columns.items()}
+            axes = [self.data[name].values for name in ("qy", "qx")]
+            found = [column[f"reflection_{name}"] for name in ("qy", "qx")]
+            place = np.stack([(q - axis[0]) / (axis[1] - axis[0]) for q, axis in zip(found, axes, strict=True)], 1)
+            beam = (column["h"] == 0) & (column["k"] == 0) & (column["l"] == 0)
+            self._known[run] = _disks(place, self._weight[rows], beam)
+        return self._known[run]
 
 
 def _open(path: Path) -> xr.Dataset:
@@ -128,34 +155,23 @@ def _open(path: Path) -> xr.Dataset:
     return library.validate(data, str(path))
 
 
-def _points(data: xr.Dataset, run: int, label: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Lattice points (m, 3) of a run: y and x in px, strength over the largest outside the direct beam.
+def _disks(place: NDArray[Any], weight: NDArray[Any], beam: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Points (m, 4) that stand for a disk each: the strongest of those that lie over one another.
 
-    The strength is that of the structure-factor image there, in which points that lie over one another have been
-    added with their phases.
+    Its strength is the root of the sum of their squares, as of waves whose phases are not known.
     """
-    found = library.reflections(data, run)
-    qy, qx = data["qy"].values, data["qx"].values
-    y = (found["reflection_qy"].values - qy[0]) / (qy[1] - qy[0])
-    x = (found["reflection_qx"].values - qx[0]) / (qx[1] - qx[0])
-    weight = found["amplitude"].values * np.exp(-(found["excitation_error"].values ** 2) / (2 * 0.05**2))
-    order = np.argsort(-weight, kind="stable")
-    y, x = y[order], x[order]
-    row, column = np.rint(y).astype(int), np.rint(x).astype(int)
-    inside = (row > 0) & (column > 0) & (row < label.shape[0] - 1) & (column < label.shape[1] - 1)
-    y, x, row, column = y[inside], x[inside], row[inside], column[inside]
-    # The strongest of those that make one disk stands for all of them.
-    _, first = np.unique(
-        np.stack([np.rint(y / _SAME_POINT_PX), np.rint(x / _SAME_POINT_PX)]), axis=1, return_index=True
-    )
-    y, x, row, column = (values[first] for values in (y, x, row, column))
-    steps = np.arange(-1, 2)
-    around = label[row[:, None, None] + steps[:, None], column[:, None, None] + steps]
-    strength = around.reshape(len(row), -1).max(1, initial=0)
-    middle = np.hypot(y - label.shape[0] // 2, x - label.shape[1] // 2) < _CENTRE_PX
-    top = strength[~middle].max(initial=1e-30)
-    relative = np.where(middle, 1.0, strength / top)
-    return np.stack([y, x, relative], 1).astype(np.float32)
+    rank = np.where(beam, np.inf, weight)
+    order = np.argsort(-rank, kind="stable")
+    place, weight, beam = place[order], weight[order], beam[order]
+    squared, kept = weight.astype(float) ** 2, np.ones(len(place), bool)
+    for strong, weak in sorted(map(tuple, cKDTree(place).query_pairs(_SAME_POINT_PX, output_type="ndarray").tolist())):
+        if kept[strong] and kept[weak]:
+            kept[weak] = False
+            squared[strong] += squared[weak]
+    strength = np.sqrt(squared)
+    top = strength[kept & ~beam].max(initial=0.0)
+    relative = np.where(beam, 1.0, strength / max(top, 1e-30))
+    return np.concatenate([place, relative[:, None], beam[:, None]], 1)[kept].astype(np.float32)
 
 
 class _Stream(IterableDataset[Batch]):
@@ -177,13 +193,15 @@ class _Stream(IterableDataset[Batch]):
 
 def _collate(samples: list[dict[str, NDArray[Any]]], augment: Augmentation, seeds: list[int]) -> Batch:
     most = max(len(sample["peaks"]) for sample in samples)
-    peaks = np.full((len(samples), most, 3), np.nan, np.float32)
+    peaks = np.full((len(samples), most, 4), np.nan, np.float32)
     for row, sample in zip(peaks, samples, strict=True):
         row[: len(sample["peaks"])] = sample["peaks"]
     images = {name: np.stack([sample[name] for sample in samples]) for name in ("pattern", "probe", "label")}
     made = augment.augment_batch({**images, "peaks": peaks}, seeds)
-    known = ~torch.isnan(made["peaks"][..., 0])
-    sample, _ = torch.nonzero(known, as_tuple=True)
+    moved = made["peaks"].float()
+    sample, _ = torch.nonzero(~torch.isnan(moved[..., 0]), as_tuple=True)
+    points = moved[~torch.isnan(moved[..., 0])]
+    centre = moved[..., :2][moved[..., 3] == 1]
     bad = made["bad_pixel"].float()[:, None]
     # A pixel alone is no gap: the network has to live with it.
     covered = torch.nn.functional.avg_pool2d(bad, 5, stride=1, padding=2)[:, 0] > 0.15
@@ -191,9 +209,9 @@ def _collate(samples: list[dict[str, NDArray[Any]]], augment: Augmentation, seed
         pattern=made["pattern"],
         probe=made["probe"],
         label=made["label"],
-        points=torch.cat([sample[:, None].float(), made["peaks"][known].float()], 1),
+        points=torch.cat([sample[:, None].float(), points[:, :3]], 1),
+        centre_px=centre,
         covered=covered,
-        radius_px=torch.tensor([float(sample["radius_px"]) for sample in samples]),
         on_zone=torch.tensor([bool(sample["on_zone"]) for sample in samples]),
     )
 

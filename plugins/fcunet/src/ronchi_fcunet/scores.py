@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 
 from ronchi.api import PeakBatch
 from ronchi_fcunet.compact import CompactDetector
-from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
+from ronchi_fcunet.decode import BEAM_PX, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import disk_loss
 from ronchi_fcunet.samples import Batch
 from ronchi_fcunet.targets import LEAST_AMPLITUDE, make_targets
@@ -21,7 +22,7 @@ __all__ = ["Tally", "judge", "loss_of"]
 
 _TOLERANCE_PX = 2.3
 """0.05 1/angstrom at the pixel of the paper's patterns."""
-_MIDDLE_PX = 3.7
+_MOST = 400
 _LEAST_TRUE = 0.05
 """Weaker lattice points do not count as missed, as in the published score."""
 
@@ -50,10 +51,8 @@ class Tally:
 def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
     """What the network pays for a batch."""
     if isinstance(network, CompactDetector):
-        maps = network(batch.pattern, batch.probe, batch.radius_px)
-        shape = (batch.pattern.shape[1], batch.pattern.shape[2])
-        targets = make_targets(batch.points, shape, ~batch.covered).to(batch.pattern.device)
-        return disk_loss(maps, targets)[0]
+        maps = network(batch.pattern, batch.probe)
+        return disk_loss(maps, make_targets(batch.points, ~batch.covered).to(batch.pattern.device))[0]
     seen = (~batch.covered).to(batch.pattern.device).float()
     error = (network(batch.pattern, batch.probe).float() - batch.label).square() * seen
     # Most of a label is 0: the mean over its pixels would be too small a number to step by.
@@ -68,23 +67,39 @@ def judge(network: nn.Module, batch: Batch, tally: Tally, threshold: float, *, h
         tally.loss.append(float(loss_of(network, batch)))
         shape = (batch.pattern.shape[1], batch.pattern.shape[2])
         if isinstance(network, CompactDetector):
-            found = peaks_of_maps(network(batch.pattern, batch.probe, batch.radius_px), shape, threshold, 400)
+            found = peaks_of_maps(network(batch.pattern, batch.probe), shape, threshold, _MOST)
         else:
-            found = peaks_of_image(network(batch.pattern, batch.probe).float(), threshold, 400, 1.0)
+            images = network(batch.pattern, batch.probe).float()
+            found = peaks_of_image(images, batch.centre_px, threshold, _MOST, 1.0)
     first = np.concatenate([[0], np.cumsum(found.counts)])
-    points = batch.points.numpy()
+    points, hidden = batch.points.numpy(), batch.covered.numpy()
     for number in range(len(found.counts)):
+        rows = slice(first[number], first[number + 1])
         true = points[points[:, 0] == number, 1:]
-        _judge_pattern(found, slice(first[number], first[number + 1]), true, shape, tally)
+        true = true[_in_sight(true[:, :2], hidden[number])]
+        _judge_pattern(found, rows, true, batch.centre_px[number].numpy(), hidden[number], tally)
+
+
+def _in_sight(places: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether places (m, 2) lie on the detector, and not behind a gap or the stop."""
+    pixel = np.rint(places).astype(int)
+    inside = ((pixel >= 0) & (pixel < hidden.shape)).all(1)
+    y, x = np.clip(pixel, 0, np.array(hidden.shape) - 1).T
+    seen: NDArray[np.bool_] = inside & ~hidden[y, x]
+    return seen
 
 
 def _judge_pattern(
-    found: PeakBatch, rows: slice, true: NDArray[np.float32], shape: tuple[int, int], tally: Tally
+    found: PeakBatch,
+    rows: slice,
+    true: NDArray[np.float32],
+    centre: NDArray[np.float32],
+    hidden: NDArray[np.bool_],
+    tally: Tally,
 ) -> None:
-    centre = true[true[:, 2].argmax(), :2] if len(true) else np.array(shape) / 2
-    true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > _MIDDLE_PX)]
+    true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > BEAM_PX)]
     places = np.stack([found.qy_px[rows], found.qx_px[rows]], 1)
-    outside = np.hypot(*(places - centre).T) > _MIDDLE_PX
+    outside = (np.hypot(*(places - centre).T) > BEAM_PX) & _in_sight(places, hidden)
     places, weight = places[outside], found.intensity[rows][outside]
     variance = np.stack([found.var_yy[rows], found.var_xx[rows]], 1)[outside]
     wanted = true[true[:, 2] > _LEAST_TRUE]

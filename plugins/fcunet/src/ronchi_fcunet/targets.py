@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,8 @@ LEAST_AMPLITUDE = 0.03
 """Structure factor, over the largest of the pattern, above which a lattice point is to be found."""
 IGNORED_AMPLITUDE = 0.005
 """Between this and `LEAST_AMPLITUDE` neither a find nor its absence is wrong."""
+_NEAR_PX = 1.5
+"""A cell whose middle is closer than this to a disk may claim it: noise decides on which side of a border it lies."""
 
 
 @dataclass(frozen=True)
@@ -25,59 +28,81 @@ class Targets:
     ----------
     present : Tensor of bool
         A disk to be found has its centre in the cell.
+    near : Tensor of bool
+        One is in the cell or close to it: offset and amplitude are asked for.
     counted : Tensor of bool
-        False: the cell may say what it likes.
+        Whether the cell is asked if there is a disk.
     offset_px : (n, 2, cy, cx) Tensor
-        Centre relative to that of the cell, (y, x).
+        Nearest of those disks relative to the middle of the cell, (y, x).
     amplitude : Tensor
-        Structure factor over the largest of the pattern.
+        Its structure factor over the largest of the pattern.
     """
 
     present: Tensor
+    near: Tensor
     counted: Tensor
     offset_px: Tensor
     amplitude: Tensor
 
     def to(self, device: torch.device) -> Targets:
         """The same on a device."""
-        return Targets(*(getattr(self, name).to(device) for name in ("present", "counted", "offset_px", "amplitude")))
+        names = ("present", "near", "counted", "offset_px", "amplitude")
+        return Targets(*(getattr(self, name).to(device) for name in names))
 
 
-def make_targets(points: Tensor, shape: tuple[int, int], visible: Tensor | None = None) -> Targets:
+def _first_of_each(pattern: Tensor, cell: Tensor, rank: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Rows of lowest rank, one a cell."""
+    flat = (pattern * cells[0] + cell[:, 0]) * cells[1] + cell[:, 1]
+    by_rank = np.argsort(rank.numpy(), kind="stable")
+    _, first = np.unique(flat.numpy()[by_rank], return_index=True)
+    return torch.from_numpy(by_rank[first])
+
+
+def make_targets(points: Tensor, visible: Tensor) -> Targets:
     """Put lattice points onto the cells of patterns.
 
     Parameters
     ----------
     points : (m, 4) float32 Tensor
         Pattern, y and x in px, structure factor over the largest of its pattern; the direct beam is among them,
-        with 1. Of two in one cell the stronger is kept.
-    shape : tuple of int
-        Sides of a pattern.
-    visible : (n, qy, qx) bool Tensor, optional
-        False where the detector is covered: what lies there is not counted.
+        with 1.
+    visible : (n, qy, qx) bool Tensor
+        False where the detector is covered: what lies there is not asked for.
     """
-    n = int(points[:, 0].max()) + 1 if visible is None else len(visible)
-    cells = tuple(-(-side // STRIDE_PX) for side in shape)
+    n, height, width = visible.shape
+    cells = (-(-height // STRIDE_PX), -(-width // STRIDE_PX))
+    steps = torch.arange(-1, 2)
+    around = torch.cartesian_prod(steps, steps)
+    own = torch.floor((points[:, 1:3] + 0.5) / STRIDE_PX).long()
+    cell = own[:, None] + around
+    offset = points[:, None, 1:3] - (STRIDE_PX * cell + (STRIDE_PX - 1) / 2)
+    distance = offset.norm(dim=-1)
+    mine = (around == 0).all(1).expand(len(points), -1)
+    on_frame = ((own >= 0) & (own < torch.tensor(cells))).all(1)[:, None]
+    inside = ((cell >= 0) & (cell < torch.tensor(cells))).all(-1) & on_frame & (mine | (distance < _NEAR_PX))
+    strength = points[:, 3, None].expand(-1, len(around))
+    pattern = points[:, 0, None].long().expand(-1, len(around))
     made = Targets(
         present=torch.zeros(n, *cells, dtype=torch.bool),
-        counted=torch.ones(n, *cells, dtype=torch.bool),
+        near=torch.zeros(n, *cells, dtype=torch.bool),
+        counted=visible[:, ::STRIDE_PX, ::STRIDE_PX].clone(),
         offset_px=torch.zeros(n, 2, *cells),
         amplitude=torch.zeros(n, *cells),
     )
-    cell = torch.floor((points[:, 1:3] + 0.5) / STRIDE_PX).long()
-    inside = ((cell >= 0) & (cell < torch.tensor(cells))).all(1)
-    order = torch.argsort(points[inside, 3])
-    points, cell = points[inside][order], cell[inside][order]
-    pattern = points[:, 0].long()
-    faint = points[:, 3] < LEAST_AMPLITUDE
-    ignored = faint & (points[:, 3] >= IGNORED_AMPLITUDE)
-    made.counted[pattern[ignored], cell[ignored, 0], cell[ignored, 1]] = False
-    points, cell, pattern = points[~faint], cell[~faint], pattern[~faint]
-    # In ascending order the strongest of a cell is written last.
-    y, x = cell.unbind(1)
-    made.present[pattern, y, x] = made.counted[pattern, y, x] = True
-    made.amplitude[pattern, y, x] = points[:, 3]
-    made.offset_px[pattern, :, y, x] = points[:, 1:3] - (STRIDE_PX * cell + (STRIDE_PX - 1) / 2)
-    if visible is not None:
-        made.counted[...] &= visible[:, ::STRIDE_PX, ::STRIDE_PX][:, : cells[0], : cells[1]]
+    faint = inside & (strength < LEAST_AMPLITUDE) & (strength >= IGNORED_AMPLITUDE)
+    made.counted[pattern[faint], cell[faint][:, 0], cell[faint][:, 1]] = False
+    wanted = inside & (strength >= LEAST_AMPLITUDE)
+    # The disk in a cell comes before the nearest one beside it; of two in a cell the stronger.
+    order = _first_of_each(pattern[wanted], cell[wanted], torch.where(mine, -strength, 1 + distance)[wanted], cells)
+    number, (y, x) = pattern[wanted][order], cell[wanted][order].unbind(1)
+    made.near[number, y, x] = True
+    made.counted[number, y, x] = False
+    made.amplitude[number, y, x] = strength[wanted][order]
+    made.offset_px[number, :, y, x] = offset[wanted][order]
+    own_only = wanted & mine
+    number, (y, x) = pattern[own_only], cell[own_only].unbind(1)
+    seen = visible[number, (STRIDE_PX * y).clamp_max(height - 1), (STRIDE_PX * x).clamp_max(width - 1)]
+    made.present[number[seen], y[seen], x[seen]] = True
+    made.counted[number[seen], y[seen], x[seen]] = True
+    made.near[...] &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
     return made

@@ -24,16 +24,17 @@ class NetworkParams(Params):
 
 
 class TrainParams(Params):
-    """Train a network on a diffraction library."""
+    """Train a network on a diffraction library; the seed of the file decides weights, batches and augmentation."""
 
     library: Path = Field(description="Store made by `ronchi simulate library`.")
     network: NetworkParams = Field(NetworkParams(), description="Which network is trained.")
     augment: str = Field("augment", description="Transform that makes patterns look recorded.")
     augment_params: dict[str, Any] = Field(default_factory=dict, description="Its parameters.")
-    start_from: str | Path | None = Field(None, description="Weights to begin with: fine-tuning.")
-    seed: int = Field(0, ge=0, description="Of weights, batches and augmentation.")
+    start_from: Path | None = Field(
+        None, description="Weights to begin with instead of fresh ones of `network`: fine-tuning."
+    )
     steps: int = Field(20000, ge=1, description="Batches to learn from.")
-    batch: int = Field(16, ge=1, description="Patterns in a batch, over all processes.")
+    batch: int = Field(16, ge=2, description="Patterns in a batch.")
     learning_rate: float = Field(1e-3, gt=0, description="Largest step of AdamW.")
     warm_up: int = Field(200, ge=0, description="Batches until the step is largest; it then falls along a cosine.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
@@ -44,4 +45,4 @@ class TrainParams(Params):
         120.0, gt=0, description="Seconds between checkpoints.", json_schema_extra={"unit": "s"}
     )
     workers: int = Field(1, ge=0, description="Processes that load and augment.")
-    half: bool = Field(True, description="Products in bfloat16.")
+    half: bool = Field(False, description="Products in bfloat16, faster where the processor has it.")

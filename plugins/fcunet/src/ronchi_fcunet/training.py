@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +17,7 @@ from torch import nn
 
 from ronchi.api import Context, DataError
 from ronchi_fcunet.compact import CompactDetector
-from ronchi_fcunet.samples import Augmentation, LibrarySamples, batches
+from ronchi_fcunet.samples import Augmentation, Batch, LibrarySamples, batches
 from ronchi_fcunet.scores import Tally, judge, loss_of
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
@@ -23,11 +25,9 @@ from ronchi_fcunet.weights import load_weights, save_weights
 
 __all__ = ["Trainer", "build", "train"]
 
-_TRAINING, _VALIDATION = 1, 2
-"""Streams of random numbers."""
+_CHECKPOINT = "checkpoint.safetensors"
 _CLIP = 1.0
-_THRESHOLD = {"compact": 0.4}
-_IMAGE_THRESHOLD = 0.05
+_COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.4, 0.05
 
 
 def build(p: NetworkParams) -> nn.Module:
@@ -75,6 +75,9 @@ def train(p: TrainParams, augment: Augmentation, ctx: Context, folder: Path) -> 
     DataError
         The library cannot be read, has no held-out prototypes, shares one between splits, or the loss is no number.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        what = "this training runs in one process, and WORLD_SIZE says that there are more"
+        raise DataError(what, where="training", fix="start it without torchrun")
     learned, held_out = LibrarySamples(p.library, "train"), LibrarySamples(p.library, "validation")
     shared = learned.prototypes & held_out.prototypes
     if shared:
@@ -97,54 +100,72 @@ class _Training:
         self.p, self.augment, self.ctx, self.folder = p, augment, ctx, folder
         self.learned, self.held_out = learned, held_out
         self.device = torch.device(ctx.device)
-        torch.manual_seed(p.seed)
+        self.seeds = [int(seed) for seed in ctx.rng.integers(2**62, size=3)]
+        torch.manual_seed(self.seeds[0])
         network = load_weights(p.start_from).network if p.start_from is not None else build(p.network)
+        self.compact = isinstance(network, CompactDetector)
+        self.threshold = _COMPACT_THRESHOLD if self.compact else _IMAGE_THRESHOLD
         self.network = network.to(self.device)
         self.averaged = copy.deepcopy(self.network)
-        self.optimiser = torch.optim.AdamW(self.network.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+        # Norms, biases and the heads' offsets are no products that could grow without need.
+        groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+        for parameter in self.network.parameters():
+            groups[parameter.ndim > 1].append(parameter)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": groups[True], "weight_decay": p.weight_decay}, {"params": groups[False], "weight_decay": 0.0}],
+            p.learning_rate,
+        )
+        self.whole = True
         self.step, self.seconds = 0, 0.0
         self.curve: list[dict[str, float]] = []
+        self.losses: list[float] = []
 
     def run(self) -> dict[str, Any]:
         p = self.p
         self._resume()
         stream = batches(
-            self.learned, self.augment, size=p.batch, seed=p.seed * 4 + _TRAINING,
+            self.learned, self.augment, size=p.batch, seed=self.seeds[1],
             numbers=range(self.step, p.steps), workers=p.workers,
         )  # fmt: skip
         saved = began = time.monotonic()
-        losses: list[float] = []
         threads = torch.get_num_threads()
         torch.set_num_threads(self.ctx.n_threads)
         try:
             for batch in stream:
-                losses.append(self._learn(batch))
-                self.step += 1
-                if self.step % p.validate_every == 0 or self.step == p.steps:
-                    self._validate(losses)
-                    losses.clear()
+                self._advance(batch)
                 now = time.monotonic()
                 if now - saved > p.checkpoint_s:
                     self.seconds += now - began
                     saved = began = now
                     self._save()
                 self.ctx.progress(self.step, p.steps)
-        except BaseException:
-            self.seconds += time.monotonic() - began
-            self._save()
+        except (KeyboardInterrupt, SystemExit):
+            # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
+            if self.whole:
+                self.seconds += time.monotonic() - began
+                self._save()
             raise
         finally:
             torch.set_num_threads(threads)
         self.seconds += time.monotonic() - began
         return self._finish()
 
-    def _learn(self, batch: Any) -> float:
+    def _advance(self, batch: Batch) -> None:
+        p = self.p
+        self.whole = False
+        self.losses.append(self._learn(batch))
+        if (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps:
+            self._validate()
+        self.step += 1
+        self.whole = True
+
+    def _learn(self, batch: Batch) -> float:
         p = self.p
         batch = batch.to(self.device)
         for group in self.optimiser.param_groups:
             group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
         # The same dropout in a step whether or not the training was stopped before it.
-        torch.manual_seed(p.seed * 1_000_003 + self.step)
+        torch.manual_seed(self.seeds[0] + self.step)
         self.network.train()
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=p.half):
@@ -165,30 +186,49 @@ class _Training:
                     kept.copy_(new)
         return value
 
-    def _validate(self, losses: list[float]) -> None:
+    def _validate(self) -> None:
         p = self.p
         tally = Tally()
         held_out = batches(
-            self.held_out, self.augment, size=p.batch, seed=p.seed * 4 + _VALIDATION,
-            numbers=range(p.validation_batches), workers=0,
-        )  # fmt: skip
-        threshold = _THRESHOLD.get(p.network.kind, _IMAGE_THRESHOLD)
+            self.held_out, self.augment, size=p.batch, seed=self.seeds[2], numbers=range(p.validation_batches)
+        )
         for batch in held_out:
-            judge(self.averaged, batch.to(self.device), tally, threshold, half=p.half)
-        figures = {"step": float(self.step), "learned_loss": sum(losses) / max(1, len(losses)), **tally.figures()}
+            judge(self.averaged, batch.to(self.device), tally, self.threshold, half=p.half)
+        learned = sum(self.losses) / len(self.losses)
+        figures = {"step": float(self.step + 1), "learned_loss": learned, **tally.figures()}
+        self.losses.clear()
         self.curve.append(figures)
-        told = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        self.ctx.log.info("%s", told)
+        self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
     def _card(self) -> dict[str, Any]:
-        settings = self.p.model_dump(mode="json", exclude={"library", "start_from"})
-        return {"training": settings, "step": self.step, "seconds": round(self.seconds), "curve": self.curve}
+        rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in self.curve]
+        sigma = next((row["rms_px"] for row in reversed(rows) if row["rms_px"] is not None), None)
+        return {
+            "training": self.p.model_dump(mode="json", exclude={"library", "start_from", "checkpoint_s", "workers"}),
+            "data": {
+                "library": self.learned.identity,
+                "samples": len(self.learned),
+                "prototypes": len(self.learned.prototypes),
+                "held_out_prototypes": len(self.held_out.prototypes),
+            },
+            "started_from": None if self.p.start_from is None else _digest(self.p.start_from),
+            "torch": torch.__version__,
+            "device": self.device.type,
+            "step": self.step,
+            "seconds": round(self.seconds),
+            "threshold": self.threshold,
+            "sigma_px": sigma if sigma is not None else 1.0,
+            "curve": rows,
+        }
 
     def _finish(self) -> dict[str, Any]:
         card = self._card()
         digest = save_weights(self.folder / "weights.safetensors", self.averaged, card)
-        (self.folder / "training.json").write_text(json.dumps({**card, "sha256": digest}, indent=1), encoding="utf-8")
-        (self.folder / _CHECKPOINT).unlink(missing_ok=True)
+        text = json.dumps({**card, "sha256": digest}, indent=1, allow_nan=False)
+        temporary = self.folder / ".training.json"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.folder / "training.json")
+        self._save()
         return card
 
     def _save(self) -> None:
@@ -198,15 +238,16 @@ class _Training:
         tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
         for number, moments in self.optimiser.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
-        told = {"identity": self._identity(), "card": json.dumps(self._card())}
+        told = {"identity": self._identity(), "card": json.dumps({**self._card(), "losses": self.losses})}
         temporary = self.folder / f".{_CHECKPOINT}"
         save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, told)
         temporary.replace(self.folder / _CHECKPOINT)
 
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
-        free = {"library", "validate_every", "validation_batches", "checkpoint_s", "workers", "steps"}
-        return self.p.model_dump_json(exclude=free)
+        free = {"library", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers", "steps"}
+        begun = "" if self.p.start_from is None else _digest(self.p.start_from)
+        return json.dumps([self.p.model_dump_json(exclude=free), self.seeds, self.learned.identity, begun])
 
     def _resume(self) -> None:
         from safetensors import SafetensorError, safe_open
@@ -234,11 +275,13 @@ class _Training:
             state.setdefault(int(number), {})[moment] = value
         self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
         card: Mapping[str, Any] = json.loads(told["card"])
-        self.step, self.seconds, self.curve = card["step"], float(card["seconds"]), list(card["curve"])
+        self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
+        self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
         self.ctx.log.info("going on after batch %d", self.step)
 
 
-_CHECKPOINT = "checkpoint.safetensors"
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

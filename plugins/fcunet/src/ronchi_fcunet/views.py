@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["N_VIEWS", "views"]
+__all__ = ["N_VIEWS", "probe_radius_px", "views"]
 
 N_VIEWS = 4
 """Pattern, correlation, edge correlation, distance from the middle."""
@@ -48,6 +48,17 @@ def views(pattern: Tensor, probe: Tensor) -> Tensor:
         ],
         1,
     )
+
+
+def probe_radius_px(probe: Tensor) -> Tensor:
+    """Radius (n,) of the uniform disk with the second moment of probes (n, qy, qx) that are centred at N // 2.
+
+    It needs no edge, so that a disk of two pixels and a bullseye have one too.
+    """
+    rows, columns = (torch.arange(side, device=probe.device) - side // 2 for side in probe.shape[-2:])
+    weight = probe.float().clamp_min(0)
+    squared = (rows[:, None] ** 2 + columns[None] ** 2).float()
+    return (2 * (weight * squared).sum((-2, -1)) / weight.sum((-2, -1)).clamp_min(_LEAST)).sqrt()
 
 
 def _compressed(values: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,17 +42,22 @@ class Loaded:
     card: Mapping[str, Any]
 
     @property
-    def sigma_px(self) -> float:
-        """Validated standard error of a position, for networks that state none themselves."""
-        return float(self.card.get("sigma_px", 0.5))
+    def threshold(self) -> float:
+        """What a find needed when the network was validated; see `FcunetParams`."""
+        return float(self.card["threshold"])
 
     @property
-    def widest_planes(self) -> int:
-        """Real planes of the finest maps, at the full size of a pattern."""
+    def sigma_px(self) -> float:
+        """Validated standard error of a position, for networks that state none themselves."""
+        return float(self.card["sigma_px"])
+
+    @property
+    def planes(self) -> float:
+        """Real planes of the size of a pattern that a pass holds at a time, as measured."""
         settings = self.card["settings"]
         if self.card["kind"] == "compact":
-            return int(settings["widths"][0])
-        return int(settings["filters"]) * (4 if settings["variant"] == "fcunet" else 2)
+            return 8 + 1.5 * float(settings["widths"][0])
+        return float(settings["filters"]) * (28 if settings["variant"] == "fcunet" else 14)
 
 
 def shipped() -> dict[str, dict[str, Any]]:
@@ -68,7 +74,7 @@ def save_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str
     path : Path
         Written whole or not at all.
     card : mapping
-        What JSON can hold; ``kind``, ``settings`` and ``format`` are added.
+        What JSON can hold, with ``threshold`` and ``sigma_px``; ``kind``, ``settings`` and ``format`` are added.
     """
     from safetensors.torch import save
 
@@ -104,13 +110,17 @@ def load_weights(which: str | Path) -> Loaded:
             fix="install ronchi-fcunet again, or give the path of the file if the change is yours",
         )
     card, tensors = _parse(content, path)
-    network = _network(card, path)
-    wrong = network.load_state_dict(tensors, strict=False) if _fits(network, tensors) else None
-    if wrong is None or wrong.missing_keys or wrong.unexpected_keys:
-        raise DataError(
-            "the weights do not fit the network that their header names", where=str(path), fix="train again"
-        )
-    return Loaded(network, card)
+    try:
+        network = _network(card)
+        network.load_state_dict(tensors)
+        loaded = Loaded(network, card)
+        numbers = loaded.threshold, loaded.sigma_px, loaded.planes
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        what = f"the weights do not fit the network that their header names: {str(error).splitlines()[0]}"
+        raise DataError(what, where=str(path), fix="train again") from error
+    if not all(math.isfinite(number) for number in numbers):
+        raise DataError("the header holds numbers that are none", where=str(path), fix="train again")
+    return loaded
 
 
 def _find(which: str | Path) -> tuple[Path, str | None]:
@@ -119,9 +129,11 @@ def _find(which: str | Path) -> tuple[Path, str | None]:
         return _FOLDER / known[which]["file"], known[which]["sha256"]
     path = Path(which)
     if path.suffix != ".safetensors":
-        names = ", ".join(sorted(known)) or "none"
+        names = ", ".join(sorted(known)) or "none are shipped yet"
         raise DataError(
-            f"no weights are called {str(which)!r}", where="weights", fix=f"use one of: {names}; or a .safetensors file"
+            f"no weights are called {str(which)!r}",
+            where="weights",
+            fix=f"names: {names}; or the path of a .safetensors file",
         )
     return path, None
 
@@ -138,25 +150,17 @@ def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise DataError(
             f"not a file of weights: {error}", where=str(path), fix="give one that was trained here"
         ) from error
-    if card.get("format") != FORMAT:
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise DataError(
-            f"the weights have format {card.get('format')}, this plugin reads {FORMAT}",
+            f"the weights are not of format {FORMAT}, which this plugin reads",
             where=str(path),
             fix="install the version of ronchi-fcunet that they were trained with, or train again",
         )
     return card, tensors
 
 
-def _network(card: Mapping[str, Any], path: Path) -> nn.Module:
-    try:
-        if card["kind"] == "compact":
-            settings = {**card["settings"], "widths": tuple(card["settings"]["widths"])}
-            return CompactDetector(**settings)
-        return FourierUNet(**card["settings"])
-    except (KeyError, TypeError) as error:
-        raise DataError(f"the header names no network: {error}", where=str(path), fix="train again") from error
-
-
-def _fits(network: nn.Module, tensors: Mapping[str, Any]) -> bool:
-    own = network.state_dict()
-    return all(name in own and own[name].shape == value.shape for name, value in tensors.items())
+def _network(card: Mapping[str, Any]) -> nn.Module:
+    settings = card["settings"]
+    if card["kind"] == "compact":
+        return CompactDetector(**{**settings, "widths": tuple(settings["widths"])})
+    return FourierUNet(**settings)
