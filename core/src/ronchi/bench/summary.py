@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ronchi.bench.figure_sides import Side, side_of
+from ronchi.bench.leaderboard import standings
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
 from ronchi.bench.table import COSTS
@@ -22,6 +23,7 @@ __all__ = [
     "compared_of",
     "confidence_of",
     "interval",
+    "print_leaderboard",
     "print_summary",
     "shown_of",
     "verdict",
@@ -88,6 +90,19 @@ def print_summary(result: BenchResult) -> str:
         ]
         parts += ["\nnot finished", _columns([*result.table.factors, "repeat", "status", "why"], rows)]
     return "\n".join(parts)
+
+
+def print_leaderboard(result: BenchResult) -> str:
+    """Ranks of the entries of the compared step, as text."""
+    compared, _ = compared_of(result)
+    better = better_of(result)
+    sides = {figure: better[figure] for figure in shown_of(result)}
+    found = standings(result.table, compared, sides) if compared else []
+    if not found:
+        return "nothing to rank: a benchmark needs `compare`, and figures of which more or less is better"
+    rows = [[each.entry, f"{each.mean_rank:.2f}", f"{each.first:.0%}", f"{each.finished:.0%}"] for each in found]
+    races = f"{found[0].races} races: every figure on every data set and repeat"
+    return f"{_columns([compared, 'mean rank', 'first', 'finished'], rows)}\n\n{races}"
 
 
 def _all(result: BenchResult) -> list[Summary]:

@@ -15,6 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-missing", action="store_true", help="algorithms that are not installed become rows")
     parser.add_argument("--retry", action="store_true", help="run the cells again that did not finish")
     parser.add_argument("--peers", action="store_true", help="first make the environments of other programs, with pip")
+    parser.add_argument("--leaderboard", action="store_true", help="print the ranks of the entries instead of figures")
     parser.add_argument("--check", type=Path, metavar="CSV", help="fail if a figure is worse than in this summary")
 
 
@@ -23,12 +24,12 @@ def execute(args: argparse.Namespace) -> int:
     from ronchi.bench.files import write_files
     from ronchi.bench.regression import read_summary, regressions
     from ronchi.bench.run import run_bench
-    from ronchi.bench.summary import print_summary
+    from ronchi.bench.summary import print_leaderboard, print_summary
 
     baseline = None if args.check is None else read_summary(args.check)
     result = run_bench(args.benchmark, out=args.out, skip_missing=args.skip_missing, retry=args.retry, peers=args.peers)
     write_files(result)
-    print(print_summary(result))
+    print(print_leaderboard(result) if args.leaderboard else print_summary(result))
     print(f"\n{result.out_dir / 'report.html'}")
     if baseline is None:
         return 0
