@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import NullFormatter, ScalarFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ronchi.bench.stats import Difference, Summary
 from ronchi.plot.canvas import CATEGORIES, new_figure
@@ -17,8 +17,8 @@ __all__ = ["draw_against", "draw_costs", "draw_forest"]
 _MARKERS = "osD^vP*X"
 _COLOURS = [CATEGORIES[number] for number in (6, 5, 4, 1, 2, 0, 7)]
 """Those next to each other differ most; yellow is left out, it cannot be seen on white."""
-_LOG_RANGE = 20.0
-"""Values that span more are drawn on a logarithmic axis."""
+_LOG_RANGE, _LOG_RANGE_X = 20.0, 3.0
+"""Values that span more are drawn on a logarithmic axis; doses and times sooner than what is measured."""
 _MOST_COLUMNS = 3
 
 
@@ -137,13 +137,14 @@ def _bars(listed: Sequence[Summary] | Sequence[Difference]) -> Any:
 
 def _scale(ax: Any, axis: str, values: Sequence[float]) -> None:
     finite = [value for value in values if math.isfinite(value)]
-    if finite and min(finite) > 0 and max(finite) > _LOG_RANGE * min(finite):
-        ax.set(**{f"{axis}scale": "log"})
-    elif axis == "x" and finite and min(finite) > 0 and max(finite) > 3 * min(finite):
-        ax.set(xscale="log")
-        ax.set_xticks(sorted(set(finite)))
-        ax.xaxis.set_major_formatter(ScalarFormatter())
-        ax.xaxis.set_minor_formatter(NullFormatter())
+    if not finite or min(finite) <= 0 or max(finite) <= (_LOG_RANGE if axis == "y" else _LOG_RANGE_X) * min(finite):
+        return
+    ax.set(**{f"{axis}scale": "log"})
+    one = getattr(ax, f"{axis}axis")
+    decades = math.log10(max(finite) / min(finite))
+    one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,)))
+    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    one.set_minor_formatter(NullFormatter())
 
 
 def _panels(figures: Sequence[str]) -> tuple[Any, list[Any]]:
@@ -160,4 +161,10 @@ def _panels(figures: Sequence[str]) -> tuple[Any, list[Any]]:
 def _legend(figure: Any, panels: Sequence[Any], entries: Sequence[str]) -> None:
     if any(entries):
         handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=min(len(entries), 4), frameon=False)
+        figure.legend(
+            handles,
+            labels,
+            loc="outside upper center",
+            ncols=min(len(entries), 1 + min(len(panels), _MOST_COLUMNS)),
+            frameon=False,
+        )
