@@ -72,8 +72,8 @@ def record_scan(
         As the engine wants them; the whole specimen, from which it cuts the window of each probe.
     params : ScanParams
     ctx : Context
-        ``rng`` seeds phonons and noise. All positions see the same configurations of displaced atoms; the
-        numbers of a position do not depend on the others, nor on the order in which they are made.
+        ``rng`` seeds phonons and noise. All positions see the same configurations of displaced atoms, and each has
+        random numbers of its own. Which positions go to the engine together changes patterns by rounding alone.
     positions_angstrom : (n, 2) float, optional
         Probe positions (y, x) from the corner of the cell, row by row; those of `scan_positions` by default.
     tilts_mrad : (n, 2) float, optional
