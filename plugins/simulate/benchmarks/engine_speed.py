@@ -80,7 +80,7 @@ def bare_pairs(n_px: int, n_waves: int) -> dict[str, Callable[[], object]]:
 def slice_step(n_px: int, n_waves: int) -> Callable[[], None]:
     """One slice of the engine: transmission, transform, propagator, transform back."""
     grid = WaveGrid((n_px, n_px), (WINDOW_ANGSTROM / n_px,) * 2)
-    transform = BandTransform(grid.band_limit, torch.device("cpu"), is_planned_long=True)
+    transform = BandTransform(grid.band_limit, torch.device("cpu"))
     waves = transform.images(n_waves)
     waves[:] = torch.randn(n_waves, n_px, n_px, dtype=torch.complex64)
     phase = transform.images(1)[0].fill_(1)

@@ -135,8 +135,7 @@ class TorchMultislice:
 
     def _transform(self, grid: WaveGrid) -> tuple[BandTransform, torch.Tensor]:
         if grid.shape not in self._transforms:
-            of_waves = grid.shape == self.grid.shape
-            transform = BandTransform(grid.band_limit, self._device, self._n_threads, is_planned_long=of_waves)
+            transform = BandTransform(grid.band_limit, self._device, self._n_threads)
             self._transforms[grid.shape] = (transform, transform.spectral(grid.band_limit / grid.n_pixels))
         return self._transforms[grid.shape]
 
