@@ -12,6 +12,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
 from rotation_ladder import FOLDS, Row, angle_scores, read
 
 NAMES = {
@@ -78,7 +79,8 @@ def draw(axis: Axes, rows: list[Row], title: str, value: Callable[[Row], float])
     if title.startswith(("error", "fit")):
         axis.set_yscale("log")
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("")
+        axis.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axis.yaxis.set_minor_formatter("{x:g}")
 
 
 def table(rows: list[Row]) -> str:
