@@ -22,7 +22,12 @@ def disk(centre: tuple[float, float], radius: float, side: int = SIDE) -> np.nda
     return 1 / (1 + np.exp(np.clip((np.hypot(y - centre[0], x - centre[1]) - radius) / 0.35, -50, 50)))
 
 
-def make_library(folder: Path, runs: int = 6, split: tuple[str, ...] = ("train", "train", "validation")) -> Path:
+def make_library(
+    folder: Path,
+    runs: int = 6,
+    split: tuple[str, ...] = ("train", "train", "validation"),
+    prototypes: tuple[str, ...] = ("P0", "P1", "P2"),
+) -> Path:
     """Square lattices turned by any angle; strengths fall with the distance from the middle."""
     rng = np.random.default_rng(0)
     intensity = np.zeros((runs, 1, 2, SIDE, SIDE), np.float32)
@@ -57,7 +62,7 @@ def make_library(folder: Path, runs: int = 6, split: tuple[str, ...] = ("train",
             "excitation_error": zeros,
         },
         runs={
-            "prototype": np.array([f"P{i % len(split)}" for i in range(runs)]),
+            "prototype": np.array([prototypes[i % len(split)] for i in range(runs)]),
             "formula": np.array(["X"] * runs),
             "split": np.array([split[i % len(split)] for i in range(runs)]),
             "beam_energy_eV": np.full(runs, 2e5),

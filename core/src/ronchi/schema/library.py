@@ -75,6 +75,12 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     splits = {str(name) for name in ds["split"].values}
     if splits - set(SPLITS):
         raise fail(where, f"'split' holds {sorted(splits - set(SPLITS))}, allowed: {', '.join(SPLITS)}")
+    used: dict[str, set[str]] = {}
+    for prototype, split in zip(ds["prototype"].values, ds["split"].values, strict=True):
+        used.setdefault(str(prototype), set()).add(str(split))
+    leaking = sorted(prototype for prototype, found in used.items() if len(found) > 1)
+    if leaking:
+        raise fail(where, f"prototypes are in two splits: {', '.join(leaking[:5])}", "split by prototype")
     return ds
 
 

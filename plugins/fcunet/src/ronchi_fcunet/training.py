@@ -72,17 +72,15 @@ def train(p: TrainParams, augment: Augmentation, ctx: Context, folder: Path) -> 
 
     Raises
     ------
+    SchemaError
+        A prototype is in two splits.
     DataError
-        The library cannot be read, has no held-out prototypes, shares one between splits, or the loss is no number.
+        The library cannot be read or has no held-out prototypes, or the loss is no number.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         what = "this training runs in one process, and WORLD_SIZE says that there are more"
         raise DataError(what, where="training", fix="start it without torchrun")
     learned, held_out = LibrarySamples(p.library, "train"), LibrarySamples(p.library, "validation")
-    shared = learned.prototypes & held_out.prototypes
-    if shared:
-        what = f"prototypes are in two splits: {', '.join(sorted(shared)[:5])}"
-        raise DataError(what, where=str(p.library), fix="make the library again")
     folder.mkdir(parents=True, exist_ok=True)
     return _Training(p, augment, ctx, folder, learned, held_out).run()
 
