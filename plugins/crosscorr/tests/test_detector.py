@@ -165,6 +165,16 @@ def test_intensity_is_the_disks_counts_above_background(scene: SimpleNamespace) 
     assert (score > 0.7 * expected).all()
 
 
+def test_disks_of_two_dozen_electrons_are_found_where_there_is_little_background(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(7)
+    sites = scene.lattice(shape, 24.0, 12)
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, 22.0, 0.005), (40, *shape)).astype(np.uint8)
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0)).detect(frames)
+    nearest = np.hypot(*(positions(batch)[:, None] - sites[None]).transpose(2, 0, 1)).min(1)
+    assert (nearest < 4).sum() > 0.9 * 40 * len(sites)
+    assert (nearest >= 4).sum() <= 2
+
+
 def test_answer_does_not_depend_on_the_size_of_the_block(scene: SimpleNamespace) -> None:
     shape, rng = (96, 96), np.random.default_rng(5)
     frames = rng.poisson(scene.disks(shape, scene.lattice(shape, 14.0, 6), 3.0, 400.0, 0.2), (23, *shape)).astype(

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, poisson
 
 from ronchi.api import DataError
 from ronchi.bad_pixels import BadPixelFill
 from ronchi.disk import ProbeShape, measure_disk
 from ronchi_crosscorr.grid import Grid, fast_size
-from ronchi_crosscorr.noise import measure_gain
-from ronchi_crosscorr.photometry import SECTORS, aperture, measure
+from ronchi_crosscorr.noise import measure_gain, quiet_level
+from ronchi_crosscorr.photometry import SECTORS, aperture, measure, significance
 from ronchi_crosscorr.refine import newton, parabola
 from ronchi_crosscorr.search import local_maxima
 from ronchi_crosscorr.template import Template
@@ -107,7 +108,7 @@ def test_neighbours_do_not_spoil_the_background(scene: SimpleNamespace) -> None:
     scratch, number = np.empty((3, len(ap.flat)), np.float32), np.empty(2 * SECTORS, np.int64)
     for others in (np.empty((0, 2)), near):
         image = scene.disks((96, 96), site, 5.0, 1000.0, 2.0) + scene.disks((96, 96), others, 5.0, 50000.0)
-        counts, _, _, evenness = measure(image.astype(np.float32), 96, 96, 48, 48, ap, 1.0, scratch, number)
+        counts, _, _, _, evenness, _ = measure(image.astype(np.float32), 96, 96, 48, 48, ap, 1.0, 0.0, scratch, number)
         assert abs(counts - 1000) < 60
         assert evenness == 1.0
 
@@ -153,3 +154,24 @@ def test_bad_pixels_take_the_value_of_a_plane_through_their_neighbours() -> None
     assert np.abs(filled - plane).max() < 0.2
     with pytest.raises(DataError, match="every pixel"):
         BadPixelFill(np.ones((4, 4), bool))
+
+
+@pytest.mark.parametrize(("counts", "expected"), [(5, 0.1), (8, 0.5), (20, 3.0), (60, 25.0), (700, 500.0)])
+def test_significance_is_that_of_the_poisson_tail(counts: int, expected: float) -> None:
+    exact = norm.isf(poisson.sf(counts - 1, expected))
+    # The root of the deviance passes the tail of discrete counts by some tenths.
+    assert abs(significance(counts - expected, expected, 0.0) - exact) < 0.35
+
+
+def test_significance_of_many_counts_is_the_excess_over_its_standard_deviation() -> None:
+    assert significance(3e5, 1e10, 0.0) == pytest.approx(3.0, rel=1e-3)
+    assert significance(3e5, 1e10, 1.0) == pytest.approx(3.0 / 2**0.5, rel=1e-3)
+    assert significance(1e-3, 1e10, 0.0) == pytest.approx(1e-8, rel=1e-3)
+    assert significance(-5.0, 100.0, 0.0) < 0
+
+
+def test_the_quiet_level_is_that_of_the_background() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.poisson(0.3, (128, 96)).astype(np.float32)
+    image[40:60, 30:50] += 50
+    assert quiet_level(image, 128, 96) == pytest.approx(0.3, rel=0.15)

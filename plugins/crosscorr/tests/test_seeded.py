@@ -48,7 +48,7 @@ def test_a_disk_off_the_lattice_is_not_taken(scene: SimpleNamespace) -> None:
 
 
 def test_known_sites_allow_a_lower_threshold(scene: SimpleNamespace) -> None:
-    sites, clean = pattern(scene, 38.0)
+    sites, clean = pattern(scene, 28.0)
     frames = np.random.default_rng(2).poisson(clean, (20, *SHAPE)).astype(np.uint8)
     lattice = {"origin": tuple(LATTICE[0]), "g1": tuple(LATTICE[1]), "g2": tuple(LATTICE[2])}
     probe = scene.probe(SHAPE, 5.0)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 
-__all__ = ["SECTORS", "Aperture", "aperture", "measure"]
+__all__ = ["SECTORS", "Aperture", "aperture", "measure", "significance"]
 
 SECTORS = 16
 """Disk and ring are cut into this many sectors, so that those with a bright neighbour stand out.
@@ -17,6 +17,10 @@ SECTORS = 16
 Between disks that all but touch, wider sectors would each hold a piece of a neighbour."""
 _JOINED = 2
 """Sectors judged together when the light must be even: one of them holds few counts."""
+_FEW = 4.0
+"""Electrons in the ring for which it counts as much as what is known of the background elsewhere."""
+_LEAST_EXPECTED = 0.05
+"""Electrons expected in a disk without any background: a lone count is none."""
 
 
 class Aperture(NamedTuple):
@@ -154,9 +158,10 @@ def measure(
     x: int,
     ap: Aperture,
     gain: float,
+    known_background: float,
     scratch: NDArray[np.float32],
     number: NDArray[np.int64],
-) -> tuple[float, float, float, float]:
+) -> tuple[float, float, float, float, float, float]:
     """Photometry of a disk centred on a pixel.
 
     Parameters
@@ -166,6 +171,8 @@ def measure(
         Its used part.
     gain : float
         Variance of a pixel over its value.
+    known_background : float
+        Mean of a pixel of the background elsewhere in the pattern: where few counts are, the ring alone has none.
     scratch : (3, >= 2 * SECTORS and number of pixels) float32 array
     number : (2 * SECTORS,) int64 array
         Scratch.
@@ -178,8 +185,13 @@ def measure(
         Variance of a pixel of the background.
     snr : float
         Intensity over its standard deviation.
+    significance : float
+        Standard deviations of the background alone that would make so many counts; see `significance`.
     evenness : float
-        Share of the eighths at least 0.4 times as bright as the mean: a disk has nearly all, a neighbour's sliver few.
+        Share of the eighths at least 0.4 times as bright as the mean, over what counting leaves of a disk's: about 1
+        for a disk, less for a neighbour's sliver.
+    background : float
+        Mean of a pixel of the ring.
     """
     mean, square = scratch[1], scratch[2]
     _collect(image, height, width, y, x, ap, scratch[0], mean, square, number)
@@ -202,4 +214,39 @@ def measure(
     evenness = lit / max(parts, 1)
     variance = gain * max(intensity, 0.0) + pixel_variance * n_disk * (1 + n_disk / max(n_used, 1))
     snr = intensity / np.sqrt(max(variance, 1e-20 + 1e-12 * total_disk * total_disk))
-    return intensity, pixel_variance, snr, evenness
+    if not gain > 0:
+        return intensity, pixel_variance, snr, snr, evenness, background
+    ring = pixel_variance * n_disk / gain**2
+    elsewhere = known_background * n_disk / gain
+    # A ring of few counts says little; one of many knows better than the rest of the pattern.
+    trust = _FEW / (_FEW + ring * n_used / max(n_disk, 1))
+    expected = max(ring + trust * max(elsewhere - ring, 0.0), _LEAST_EXPECTED)
+    excess = intensity / gain - (expected - ring)
+    evenness /= -np.expm1(-max(excess, 1e-6) / (SECTORS / _JOINED))
+    sigmas = significance(excess, expected, n_disk / max(n_used, 1))
+    return intensity, pixel_variance, snr, sigmas, evenness, background
+
+
+@njit()
+def significance(excess: float, expected: float, uncertainty: float) -> float:
+    """Root of twice the log-likelihood ratio of counts over those expected of the background.
+
+    For many counts it is the excess over the standard deviation of the background. For few, the Poisson distribution's
+    tail counts: 8 electrons where 0.5 are expected stand out by 5.4. Cash, Astrophys. J. 228, 939 (1979),
+    doi:10.1086/156922.
+
+    Parameters
+    ----------
+    excess, expected : float
+        In electrons.
+    uncertainty : float
+        Variance of what is expected over its own: 0 for a known background, as many pixels in the disk as in the ring
+        for 1.
+    """
+    total = excess + expected
+    if excess <= 0:
+        return excess / np.sqrt(expected)
+    # Where the excess is a small part the logarithm's first terms cancel.
+    small = excess < 1e-3 * expected
+    deviance = excess**2 / expected if small else 2 * (total * np.log(total / expected) - excess)
+    return np.sqrt(deviance / (1 + uncertainty * expected / total))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_crosscorr.noise import measure_gain
+from ronchi_crosscorr.noise import measure_gain, quiet_level
 from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
 
@@ -204,7 +204,8 @@ def search(
                 reason = _MASKED
             elif rules.linear:
                 rise = cc[y, x] - _surroundings(cc, rules.height, rules.width, y, x, distance, scratch[0])
-                if rise <= 0 or rise * rise < (GATE * rules.min_snr) ** 2 * gain * max(cc[y, x], np.float32(0)):
+                around = max(cc[y, x] - rise, np.float32(gain))
+                if rise <= 0 or rise * rise < (GATE * rules.min_snr) ** 2 * gain * around:
                     reason = _WEAK
             if reason == _ACCEPTED:
                 height_of[n_kept], kept[n_kept] = -cc[y, x], i
@@ -213,7 +214,8 @@ def search(
                 _write(table[rows], float(y), float(x), reason)
                 rows += 1
         order = np.argsort(height_of[:n_kept], kind="mergesort")
-        accepted, brightest = 0, 0.0
+        accepted, brightest, backgrounds, measured = 0, 0.0, 0.0, 0
+        quiet = quiet_level(frame, rules.height, rules.width)
         first_kept = rows
         for o in order:
             y, x = ys[kept[o]], xs[kept[o]]
@@ -230,10 +232,14 @@ def search(
                         break
             intensity, pixel_variance, snr = 0.0, 0.0, 0.0
             if reason == _ACCEPTED:
-                intensity, pixel_variance, snr, evenness = measure(
-                    frame, rules.height, rules.width, y, x, ap, gain, scratch, number
+                # Rings tell it better than the dark half of a pattern full of disks, once there are some.
+                known = (quiet + backgrounds) / (1 + measured)
+                intensity, pixel_variance, snr, sigmas, evenness, background = measure(
+                    frame, rules.height, rules.width, y, x, ap, gain, known, scratch, number
                 )
-                if not snr >= rules.min_snr or intensity <= 0:
+                backgrounds += background
+                measured += 1
+                if not sigmas >= rules.min_snr or intensity <= 0:
                     reason = _LOW_SNR
                 elif evenness < MIN_EVENNESS:
                     reason = _UNEVEN
