@@ -90,7 +90,9 @@ class LibrarySamples:
             raise DataError(f"the library has no runs for {split}", where=str(path), fix="make a larger one")
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
-        told = [sorted(data.attrs.items()), data.sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
+        # Variables and sizes come in the order in which the store was listed, which changes.
+        sizes = sorted((str(name), size) for name, size in data.sizes.items())
+        told = [sorted(data.attrs.items()), sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
         self.identity = hashlib.sha256(repr(told).encode()).hexdigest()
         self._store: _Store | None = None
 
