@@ -123,7 +123,7 @@ def run_bench(
         config, tuned = _tune(config, manager, out_dir, tell, better, skip_missing=skip_missing)
         cells = make_cells(config)
         plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
-    outcomes |= run_cells(config, cells, plans, out_dir, tell, retry=retry)
+    outcomes |= run_cells(config, cells, plans, out_dir, tell, retry=retry or peers)
     versions: dict[str, str] = {}
     for plan in plans.values():
         versions |= versions_of(plan)

@@ -48,8 +48,9 @@ def execute(args: argparse.Namespace) -> int:
         raise ConfigError(f"{args.seed} is below 0", where="--seed")
     if args.workers is not None and args.workers < 1:
         raise ConfigError(f"{args.workers} is below 1", where="--workers")
-    choose_writer(args.out, manager)
-    if args.out.exists() and not args.overwrite:
+    target = args.out.expanduser().absolute()
+    choose_writer(target, manager)
+    if target.exists() and not args.overwrite:
         raise OutputError(f"{str(args.out)!r} exists", fix="--overwrite replaces it")
     options = RunOptions.model_validate(
         {
@@ -60,7 +61,6 @@ def execute(args: argparse.Namespace) -> int:
         }
     )
     params = parse_named(args.values, "--set")
-    target = args.out.expanduser().absolute()
     for path in simulate_to_file(
         args.kind, params, target, manager=manager, seed=args.seed, options=options, progress=not args.quiet
     ):

@@ -17,6 +17,18 @@ __all__ = ["load_state", "save_state"]
 _NUMBERS, _ARRAYS = "state.json", "arrays.safetensors"
 
 
+class _Stored(dict[str, Any]):
+    """What a file held; asks for a new fit where that is not what is looked for."""
+
+    def __init__(self, held: Mapping[str, Any], folder: Path) -> None:
+        super().__init__(held)
+        self._folder = folder
+
+    def __missing__(self, name: str) -> Any:
+        what = f"the fitted state has no {name!r}: another version of ronchi-rvae wrote it"
+        raise DataError(what, where=str(self._folder), fix="fit again")
+
+
 def save_state(folder: Path, numbers: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a state.
 
@@ -43,7 +55,7 @@ def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     Raises
     ------
     DataError
-        The folder holds no state.
+        The folder holds no state; or later, of the result, something is looked for that the state does not hold.
     """
     from safetensors.numpy import load_file
 
@@ -53,7 +65,8 @@ def load_state(folder: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     except OSError as error:
         raise DataError(f"no fitted state: {error}", where=str(folder), fix="fit and save first") from error
     complex_names = numbers.pop("complex")
-    return numbers, {name: a.view(np.complex64)[..., 0] if name in complex_names else a for name, a in arrays.items()}
+    made = {name: a.view(np.complex64)[..., 0] if name in complex_names else a for name, a in arrays.items()}
+    return _Stored(numbers, folder), _Stored(made, folder)
 
 
 def _as_real(array: NDArray[Any]) -> NDArray[Any]:

@@ -61,9 +61,7 @@ class Graphene4dParams(TilesParams):
     )
 
     @model_validator(mode="after")
-    def _one_defect_a_tile(self) -> Self:
-        if [len(row) for row in self.defects] != [len(row) for row in self.rotation_deg]:
-            raise ValueError("defects need as many rows and columns as rotation_deg")
+    def _one_turn_a_column(self) -> Self:
         if self.turns_deg and len(self.turns_deg) != self.scan_shape[1]:
             raise ValueError(f"{len(self.turns_deg)} turns_deg need as many columns in scan_shape {self.scan_shape}")
         return self

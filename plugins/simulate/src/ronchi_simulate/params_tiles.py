@@ -16,7 +16,9 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 class TilesParams(ScanParams):
-    """A scan that is divided into equal tiles, each over a crystal at an angle of its own."""
+    """A scan that is divided into equal tiles, each over a crystal at an angle of its own, with a defect or without."""
+
+    defects: tuple[tuple[str, ...], ...]
 
     rotation_deg: Rows = Field(
         ((5.0, 18.0), (31.0, 44.0)),
@@ -39,6 +41,8 @@ class TilesParams(ScanParams):
             raise ValueError("rotation_deg needs rows of one length")
         if self.scan_shape[0] % rows or self.scan_shape[1] % columns:
             raise ValueError(f"a scan_shape of {self.scan_shape} cannot be divided into {rows} x {columns} tiles")
+        if [len(row) for row in self.defects] != [len(row) for row in self.rotation_deg]:
+            raise ValueError("defects need as many rows and columns as rotation_deg")
         return self
 
     @property

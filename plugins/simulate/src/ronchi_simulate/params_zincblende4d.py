@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
-
-from pydantic import model_validator
+from typing import Literal
 
 from ronchi.api import Field
 from ronchi_simulate.params_scan import Pair
@@ -59,9 +57,3 @@ class Zincblende4dParams(TilesParams):
         "silicon.",
     )
     defect_fraction: float = Field(0.5, gt=0, le=1, description="Part of the atoms of the column that is.")
-
-    @model_validator(mode="after")
-    def _one_defect_a_tile(self) -> Self:
-        if [len(row) for row in self.defects] != [len(row) for row in self.rotation_deg]:
-            raise ValueError("defects need as many rows and columns as rotation_deg")
-        return self

@@ -20,7 +20,7 @@ _KALININ = "Kalinin et al., Sci. Adv. 7, eabd5084 (2021), doi:10.1126/sciadv.abd
 _OXLEY = "Oxley et al., npj Comput. Mater. 7, 65 (2021), doi:10.1038/s41524-021-00527-3"
 
 
-def _of_strain(name: str, summary: str, params: type[Params], factory: str, citation: str) -> AlgorithmSpec:
+def _scan(name: str, summary: str, params: type[Params], factory: str, truth: str, citation: str) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
         summary=summary,
@@ -28,54 +28,46 @@ def _of_strain(name: str, summary: str, params: type[Params], factory: str, cita
         factory=f"ronchi_simulate.{factory}",
         inputs={},
         output="fourd/1",
-        sides={"truth": "strain/1"},
+        sides={"truth": truth},
         capabilities=frozenset({"cuda"}),
         citation=citation,
-    )
-
-
-def _of_sites(name: str, summary: str, params: type[Params], factory: str) -> AlgorithmSpec:
-    return AlgorithmSpec(
-        name=name,
-        summary=summary,
-        params=params,
-        factory=f"ronchi_simulate.{factory}",
-        inputs={},
-        output="fourd/1",
-        sides={"truth": "descriptors/1"},
-        capabilities=frozenset({"cuda"}),
-        citation=_OXLEY,
     )
 
 
 @hookimpl
 def ronchi_simulators() -> Iterator[AlgorithmSpec]:
     """Yield one spec a specimen."""
-    yield _of_strain(
+    yield _scan(
         "sige",
         "Multislice scan across Si / SiGe layers on a substrate, straight or twisted, with the strain everywhere.",
         SigeParams,
         "sige:Sige",
+        "strain/1",
         _FCUNET,
     )
-    yield _of_strain(
+    yield _scan(
         "hbn",
         "Multislice scan over unstrained hexagonal boron nitride, for disks from small to overlapping, and bullseyes.",
         HbnParams,
         "hbn:Hbn",
+        "strain/1",
         _FCUNET,
     )
-    yield _of_sites(
+    yield _scan(
         "graphene4d",
         "Multislice scan, finer than atoms, of graphene in rotated tiles with defects, or of pairs of turned patterns.",
         Graphene4dParams,
         "graphene4d:Graphene4d",
+        "descriptors/1",
+        _OXLEY,
     )
-    yield _of_sites(
+    yield _scan(
         "zincblende4d",
         "Multislice scan, finer than atoms, of zincblende in rotated tiles: the sites of its cell and their symmetry.",
         Zincblende4dParams,
         "zincblende4d:Zincblende4d",
+        "descriptors/1",
+        _OXLEY,
     )
     yield AlgorithmSpec(
         name="library",
