@@ -54,7 +54,7 @@ def test_no_more_patterns_than_there_are(frames: int, shown: int) -> None:
 
 def test_a_stricter_parameter_moves_candidates_from_accepted_to_its_reason() -> None:
     loose, strict = (
-        preview_detection(pipeline(), overrides=[f"disks.params.min_snr={value}"]).reasons for value in (6, 30)
+        preview_detection(pipeline(), overrides=[f"disks.params.min_snr={value}"]).reasons for value in (6, 60)
     )
     assert strict["accepted"] < loose["accepted"]
     assert sum(strict.values()) == sum(loose.values())

@@ -151,16 +151,16 @@ def fill_box(
     inside = corners @ np.linalg.inv(cell)
     first = np.floor(inside.min(axis=0)).astype(int) - 2
     last = np.ceil(inside.max(axis=0)).astype(int) + 1
-    reach = float(np.abs(cell).sum(axis=0).max())
+    sites = (crystal.fractional + origin) @ cell
+    nearest, farthest = sites.min(axis=0), sites.max(axis=0)
     kept = []
     # Plane after plane of cells: a long box across a skew cell has many times as many cells around it as in it.
     grid = np.stack(np.meshgrid(*[np.arange(first[i], last[i] + 1) for i in (1, 2)], indexing="ij"), axis=-1)
     plane = grid.reshape(-1, 2) @ cell[1:]
     for step in range(first[0], last[0] + 1):
         corner = plane + step * cell[0]
-        kept.append(corner[((corner > -2 * reach) & (corner < box + reach)).all(axis=1)])
+        kept.append(corner[((corner >= -farthest) & (corner < box - nearest)).all(axis=1)])
     cells = np.concatenate(kept)
-    sites = (crystal.fractional + origin) @ cell
     positions = (cells[:, None] + sites).reshape(-1, 3)
     numbers = np.broadcast_to(crystal.numbers, (len(cells), len(sites))).reshape(-1)
     within = ((positions >= 0) & (positions < box)).all(axis=1)

@@ -8,14 +8,11 @@ way; and rows are padded by a cache line, since columns whose stride is a power 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from ronchi_simulate.multislice.fftw import FftwPlanner, Plan, fftw_planner
 
 __all__ = ["BandTransform"]
 
@@ -38,6 +35,8 @@ class BandTransform:
     device : torch.device
     n_threads : int
         Threads of a transform on the CPU.
+    planner : FftwPlanner, optional
+        Another than the one that never times plans.
     """
 
     def __init__(
@@ -45,12 +44,14 @@ class BandTransform:
         band_limit: NDArray[np.floating],
         device: torch.device,
         n_threads: int = 1,
+        *,
+        planner: FftwPlanner | None = None,
     ) -> None:
         self.shape: tuple[int, int] = (band_limit.shape[0], band_limit.shape[1])
         self.device = device
-        self._n_threads = n_threads
-        self._planner = _fftw_planner() if device.type == "cpu" else None
-        self._plans: dict[tuple[object, ...], list[Any]] = {}
+        self._planner = (planner or fftw_planner(n_threads)) if device.type == "cpu" else None
+        self._plans: dict[tuple[object, ...], list[Plan]] = {}
+        self._one_axis: dict[str, torch.Tensor] = {}
         self._scratch: dict[tuple[int, ...], torch.Tensor] = {}
         nx = self.shape[1]
         open_columns = np.flatnonzero(band_limit.any(axis=0))
@@ -137,31 +138,20 @@ class BandTransform:
         for plan in self._plans[key]:
             plan.execute()
 
-    def _plan(self, direction: str, images: torch.Tensor, spectra: torch.Tensor) -> list[Any]:
-        """Plans in the order of their execution; planning overwrites memory, so that what it holds is kept aside."""
+    def _plan(self, direction: str, images: torch.Tensor, spectra: torch.Tensor) -> list[Plan]:
+        """Plans of all images in the order of their execution."""
         assert self._planner is not None
-        kept = images.clone(), spectra.clone()
-        space, frequency = images.numpy(), spectra.numpy()
-        # Plans that FFTW has timed are a fifth faster, but differ from process to process, and with them the last bits
-        # of the patterns.
-        options = {"axes": (-1,), "direction": direction, "threads": self._n_threads, "flags": ("FFTW_ESTIMATE",)}
-        if direction == "FFTW_FORWARD":
-            across = np.swapaxes(space, -1, -2)
-            plans = [self._planner(space, space, **options)]
-            plans += [self._planner(across[..., part, :], frequency[..., part, :], **options) for part in self._band]
-        else:
-            plans = [self._planner(frequency[..., part, :], frequency[..., part, :], **options) for part in self._band]
-            across = np.swapaxes(frequency, -1, -2)
-            plans.append(self._planner(across, space, **options))
-        images.copy_(kept[0])
-        spectra.copy_(kept[1])
-        return plans
+        space, frequency, between = images.numpy(), spectra.numpy(), self._between(direction)
+        return [
+            plan
+            for one in np.ndindex(*images.shape[:-2])
+            for plan in self._planner.plan(direction, space[one], frequency[one], between, self._band)
+        ]
 
-
-def _fftw_planner() -> Callable[..., Any] | None:
-    try:
-        import pyfftw
-    except ImportError:
-        return None
-    planner: Callable[..., Any] = pyfftw.FFTW
-    return planner
+    def _between(self, direction: str) -> NDArray[np.complex64]:
+        """Memory for an image, or for a spectrum, that is transformed along one axis only."""
+        if direction not in self._one_axis:
+            forward = direction == "FFTW_FORWARD"
+            self._one_axis[direction] = self.images() if forward else self.spectra()
+        memory: NDArray[np.complex64] = self._one_axis[direction].numpy()
+        return memory
