@@ -17,11 +17,11 @@ import torch
 
 from ronchi.api import DataError
 from ronchi_rvae.checkpoint import Checkpoint, Progress
-from ronchi_rvae.distributed import join_world
 from ronchi_rvae.networks import FlatDecoder
 from ronchi_rvae.trainable import Samples
 from ronchi_rvae.training import Schedule, train
 from ronchi_rvae.variational import Variational
+from ronchi_torch.world import join_world
 
 PIXELS = 20
 LOG = logging.getLogger("test")
@@ -227,12 +227,6 @@ def test_two_processes_learn_what_one_does(tmp_path: Path):
     for name, value in one.items():
         assert all(torch.equal(other[name], made[0][name]) for other in made)
         torch.testing.assert_close(made[0][name], value, rtol=1e-3, atol=1e-4)  # sums in another order, 24 steps
-
-
-def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(DataError, match="no GPU"):
-        join_world("cuda")
 
 
 def test_due_goes_by_the_clock(tmp_path: Path):

@@ -1,11 +1,7 @@
-"""A training that was stopped goes on where it was: weights, moments of Adam, random numbers, curves, in one file.
-
-The file is safetensors, whose header holds the numbers as JSON: nothing in it can run code.
-"""
+"""Checkpoints of a training: weights, moments of Adam, random numbers, curves."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import time
@@ -16,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Checkpoint", "Progress", "fingerprint"]
+from ronchi.api import DataError
+from ronchi_torch.checkpoint import moments_of, read_checkpoint, restore_moments, write_checkpoint
+
+__all__ = ["Checkpoint", "Progress"]
 
 _FILE = "training.safetensors"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -48,15 +46,6 @@ class Progress:
     renewed: tuple[Tensor, Tensor] | None = None
 
 
-def fingerprint(*parts: bytes | str) -> str:
-    """Hash of all that a training starts from."""
-    made = hashlib.sha256()
-    for part in parts:
-        encoded = part.encode() if isinstance(part, str) else part
-        made.update(len(encoded).to_bytes(8, "little") + encoded)
-    return made.hexdigest()
-
-
 class Checkpoint:
     """File of a training, written now and then.
 
@@ -82,67 +71,42 @@ class Checkpoint:
         self, model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, so_far: Progress
     ) -> None:
         """Replace the file by one of now."""
-        from safetensors.torch import save_file
-
         if self.path is None:
             return
-        moments = {
-            f"adam.{number}.{name}": held[name]
-            for number, held in optimiser.state_dict()["state"].items()
-            for name in _MOMENTS
-        }
         tensors = {
-            **{f"model.{name}": value for name, value in model.state_dict().items()},
-            **{f"best.{name}": value for name, value in so_far.best.items()},
-            **{f"renewed.{number}": values for number, values in enumerate(so_far.renewed or ())},
-            **moments,
-            "generator": generator.get_state(),
+            "model": model.state_dict(),
+            "best": so_far.best,
+            "renewed": {str(number): values for number, values in enumerate(so_far.renewed or ())},
+            "adam": moments_of(optimiser),
+            "generator": {"state": generator.get_state()},
         }
         numbers = {name: getattr(so_far, name) for name in ("epoch", "curve", "held_out", "best_epoch")}
-        told = {"identity": self.identity, "progress": json.dumps(numbers)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_suffix(".partial")
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, partial, told)
-        partial.replace(self.path)
+        write_checkpoint(self.path, tensors, {"identity": self.identity, "progress": json.dumps(numbers)})
         self._written = time.monotonic()
 
     def read(
         self, model: nn.Module, optimiser: torch.optim.Optimizer, generator: torch.Generator, log: logging.Logger
     ) -> Progress:
         """Put model, optimiser and random numbers back to where they were; the beginning, if nothing was kept."""
-        from safetensors import SafetensorError, safe_open
-
         if self.path is None or not self.path.exists():
             return Progress()
         try:
-            with safe_open(self.path, "pt") as file:
-                told = file.metadata() or {}
-                if told.get("identity") != self.identity:
-                    log.info("%s is of another training: starting from the beginning", self.path)
-                    return Progress()
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            log.warning("%s cannot be read (%s): starting from the beginning", self.path, error)
+            saved = read_checkpoint(self.path)
+        except DataError as error:
+            log.warning("%s (%s): starting from the beginning", error.what, self.path)
             return Progress()
-        model.load_state_dict(_under("model.", tensors))
-        generator.set_state(tensors["generator"])
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under("adam.", tensors).items():
-            number, moment = name.split(".")
-            state.setdefault(int(number), {})[moment] = value
-        optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-        numbers: dict[str, Any] = json.loads(told["progress"])
+        if saved.told.get("identity") != self.identity:
+            log.info("%s is of another training: starting from the beginning", self.path)
+            return Progress()
+        model.load_state_dict(saved.group("model"))
+        generator.set_state(saved.group("generator")["state"])
+        restore_moments(optimiser, saved.group("adam"))
+        numbers: dict[str, Any] = json.loads(saved.told["progress"])
         log.info("going on after epoch %d of %s", numbers["epoch"], self.path)
-        values = _under("renewed.", tensors)
-        return Progress(
-            **numbers, best=_under("best.", tensors), renewed=(values["0"], values["1"]) if values else None
-        )
+        values = saved.group("renewed")
+        return Progress(**numbers, best=saved.group("best"), renewed=(values["0"], values["1"]) if values else None)
 
     def drop(self) -> None:
         """Remove the file: the training is finished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

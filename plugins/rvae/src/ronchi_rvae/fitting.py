@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ronchi.api import Context
-from ronchi_rvae.checkpoint import Checkpoint, fingerprint
-from ronchi_rvae.distributed import join_world
-from ronchi_rvae.threads import thread_limit
+from ronchi_rvae.checkpoint import Checkpoint
 from ronchi_rvae.trainable import Samples, Trainable
 from ronchi_rvae.training import Schedule, train
+from ronchi_torch.checkpoint import fingerprint
+from ronchi_torch.threads import thread_limit
+from ronchi_torch.world import join_world
 
 __all__ = ["fitted_curves"]
 

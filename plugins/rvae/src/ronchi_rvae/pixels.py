@@ -195,8 +195,8 @@ class PixelLearner:
         import torch
 
         from ronchi_rvae.fitting import fitted_curves
-        from ronchi_rvae.threads import thread_limit
         from ronchi_rvae.training import Schedule
+        from ronchi_torch.threads import thread_limit
 
         p = self.params
         seed = int(ctx.rng.integers(2**62))

@@ -85,8 +85,8 @@ class Rvae(PolarEm):
         import torch
 
         from ronchi_rvae.fitting import fitted_curves
-        from ronchi_rvae.threads import thread_limit
         from ronchi_rvae.training import Schedule
+        from ronchi_torch.threads import thread_limit
 
         super()._learn(values, groups, ctx)
         p = self.params
@@ -139,7 +139,7 @@ class Rvae(PolarEm):
         import torch
 
         from ronchi_rvae.autoencoder import divergence
-        from ronchi_rvae.threads import thread_limit
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             mean, log_variance = self.model.encode(torch.from_numpy(self._upright(described, pose)))
@@ -205,7 +205,7 @@ class Rvae(PolarEm):
     def _decode(self, z: Floats) -> Complex:
         import torch
 
-        from ronchi_rvae.threads import thread_limit
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             canonical = self.model.decode(torch.from_numpy(np.ascontiguousarray(z))).numpy()

@@ -65,7 +65,7 @@ class VariationalLearner(PixelLearner):
     def _posterior(self, values: Floats, given: Floats) -> Posterior:
         import torch
 
-        from ronchi_rvae.threads import thread_limit
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             return self.model.posterior(torch.from_numpy(np.ascontiguousarray(values)), torch.from_numpy(given))
@@ -90,7 +90,7 @@ class VariationalLearner(PixelLearner):
     def _images(self, z: Floats, label: NDArray[Any], given: Floats, pose: Floats) -> Floats:
         import torch
 
-        from ronchi_rvae.threads import thread_limit
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             told = (torch.from_numpy(np.ascontiguousarray(part)) for part in (z, label.astype(np.int64), given, pose))

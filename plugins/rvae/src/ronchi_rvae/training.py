@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ronchi.api import DataError
 from ronchi_rvae.checkpoint import Checkpoint, Progress
-from ronchi_rvae.distributed import World
 from ronchi_rvae.trainable import Phase, Samples, Trainable
+from ronchi_torch.world import World
 
 __all__ = ["Schedule", "train"]
 

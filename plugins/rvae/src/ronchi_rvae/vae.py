@@ -77,8 +77,8 @@ class ConvAe(PixelLearner):
     def _encode(self, values: Floats, given: Floats) -> Encoded:
         import torch
 
-        from ronchi_rvae.threads import thread_limit
         from ronchi_rvae.trainable import Phase
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             seen = torch.from_numpy(np.ascontiguousarray(values))
@@ -92,7 +92,7 @@ class ConvAe(PixelLearner):
     def _images(self, z: Floats, label: NDArray[Any], given: Floats, pose: Floats) -> Floats:
         import torch
 
-        from ronchi_rvae.threads import thread_limit
+        from ronchi_torch.threads import thread_limit
 
         with thread_limit(1), torch.no_grad():
             return self._placed(self.model.decode(torch.from_numpy(z)).numpy())

@@ -1,13 +1,13 @@
 """Several processes that train one model, as torch's own launcher ``torchrun`` starts them.
 
-Every process runs the same program on the same data with the same seed, and takes its share of every batch: what is
-learned depends on the number of processes by rounding alone.
+Every process runs the same program on the same data with the same seed, and takes its share of every batch.
 """
 
 from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -37,12 +37,31 @@ class World:
         """Rows out of ``n`` that this process takes."""
         return slice(self.rank, n, self.size)
 
-    def wrap(self, model: nn.Module) -> nn.Module:
-        """Model whose gradients are the mean over all processes."""
+    def wrap(self, model: nn.Module, *, all_used: bool = True) -> nn.Module:
+        """Model whose gradients are the mean over all processes.
+
+        Parameters
+        ----------
+        all_used : bool
+            False if some weights may have no gradient in a step: they are then looked for, which takes time.
+        """
         if self.size == 1:
             return model
         ids = [self.device] if self.device.type == "cuda" else None
-        return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+        return nn.parallel.DistributedDataParallel(
+            model, device_ids=ids, find_unused_parameters=not all_used, broadcast_buffers=False
+        )
+
+    def average(self, values: Iterable[Tensor]) -> None:
+        """Replace values by their means over all processes."""
+        held = list(values)
+        if self.size == 1 or not held:
+            return
+        flat = torch.cat([value.detach().reshape(-1) for value in held])
+        distributed.all_reduce(flat)
+        with torch.no_grad():
+            for value, mean in zip(held, torch.split(flat / self.size, [v.numel() for v in held]), strict=True):
+                value.copy_(mean.reshape(value.shape))
 
     def total(self, value: Tensor) -> float:
         """Sum over all processes."""

@@ -1,0 +1,1 @@
+"""What trainings in torch share: processes, threads, checkpoints."""

@@ -1,0 +1,108 @@
+"""A training that was stopped goes on where it was: all that it needs for that, in one file.
+
+The file is safetensors, whose header holds text: nothing in it can run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ronchi.api import DataError
+
+__all__ = ["Saved", "fingerprint", "moments_of", "read_checkpoint", "restore_moments", "write_checkpoint"]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a checkpoint holds.
+
+    Parameters
+    ----------
+    tensors : dict of str to dict of str to Tensor
+        Name of a group, and in it names of tensors; a group without any is not there.
+    told : dict of str to str
+        Anything else, as text.
+    """
+
+    tensors: dict[str, dict[str, Tensor]]
+    told: dict[str, str]
+
+    def group(self, name: str) -> dict[str, Tensor]:
+        """Tensors of a group; none if there is no such group."""
+        return self.tensors.get(name, {})
+
+
+def write_checkpoint(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], told: Mapping[str, str]) -> None:
+    """Write a file, whole or not at all.
+
+    Parameters
+    ----------
+    tensors, told : mapping
+        As `Saved` holds them; names of groups have no dots.
+    """
+    from safetensors.torch import save_file
+
+    flat = {
+        f"{group}.{name}": value.detach().cpu().contiguous()
+        for group, members in tensors.items()
+        for name, value in members.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(flat, partial, dict(told))
+    partial.replace(path)
+
+
+def read_checkpoint(path: Path) -> Saved:
+    """Read what `write_checkpoint` wrote.
+
+    Raises
+    ------
+    DataError
+        The file is damaged or cannot be read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    tensors: dict[str, dict[str, Tensor]] = {}
+    try:
+        with safe_open(path, "pt") as file:
+            told = dict(file.metadata() or {})
+            for full in file.keys():  # noqa: SIM118 - no mapping
+                group, _, name = full.partition(".")
+                tensors.setdefault(group, {})[name] = file.get_tensor(full)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"the checkpoint is damaged: {error}", where=str(path), fix="remove it") from error
+    return Saved(tensors, told)
+
+
+def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Running moments of Adam or one of its kind, whose state is tensors alone."""
+    return {
+        f"{number}.{name}": value
+        for number, held in optimiser.state_dict()["state"].items()
+        for name, value in held.items()
+    }
+
+
+def restore_moments(optimiser: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
+    """Give an optimiser of the same parameters the moments that `moments_of` took; its learning rates stay."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for full, value in moments.items():
+        number, _, name = full.partition(".")
+        state.setdefault(int(number), {})[name] = value
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def fingerprint(*parts: bytes | str) -> str:
+    """Hash of all that a training starts from."""
+    made = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode() if isinstance(part, str) else part
+        made.update(len(encoded).to_bytes(8, "little") + encoded)
+    return made.hexdigest()

@@ -1,0 +1,74 @@
+"""What is written comes back; what is damaged is refused; an optimiser goes on as if nothing had been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from ronchi.api import DataError
+from ronchi_torch.checkpoint import fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+
+
+def test_tensors_and_text_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "state.safetensors"
+    held = {"model": {"a.weight": torch.arange(6.0).reshape(2, 3).T}, "counts": {"n": torch.tensor([2, 3])}, "no": {}}
+    write_checkpoint(path, held, {"step": "7", "identity": "ü"})
+    saved = read_checkpoint(path)
+    assert saved.told == {"step": "7", "identity": "ü"}
+    assert torch.equal(saved.group("model")["a.weight"], held["model"]["a.weight"])
+    assert torch.equal(saved.group("counts")["n"], torch.tensor([2, 3]))
+    assert saved.group("no") == {}
+
+
+def test_a_write_that_fails_leaves_the_last_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.safetensors"
+    write_checkpoint(path, {"model": {"a": torch.ones(2)}}, {"step": "1"})
+
+    def full(self: Path, target: Path) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        write_checkpoint(path, {"model": {"a": torch.zeros(2)}}, {"step": "2"})
+    assert read_checkpoint(path).told == {"step": "1"}
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\xff" * 64])
+def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "state.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_an_optimiser_goes_on_bit_for_bit(kind: type[torch.optim.Optimizer], tmp_path: Path) -> None:
+    def steps(parameter: torch.nn.Parameter, optimiser: torch.optim.Optimizer, n: int) -> None:
+        for _ in range(n):
+            optimiser.zero_grad()
+            (parameter - 3).square().sum().backward()
+            optimiser.step()
+
+    def new() -> tuple[torch.nn.Parameter, torch.optim.Optimizer]:
+        parameter = torch.nn.Parameter(torch.linspace(-1, 1, 5))
+        return parameter, kind([parameter], lr=0.1)  # type: ignore[call-arg]
+
+    whole, optimiser = new()
+    steps(whole, optimiser, 5)
+    first, optimiser = new()
+    steps(first, optimiser, 3)
+    path = tmp_path / "state.safetensors"
+    write_checkpoint(path, {"model": {"p": first}, "adam": moments_of(optimiser)}, {})
+    second, optimiser = new()
+    saved = read_checkpoint(path)
+    second.data.copy_(saved.group("model")["p"])
+    restore_moments(optimiser, saved.group("adam"))
+    steps(second, optimiser, 2)
+    assert torch.equal(whole, second)
+
+
+def test_a_fingerprint_knows_where_parts_end() -> None:
+    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+    assert fingerprint("ab") == fingerprint(b"ab")
