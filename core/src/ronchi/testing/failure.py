@@ -1,0 +1,67 @@
+"""What a check says when an algorithm breaks its contract: what was wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["ContractError", "NotApplicable", "from_error", "innermost"]
+
+_CORE = Path(__file__).resolve().parents[1]
+
+
+class ContractError(AssertionError):
+    """An algorithm breaks its contract.
+
+    Parameters
+    ----------
+    what : str
+        What was wrong, with the figures.
+    where : str, optional
+        The algorithm with its parameters, or ``file:line`` of its code.
+    fix : str, optional
+        What the author can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.fix = fix
+        super().__init__(what, where, fix)
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.what}" if self.where else self.what
+        return f"{text}\n  -> {self.fix}" if self.fix else text
+
+
+class NotApplicable(Exception):  # noqa: N818 - it says that there is nothing to check
+    """A check has nothing to say about an algorithm; the text says why."""
+
+
+def from_error(error: BaseException, where: str) -> ContractError:
+    """Turn what an algorithm raised into a failure that names the line of the algorithm's own code."""
+    if isinstance(error, ContractError):
+        return error
+    place = innermost(error) or where
+    text = " ".join(str(error).split()) or "no message"
+    fix = "return the right result, or raise a RonchiError that says what the user can do"
+    return ContractError(f"it raised {type(error).__name__}: {text}", where=place, fix=fix)
+
+
+def innermost(error: BaseException, outside: Sequence[Path] = (_CORE,)) -> str:
+    """``file:line in function`` of the last frame that belongs neither to ronchi nor to an installed package."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not any(Path(frame.filename).is_relative_to(folder) for folder in outside)
+        and not {"site-packages", "dist-packages"} & set(Path(frame.filename).parts)
+        and Path(frame.filename).suffix == ".py"
+        and "lib/python" not in frame.filename
+    ]
+    return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def params_text(params: Mapping[str, object]) -> str:
+    """Parameters as they stand in a test's name: ``mode=phase``; ``defaults`` if there are none."""
+    return ", ".join(f"{name}={value}" for name, value in params.items()) or "defaults"

@@ -1,0 +1,84 @@
+"""Guards around a piece of work: that it ends, draws no global random numbers, and leaves no files behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import random
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from ronchi.testing.failure import ContractError
+
+__all__ = ["global_random_state", "in_empty_folder", "time_limit"]
+
+
+class _TooLong(BaseException):
+    """Out of reach of a plugin's ``except Exception``."""
+
+
+@contextlib.contextmanager
+def time_limit(seconds: float, where: str) -> Iterator[None]:
+    """Stop work that hangs, and say at which line.
+
+    Works in the main thread of systems with alarms; elsewhere there is no limit. Compiled code that does not return
+    to Python is not stopped.
+
+    Raises
+    ------
+    ContractError
+        The work took longer.
+    """
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    place = ""
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        nonlocal place
+        if frame is not None:
+            place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    # Again and again, for code that swallows whatever is raised.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    except _TooLong:
+        raise ContractError(
+            f"it hangs: not done after {seconds:g} s",
+            where=place or where,
+            fix="make sure that its loops end; raise `time_limit_s` of the contract if it is only slow",
+        ) from None
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def global_random_state() -> dict[str, bytes]:
+    """State of the random numbers that a process shares, by the name of who draws them."""
+    states = {"numpy.random": pickle.dumps(np.random.get_state()), "random": pickle.dumps(random.getstate())}  # noqa: NPY002
+    if "torch" in sys.modules:
+        states["torch"] = sys.modules["torch"].get_rng_state().numpy().tobytes()
+    return states
+
+
+@contextlib.contextmanager
+def in_empty_folder() -> Iterator[Path]:
+    """Work in a new, empty current folder."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="ronchi-testing-") as name:
+        os.chdir(name)
+        try:
+            yield Path(name)
+        finally:
+            os.chdir(before)
