@@ -39,13 +39,16 @@ def test_malformed_file_of_another_dist_is_a_problem_not_a_stop(make_dist):
     catalog = scan([site])
     assert catalog.names("metric") == ["fine"]
     assert "malformed" in catalog.problems[0].what
+    assert catalog.problems[0].dist == "broken"
 
 
 def test_malformed_value_is_a_problem(make_dist):
     site = make_dist("odd", "[ronchi.metrics]\nodd = not a module!\ngood = odd\n")
     catalog = scan([site])
     assert catalog.names("metric") == ["good"]
-    assert catalog.problems
+    (problem,) = catalog.problems
+    assert problem.dist == "odd"
+    assert "'not a module!' of 'odd'" in problem.what
 
 
 def test_name_outside_the_rules_is_a_problem(make_dist):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ronchi.catalog import scan
@@ -100,6 +102,30 @@ def test_other_api_version_is_refused(make_dist, api, advice):
         Manager(scan([site])).spec("metric", "timed")
 
 
+@pytest.mark.parametrize(("api", "message"), [(0, "upgrade liar"), (3, "upgrade ronchi")])
+def test_the_api_before_this_one_works_for_a_time_with_a_warning(make_dist, monkeypatch, caplog, api, message):
+    """As in a release of ronchi whose API is 2, and which still takes 1."""
+    monkeypatch.setattr("ronchi.manager.API_VERSION", 2)
+    monkeypatch.setattr("ronchi.loader.API_VERSION", 2)
+    monkeypatch.setattr("ronchi.manager.SUPPORTED_APIS", frozenset({1, 2}))
+
+    def made_for(version):
+        return GOOD.replace("NAME", "timed").replace('output="scores/1"', f'output="scores/1", api={version}')
+
+    site = make_dist("liar", "[ronchi.metrics]\ntimed = liar\n", made_for(api))
+    with pytest.raises(PluginError, match=message):
+        Manager(scan([site])).spec("metric", "timed")
+    site = make_dist("elder", "[ronchi.metrics]\naged = elder\n", made_for(1).replace("timed", "aged"))
+    caplog.clear()
+    manager = Manager(scan([site]))
+    for _ in range(2):
+        assert manager.create("metric", "aged").score(None, None, None) == {"sigma": 2.0}
+    (told,) = caplog.messages
+    assert told == (
+        "metric/aged was made for version 1 of the plugin API, which a later ronchi will refuse: upgrade elder"
+    )
+
+
 def test_missing_factory_is_told_at_creation(make_dist):
     site = install(make_dist, "hollow", "hollowdist", GOOD.replace(":Algo", ":Nothing"))
     with pytest.raises(PluginError, match="cannot be imported"):
@@ -132,8 +158,56 @@ def test_observer_faults_do_not_stop_a_run(make_dist, caplog):
     assert "observer is ill" in caplog.text
 
 
-def test_strict_mode_raises_at_once(make_dist, monkeypatch):
+@pytest.fixture
+def strict(monkeypatch):
     monkeypatch.setenv("RONCHI_STRICT", "1")
+
+
+def test_strict_mode_stops_at_a_plugin_that_nobody_uses(make_dist, strict):
+    install(make_dist, "good", "gooddist")
     site = make_dist("brokendist", "[ronchi.metrics]\nbroken = brokendist\n", "raise RuntimeError('x')")
-    with pytest.raises(PluginError):
+    with pytest.raises(PluginError, match=r"brokendist: brokendist 1\.0: RuntimeError: x"):
         Manager(scan([site])).load_all()
+    with pytest.raises(PluginError, match="brokendist"):
+        Manager(scan([site])).specs("metric")
+    assert [spec.name for spec in Manager(scan([site]), strict=False).specs("metric")] == ["good"]
+
+
+def test_strict_mode_stops_at_faulty_metadata(make_dist, strict):
+    site = make_dist("odd", "[ronchi.metrics]\nodd = not a module!\n")
+    with pytest.raises(PluginError, match=r"odd: ronchi\.metrics: the value 'not a module!'"):
+        Manager(scan([site]))
+
+
+def test_strict_mode_lets_observers_stop_a_run(make_dist, strict):
+    code = """
+        from ronchi.api import hookimpl
+        @hookimpl
+        def ronchi_run_started(run):
+            raise ValueError("observer is ill")
+    """
+    manager = Manager(scan([make_dist("watcher", "[ronchi.observers]\nwatcher = watcher\n", code)]))
+    manager.load_observers()
+    with pytest.raises(ValueError, match="observer is ill"):
+        manager.notify("ronchi_run_started", run="the run")
+
+
+def test_trace_tells_what_is_imported_and_called(make_dist, monkeypatch, caplog):
+    site = install(make_dist, "good", "gooddist")
+    watching = "from ronchi.api import hookimpl\n@hookimpl\ndef ronchi_run_started(run):\n    pass\n"
+    make_dist("watcher", "[ronchi.observers]\nwatcher = watcher\n", watching)
+
+    def use():
+        manager = Manager(scan([site]))
+        manager.spec("metric", "good")
+        manager.load_observers()
+        manager.notify("ronchi_run_started", run="the run")
+
+    use()
+    assert caplog.messages == []
+    monkeypatch.setenv("RONCHI_TRACE", "1")
+    use()
+    first, second, third = caplog.messages
+    assert re.fullmatch(r"imported gooddist:gooddist in \d+\.\d{3} s, with \d+ modules: metric/good", first)
+    assert second.startswith("imported watcher:watcher in ")
+    assert third == "ronchi_run_started of watcher:watcher"

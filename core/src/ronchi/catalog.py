@@ -9,7 +9,6 @@ from __future__ import annotations
 import configparser
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,9 +16,10 @@ from pathlib import Path
 
 from ronchi.kinds import KINDS, OBSERVER_GROUP
 
-__all__ = ["Catalog", "Entry", "PluginProblem", "scan"]
+__all__ = ["GROUPS", "Catalog", "Entry", "PluginProblem", "normal_name", "scan"]
 
 GROUPS = {**{kind.group: kind.name for kind in KINDS.values()}, OBSERVER_GROUP: "observer"}
+"""Entry-point group to the kind of what stands in it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -35,13 +35,27 @@ class Entry:
 
 @dataclass(frozen=True)
 class PluginProblem:
-    """Something wrong with a plugin, and what to do."""
+    """Something wrong with a plugin, and what to do.
+
+    Parameters
+    ----------
+    dist, module : str
+        Who: the distribution, and its module where one is at fault.
+    what, fix : str
+        What is wrong, and what to do.
+    traceback : str
+        Of the exception, if there was one.
+    cause : str
+        ``broken``, ``stale`` (its metadata are not those of its code), ``clash`` (of names) or ``incompatible``
+        (made for another version of ronchi, or of what it needs).
+    """
 
     dist: str
     module: str
     what: str
     fix: str
     traceback: str = ""
+    cause: str = "broken"
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Catalog:
         return [
             entry
             for entry in self.entries
-            if entry.kind == kind and entry.name == plain and (not dist or entry.dist == _normal(dist))
+            if entry.kind == kind and entry.name == plain and (not dist or entry.dist == normal_name(dist))
         ]
 
     def clashes(self) -> list[tuple[str, str, list[str]]]:
@@ -96,12 +110,11 @@ def scan(path: Iterable[str | Path] | None = None, *, fallback: bool = False) ->
         try:
             found = list(_scan_entrypoints(folders, problems))
         except (configparser.Error, UnicodeDecodeError, OSError, AttributeError, ValueError) as error:
-            problems = [
-                PluginProblem(
-                    "unknown", "", f"an installed entry_points.txt is malformed: {str(error).splitlines()[0]}",
-                    "re-install or remove the distribution that owns it; the others were read all the same",
-                )
-            ]  # fmt: skip
+            source = Path(getattr(error, "source", None) or "")
+            owner = normal_name(source.parent.name.partition("-")[0]) or "unknown"
+            what = f"its {source.name or 'entry_points.txt'} is malformed: {str(error).splitlines()[0]}"
+            fix = "re-install or remove the distribution that owns it; the others were read all the same"
+            problems = [PluginProblem(owner, "", what, fix)]
             found = list(_scan_stdlib(folders))
     kept: list[Entry] = []
     for entry in sorted(set(found)):
@@ -116,18 +129,18 @@ def scan(path: Iterable[str | Path] | None = None, *, fallback: bool = False) ->
 def _scan_entrypoints(folders: list[str] | None, problems: list[PluginProblem]) -> Iterator[Entry]:
     import entrypoints
 
-    for group, kind in GROUPS.items():
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            points = entrypoints.get_group_all(group, path=folders)
-        for warning in caught:
-            text = str(warning.message)
-            problem = PluginProblem("unknown", "", f"{group}: {text}", 'write it as `name = "package.module"`')
-            if problem not in problems:
-                problems.append(problem)
-        for point in points:
-            dist, version = (point.distro.name, point.distro.version) if point.distro else ("unknown", None)
-            yield Entry(kind, point.name, _normal(dist), version or "", point.module_name)
+    # One pass over the files: `get_group_all` would read all of them once a group.
+    for config, distro in entrypoints.iter_files_distros(path=folders):
+        dist, version = (normal_name(distro.name), distro.version or "") if distro else ("unknown", "")
+        for group in GROUPS.keys() & set(config.sections()):
+            for name, value in config[group].items():
+                try:
+                    module = entrypoints.EntryPoint.from_string(value, name).module_name
+                except entrypoints.BadEntryPoint:
+                    what = f"{group}: the value {value!r} of {name!r} cannot be read"
+                    problems.append(PluginProblem(dist, "", what, 'write it as `name = "package.module"`'))
+                else:
+                    yield Entry(GROUPS[group], name, dist, version, module)
 
 
 def _scan_stdlib(folders: list[str] | None) -> Iterator[Entry]:
@@ -137,7 +150,11 @@ def _scan_stdlib(folders: list[str] | None) -> Iterator[Entry]:
         for point in dist.entry_points:
             if point.group in GROUPS:
                 yield Entry(
-                    GROUPS[point.group], point.name, _normal(dist.name or "unknown"), dist.version or "", point.value
+                    GROUPS[point.group],
+                    point.name,
+                    normal_name(dist.name or "unknown"),
+                    dist.version or "",
+                    point.value,
                 )
 
 
@@ -146,8 +163,9 @@ def _hidden(dist: str) -> bool:
         return False
     if os.environ.get("RONCHI_NO_PLUGINS", "") not in ("", "0"):
         return True
-    return dist in {_normal(name.strip()) for name in os.environ.get("RONCHI_DISABLE_PLUGINS", "").split(",")}
+    return dist in {normal_name(name.strip()) for name in os.environ.get("RONCHI_DISABLE_PLUGINS", "").split(",")}
 
 
-def _normal(dist: str) -> str:
+def normal_name(dist: str) -> str:
+    """Name of a distribution as indexes compare it: lower-case, with single hyphens."""
     return re.sub(r"[-_.]+", "-", dist).lower()

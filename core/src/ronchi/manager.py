@@ -7,24 +7,23 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import importlib.util
 import logging
-import os
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pluggy
-
 from ronchi.api import API_VERSION, AlgorithmSpec, Params, hookimpl
 from ronchi.catalog import Catalog, Entry, PluginProblem, scan
 from ronchi.errors import ConfigError, PluginError
-from ronchi.hookspecs import RonchiSpecs
 from ronchi.kinds import KINDS, STEP_KINDS
+from ronchi.loader import Loader, switched_on
 
-__all__ = ["KNOWN_DISTS", "Manager", "get_manager", "hookimpl"]
+__all__ = ["KNOWN_DISTS", "SUPPORTED_APIS", "Manager", "get_manager", "hookimpl"]
+
+SUPPORTED_APIS = frozenset({API_VERSION})
+"""Versions of the plugin API that work; the one before stays here for the releases of its deprecation."""
 
 KNOWN_DISTS = {
     name: f"ronchi-{dist}"
@@ -56,19 +55,26 @@ class Manager:
         What is advertised; the installed distributions by default.
     allow : set of str, optional
         Algorithm names that may be used besides ronchi's own; all by default.
+    strict : bool, optional
+        Let the first fault of any plugin or of its metadata stop everything, as its authors and their CI want it;
+        ``RONCHI_STRICT=1`` by default.
+
+    Raises
+    ------
+    PluginError
+        In strict mode, faulty metadata.
     """
 
-    def __init__(self, catalog: Catalog | None = None, allow: set[str] | None = None) -> None:
+    def __init__(
+        self, catalog: Catalog | None = None, allow: set[str] | None = None, *, strict: bool | None = None
+    ) -> None:
         self.catalog = scan() if catalog is None else catalog
         self.allow = allow
+        self.strict = switched_on("RONCHI_STRICT") if strict is None else strict
         self.problems: list[PluginProblem] = list(self.catalog.problems)
-        self._pluggy = pluggy.PluginManager("ronchi")
-        self._pluggy.add_hookspecs(RonchiSpecs)
-        self._specs: dict[tuple[str, str, str], AlgorithmSpec] = {}
-        self._loaded: dict[tuple[str, str], PluginProblem | None] = {}
-        if os.environ.get("RONCHI_TRACE", "") not in ("", "0"):
-            self._pluggy.trace.root.setwriter(lambda text: _log.warning(text.rstrip()))
-            self._pluggy.enable_tracing()
+        self._loader = Loader()
+        if self.strict and self.problems:
+            raise _as_error(self.problems[0], self.problems[0].what)
 
     def names(self, kind: str) -> list[str]:
         """Names of the advertised algorithms of a kind; imports nothing."""
@@ -106,28 +112,28 @@ class Manager:
             Unknown, ambiguous, broken, or made for another API version.
         """
         entry = self.entry(kind, name)
-        problem = self._load(entry)
+        problem = self.problem(entry)
         if problem is not None:
-            raise PluginError(
-                f"the plugin {entry.dist} {entry.version} that brings {name!r} is broken: {problem.what}",
-                where=entry.module,
-                fix=problem.fix,
-            )
-        spec = self._specs.get((kind, entry.name, entry.dist))
+            who = f"{name!r} of {entry.dist} {entry.version} cannot be used"
+            raise _as_error(problem, f"{who}: {problem.what}")
+        return self._loader.specs[kind, entry.name, entry.dist]
+
+    def problem(self, entry: Entry) -> PluginProblem | None:
+        """What keeps an advertised algorithm from being used; imports its plugin module, not its code."""
+        problem = self._load(entry)
+        if problem is not None or entry.kind == "observer":
+            return problem
+        spec = self._loader.specs.get((entry.kind, entry.name, entry.dist))
         if spec is None:
-            raise PluginError(
-                f"{entry.dist} advertises the {kind} {name!r}, but its hook {KINDS[kind].hook}() does not yield it",
-                where=entry.module,
-                fix="upgrade the plugin; its authors: make entry-point name and spec name agree",
-            )
-        if spec.api != API_VERSION:
-            age = "newer" if spec.api > API_VERSION else "older"
-            raise PluginError(
-                f"{name!r} of {entry.dist} was made for version {spec.api} of the plugin API, this is {API_VERSION}",
-                where=entry.module,
-                fix=f"upgrade {'ronchi' if age == 'newer' else entry.dist}",
-            )
-        return spec
+            hook = KINDS[entry.kind].hook
+            what = f"it advertises the {entry.kind} {entry.name!r}, but its hook {hook}() does not yield it"
+            fix = f"upgrade {entry.dist}; its authors: make entry-point name and spec name agree"
+            return PluginProblem(entry.dist, entry.module, what, fix)
+        if spec.api not in SUPPORTED_APIS:
+            what = f"{entry.name!r} was made for version {spec.api} of the plugin API, this is {API_VERSION}"
+            fix = f"upgrade {'ronchi' if spec.api > API_VERSION else entry.dist}"
+            return PluginProblem(entry.dist, entry.module, what, fix, cause="incompatible")
+        return None
 
     def specs(self, kind: str, names: Iterable[str] | None = None) -> list[AlgorithmSpec]:
         """Specs of a kind, or of the ones named, that load and do not clash; the others end in `problems`."""
@@ -136,6 +142,8 @@ class Manager:
             try:
                 found.append(self.spec(kind, name))
             except PluginError as error:
+                if self.strict:
+                    raise
                 _log.debug("%s", error)
         return found
 
@@ -188,47 +196,23 @@ class Manager:
                 self._load(entry)
 
     def notify(self, hook: str, **arguments: Any) -> None:
-        """Call a lifecycle hook, each implementation on its own; faults are logged, never raised."""
-        for implementation in getattr(self._pluggy.hook, hook).get_hookimpls():
+        """Call a lifecycle hook, each implementation on its own; faults are logged, and raised in strict mode alone."""
+        for implementation in self._loader.implementations(hook):
             wanted = {name: arguments[name] for name in implementation.argnames if name in arguments}
             try:
                 implementation.function(**wanted)
-            except Exception:  # noqa: BLE001 - an observer must not stop a run
+            except Exception:
+                if self.strict:
+                    raise
                 _log.warning("observer %s failed in %s:\n%s", implementation.plugin_name, hook, traceback.format_exc())
 
     def _load(self, entry: Entry) -> PluginProblem | None:
-        key = (entry.dist, entry.module)
-        if key not in self._loaded:
-            self._loaded[key] = problem = self._import(entry)
-            if problem is not None:
-                self.problems.append(problem)
-                if os.environ.get("RONCHI_STRICT", "") not in ("", "0"):
-                    raise PluginError(problem.what, where=entry.module, fix=problem.fix)
-        return self._loaded[key]
-
-    def _import(self, entry: Entry) -> PluginProblem | None:
-        registered = f"{entry.dist}:{entry.module}"
-        try:
-            module = importlib.import_module(entry.module)
-            self._pluggy.register(module, name=registered)
-            self._pluggy.check_pending()
-            found: dict[tuple[str, str, str], AlgorithmSpec] = {}
-            for kind in KINDS.values():
-                hook = getattr(self._pluggy.hook, kind.hook)
-                for implementation in hook.get_hookimpls():
-                    if implementation.plugin_name == registered:
-                        for spec in implementation.function():
-                            if not isinstance(spec, AlgorithmSpec):
-                                raise TypeError(f"{kind.hook}() yielded {type(spec).__name__}, not AlgorithmSpec")
-                            found[kind.name, spec.name, entry.dist] = spec
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a plugin does at import stays its own fault
-            if self._pluggy.has_plugin(registered):
-                self._pluggy.unregister(name=registered)
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            fix = f"`ronchi doctor {entry.dist}` shows the traceback; upgrade, re-install or uninstall {entry.dist}"
-            return PluginProblem(entry.dist, entry.module, what, fix, traceback.format_exc())
-        self._specs.update(found)
-        return None
+        problem, new = self._loader.load(entry)
+        if problem is not None and new:
+            self.problems.append(problem)
+            if self.strict:
+                raise _as_error(problem, f"{entry.dist} {entry.version}: {problem.what}")
+        return problem
 
     def _hint(self, kind: str, name: str) -> str:
         names = self.names(kind)
@@ -241,6 +225,10 @@ class Manager:
         if name in KNOWN_DISTS:
             return f"`pip install {KNOWN_DISTS[name]}` brings it"
         return f"installed: {', '.join(names) or 'none'}; `pip install` the plugin that brings {name!r}"
+
+
+def _as_error(problem: PluginProblem, what: str) -> PluginError:
+    return PluginError(what, where=problem.module or problem.dist, fix=problem.fix)
 
 
 def _editable_root(module: str) -> Path | None:
