@@ -196,11 +196,13 @@ def test_constant_pattern_has_no_disks(scene: SimpleNamespace, value: int) -> No
     assert len(batch.qy_px) == 0
 
 
-def test_pure_noise_has_no_disks(scene: SimpleNamespace) -> None:
-    detector = scene.make_detector((128, 128), scene.probe((128, 128), 4.0))
+@pytest.mark.parametrize(("min_snr", "most"), [(6.0, 0), (5.0, 3)])
+def test_pure_noise_has_no_disks(scene: SimpleNamespace, min_snr: float, most: int) -> None:
+    detector = scene.make_detector((128, 128), scene.probe((128, 128), 4.0), min_snr=min_snr)
     for mean in (0.02, 1.0, 50.0):
         frames = np.random.default_rng(6).poisson(mean, (20, 128, 128)).astype(np.uint16)
-        assert detector.detect(frames).counts.sum() == 0, mean
+        # Of 20 patterns: 0.04 and 0.4 are expected.
+        assert detector.detect(frames).counts.sum() <= most, mean
 
 
 def test_no_patterns_give_no_peaks(scene: SimpleNamespace) -> None:

@@ -69,7 +69,7 @@ class CrossCorrParams(Params):
         1.0, ge=0, description="Least distance of a disk's centre from the frame's edge.", json_schema_extra=_unit("r")
     )
     min_snr: float = Field(
-        6.0,
+        5.0,
         ge=0,
         description="Least significance of a disk above the background, in standard deviations. At 6 some 0.002 disks "
         "a pattern are false, at 5 some 0.02, at 4 some 0.2. A seeded search may go down to 3.",
