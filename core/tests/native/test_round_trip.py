@@ -113,3 +113,11 @@ def test_text_may_be_read_while_the_files_are_open_elsewhere(tmp_path: Path, sca
             sides = dict(open_native(path).sides)
             np.testing.assert_array_equal(sides["one"]["name"].values, names)
             assert sides["two"]["word"].item() == "strain"
+
+
+def test_what_was_read_whole_can_be_closed(tmp_path: Path) -> None:
+    data = descriptors.make(np.zeros((4, 2)), dims=("sample",))
+    opened = open_native(write(data, tmp_path / "d.nc")).data
+    loaded = opened.load()
+    opened.close()
+    assert loaded["z"].shape == (4, 2)

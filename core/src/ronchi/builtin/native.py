@@ -130,7 +130,8 @@ def _open(path: Path, where: str, block_bytes: int) -> Result:
         )
     _validate(data, where)
     result = _chunk_intensity(data, block_bytes)
-    result.set_close(data.close)
+    if result is not data:
+        result.set_close(data.close)
     sides = {name: _open_group(path, name, found) for name in found.groups}
     for name, side in sides.items():
         if schema.schema_of(side):

@@ -102,14 +102,14 @@ class AdvertisedContract(Contract):
                 fix="leave `extra` and `frozen` as Params has them",
             )
         try:
-            self.subject.checked({**self.params[0], "surely_no_parameter": 1})
+            self.subject.checked({**self.given(self.params[0]), "surely_no_parameter": 1})
         except ConfigError:
             return
         raise ContractError("an unknown parameter is accepted", where=where, fix="derive the model from Params")
 
     def check_parameters_survive_a_round_trip(self, params: Mapping[str, Any]) -> None:
         """Parameters are the same after JSON and after pickling, and have a JSON Schema."""
-        checked = self.subject.checked(params)
+        checked = self.subject.checked(self.given(params))
         model = type(checked)
         json.dumps(model.model_json_schema())
         for how, back in (
@@ -126,7 +126,7 @@ class AdvertisedContract(Contract):
 
     def check_it_is_made_from_parameters(self, params: Mapping[str, Any]) -> None:
         """The factory makes an object that has the methods of its kind."""
-        made = self.subject.create(params)
+        made = self.subject.create(self.given(params))
         protocol = KINDS[self.kind].protocol
         wanted = [name for name, value in vars(getattr(api, protocol)).items() if callable(value) and name[0] != "_"]
         missing = [name for name in wanted if not callable(getattr(made, name, None))]

@@ -80,8 +80,11 @@ class Report:
 
     def __str__(self) -> str:
         lines = [self.summary]
+        alike: dict[str, list[str]] = {}
         for outcome in self.of("failed"):
-            lines += [f"  FAILED {outcome.check.id}", *(f"    {line}" for line in outcome.message.splitlines())]
+            alike.setdefault(outcome.message, []).append(outcome.check.id)
+        for message, checks in alike.items():
+            lines += [f"  FAILED {', '.join(checks)}", *(f"    {line}" for line in message.splitlines())]
         for outcome in self.of("expected"):
             lines.append(f"  expected to fail: {outcome.check.id}: {outcome.message}")
         return "\n".join(lines)
@@ -130,6 +133,10 @@ class Contract:
     def subject(self) -> Subject:
         """The algorithm under test."""
         return Subject(self.kind, self.algorithm, self.manager or get_manager())
+
+    def given(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Parameters with those that every call needs, such as the path of a reader."""
+        return params
 
     @classmethod
     def _names(cls) -> list[str]:

@@ -30,6 +30,7 @@ __all__ = [
     "SCHEMAS",
     "as_dtype",
     "atom_images",
+    "bulk",
     "crops",
     "descriptors",
     "disk_patterns",
@@ -77,8 +78,8 @@ def disk_patterns(seed: int = 0, **changes: Any) -> Result:
 
 
 def crops(n: int = 24, seed: int = 0) -> Result:
-    """``crops/1`` of four motifs as whole counts, and the side ``truth`` with class and angle."""
-    return simulate_motifs(
+    """``crops/1`` of four motifs as whole float32 counts, and the side ``truth`` with class and angle."""
+    made = simulate_motifs(
         np.random.default_rng(seed),
         n_samples=n,
         n_frames=3,
@@ -87,9 +88,10 @@ def crops(n: int = 24, seed: int = 0) -> Result:
         noise="poisson",
         dose_e_per_px=(200.0, 200.0),
     )
+    return Result(as_dtype(made.data, "float32"), made.sides)
 
 
-def atom_images(seed: int = 0, frames: int = 2) -> tuple[xr.Dataset, xr.Dataset]:
+def atom_images(seed: int = 0, frames: int = 6) -> tuple[xr.Dataset, xr.Dataset]:
     """``images/1`` (frame, 48, 64) of Gaussian atoms as whole counts, and their ``atoms/1``, 0.2 angstrom a pixel."""
     rng = np.random.default_rng(seed)
     shape, step, sigma_px = (48, 64), 0.2, 1.8
@@ -277,10 +279,14 @@ def inputs_of(spec: AlgorithmSpec) -> dict[str, xr.Dataset]:
     return {name: example(schemas) for name, schemas in spec.inputs.items() if not name.endswith("?")}
 
 
+def bulk(ds: xr.Dataset) -> list[str]:
+    """Names of the variables that are as large as a measurement."""
+    return [name for name in _BULK if name in ds]
+
+
 def lazy(ds: xr.Dataset) -> xr.Dataset:
     """The same with its largest variable as dask arrays of one sample a chunk along the first dimension."""
-    names = [name for name in _BULK if name in ds]
-    return ds.assign({name: ds[name].chunk({ds[name].dims[0]: 1}) for name in names})
+    return ds.assign({name: ds[name].chunk({ds[name].dims[0]: 1}) for name in bulk(ds)})
 
 
 def read_only(ds: xr.Dataset) -> xr.Dataset:
@@ -295,10 +301,10 @@ def read_only(ds: xr.Dataset) -> xr.Dataset:
 
 def as_dtype(ds: xr.Dataset, dtype: str) -> xr.Dataset:
     """The same with its largest variable in another type."""
-    return ds.assign({name: ds[name].astype(dtype, keep_attrs=True) for name in _BULK if name in ds})
+    return ds.assign({name: ds[name].astype(dtype, keep_attrs=True) for name in bulk(ds)})
 
 
 def is_whole_counts(inputs: Mapping[str, xr.Dataset]) -> bool:
     """True if the largest variables hold whole, non-negative numbers that 16 bits can hold."""
-    values = [ds[name].values for ds in inputs.values() for name in _BULK if name in ds]
+    values = [ds[name].values for ds in inputs.values() for name in bulk(ds)]
     return all(bool(((v >= 0) & (v < 2**16) & (v == np.round(v))).all()) for v in values)

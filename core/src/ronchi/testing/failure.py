@@ -6,6 +6,8 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ronchi.errors import RonchiError
+
 __all__ = ["ContractError", "NotApplicable", "from_error", "innermost"]
 
 _CORE = Path(__file__).resolve().parents[1]
@@ -44,6 +46,10 @@ def from_error(error: BaseException, where: str) -> ContractError:
     if isinstance(error, ContractError):
         return error
     place = innermost(error) or where
+    if isinstance(error, RonchiError):
+        told = f"{error.where}: {error.what}" if error.where else error.what
+        fix = f"{error.fix}; or give the contract `params` and `inputs` that suit the algorithm".removeprefix("; or ")
+        return ContractError(f"it refuses what the kit gives it ({type(error).__name__}): {told}", where=where, fix=fix)
     text = " ".join(str(error).split()) or "no message"
     fix = "return the right result, or raise a RonchiError that says what the user can do"
     return ContractError(f"it raised {type(error).__name__}: {text}", where=place, fix=fix)
