@@ -66,10 +66,10 @@ def test_tiles_and_silicon_are_told_from_angles_and_likelihoods(scan: Any, measu
 
 def test_known_turns_are_found(measures: ModuleType, tmp_path: Path) -> None:
     turns = [0, 33, 90, 147, 211, 285]
-    pairs = {"turns_deg": turns, "scan_shape": [5, len(turns)], "rotation_deg": [[14]], "defects": [["none"]]}
+    pairs = {"turns_deg": turns, "n_places": 5, "rotation_deg": 14}
     fine = CIRCLE | {"band_limit": 1.0}
     steps = {
-        "scan": {"simulator": "graphene4d", "params": pairs | {"dose_e": None, "defocus_angstrom": 10}},
+        "scan": {"simulator": "graphene-pairs", "params": pairs | {"dose_e": None, "defocus_angstrom": 10}},
         "rrvae": {"descriptor_learner": "rrvae", "data": "scan", "params": fine | {"epochs": 60}},
         "em": {"descriptor_learner": "polar-em", "data": "scan", "params": fine | {"max_shift_px": 0}},
     }

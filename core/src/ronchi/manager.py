@@ -37,7 +37,7 @@ KNOWN_DISTS = {
         "peers": "blobfinder py4dstem pyxem",
         "rosettasciio": "hyperspy rosettasciio",
         "rvae": "conv-ae jrvae polar-em polar-invariants rrvae rvae spatial-vae vae",
-        "simulate": "augment graphene-movie graphene4d hbn library sige zincblende4d",
+        "simulate": "augment graphene-movie graphene-pairs graphene4d hbn library sige zincblende4d",
     }.items()
     for name in names.split()
 }

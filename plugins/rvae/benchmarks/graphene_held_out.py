@@ -82,6 +82,8 @@ SETS: dict[str, Params] = {
     },
 }
 """Changes of the parameters of ``graphene4d``. F and G are out of focus by more than a quarter of a wave."""
+MICROSCOPE = ("beam_energy_eV", "semiangle_mrad", "defocus_angstrom")
+"""Parameters of a set that its pairs share."""
 TURNS_DEG = (0.0, 17.0, 45.0, 73.0, 121.0, 164.0, 200.0, 301.0)
 PAIRS: dict[str, str] = {f"pairs {name}": name for name in ("A", "B", "C", "E", "F")}
 """Pairs by the microscope of a set."""
@@ -92,11 +94,11 @@ FREE_OF_NOISE = 1.0
 """rad/px: without noise fine detail does no harm."""
 
 
-def made(name: str, params: Params, folder: Path, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
+def made(name: str, simulator: str, params: Params, folder: Path, seed: int) -> tuple[xr.Dataset, xr.Dataset]:
     """A simulated set and its truth, from the folder if it is there."""
     path = folder / f"{name.replace(' ', '-')}.nc"
     if not path.exists():
-        steps = {"scan": {"simulator": "graphene4d", "params": params}}
+        steps = {"scan": {"simulator": simulator, "params": params}}
         outputs = {"scan": {"from": "scan", "path": path.name}}
         pipeline = {"schema": "ronchi.pipeline/1", "name": path.stem, "seed": seed, "steps": steps, "outputs": outputs}
         ronchi.run(pipeline, folder, progress=False)
@@ -148,17 +150,17 @@ def main() -> None:
     print("set rim/rad    dose  learner   seed    com nearest  com:near   tiles, deg          AUC of nll at defects")
     for number, (name, params) in enumerate(SETS.items()):
         if name in asked.sets:
-            scan, truth = made(name, params, asked.folder, 100 + number)
+            scan, truth = made(name, "graphene4d", params, asked.folder, 100 + number)
             for seed in range(asked.seeds):
                 judge(name, scan, truth, seed)
     print("\npairs    learner    median  largest error of an angle, deg")
     for number, (name, microscope) in enumerate(PAIRS.items()):
         if name in asked.sets:
-            turned = {"scan_shape": (6, len(TURNS_DEG)), "turns_deg": TURNS_DEG, "dose_e": None}
-            one_tile = {"rotation_deg": ((0.0,),), "defects": (("none",),)}
-            scan, truth = made(name, SETS[microscope] | turned | one_tile, asked.folder, 200 + number)
-            shared = disc(scan) | {"band_limit": FREE_OF_NOISE}
-            for learner in (Rrvae(RrvaeParams(epochs=60, **shared)), PolarEm(PolarEmParams(max_shift_px=0, **shared))):
+            shared = {key: value for key, value in SETS[microscope].items() if key in MICROSCOPE}
+            turned = {"n_places": 6, "turns_deg": TURNS_DEG, "dose_e": None}
+            scan, truth = made(name, "graphene-pairs", shared | turned, asked.folder, 200 + number)
+            seen = disc(scan) | {"band_limit": FREE_OF_NOISE}
+            for learner in (Rrvae(RrvaeParams(epochs=60, **seen)), PolarEm(PolarEmParams(max_shift_px=0, **seen))):
                 errors = pair_errors_deg(truth, encoded(learner, scan, 0)["angle"].values)
                 print(f"{name:<8} {learner.name:<9} {np.median(errors):7.3f}  {errors.max():6.3f}", flush=True)
 

@@ -93,8 +93,8 @@ class StepMaker:
     def _make(self, step: PlannedStep, result: StepResult) -> Result:
         inputs = {name: self._data(reference) for name, reference in step.config.inputs.items()}
         check_inputs(step, inputs)
-        if step.config.kind == "descriptor_learner":
-            # Checkpoints outlive a run that is killed, as the finished blocks of a detection do.
+        if step.config.kind in ("descriptor_learner", "simulator"):
+            # Checkpoints and finished parts outlive a run that is killed, as the finished blocks of a detection do.
             scratch = self.cache.partial(result.key)
         else:
             scratch = self.scratch / step.config.step

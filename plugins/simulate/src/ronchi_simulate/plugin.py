@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
-from ronchi_simulate.augment.params import AugmentParams
-from ronchi_simulate.params_graphene4d import Graphene4dParams
-from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
-from ronchi_simulate.params_hbn import HbnParams
-from ronchi_simulate.params_library import LibraryParams
-from ronchi_simulate.params_sige import SigeParams
-from ronchi_simulate.params_zincblende4d import Zincblende4dParams
+from ronchi_simulate.params.augment import AugmentParams
+from ronchi_simulate.params.graphene4d import Graphene4dParams
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
+from ronchi_simulate.params.graphene_pairs import GraphenePairsParams
+from ronchi_simulate.params.hbn import HbnParams
+from ronchi_simulate.params.library import LibraryParams
+from ronchi_simulate.params.sige import SigeParams
+from ronchi_simulate.params.zincblende4d import Zincblende4dParams
 
 __all__ = ["ronchi_simulators", "ronchi_transforms"]
 
@@ -25,7 +26,7 @@ def _scan(name: str, summary: str, params: type[Params], factory: str, truth: st
         name=name,
         summary=summary,
         params=params,
-        factory=f"ronchi_simulate.{factory}",
+        factory=f"ronchi_simulate.simulators.{factory}",
         inputs={},
         output="fourd/1",
         sides={"truth": truth},
@@ -55,9 +56,17 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
     )
     yield _scan(
         "graphene4d",
-        "Multislice scan, finer than atoms, of graphene in rotated tiles with defects, or of pairs of turned patterns.",
+        "Multislice scan, finer than atoms, of graphene in rotated tiles, pristine or with a defect in their middle.",
         Graphene4dParams,
         "graphene4d:Graphene4d",
+        "descriptors/1",
+        _OXLEY,
+    )
+    yield _scan(
+        "graphene-pairs",
+        "Multislice patterns of graphene at random places, each again with the sheet turned by known angles.",
+        GraphenePairsParams,
+        "graphene_pairs:GraphenePairs",
         "descriptors/1",
         _OXLEY,
     )
@@ -73,7 +82,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         name="library",
         summary="Dynamical diffraction of a thousand crystals in many orientations with their truth, to learn from.",
         params=LibraryParams,
-        factory="ronchi_simulate.library.simulator:Library",
+        factory="ronchi_simulate.simulators.library:Library",
         inputs={},
         output="library/1",
         capabilities=frozenset({"cuda", "resumable"}),
@@ -83,7 +92,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         name="graphene-movie",
         summary="Movie of graphene under the beam: grains, growing holes, migrating silicon, drift; every atom known.",
         params=GrapheneMovieParams,
-        factory="ronchi_simulate.graphene_movie:GrapheneMovie",
+        factory="ronchi_simulate.simulators.graphene_movie:GrapheneMovie",
         inputs={},
         output="images/1",
         sides={"truth": "atoms/1"},

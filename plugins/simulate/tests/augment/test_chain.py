@@ -10,7 +10,7 @@ import torch
 
 from ronchi.api import DataError
 from ronchi_simulate.augment.chain import augment_batch
-from ronchi_simulate.augment.params import EFFECTS, AugmentParams
+from ronchi_simulate.params.augment import EFFECTS, AugmentParams
 
 N = 96
 

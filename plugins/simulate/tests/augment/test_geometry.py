@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ronchi_simulate.augment.draws import draw
 from ronchi_simulate.augment.geometry import move_points, warp
-from ronchi_simulate.augment.params import AugmentParams
+from ronchi_simulate.params.augment import AugmentParams
 
 SHAPES = [(64, 64), (63, 65), (48, 71)]
 

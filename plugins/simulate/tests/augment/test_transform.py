@@ -14,8 +14,8 @@ from ronchi.api import Context, DataError, Result
 from ronchi.apply import apply
 from ronchi.builtin.disks import disk_scan
 from ronchi.schema import fourd, peaks
-from ronchi_simulate.augment.params import AugmentParams
 from ronchi_simulate.augment.transform import Augment
+from ronchi_simulate.params.augment import AugmentParams
 
 
 def scan(**changes: Any) -> Result:

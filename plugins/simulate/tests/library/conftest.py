@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.params.library import LibraryParams
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from ronchi_simulate.library.plan import RANDOM, Run, plan_runs
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.params.library import LibraryParams
 
 
 def same(one: Run, other: Run) -> bool:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ronchi.optics import wavelength_angstrom
-from ronchi_simulate.crystals import Crystal
+from ronchi_simulate.library.crystals import Crystal
+from ronchi_simulate.library.orientation import beam_along
 from ronchi_simulate.library.plan import Run
 from ronchi_simulate.library.run import atoms_of, rounded, simulate_run
-from ronchi_simulate.orientation import beam_along
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.params.library import LibraryParams
 
 FCC = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
 GOLD = Crystal("A_cF4_225_a", "Au", np.eye(3) * 4.078, FCC, np.full(4, 79))

@@ -16,8 +16,8 @@ import xarray as xr
 import ronchi
 from ronchi.api import Context
 from ronchi.schema import library as schema
-from ronchi_simulate.library.simulator import Library
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.params.library import LibraryParams
+from ronchi_simulate.simulators.library import Library
 
 
 def context(map_: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map) -> Context:

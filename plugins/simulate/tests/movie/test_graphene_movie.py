@@ -16,9 +16,9 @@ from scipy.spatial import cKDTree
 import ronchi
 from ronchi.api import Context, Result
 from ronchi.schema import validate
-from ronchi_simulate.graphene_movie import GrapheneMovie
 from ronchi_simulate.movie.imaging import spots
-from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
+from ronchi_simulate.simulators.graphene_movie import GrapheneMovie
 
 SMALL: dict[str, Any] = {"n_frames": 6, "image_shape": (300, 320), "grain_seeds": ((0.5, 0.2), (0.5, 0.8))}
 STILL: dict[str, Any] = {"drift_px": (0, 0), "drift_walk_px": 0, "line_jitter_px": 0}

@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 from scipy.spatial import cKDTree
 
-from ronchi_simulate.hbn import equivalent_positions
-from ronchi_simulate.params_hbn import HbnParams
+from ronchi_simulate.params.hbn import HbnParams
+from ronchi_simulate.simulators.hbn import equivalent_positions
 from ronchi_simulate.specimens.hbn import hbn_atoms, sheet_vectors
 
 BOND = 2.504 / np.sqrt(3)

@@ -11,8 +11,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ronchi.schema import fourd
-from ronchi_simulate.params_sige import Layer, SigeParams, Substrate
-from ronchi_simulate.sige import sige_truth
+from ronchi_simulate.params.sige import Layer, SigeParams, Substrate
+from ronchi_simulate.simulators.sige import sige_truth
 from ronchi_simulate.specimens.sige import sige_atoms
 from ronchi_simulate.specimens.sige_stack import Stack
 

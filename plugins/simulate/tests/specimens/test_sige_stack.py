@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ronchi_simulate.params_sige import Layer, SigeParams, Substrate
+from ronchi_simulate.params.sige import Layer, SigeParams, Substrate
 from ronchi_simulate.specimens.sige_stack import Stack, coherent_strain, relaxed_lattice
 
 

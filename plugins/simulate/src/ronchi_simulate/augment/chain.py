@@ -22,7 +22,7 @@ from ronchi_simulate.augment.background import amorphous_rings, plasmon_halo
 from ronchi_simulate.augment.detector import bad_pixels, blur, count, shadows
 from ronchi_simulate.augment.draws import Draws, draw, draw_jitter, draw_pixels
 from ronchi_simulate.augment.geometry import interpolate, move_points, source_coordinates, warp
-from ronchi_simulate.augment.params import AugmentParams
+from ronchi_simulate.params.augment import AugmentParams
 
 __all__ = ["Defects", "Instrument", "as_images", "augment_batch", "in_parts"]
 

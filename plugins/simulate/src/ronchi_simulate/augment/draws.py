@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi_simulate.augment.params import AugmentParams
+from ronchi_simulate.params.augment import AugmentParams
 
 __all__ = ["Draws", "draw", "draw_jitter", "draw_pixels"]
 

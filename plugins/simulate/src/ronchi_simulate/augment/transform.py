@@ -21,7 +21,7 @@ from ronchi.schema.common import variable
 from ronchi_simulate.augment.chain import Defects, Instrument, as_images, augment_batch, in_parts
 from ronchi_simulate.augment.draws import Draws, draw, draw_jitter
 from ronchi_simulate.augment.geometry import move_points
-from ronchi_simulate.augment.params import AugmentParams
+from ronchi_simulate.params.augment import AugmentParams
 
 __all__ = ["Augment"]
 

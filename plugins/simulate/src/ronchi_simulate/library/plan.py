@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi_simulate.crystals import Crystal, Split, crystals, split_of
-from ronchi_simulate.orientation import beam_along, random_rotation, zone_axes
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.library.crystals import Crystal, Split, crystals, split_of
+from ronchi_simulate.library.orientation import beam_along, random_rotation, zone_axes
+from ronchi_simulate.params.library import LibraryParams
 
 __all__ = ["Run", "plan_runs"]
 

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_simulate.library.plan import Run
+from ronchi_simulate.library.reflections import Reflections, reflections
+from ronchi_simulate.library.structure_factor import structure_factor_image
 from ronchi_simulate.multislice.engine import diffract
 from ronchi_simulate.multislice.grid import fast_size
 from ronchi_simulate.optics import Beam, aperture_amplitude
-from ronchi_simulate.orientation import fill_box
-from ronchi_simulate.params_library import LibraryParams
-from ronchi_simulate.reflections import Reflections, reflections
-from ronchi_simulate.scan import bin_patterns
-from ronchi_simulate.structure_factor import structure_factor_image
+from ronchi_simulate.params.library import LibraryParams
+from ronchi_simulate.scan.binning import bin_patterns
+from ronchi_simulate.specimens.lattices import fill_box
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -120,8 +120,9 @@ def atoms_of(run: Run, params: LibraryParams) -> Atoms:
 
     side = params.binning / params.q_step_inv_angstrom
     box = (side, side, params.thicknesses_angstrom[-1])
-    positions, numbers = fill_box(run.crystal, run.rotation, box, run.origin)
-    atoms = Atoms(numbers=numbers, positions=positions, cell=box, pbc=(True, True, False))
+    cell = run.crystal.lattice_angstrom @ run.rotation.T
+    positions, site = fill_box(cell, (run.crystal.fractional + run.origin) @ cell, (0, 0, 0), box)
+    atoms = Atoms(numbers=run.crystal.numbers[site], positions=positions, cell=box, pbc=(True, True, False))
     atoms.set_array("u_angstrom", np.full(len(atoms), run.u_angstrom))
     return atoms
 

@@ -19,7 +19,7 @@ from ronchi.schema import library as schema
 from ronchi.schema.common import ATTR
 from ronchi_simulate.library.plan import Run
 from ronchi_simulate.library.run import RunData
-from ronchi_simulate.params_library import LibraryParams
+from ronchi_simulate.params.library import LibraryParams
 
 __all__ = [
     "attributes",

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ronchi_simulate.movie.network import RING_ANGSTROM, Network, triangulate
 from ronchi_simulate.movie.relax import relax
 from ronchi_simulate.movie.sheet import Sheet
-from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
 
 __all__ = ["State", "evolve"]
 

@@ -15,7 +15,7 @@ from ronchi.schema.common import variable
 from ronchi_simulate.movie.evolution import State, evolve
 from ronchi_simulate.movie.imaging import Contamination, expose
 from ronchi_simulate.movie.sheet import Sheet, make_sheet
-from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
 
 __all__ = ["Film", "Shot", "develop", "shoot", "truth_of"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from ronchi_simulate.params_graphene_movie import GrapheneMovieParams
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
 
 __all__ = ["Contamination", "expose", "spots"]
 

@@ -6,19 +6,20 @@ Sources: C-C bond 1.42 A; silicon in graphene at three- and fourfold sites: Zhou
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi_simulate.params.graphene import Defect
 from ronchi_simulate.specimens.lattices import fill_box, turn
-from ronchi_simulate.specimens.mosaic import Crystal
+from ronchi_simulate.specimens.mosaic import Grain, Mosaic
+from ronchi_simulate.specimens.tiles import Tiles
 
-__all__ = ["BOND_ANGSTROM", "DEFECTS", "N_FOLD", "THICKNESS_ANGSTROM", "Defect", "graphene", "with_defect"]
+__all__ = ["BOND_ANGSTROM", "DEFECTS", "N_FOLD", "THICKNESS_ANGSTROM", "graphene", "sheets_in_tiles", "with_defect"]
 
 Floats = NDArray[np.float64]
-Defect = Literal["none", "vacancy", "silicon", "silicon-4"]
 
 DEFECTS: tuple[Defect, ...] = ("none", "vacancy", "silicon", "silicon-4")
 BOND_ANGSTROM = 1.42
@@ -28,11 +29,13 @@ N_FOLD = 6
 _SILICON_BOND_ANGSTROM = 1.69
 """From a silicon atom on a carbon site to its neighbours, seen along the beam: it stands out of the sheet."""
 _CARBON, _SILICON = 6, 14
+_LEAST_ANGSTROM = 1.1
+"""Atoms of two grains closer than this would not both be there: bonds in boundaries are 1.3 A and longer."""
 
 
 def graphene(
     rotation_deg: float, origin_angstrom: Floats, low_angstrom: Floats, high_angstrom: Floats, u_angstrom: float
-) -> Crystal:
+) -> Grain:
     """Sheet in a box.
 
     Parameters
@@ -54,10 +57,10 @@ def graphene(
     low, high = (np.array([corner[1], corner[0]]) for corner in (low_angstrom, high_angstrom))
     where, sublattice = fill_box(vectors, basis, [*low, 0], [*high, THICKNESS_ANGSTROM])
     n = len(where)
-    return Crystal(np.full(n, _CARBON), where, sublattice, np.full(n, u_angstrom), vectors[:, :2], origin[:2])
+    return Grain(np.full(n, _CARBON), where, sublattice, np.full(n, u_angstrom), vectors[:, :2], origin[:2])
 
 
-def with_defect(crystal: Crystal, kind: Defect, near_angstrom: Floats) -> Crystal:
+def with_defect(grain: Grain, kind: Defect, near_angstrom: Floats) -> Grain:
     """Put a defect at the atom, or bond, nearest to a point (2,) in (y, x) angstrom.
 
     ``vacancy`` takes an atom out and moves no other. ``silicon`` puts silicon in the place of an atom and pushes the
@@ -66,8 +69,8 @@ def with_defect(crystal: Crystal, kind: Defect, near_angstrom: Floats) -> Crysta
     1.88 A away, which is its bond length there.
     """
     if kind == "none":
-        return crystal
-    flat = crystal.positions_angstrom[:, :2]
+        return grain
+    flat = grain.positions_angstrom[:, :2]
     apart = np.hypot(*(flat - np.asarray(near_angstrom)[::-1]).T)
     first = int(apart.argmin())
     taken = np.zeros(len(flat), bool)
@@ -77,7 +80,7 @@ def with_defect(crystal: Crystal, kind: Defect, near_angstrom: Floats) -> Crysta
         reach[first] = np.inf
         taken[int(reach.argmin())] = True
     place = flat[taken].mean(0)
-    made = replace(crystal.keep(~taken), defect=DEFECTS.index(kind), defect_angstrom=place)
+    made = replace(grain.keep(~taken), defect=DEFECTS.index(kind), defect_angstrom=place)
     if kind == "vacancy":
         return made
     where = made.positions_angstrom.copy()
@@ -90,6 +93,33 @@ def with_defect(crystal: Crystal, kind: Defect, near_angstrom: Floats) -> Crysta
         made,
         numbers=np.append(made.numbers, _SILICON),
         positions_angstrom=np.concatenate([where, [[*place, THICKNESS_ANGSTROM / 2]]]),
-        sublattice=np.append(made.sublattice, -1 if kind == "silicon-4" else crystal.sublattice[first]),
-        u_angstrom=np.append(made.u_angstrom, crystal.u_angstrom[first]),
+        sublattice=np.append(made.sublattice, -1 if kind == "silicon-4" else grain.sublattice[first]),
+        u_angstrom=np.append(made.u_angstrom, grain.u_angstrom[first]),
     )
+
+
+def sheets_in_tiles(
+    tiles: Tiles, origins_angstrom: Floats, near_angstrom: Floats, defects: Sequence[Defect], u_angstrom: float
+) -> Mosaic:
+    """Put a sheet into every tile.
+
+    Parameters
+    ----------
+    tiles : Tiles
+    origins_angstrom : (n, 2) float
+        Centre (y, x) of a hexagon, a tile.
+    near_angstrom : (n, 2) float
+        Point (y, x) to which the tile's defect is nearest.
+    defects : sequence of str
+        Kind of the defect of each tile.
+    u_angstrom : float
+        Rms thermal displacement along one axis.
+    """
+    size = tiles.size_angstrom
+    grains = [
+        with_defect(graphene(rotation, origin, np.zeros(2), size, u_angstrom), defect, point)
+        for rotation, origin, defect, point in zip(
+            tiles.rotation_deg.ravel(), origins_angstrom, defects, near_angstrom, strict=True
+        )
+    ]
+    return Mosaic.joined(grains, tiles, THICKNESS_ANGSTROM, _LEAST_ANGSTROM)

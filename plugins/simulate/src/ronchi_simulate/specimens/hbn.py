@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from ronchi_simulate.params_hbn import HbnParams
+from ronchi_simulate.params.hbn import HbnParams
 from ronchi_simulate.specimens.lattices import fill_box, turn
 
 __all__ = ["hbn_atoms", "sheet_vectors"]

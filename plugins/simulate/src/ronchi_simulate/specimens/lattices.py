@@ -41,10 +41,17 @@ def fill_box(vectors: Any, basis: Any, low: Any, high: Any) -> tuple[Floats, NDA
     vectors, basis = np.asarray(vectors, float), np.asarray(basis, float)
     low, high = np.asarray(low, float), np.asarray(high, float)
     corners = np.array(list(itertools.product(*zip(low, high, strict=True))))
-    cells = (corners[:, None] - basis).reshape(-1, 3) @ np.linalg.pinv(vectors)
-    ranges = [np.arange(np.floor(a), np.ceil(b) + 1) for a, b in zip(cells.min(0), cells.max(0), strict=True)]
-    origins = np.stack(np.meshgrid(*ranges, indexing="ij"), -1).reshape(-1, len(vectors)) @ vectors
-    where = origins[:, None] + basis
+    reach = (corners[:, None] - basis).reshape(-1, 3) @ np.linalg.pinv(vectors)
+    first, last = np.floor(reach.min(0)).astype(int), np.ceil(reach.max(0)).astype(int)
+    steps, *others = (np.arange(a, b + 1) for a, b in zip(first, last, strict=True))
+    # Plane after plane of cells: a long box across a skew cell has many times as many cells around it as in it.
+    plane = np.stack(np.meshgrid(*others, indexing="ij"), -1).reshape(-1, len(others)) @ vectors[1:]
+    nearest, farthest = basis.min(0), basis.max(0)
+    kept = []
+    for step in steps:
+        cell = plane + step * vectors[0]
+        kept.append(cell[((cell >= low - farthest) & (cell < high - nearest)).all(-1)])
+    where = np.concatenate(kept)[:, None] + basis
     inside = ((where >= low) & (where < high)).all(-1)
     number = np.broadcast_to(np.arange(len(basis)), inside.shape)
     return where[inside], number[inside]

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from ronchi.schema import descriptors
 from ronchi.schema.common import variable
-from ronchi_simulate.specimens.mosaic import Crystal, Mosaic
+from ronchi_simulate.specimens.mosaic import Grain, Mosaic
 
 __all__ = ["mosaic_truth", "place_in_cell"]
 
@@ -20,9 +20,9 @@ Floats = NDArray[np.float64]
 _DIMS = ("scan_y", "scan_x")
 
 
-def place_in_cell(crystal: Crystal, where: Floats) -> Floats:
+def place_in_cell(grain: Grain, where: Floats) -> Floats:
     """(n, 2) places in the projected cell along its two vectors, from 0 to 1, of points (n, 2) in (y, x) angstrom."""
-    fractions: Floats = (where[:, ::-1] - crystal.origin_angstrom) @ np.linalg.inv(crystal.vectors_angstrom)
+    fractions: Floats = (where[:, ::-1] - grain.origin_angstrom) @ np.linalg.inv(grain.vectors_angstrom)
     return fractions % 1
 
 
@@ -56,13 +56,13 @@ def mosaic_truth(
     distance, nearest = cKDTree(columns).query(flat)
     offset = columns[nearest] - flat
     cell, far = np.empty_like(flat), np.full(len(flat), np.inf)
-    for number, crystal in enumerate(mosaic.crystals):
+    for number, grain in enumerate(mosaic.grains):
         mine = owner == number
-        cell[mine] = place_in_cell(crystal, flat[mine])
-        if crystal.defect_angstrom is not None:
-            far[mine] = np.hypot(*(flat[mine, ::-1] - crystal.defect_angstrom).T)
+        cell[mine] = place_in_cell(grain, flat[mine])
+        if grain.defect_angstrom is not None:
+            far[mine] = np.hypot(*(flat[mine, ::-1] - grain.defect_angstrom).T)
     rotation = mosaic.tiles.rotation_deg.ravel()[owner].reshape(shape)
-    kind = np.array([crystal.defect for crystal in mosaic.crystals])[tile]
+    kind = np.array([grain.defect for grain in mosaic.grains])[tile]
 
     def held(values: Any, units: str, long_name: str, dtype: type = np.float32, **attrs: Any) -> xr.Variable:
         return variable(_DIMS, np.asarray(values, dtype).reshape(shape), units, long_name, **attrs)

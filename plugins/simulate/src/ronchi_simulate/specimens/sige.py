@@ -7,8 +7,8 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from ronchi_simulate.multislice.atoms import is_whole
-from ronchi_simulate.params_sige import SigeParams
-from ronchi_simulate.scan import scan_positions
+from ronchi_simulate.params.sige import SigeParams
+from ronchi_simulate.scan.positions import scan_positions
 from ronchi_simulate.specimens.sige_stack import Stack
 
 __all__ = ["sige_atoms"]
@@ -43,7 +43,7 @@ def sige_atoms(stack: Stack, params: SigeParams, rng: np.random.Generator) -> tu
     """
     window = params.binning / params.q_step_inv_angstrom
     period = stack.lattice_angstrom / np.sqrt(2)
-    seen = scan_positions(params)[[0, -1], 1] + np.array([-1, 1]) * (window / 2 + _MARGIN_ANGSTROM)
+    seen = scan_positions(params)[0, [0, -1], 1] + np.array([-1, 1]) * (window / 2 + _MARGIN_ANGSTROM)
     number, x, layer = stack.planes_between(seen[0], seen[1])
     rows, depth = _rows(window, period), max(1, round(params.thickness_angstrom / period))
 

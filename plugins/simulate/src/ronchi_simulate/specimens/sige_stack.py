@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi_simulate.params_sige import Layer, SigeParams
+from ronchi_simulate.params.sige import Layer, SigeParams
 
 __all__ = ["Stack", "coherent_strain", "relaxed_lattice"]
 

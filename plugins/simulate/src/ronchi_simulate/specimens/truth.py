@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ronchi.schema.common import ATTR, variable
 from ronchi.schema.strain import COMPONENTS, SIGN_CONVENTION, validate
-from ronchi_simulate.params_scan import TiltedScanParams
+from ronchi_simulate.params.scan import TiltedScanParams
 from ronchi_simulate.specimens.tilt import helical_tilt
 
 __all__ = ["strain_truth"]
@@ -42,7 +42,7 @@ def strain_truth(
         ``reference`` and what else there is to say.
     """
     zero = np.zeros(params.scan_shape[0] * params.scan_shape[1])
-    tilt_y, tilt_x = np.rad2deg(helical_tilt(params).T / 1e3)
+    tilt_y, tilt_x = np.rad2deg(helical_tilt(params).reshape(-1, 2).T / 1e3)
     values: dict[str, tuple[NDArray[Any], str, str]] = {
         **{
             name: (components.get(name, zero), "rad" if name == "theta" else "1", f"true {name}") for name in COMPONENTS

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ronchi.errors import ConfigError
 from ronchi_simulate.specimens.lattices import fill_box, turn
-from ronchi_simulate.specimens.mosaic import Crystal
+from ronchi_simulate.specimens.mosaic import Grain
 
 __all__ = ["DEFECTS", "N_FOLD", "Defect", "Zone", "beam_period", "with_column_defect", "zincblende"]
 
@@ -47,8 +47,8 @@ def zincblende(
     high_angstrom: Floats,
     thickness_angstrom: float,
     u_angstrom: tuple[float, float],
-) -> Crystal:
-    """Crystal in a box.
+) -> Grain:
+    """Grain in a box.
 
     Parameters
     ----------
@@ -81,14 +81,12 @@ def zincblende(
     low, high = (np.array([corner[1], corner[0]]) for corner in (low_angstrom, high_angstrom))
     where, sublattice = fill_box(vectors, basis, [*low, 0], [*high, thickness_angstrom])
     numbers = np.array([_number(name) for name in species])
-    return Crystal(
-        numbers[sublattice], where, sublattice, np.array(u_angstrom)[sublattice], vectors[1:, :2], origin[:2]
-    )
+    return Grain(numbers[sublattice], where, sublattice, np.array(u_angstrom)[sublattice], vectors[1:, :2], origin[:2])
 
 
 def with_column_defect(
-    crystal: Crystal, kind: Defect, near_angstrom: Floats, fraction: float, rng: np.random.Generator
-) -> Crystal:
+    grain: Grain, kind: Defect, near_angstrom: Floats, fraction: float, rng: np.random.Generator
+) -> Grain:
     """Take atoms out of the column nearest to a point (2,) in (y, x) angstrom, or put silicon in their place.
 
     Parameters
@@ -97,13 +95,13 @@ def with_column_defect(
         Part of the atoms of the column, drawn at random; one at least.
     """
     if kind == "none":
-        return crystal
-    flat = crystal.positions_angstrom[:, :2]
+        return grain
+    flat = grain.positions_angstrom[:, :2]
     place = flat[np.hypot(*(flat - np.asarray(near_angstrom)[::-1]).T).argmin()]
     column = np.flatnonzero(np.hypot(*(flat - place).T) < _COLUMN_ANGSTROM)
     hit = np.zeros(len(flat), bool)
     hit[rng.choice(column, max(1, round(fraction * len(column))), replace=False)] = True
-    known = replace(crystal, defect=DEFECTS.index(kind), defect_angstrom=place)
+    known = replace(grain, defect=DEFECTS.index(kind), defect_angstrom=place)
     if kind == "vacancy":
         return known.keep(~hit)
     return replace(known, numbers=np.where(hit, atomic_numbers["Si"], known.numbers))

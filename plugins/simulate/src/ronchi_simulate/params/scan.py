@@ -1,0 +1,93 @@
+"""Parameters that specimens share: beam, detector and dose, and the scan."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ronchi.api import Field, Params
+
+__all__ = ["Pair", "PatternParams", "ScanParams", "TiltedScanParams"]
+
+Pair = tuple[float, float]
+
+
+class PatternParams(Params):
+    """A beam and a detector, and how patterns are computed; a simulator gives the defaults that suit its specimen."""
+
+    pattern_shape: tuple[int, int] = Field((96, 96), description="Rows and columns of a pattern.")
+    q_step_inv_angstrom: float = Field(
+        0.0315, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
+    )
+    binning: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step.",
+    )
+    wave_shape: tuple[int, int] | None = Field(
+        None,
+        description="Grid (y, x) of the waves over the window; by default such that waves, which have no frequency "
+        "beyond 2/3 of what it holds, reach the corners of the pattern. Phases of heavy or sharp atoms need a step "
+        "near 0.1 angstrom to be the same however they lie to the grid.",
+    )
+    beam_energy_eV: float = Field(200e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    semiangle_mrad: float = Field(
+        1.7, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
+    )
+    defocus_angstrom: float = Field(
+        0.0, description="Defocus; > 0 has the crossover after the entrance.", json_schema_extra={"unit": "angstrom"}
+    )
+    aperture: Literal["circle", "bullseye"] = Field(
+        "circle", description="Aperture that forms the probe; bullseye has rings and a cross cut out of the disk."
+    )
+    dose_e: float | None = Field(
+        1e6,
+        gt=0,
+        description="Electrons a pattern, with Poisson noise; null leaves the fraction of the beam, without noise.",
+        json_schema_extra={"unit": "electron"},
+    )
+    frozen_phonons: int = Field(
+        0, ge=0, description="Configurations of displaced atoms to average; 0 damps by Debye-Waller factors instead."
+    )
+    slice_angstrom: float = Field(
+        2.0, gt=0, description="Thickness of a slice.", json_schema_extra={"unit": "angstrom"}
+    )
+    engine: Literal["torch", "abtem"] = Field("torch", description="Multislice engine.")
+
+    @property
+    def reach_angstrom(self) -> float:
+        """Half of the window that a probe sees."""
+        return 0.5 * self.binning / self.q_step_inv_angstrom
+
+
+class ScanParams(PatternParams):
+    """A beam, a detector and a scan."""
+
+    scan_shape: tuple[int, int] = Field((2, 40), description="Rows and columns of the scan.")
+    scan_step_angstrom: Pair = Field(
+        (5.0, 6.0), description="Scan step along y and x.", json_schema_extra={"unit": "angstrom"}
+    )
+    scan_start_angstrom: Pair = Field(
+        (0.0, 0.0), description="First probe (y, x) in the specimen.", json_schema_extra={"unit": "angstrom"}
+    )
+
+
+class TiltedScanParams(ScanParams):
+    """A scan over a foil that may lean, and lean differently from column to column."""
+
+    thickness_angstrom: float = Field(
+        127.0,
+        gt=0,
+        description="Thickness along the beam; rounded to whole lattice periods.",
+        json_schema_extra={"unit": "angstrom"},
+    )
+    tilt_magnitude_deg: Pair = Field(
+        (0.0, 0.0),
+        description="Tilt off the zone axis at the first and the last column of the scan, linear between.",
+        json_schema_extra={"unit": "deg"},
+    )
+    tilt_direction_deg: Pair = Field(
+        (0.0, 0.0),
+        description="Direction of the tilt from x towards y at the first and the last column, linear between: a helix.",
+        json_schema_extra={"unit": "deg"},
+    )
