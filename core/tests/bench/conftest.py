@@ -1,4 +1,4 @@
-"""A benchmark of two cells, with a detector that works, or fails in every way."""
+"""A benchmark of two cells, with a detector that works, or fails in every way, and a metric that does not take all."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ import time
 
 import numpy as np
 
-from ronchi.api import AlgorithmSpec, Context, Geometry, Params, PeakBatch, hookimpl
+from ronchi.api import AlgorithmSpec, DataError, Params, PeakBatch, hookimpl
 
 
 class P(Params):
     how: str = "work"
     offset_px: float = 0.0
+    needs: str = ""
 
 
 class Direct:
@@ -29,6 +30,12 @@ class Direct:
 
     def __init__(self, params):
         self.params = params
+
+    def install(self, tell):
+        if self.params.needs:
+            tell(f"making {self.params.needs}")
+        if self.params.needs == "the moon":
+            raise OSError("out of reach")
 
     def prepare(self, geometry, probe, ctx):
         pass
@@ -55,21 +62,41 @@ class Direct:
                          flags=np.zeros(n, np.uint16), **single)
 
 
+class Picky:
+    """Takes no peaks in the lower half of the direct beam."""
+
+    def __init__(self, params):
+        pass
+
+    def score(self, result, truth, ctx):
+        if float(result.qy.mean()) > 0.25 * result.attrs["q_step"][0]:
+            raise DataError("too far down", where="picky")
+        return {"n": float(result.sizes["peak"])}
+
+
 @hookimpl
 def ronchi_disk_detectors():
     yield AlgorithmSpec(name="direct", summary="Direct beam.", params=P, factory="ronchi_direct:Direct",
-                        inputs={"data": "fourd/1"}, output="peaks/1")
+                        inputs={"data": "fourd/1"}, output="peaks/1", capabilities=frozenset({"install"}))
+
+
+@hookimpl
+def ronchi_metrics():
+    yield AlgorithmSpec(name="picky", summary="Does not take all.", params=Params, factory="ronchi_direct:Picky",
+                        inputs={"result": "peaks/1", "truth": "peaks/1"}, output="scores/1", better={"n": "higher"})
 '''
 
 
 @pytest.fixture
 def direct(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installed plugin with the detector ``direct``, in child processes too."""
+    """An installed plugin with the detector ``direct`` and the metric ``picky``, in child processes too."""
     site = tmp_path / "site"
     info = site / "ronchi_direct-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-direct\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[ronchi.disk_detectors]\ndirect = ronchi_direct\n")
+    (info / "entry_points.txt").write_text(
+        "[ronchi.disk_detectors]\ndirect = ronchi_direct\n[ronchi.metrics]\npicky = ronchi_direct\n"
+    )
     (site / "ronchi_direct.py").write_text(PLUGIN)
     (site / "ronchi_direct_heavy.py").write_text("import time; time.sleep(1)")
     monkeypatch.syspath_prepend(str(site))

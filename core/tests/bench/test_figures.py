@@ -46,6 +46,6 @@ def test_the_forest_has_all_pairs_first_and_zero_on_it() -> None:
     pooled = [Difference("b", (), "f", 4, 0.2, 0.1, 0.3)]
     single = [Difference("b", (dose,), "f", 2, 0.2, 0.1, 0.3) for dose in ("10", "100")]
     (ax,) = draw_forest(pooled, single, ["scan.dose_e"], "f", "a").axes
-    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b, all", "10", "100"]
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["b: all", "10", "100"]
     assert ax.get_xlabel() == "f: difference from a"
     assert any(np.allclose(line.get_xdata(), 0) for line in ax.lines)

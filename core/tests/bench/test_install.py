@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ronchi.bench.install import install
+from ronchi.bench.outcome import Outcome
 from ronchi.manager import Manager
 from ronchi.pipeline.config import load_config
 from ronchi.pipeline.plan import Plan, make_plan
@@ -24,6 +26,8 @@ class Needy:
         self.params = params
 
     def install(self, tell):
+        if self.params.size > 8:
+            raise ValueError("too large")
         tell(f"made {self.params.size}")
 
 
@@ -39,7 +43,12 @@ def ronchi_disk_detectors():
 """
 
 
-def test_each_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+Planned = Callable[[str, int], Plan]
+
+
+@pytest.fixture
+def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Planned:
+    """``plan(name, size)`` of a pipeline with that detector."""
     info = tmp_path / "ronchi_needy-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-needy\nVersion: 1.0\n")
@@ -55,6 +64,19 @@ def test_each_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         return make_plan(load_config({"schema": "ronchi.pipeline/1", "name": "x", "steps": steps}), manager)
 
     manager = Manager()
+    return plan
+
+
+def test_each_is_asked_once(plan: Planned) -> None:
     told: list[str] = []
-    install([plan("needy", 1), plan("needy", 1), plan("modest", 5), plan("needy", 2)], told.append)
+    plans = dict(enumerate([plan("needy", 1), plan("needy", 1), plan("modest", 5), plan("needy", 2)]))
+    assert install(plans, told.append) == {}
     assert told == ["made 1", "made 2"]
+
+
+def test_one_that_cannot_be_made_costs_its_own_cells(plan: Planned) -> None:
+    told: list[str] = []
+    plans = dict(enumerate([plan("needy", 9), plan("needy", 1), plan("needy", 9), plan("modest", 9)]))
+    lost = Outcome(status="failed", error="find: too large")
+    assert install(plans, told.append) == {0: lost, 2: lost}
+    assert told == ["needy: too large", "made 1"]

@@ -41,13 +41,17 @@ def measure(told: Mapping[str, Any]) -> Outcome:
         result = run_pipeline(told["pipeline"], **options)
     except RonchiError as error:
         return Outcome(status="failed", error=_told(str(error), told["out"]))
-    for step in result.steps.values():
-        if step.status == "failed":
-            return Outcome(status="failed", error=_told(f"{step.step}: {step.error}", told["out"]))
+    failed = [step for step in result.steps.values() if step.status == "failed"]
+    if any(step.kind != "metric" for step in failed):
+        failed = [step for step in failed if step.kind != "metric"]
+        return Outcome(status="failed", error=_told(f"{failed[0].step}: {failed[0].error}", told["out"]))
     scores = {
         f"{step}.{figure}": value for step, figures in result.scores().items() for figure, value in figures.items()
     }
-    outcome = Outcome(status="done", scores=scores)
+    unscored = "\n".join(_told(f"{step.step}: {step.error}", told["out"]) for step in failed)
+    if not scores and failed:
+        return Outcome(status="failed", error=unscored)
+    outcome = Outcome(status="partial" if failed else "done", error=unscored, scores=scores)
     if told["slot"] is not None:
         _measure_time(told, options, outcome)
     return outcome

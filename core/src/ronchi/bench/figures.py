@@ -91,20 +91,20 @@ def draw_forest(
     entries = list(dict.fromkeys(each.entry for each in pooled))
     rows: list[tuple[str, Difference, int]] = []
     for number, entry in enumerate(entries, 1):
-        rows += [(f"{entry}, all", each, number) for each in pooled if each.entry == entry]
+        rows += [(f"{entry}: all", each, number) for each in pooled if each.entry == entry]
         own = [each for each in single if each.entry == entry and each.others]
         rows += [(", ".join(each.others), each, number) for each in own if len(own) > 1]
     figure = new_figure(7.5, 0.9 + 0.24 * len(rows))
     ax = figure.add_subplot()
     for at, (label, each, number) in enumerate(rows):
-        together = label.endswith(", all")
+        together = label.endswith(": all")
         look = _look(number) | {"ls": "none"}
         ax.errorbar([each.median], [at], xerr=_bars([each]), capsize=2.5, lw=2.2 if together else 1.2,
                     ms=7 if together else 4.5, **look)  # fmt: skip
     ax.axvline(0, color="0.4", lw=0.8)
     ax.set_yticks(range(len(rows)), [label for label, *_ in rows], fontsize="small")
     for tick, (label, *_) in zip(ax.get_yticklabels(), rows, strict=True):
-        tick.set_fontweight("bold" if label.endswith(", all") else "normal")
+        tick.set_fontweight("bold" if label.endswith(": all") else "normal")
     ax.set(xlabel=f"{figure_name}: difference from {baseline}", ylim=(len(rows) - 0.5, -0.5))
     if len(rows) > len(entries):
         ax.set_ylabel(", ".join(factors))
@@ -148,7 +148,8 @@ def _scale(ax: Any, axis: str, values: Sequence[float]) -> None:
 
 
 def _panels(figures: Sequence[str]) -> tuple[Any, list[Any]]:
-    columns = min(len(figures), _MOST_COLUMNS)
+    # Four are a square, not a row and a straggler.
+    columns = 2 if len(figures) == 4 else min(len(figures), _MOST_COLUMNS)
     rows = -(-len(figures) // columns)
     figure = new_figure(3.6 * columns + 0.6, 3.1 * rows + 0.4)
     axes = [figure.add_subplot(rows, columns, number + 1) for number in range(len(figures))]

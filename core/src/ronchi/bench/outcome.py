@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["Outcome"]
+__all__ = ["FINISHED", "Outcome"]
+
+FINISHED = ("done", "partial")
+"""How a cell ends that has figures."""
 
 
 @dataclass(kw_only=True)
@@ -14,9 +17,10 @@ class Outcome:
     Parameters
     ----------
     status : str
-        ``"done"``, ``"failed"``, ``"skipped"``, ``"timeout"``, ``"memory"`` or ``"crashed"``.
+        ``"done"``; ``"partial"`` where metrics could not score what it has made, such as angles that a learner does
+        not give; ``"failed"``, ``"skipped"``, ``"timeout"``, ``"memory"`` or ``"crashed"``.
     error : str
-        Message, if it is not done.
+        Message, if it is not done; one a line for ``"partial"``.
     scores : mapping
         ``step.figure`` to number.
     seconds : list of float

@@ -9,9 +9,10 @@ from pathlib import Path
 import yaml
 
 from ronchi.bench.figures import draw_against, draw_costs, draw_forest
+from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import differences, summaries
-from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, verdict
+from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, unscored, verdict
 from ronchi.bench.table import COSTS, SECONDS
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
@@ -49,7 +50,7 @@ def write_bench_report(result: BenchResult, path: Path) -> Path:
             guarded("Not finished", partial(_failures, result)),
             guarded("Provenance", partial(_provenance, result)),
         ]
-        done = sum(status == "done" for *_, status, _ in result.table.cells)
+        done = sum(status in FINISHED for *_, status, _ in result.table.cells)
         page = render_page(
             result.config.name,
             f"Benchmark: {done} of {len(result.table.cells)} combinations finished.",
@@ -65,7 +66,7 @@ def write_bench_report(result: BenchResult, path: Path) -> Path:
 
 def _summary(result: BenchResult) -> Section:
     cells = result.table.cells
-    lost = sum(status != "done" for *_, status, _ in cells)
+    lost = sum(status not in FINISHED for *_, status, _ in cells)
     body = paragraph(result.config.about) if result.config.about else ""
     body += messages([f"{lost} of {len(cells)} combinations did not finish: see below"] if lost else [])
     compared, baseline = compared_of(result)
@@ -168,10 +169,15 @@ def _failures(result: BenchResult) -> Section:
     rows = [
         (number, *factors, repeat, status, error)
         for number, (factors, repeat, status, error) in enumerate(result.table.cells)
-        if status != "done"
+        if status not in FINISHED
     ]
     head = ("cell", *result.table.factors, "repeat", "status", "why")
-    return Section("Not finished", table(head, rows, "Combinations that gave no figures") if rows else "")
+    body = table(head, rows, "Combinations that gave no figures") if rows else ""
+    partial_rows = unscored(result)
+    if partial_rows:
+        head = (compared_of(result)[0] or "entry", "combinations", "why")
+        body += table(head, partial_rows, "What a metric could not score")
+    return Section("Not finished", body)
 
 
 def _provenance(result: BenchResult) -> Section:

@@ -17,6 +17,7 @@ from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.environment import environment
 from ronchi.bench.figure_sides import side_of
 from ronchi.bench.install import install
+from ronchi.bench.outcome import Outcome
 from ronchi.bench.plans import plan_cells
 from ronchi.bench.running import run_cells, step_keys
 from ronchi.bench.table import Table
@@ -115,15 +116,18 @@ def run_bench(
     cells = make_cells(config)
     plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
     tell = stream or sys.stderr
+    lacking: dict[int, Outcome] = {}
     if peers:
-        install(plans.values(), lambda text: print(text, file=tell, flush=True))
+        lacking = install(plans, lambda text: print(text, file=tell, flush=True))
     tuned: tuple[Tuned, ...] = ()
     if config.protocol.tuning is not None:
         better = _better(plans)
         config, tuned = _tune(config, manager, out_dir, tell, better, skip_missing=skip_missing)
         cells = make_cells(config)
         plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
-    outcomes |= run_cells(config, cells, plans, out_dir, tell, retry=retry or peers)
+    outcomes |= lacking
+    able = {number: plan for number, plan in plans.items() if number not in lacking}
+    outcomes |= run_cells(config, cells, able, out_dir, tell, retry=retry or peers)
     versions: dict[str, str] = {}
     for plan in plans.values():
         versions |= versions_of(plan)

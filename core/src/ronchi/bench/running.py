@@ -13,7 +13,7 @@ from typing import TextIO
 
 from ronchi.bench.cells import Cell
 from ronchi.bench.config import BenchConfig
-from ronchi.bench.outcome import Outcome
+from ronchi.bench.outcome import FINISHED, Outcome
 from ronchi.bench.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically
 from ronchi.pipeline.identity import Identities
@@ -54,7 +54,7 @@ def run_cells(
     outcomes: dict[int, Outcome] = {}
     for cell in planned:
         known = _stored(out_dir, keys[cell.number])
-        if known is not None and (known.status == "done" or not retry):
+        if known is not None and (known.status in FINISHED or not retry):
             outcomes[cell.number] = known
     waiting = [cell for cell in planned if cell.number not in outcomes]
     tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
@@ -71,7 +71,7 @@ def run_cells(
                 cell, outcome = running[future], future.result()
                 outcomes[cell.number] = outcome
                 write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
-                told = outcome.status if outcome.status == "done" else f"{outcome.status}: {outcome.error}"
+                told = f"{outcome.status}: {outcome.error}" if outcome.error else outcome.status
                 tell.write(f"{done}/{len(waiting)} {cell.name}: {told}\n")
                 tell.flush()
         except BaseException:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ronchi.bench.figure_sides import Side, side_of
 from ronchi.bench.leaderboard import standings
+from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
 from ronchi.bench.table import COSTS
@@ -26,6 +27,7 @@ __all__ = [
     "print_leaderboard",
     "print_summary",
     "shown_of",
+    "unscored",
     "verdict",
     "write_summary",
 ]
@@ -83,7 +85,10 @@ def print_summary(result: BenchResult) -> str:
                 for d in pairs if d.figure in figures]  # fmt: skip
         title = f"\ndifferences from {baseline}, pair by pair"
         parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
-    lost = [(values, repeat, status, error) for values, repeat, status, error in result.table.cells if status != "done"]
+    rows = [[entry, str(cells), error] for entry, cells, error in unscored(result)]
+    if rows:
+        parts += ["\nnot scored by every metric", _columns([compared or "entry", "cells", "why"], rows)]
+    lost = [each for each in result.table.cells if each[2] not in FINISHED]
     if lost:
         rows = [
             [*values, str(repeat), status, error.partition("\n")[0][:100]] for values, repeat, status, error in lost
@@ -131,6 +136,18 @@ def compared_of(result: BenchResult) -> tuple[str, str]:
     if compare is None or compare.slot not in result.table.factors:
         return "", ""
     return compare.slot, compare.baseline or result.config.slots[compare.slot].entries[0].label
+
+
+def unscored(result: BenchResult) -> list[tuple[str, int, str]]:
+    """What metrics could not score: entry of the compared step, number of its cells, and why, a line each."""
+    compared, _ = compared_of(result)
+    counts: dict[tuple[str, str], int] = {}
+    for factors, _, status, error in result.table.cells:
+        entry = factors[result.table.factors.index(compared)] if compared else ""
+        for line in error.splitlines() if status == "partial" else ():
+            if not line.lstrip().startswith("->"):
+                counts[entry, line] = counts.get((entry, line), 0) + 1
+    return [(entry, cells, error) for (entry, error), cells in counts.items()]
 
 
 def verdict(difference: Difference, better: Mapping[str, str], confidence: float) -> str:

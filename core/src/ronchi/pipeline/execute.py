@@ -84,7 +84,7 @@ class StepMaker:
             self.cache.drop_partial(result.key)
         start = time.perf_counter()
         made = in_memory(self._make(step, result))
-        took = round(time.perf_counter() - start, 3), round(peak_rss_mb() + self.executor.peak_rss_mb(), 1)
+        took = round(time.perf_counter() - start, 6), round(peak_rss_mb() + self.executor.peak_rss_mb(), 1)
         self.cache.put(result.key, made, self.identities.components[step.config.step], replace=forced, took=took)
         self.cache.drop_partial(result.key)
         # What is read back is what the next run will see, so both write the same bytes.
