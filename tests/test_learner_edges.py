@@ -58,7 +58,7 @@ def fitted(name: str, x: xr.DataArray, **changes: Any) -> Any:
 
 
 def test_all_learners_are_here():
-    assert set(QUICK) | {"com"} == set(ronchi.algorithms("descriptor_learner"))
+    assert set(QUICK) | {"com", "atomai", "pyroved"} == set(ronchi.algorithms("descriptor_learner"))
 
 
 @each_learner

@@ -1,4 +1,8 @@
-"""Fake programs, each behind an interpreter of its own that has it: they find what they are told to find."""
+"""Fake programs, each behind an interpreter of its own that has it: they find what they are told to find.
+
+Disks lie where `FOUND` says. Of an image the autoencoders find the first row, angle and two moves; and the start of the
+second row, times what it was trained with, as latents.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +95,75 @@ from types import SimpleNamespace
 config = SimpleNamespace(set=lambda **options: None)
 """
 
+TORCH = """
+from types import SimpleNamespace
+import numpy as np
+class Tensor(np.ndarray):
+    def numpy(self):
+        return np.asarray(self)
+def from_numpy(array):
+    return np.asarray(array).view(Tensor)
+optim = SimpleNamespace(Adam=lambda weights, lr: lr)
+"""
+ATOMAI = """
+from types import SimpleNamespace
+import numpy as np
+import torch
+class Net:
+    def __init__(self):
+        self.w = torch.from_numpy(np.ones(1))
+    def state_dict(self):
+        return {"w": self.w}
+    def load_state_dict(self, state):
+        self.w = state["w"]
+class rVAE:
+    def __init__(self, shape, latent_dim, translation, seed):
+        assert translation and shape == (5, 5)
+        self.dim, self.encoder_net, self.decoder_net = latent_dim, Net(), Net()
+        self.loss_history = {"train_loss": []}
+    def fit(self, images, loss, training_cycles, batch_size, optimizer, filename, rotation_prior, translation_prior):
+        print("epoch", filename)
+        if images.max() > 1e6:
+            raise ValueError("too bright")
+        assert optimizer([]) > 0 and training_cycles == 1
+        self.encoder_net.w = self.encoder_net.w + 1
+        self.loss_history["train_loss"].append(-10.0 / self.encoder_net.w[0])
+    def encode(self, images, num_batches):
+        w = self.encoder_net.w.numpy()
+        return np.concatenate([images[:, 0, :3], w * images[:, 1, : self.dim]], 1), None
+models = SimpleNamespace(rVAE=rVAE)
+"""
+PYROVED = """
+from types import SimpleNamespace
+import numpy as np
+import torch
+class iVAE:
+    def __init__(self, shape, latent_dim, invariances, sampler_d, seed, **other):
+        assert invariances == ["r", "t"] and shape == (5, 5)
+        self.dim, self.w = latent_dim, torch.from_numpy(np.ones(1))
+    def state_dict(self):
+        return {"w": self.w}
+    def load_state_dict(self, state):
+        self.w = state["w"]
+    def encode(self, images):
+        latent = np.concatenate([images[:, 0, :3], self.w * images[:, 1, : self.dim]], 1)
+        return torch.from_numpy(latent), None
+class SVItrainer:
+    def __init__(self, model, lr, device, seed):
+        self.model, self.loss_history = model, {"training_loss": []}
+    def step(self, loader):
+        if loader.max() > 1e6:
+            raise ValueError("too bright")
+        self.model.w = self.model.w + 1
+        self.loss_history["training_loss"].append(10.0 / self.model.w[0])
+models = SimpleNamespace(iVAE=iVAE)
+trainers = SimpleNamespace(SVItrainer=SVItrainer)
+utils = SimpleNamespace(init_dataloader=lambda images, batch_size: images)
+"""
+
 PROGRAMS = {
+    "atomai": ("atomai", "0.8.1", {"atomai/__init__.py": ATOMAI, "torch.py": TORCH}),
+    "pyroved": ("pyroved", "0.3.0", {"pyroved/__init__.py": PYROVED, "torch.py": TORCH}),
     "py4dstem": ("py4dstem", "0.14.18", {"py4DSTEM/__init__.py": PY4DSTEM}),
     "libertem": (
         "libertem-blobfinder",
@@ -120,6 +192,12 @@ PROGRAMS = {
 @pytest.fixture
 def found() -> list[list[tuple[float, float, float]]]:
     return FOUND
+
+
+@pytest.fixture
+def programs() -> dict[str, tuple[str, str, dict[str, str]]]:
+    """Distribution, version and files of the fake programs."""
+    return PROGRAMS
 
 
 @pytest.fixture

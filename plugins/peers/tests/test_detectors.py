@@ -125,9 +125,9 @@ def test_it_ends_with_this_process(fake: Callable[..., Path]) -> None:
     python = fake("py4dstem")
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from ronchi_peers import detectors, process\n"
+        "from ronchi_peers import process, program\n"
         "class Borrower: pass\n"
-        "borrower, script = Borrower(), detectors._CHILDREN / 'py4dstem_disks.py'\n"
+        "borrower, script = Borrower(), program._CHILDREN / 'py4dstem_disks.py'\n"
         "print(process.lend(borrower, 'x', Path(sys.argv[1]), script, 1)._process.pid)"
     )
     pid = int(

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ronchi.api import DataError
+from ronchi.cli.main import main
 from ronchi_peers.environments import Environment, environment, find_python, make_environment
 
+PROGRAM = {"ronchi_fake_program.py": "NAME = 'here'\n"}
+BENCHMARK = """\
+schema: ronchi.benchmark/1
+name: small
+steps:
+  scan:  {simulator: disks, params: {scan_shape: [1, 2], pattern_shape: [48, 64], radius_px: 5}}
+  find:  {disk_detector: [py4dstem, pyxem], data: scan, params: {probe_radius_px: 5}}
+  found: {metric: peak-f1, result: find, truth: scan.truth_peaks}
+compare: {slot: find, figures: [found.recall]}
+"""
 
-def _wheel(folder: Path) -> Path:
-    path = folder / "ronchi_fake_program-1.0-py3-none-any.whl"
-    info = "ronchi_fake_program-1.0.dist-info"
+
+def _wheel(folder: Path, dist: str, version: str, files: Mapping[str, str]) -> Path:
+    path = folder / f"{dist}-{version}-py3-none-any.whl"
+    info = f"{dist}-{version}.dist-info"
     with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("ronchi_fake_program.py", "NAME = 'here'\n")
-        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: ronchi-fake-program\nVersion: 1.0\n")
+        for name, text in files.items():
+            wheel.writestr(name, text)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
         wheel.writestr(
             f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
@@ -25,7 +41,7 @@ def _wheel(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["py4dstem", "libertem", "pyxem"])
+@pytest.mark.parametrize("name", ["py4dstem", "libertem", "pyxem", "atomai", "pyroved"])
 def test_the_first_requirement_is_the_program_at_its_version(name: str) -> None:
     which = environment(name)
     assert which.requirements[0].endswith(f"=={which.version}")
@@ -35,7 +51,7 @@ def test_the_first_requirement_is_the_program_at_its_version(name: str) -> None:
 @pytest.mark.slow
 def test_an_environment_is_made_once_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    which = Environment("fake", "1.0", (str(_wheel(tmp_path)),))
+    which = Environment("fake", "1.0", (str(_wheel(tmp_path, "ronchi_fake_program", "1.0", PROGRAM)),))
     told: list[str] = []
     # What an interrupted attempt leaves is no environment.
     which.folder.mkdir(parents=True)
@@ -46,6 +62,39 @@ def test_an_environment_is_made_once_and_used(tmp_path: Path, monkeypatch: pytes
     assert len(told) == 1
     command = [str(find_python(which)), "-c", "import ronchi_fake_program as p; print(p.NAME)"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "here\n"
+
+
+@pytest.mark.slow
+def test_the_command_makes_them_first_and_one_that_cannot_be_made_is_a_row(
+    programs: Mapping[str, tuple[str, str, Mapping[str, str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dist, version, files = programs["py4dstem"]
+    # The fake program needs numpy, which its environment borrows from here instead of loading it down.
+    borrowed = {"borrowed.pth": f"{Path(np.__file__).parents[1]}\n"}
+    wheel = _wheel(tmp_path, dist, version, {**files, **borrowed})
+    wanted = {
+        "py4dstem": Environment("py4dstem", version, (str(wheel),)),
+        "pyxem": Environment("pyxem", "0.21.0", (str(tmp_path / "absent.whl"),)),
+    }
+    monkeypatch.setattr("ronchi_peers.program.environment", wanted.__getitem__)
+    for which in wanted.values():
+        monkeypatch.delenv(which.variable, raising=False)
+    Path("bench.yaml").write_text(BENCHMARK)
+    assert main(["bench", "bench.yaml", "-o", "out", "--peers"]) == 0
+    printed = capsys.readouterr()
+    assert "py4dstem: making " in printed.err
+    assert "pyxem could not be installed" in printed.err
+    medians, _, lost = printed.out.partition("not finished")
+    assert re.search(r"^py4dstem +found\.recall +\S+ +— +1$", medians, re.MULTILINE)
+    assert "pyxem" not in medians
+    assert lost.split()[4:7] == ["pyxem", "0", "failed"]
+    # What is there is not made again.
+    assert main(["bench", "bench.yaml", "-o", "out", "--peers"]) == 0
+    assert "py4dstem: making " not in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.api import Context, DataError, Geometry, PeakBatch
+from ronchi.api import Context, Geometry, PeakBatch
 from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
 from ronchi.disk import ProbeShape, offsets_px, probe_shape
-from ronchi_peers.environments import environment, find_python, make_environment
-from ronchi_peers.params import BlobfinderParams, PeerParams, Py4dstemParams, PyxemParams
-from ronchi_peers.process import lend
+from ronchi_peers.params import BlobfinderParams, DetectorParams, Py4dstemParams, PyxemParams
+from ronchi_peers.program import PeerProgram
 
 __all__ = ["Blobfinder", "PeerDetector", "Py4dstem", "Pyxem"]
 
-_CHILDREN = Path(__file__).parent / "children"
 NOT_STATED_PX2 = 1.0
 """Variance of positions whose program states none: all the same."""
 
 
-class PeerDetector:
+class PeerDetector(PeerProgram):
     """What the detectors have in common: a child process that is told everything once, and then gets frames."""
 
-    environment: ClassVar[str]
-    script: ClassVar[str]
-
-    def __init__(self, params: PeerParams) -> None:
-        self.params = params
-
-    def install(self, tell: Callable[[str], None]) -> None:
-        """Make the environment, if there is none yet; `ronchi bench --peers` calls it.
-
-        Raises
-        ------
-        DataError
-            It cannot be made.
-        """
-        if not self.params.python:
-            make_environment(environment(self.environment), tell)
+    params: DetectorParams
 
     def prepare(self, geometry: Geometry, probe: NDArray[Any] | None, ctx: Context) -> None:
         """Start the program and tell it the settings.
@@ -60,16 +41,8 @@ class PeerDetector:
             probe = _soft_disk(geometry.shape, shape)
         mean = geometry.mean_pattern
         mean = np.zeros(geometry.shape, np.float32) if mean is None else without_bad_pixels(mean, bad)
-        python = find_python(environment(self.environment), self.params.python)
-        self._peer = lend(self, self.environment, python, _CHILDREN / self.script, ctx.n_threads)
         arrays = {"probe": np.asarray(probe, np.float32), "mean": np.asarray(mean, np.float32)}
-        answer, _ = self._peer.ask(self.settings(shape), arrays)
-        if answer["version"] != self.params.version:
-            raise DataError(
-                f"{python} has {self.environment} {answer['version']}, not {self.params.version}",
-                where="version",
-                fix=f"version: '{answer['version']}', or another environment",
-            )
+        self._peer = self.started(self.settings(shape), arrays, ctx.n_threads)
 
     def settings(self, shape: ProbeShape) -> dict[str, Any]:
         """What the child's `start` is told, in its program's terms and in px."""
@@ -85,7 +58,7 @@ class PeerDetector:
         """
         # None of the programs knows bad pixels.
         given = np.asarray(frames, np.float32) if self._fill is None else self._fill(frames)
-        _, found = self._peer.ask({}, {"frames": given})
+        _, found = self._peer.ask({"verb": "detect"}, {"frames": given})
         n = len(found["y"])
         intensity = found["intensity"].astype(np.float32)
         variance, zero = np.full(n, NOT_STATED_PX2, np.float32), np.zeros(n, np.float32)

@@ -1,13 +1,20 @@
-"""Advertises the disk detectors of other programs; imports nothing heavy."""
+"""Advertises the disk detectors and descriptor learners of other programs; imports nothing heavy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from ronchi.api import AlgorithmSpec, hookimpl
-from ronchi_peers.params import BlobfinderParams, PeerParams, Py4dstemParams, PyxemParams
+from ronchi_peers.params import (
+    AtomaiParams,
+    BlobfinderParams,
+    PeerParams,
+    Py4dstemParams,
+    PyrovedParams,
+    PyxemParams,
+)
 
-__all__ = ["ronchi_disk_detectors"]
+__all__ = ["ronchi_descriptor_learners", "ronchi_disk_detectors"]
 
 
 @hookimpl
@@ -36,6 +43,25 @@ def ronchi_disk_detectors() -> Iterator[AlgorithmSpec]:
     )
 
 
+@hookimpl
+def ronchi_descriptor_learners() -> Iterator[AlgorithmSpec]:
+    """Yield AtomAI and pyroVED."""
+    yield _learner(
+        "atomai",
+        "rVAE of AtomAI, in its own environment.",
+        AtomaiParams,
+        "Atomai",
+        "Ziatdinov et al. 2022, Nat. Mach. Intell. 4, 1101, doi:10.1038/s42256-022-00555-8",
+    )
+    yield _learner(
+        "pyroved",
+        "iVAE of pyroVED, in its own environment.",
+        PyrovedParams,
+        "Pyroved",
+        "Ziatdinov & Kalinin 2021, pyroVED, https://github.com/ziatdinovmax/pyroVED",
+    )
+
+
 def _detector(name: str, summary: str, params: type[PeerParams], factory: str, citation: str) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
@@ -45,5 +71,19 @@ def _detector(name: str, summary: str, params: type[PeerParams], factory: str, c
         inputs={"data": "fourd/1"},
         output="peaks/1",
         capabilities=frozenset({"install", "subpixel"}),
+        citation=citation,
+    )
+
+
+def _learner(name: str, summary: str, params: type[PeerParams], factory: str, citation: str) -> AlgorithmSpec:
+    return AlgorithmSpec(
+        name=name,
+        summary=summary,
+        params=params,
+        factory=f"ronchi_peers.learners:{factory}",
+        inputs={"data": "fourd/1|images/1|crops/1", "model?": "model/1"},
+        output="descriptors/1",
+        sides={"model": "model/1"},
+        capabilities=frozenset({"install", "lazy", "rotation-invariant"}),
         citation=citation,
     )

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from wire import Arrays, serve
+from wire import Arrays, Verbs, serve
 
 
-def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float32]], Arrays]:
+def start(told: Mapping[str, Any], arrays: Arrays) -> Verbs:
     """Find the peaks of the mean pattern."""
     from libertem_blobfinder.common import patterns
     from libertem_blobfinder.common.correlation import get_peaks, process_frames_fast
@@ -23,7 +22,8 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
     pattern = makers[told["pattern"]](radius=told["radius_px"], search=told["search_px"])
     peaks = get_peaks(arrays["mean"], pattern, told["num_peaks"])
 
-    def detect(frames: NDArray[np.float32]) -> Arrays:
+    def detect(arrays: Arrays) -> Arrays:
+        frames = arrays["frames"]
         _, refined, heights, elevations = process_frames_fast(
             pattern, frames, peaks, upsample=told["upsample"] or False
         )
@@ -31,7 +31,7 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
         y, x = refined[kept].T
         return {"counts": kept.sum(1), "y": y, "x": x, "intensity": heights[kept]}
 
-    return detect
+    return {"detect": detect}
 
 
 if __name__ == "__main__":

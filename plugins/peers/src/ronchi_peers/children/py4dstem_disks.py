@@ -6,17 +6,16 @@ import contextlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from wire import Arrays, serve
+from wire import Arrays, Verbs, serve
 
 os.environ["MPLBACKEND"] = "Agg"
 
 
-def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float32]], Arrays]:
+def start(told: Mapping[str, Any], arrays: Arrays) -> Verbs:
     """Make the kernel."""
     warnings.simplefilter("ignore")
     import py4DSTEM
@@ -24,7 +23,8 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
     probe = py4DSTEM.Probe(arrays["probe"])
     probe.get_kernel(origin=tuple(told["centre_px"]), **told["kernel"])
 
-    def detect(frames: NDArray[np.float32]) -> Arrays:
+    def detect(arrays: Arrays) -> Arrays:
+        frames = arrays["frames"]
         cube = py4DSTEM.DataCube(frames[None])
         # Its progress bars would fill the log.
         with contextlib.redirect_stderr(io.StringIO()):
@@ -37,7 +37,7 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
             **{name: np.concatenate([each.data[theirs] for each in lists]) for name, theirs in columns.items()},
         }
 
-    return detect
+    return {"detect": detect}
 
 
 if __name__ == "__main__":

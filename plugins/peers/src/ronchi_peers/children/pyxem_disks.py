@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wire import Arrays, serve
+from wire import Arrays, Verbs, serve
 
 os.environ["MPLBACKEND"] = "Agg"
 
 
-def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float32]], Arrays]:
+def start(told: Mapping[str, Any], arrays: Arrays) -> Verbs:
     """Import it; there is nothing to be prepared."""
     warnings.simplefilter("ignore")
     import dask
@@ -25,7 +25,8 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
     hs.set_log_level("ERROR")
     dask.config.set(scheduler="synchronous")
 
-    def detect(frames: NDArray[np.float32]) -> Arrays:
+    def detect(arrays: Arrays) -> Arrays:
+        frames = arrays["frames"]
         signal = Diffraction2D(frames[:, None])
         matched = signal.template_match_disk(disk_r=told["disk_r"], lazy_output=False)
         found = matched.get_diffraction_vectors(method="local_max", **told["find"])
@@ -43,7 +44,7 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Callable[[NDArray[np.float
             "intensity": table[:, 2],
         }
 
-    return detect
+    return {"detect": detect}
 
 
 def _finite(vectors: Any) -> NDArray[np.float64]:

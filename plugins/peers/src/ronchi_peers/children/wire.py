@@ -14,10 +14,11 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "receive", "send", "serve"]
+__all__ = ["Arrays", "Verbs", "receive", "send", "serve"]
 
 Arrays = Mapping[str, NDArray[Any]]
-Detect = Callable[[NDArray[np.float32]], Arrays]
+Verbs = Mapping[str, Callable[[Arrays], Arrays]]
+"""What a program can be asked to do once it has its settings, each with arrays in and arrays out."""
 
 
 def send(stream: BinaryIO, told: Mapping[str, Any], arrays: Arrays) -> None:
@@ -40,35 +41,35 @@ def receive(stream: BinaryIO) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return told, dict(stored)
 
 
-def serve(dist: str, start: Callable[[Mapping[str, Any], Arrays], Detect]) -> None:
+def serve(dist: str, start: Callable[[Mapping[str, Any], Arrays], Verbs]) -> None:
     """Answer until the other side closes.
+
+    A message that has a ``verb`` is answered with what that makes of its arrays; any other one tells settings.
 
     Parameters
     ----------
     dist : str
-        Distribution whose version is told in answer to such a message.
+        Distribution whose version is told in answer to settings.
     start : callable
-        ``start(told, arrays)`` of a message without frames, the first one and any later. It returns what makes of
-        (n, qy, qx) float32 frames the arrays ``counts`` (n,), ``y``, ``x`` [px] and ``intensity``, flat in the order
-        of the frames.
+        ``start(told, arrays)`` of settings, the first ones and any later; it returns the verbs.
     """
     # What the program prints must not get among the messages.
     replies, requests = os.fdopen(os.dup(1), "wb"), sys.stdin.buffer
     os.dup2(2, 1)
-    detect: Detect | None = None
+    verbs: Verbs = {}
     while True:
         try:
             told, arrays = receive(requests)
         except EOFError:
             return
         try:
-            if "frames" not in arrays:
-                detect = start(told, arrays)
+            if "verb" not in told:
+                verbs = start(told, arrays)
                 send(replies, {"version": metadata.version(dist)}, {})
-            elif detect is not None:
-                send(replies, {}, detect(arrays["frames"]))
+            elif told["verb"] in verbs:
+                send(replies, {}, verbs[told["verb"]](arrays))
             else:
-                send(replies, {"error": "frames came before the settings"}, {})
+                send(replies, {"error": f"it cannot {told['verb']} yet"}, {})
         except Exception as error:  # noqa: BLE001 - whatever it is, the other side has to know
             traceback.print_exc()
             send(replies, {"error": f"{type(error).__name__}: {error}"}, {})
