@@ -247,3 +247,13 @@ def test_pipeline_keeps_model_and_means(tmp_path, monkeypatch, crops):
     assert run["again.means"].identical(run["learn.means"])
     assert ronchi.read(run.outputs["z"], side="means")["image"].shape == (3, 25, 25)
     assert ronchi.encode(ronchi.read("crops.nc"), "gmm", model=run.outputs["model"])["z"].equals(run["learn"]["z"])
+
+
+@pytest.mark.parametrize("name", ["pca", "kmeans"])
+def test_factors_of_descriptors_number_their_columns_otherwise_than_themselves(name):
+    z = np.random.default_rng(0).random((40, 3))
+    learned = ronchi.learn(descriptors.make(z, dims=("sample",)), name, **PARAMS[name])
+    (images,) = (side for key, side in learned.sides.items() if key != "model")
+    assert len(set(images["image"].dims)) == 3
+    assert images["image"].shape[1:] == (1, 3)
+    assert images["image"].dims[-1] in images.coords

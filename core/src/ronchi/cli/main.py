@@ -21,20 +21,23 @@ COMMANDS = {
     "replay": "run a provenance file again and compare the results",
     "simulate": "make data with truth",
     "train": "train an algorithm that learns",
+    "tune": "search for the parameters of a training",
     "plugins": "list the installed algorithms",
     "info": "describe an algorithm and its parameters",
     "schema": "print a data schema, or the JSON Schema of a pipeline",
+    "test-plugin": "run the conformance kit over an installed algorithm",
+    "new-plugin": "write a plugin to start from",
     "doctor": "explain broken, clashing and outdated plugins",
     "demo": "run the main job on a small data set that comes with ronchi",
 }
-"""Command to its one-line help; module ``ronchi.cli.<command>`` implements it."""
+"""Command to its one-line help; module ``ronchi.cli.<command>``, its hyphens as underscores, implements it."""
 
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
 
 def build_parser(command: str) -> argparse.ArgumentParser:
     """Parser of one command; imports the command's module."""
-    module = importlib.import_module(f"ronchi.cli.{command}")
+    module = importlib.import_module(f"ronchi.cli.{command.replace('-', '_')}")
     parser = argparse.ArgumentParser(
         prog=f"ronchi {command}",
         description=module.__doc__,
@@ -107,7 +110,7 @@ def _unknown(command: str) -> int:
 
 
 def _help() -> str:
-    rows = "\n".join(f"  {name:<10} {text}" for name, text in COMMANDS.items())
+    rows = "\n".join(f"  {name:<12} {text}" for name, text in COMMANDS.items())
     return (
         "usage: ronchi COMMAND [options]\n\n"
         "From a 4D-STEM file to strain and order-parameter maps.\n\n"

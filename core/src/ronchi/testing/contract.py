@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -205,10 +205,14 @@ class Contract:
             )
 
     @classmethod
-    def report(cls) -> Report:
-        """Run all checks, without pytest."""
-        self = cls()
-        return Report(f"{cls.kind}/{cls.algorithm}", tuple(self.perform(check) for check in cls.checks()))
+    def report(cls, tell: Callable[[Outcome], None] | None = None) -> Report:
+        """Run all checks, without pytest; ``tell`` hears of each outcome."""
+        self, outcomes = cls(), []
+        for check in cls.checks():
+            outcomes.append(self.perform(check))
+            if tell is not None:
+                tell(outcomes[-1])
+        return Report(f"{cls.kind}/{cls.algorithm}", tuple(outcomes))
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Tell pytest of the checks: one test each."""

@@ -126,7 +126,7 @@ class WriterContract(AdvertisedContract):
         params: Mapping[str, Any],
         data: xr.Dataset,
         suffix: str,
-        progress: Any = ignore_progress,
+        progress: Callable[[int, int], None] = ignore_progress,
         name: str = "data",
     ) -> Path:
         folder = Path("out").absolute()

@@ -139,12 +139,16 @@ class Learner:
         """``decoded/1`` of rows over the used pixels, numbered along ``dim``."""
         layout = self._fitted()
         images = layout.images(rows)
-        coords = {dim: variable(dim, np.arange(len(rows)), "1", dim), **layout.variables()}
+        number = {dim: variable(dim, np.arange(len(rows)), "1", dim)}
         if len(layout.dims) == 1:
-            # Of descriptors: an image of one row.
-            return decoded.make(
-                images[:, None], dims=(dim, "row", layout.dims[0]), units=layout.units, coords=coords, **extra
-            )
+            # Of descriptors: an image of one row, whose columns are called otherwise than its factors.
+            (column,) = layout.dims
+            name = "feature" if column == dim else column
+            known = layout.variables().get(column)
+            if known is not None:
+                number[name] = xr.Variable((name,), known.values, known.attrs)
+            return decoded.make(images[:, None], dims=(dim, "row", name), units=layout.units, coords=number, **extra)
+        coords = {**number, **layout.variables()}
         return decoded.make(images, dims=(dim, *layout.dims), units=layout.units, coords=coords, **extra)
 
     def _components(self, n: int) -> list[str]:
