@@ -11,6 +11,7 @@ from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
 from ronchi_simulate.params.graphene_pairs import GraphenePairsParams
 from ronchi_simulate.params.hbn import HbnParams
 from ronchi_simulate.params.library import LibraryParams
+from ronchi_simulate.params.library_scan import LibraryScanParams
 from ronchi_simulate.params.sige import SigeParams
 from ronchi_simulate.params.zincblende4d import Zincblende4dParams
 
@@ -102,7 +103,18 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
 
 @hookimpl
 def ronchi_transforms() -> Iterator[AlgorithmSpec]:
-    """Yield the augmentation."""
+    """Yield the augmentation, and the way from a library to detectors."""
+    yield AlgorithmSpec(
+        name="library-scan",
+        summary="Samples of a library as a scan, runs by thicknesses, with their reflections: detectors on crystals.",
+        params=LibraryScanParams,
+        factory="ronchi_simulate.library.as_scan:LibraryScan",
+        inputs={"data": "library/1"},
+        output="fourd/1",
+        sides={"truth_peaks": "peaks/1"},
+        capabilities=frozenset({"lazy"}),
+        citation=_FCUNET,
+    )
     yield AlgorithmSpec(
         name="augment",
         summary="Distortion, background, detector and dose of a real instrument on ideal patterns, peaks included.",

@@ -69,7 +69,7 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
     part of the runs has zone axes and random orientations alike. After all orientations the crystals come again with
     other draws.
     """
-    known = crystals(params.variants)
+    known = [crystal for crystal in crystals(params.variants) if _is_wanted(crystal, params)]
     axes: dict[int, list[tuple[int, int, int]]] = {}
     for index in range(params.runs):
         number = index % len(known)
@@ -79,6 +79,10 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
             np.random.default_rng([seed, _ORIENTATIONS, number]).shuffle(axes[number])
         zone = tuple(axes[number][index // len(known) % len(axes[number])])
         yield _draw(index, crystal, zone, params, seed)
+
+
+def _is_wanted(crystal: Crystal, params: LibraryParams) -> bool:
+    return not params.splits or split_of(crystal.prototype, params.validation, params.test) in params.splits
 
 
 def _draw(index: int, crystal: Crystal, zone: tuple[int, int, int], params: LibraryParams, seed: int) -> Run:

@@ -27,6 +27,9 @@ class LibraryParams(Params):
         le=12,
         description="Crystals of a prototype at most: itself, and with other elements of their families.",
     )
+    splits: tuple[Literal["train", "validation", "test"], ...] = Field(
+        (), description="Only crystals whose prototypes are for these; all if none is given."
+    )
     zone_axes: int = Field(5, ge=0, le=6, description="Orientations of a crystal along low-index zone axes.")
     random_orientations: int = Field(5, ge=0, description="Orientations of a crystal at random.")
     tilt_max_mrad: float = Field(
