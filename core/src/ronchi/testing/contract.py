@@ -205,6 +205,11 @@ class Contract:
             )
 
     @classmethod
+    def done(cls) -> Mapping[Check, Outcome]:
+        """Outcomes so far."""
+        return vars(cls).get("_done", {})
+
+    @classmethod
     def report(cls, tell: Callable[[Outcome], None] | None = None) -> Report:
         """Run all checks, without pytest; ``tell`` hears of each outcome."""
         self, outcomes = cls(), []

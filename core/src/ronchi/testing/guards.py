@@ -40,28 +40,28 @@ def time_limit(seconds: float, where: str) -> Iterator[None]:
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
         return
-    place = ""
+    places: list[str] = []
 
     def ring(number: int, frame: FrameType | None) -> None:
-        nonlocal place
-        if frame is not None:
-            place = f"{frame.f_code.co_filename}:{frame.f_lineno} in {frame.f_code.co_name}"
+        code = frame.f_code if frame is not None else None
+        places.append(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}" if code and frame else where)
         raise _TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
     # Again and again, for code that swallows whatever is raised.
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
     try:
-        yield
-    except _TooLong:
-        raise ContractError(
-            f"it hangs: not done after {seconds:g} s",
-            where=place or where,
-            fix="make sure that its loops end; raise `time_limit_s` of the contract if it is only slow",
-        ) from None
+        with contextlib.suppress(_TooLong):
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+    if places:
+        raise ContractError(
+            f"it hangs: not done after {seconds:g} s",
+            where=places[0],
+            fix="make sure that its loops end; raise `time_limit_s` of the contract if it is only slow",
+        )
 
 
 def global_random_state() -> dict[str, bytes]:

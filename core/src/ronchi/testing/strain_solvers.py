@@ -20,11 +20,12 @@ from ronchi.testing.running import RunningContract
 __all__ = ["StrainSolverContract"]
 
 _CASES: tuple[Mapping[str, float], ...] = (
+    # All at once first: a single component would look the same after several mistakes.
+    {"e_xx": 0.02, "e_yy": -0.01, "e_xy": 0.006, "theta": 0.015},
     {"e_xx": 0.02},
     {"e_yy": 0.02},
     {"e_xy": 0.015},
     {"theta": 0.03},
-    {"e_xx": 0.02, "e_yy": -0.01, "e_xy": 0.006, "theta": 0.015},
 )
 
 
@@ -55,7 +56,7 @@ class StrainSolverContract(RunningContract):
 
     def check_axes_may_have_different_steps(self, params: Mapping[str, Any]) -> None:
         """Pixels of the detector need not be square."""
-        self._recovered(params, _CASES[-1], q_step=(0.02, 0.03))
+        self._recovered(params, _CASES[0], q_step=(0.02, 0.03))
 
     def check_strain_is_given_in_the_frame_of_the_scan(self, params: Mapping[str, Any]) -> None:
         """With `scan_rotation_deg` 90, what is along x on the detector is along y on the scan, and `frame` says so."""
@@ -71,7 +72,7 @@ class StrainSolverContract(RunningContract):
 
     def check_missing_peaks_are_tolerated(self, params: Mapping[str, Any]) -> None:
         """A third of the peaks may be missing."""
-        self._recovered(params, _CASES[-1], missing=0.33)
+        self._recovered(params, _CASES[0], missing=0.33)
 
     def check_order_of_peaks_does_not_matter(self, params: Mapping[str, Any]) -> None:
         """The peaks of a position may come in any order."""
@@ -108,7 +109,7 @@ class StrainSolverContract(RunningContract):
                     where=self._code(params),
                     fix="NaN and valid 0 where there is no fit, never 0",
                 )
-        self._compare(params, result, _CASES[-1], "beside positions without peaks")
+        self._compare(params, result, _CASES[0], "beside positions without peaks")
 
     def check_no_peaks_at_all_are_told(self, params: Mapping[str, Any]) -> None:
         """A scan without any peak raises a RonchiError, or has no valid position."""
