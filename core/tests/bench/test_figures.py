@@ -22,12 +22,20 @@ def test_each_entry_has_its_line_of_medians_against_the_factor() -> None:
     assert len(ax.containers) == len(ENTRIES)
     for number, container in enumerate(ax.containers):
         x, y = container.lines[0].get_data()
-        np.testing.assert_array_equal(x, [1, 10, 100])
+        # Each stands a little beside the one before, so that intervals do not hide each other.
+        np.testing.assert_allclose(x, np.array([1, 10, 100]) * 100 ** (0.012 * (number - 4)))
         np.testing.assert_allclose(y, 1.0 + number + np.array([1, 10, 100]))
     looks = {(line.lines[0].get_color(), line.lines[0].get_marker()) for line in ax.containers}
     assert len(looks) == len(ENTRIES)
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ENTRIES
+
+
+def test_doses_are_written_as_powers() -> None:
+    summaries = [Summary((entry, dose), "f", 1, 1.0, 1, 1) for entry in "ab" for dose in ("1000", "100000", "1e6")]
+    (ax,) = draw_against(summaries, ["f"], "dose_e").axes
+    written = [ax.xaxis.get_major_formatter()(value) for value in (0.02, 1000, 1e4, 2e6)]
+    assert written == ["0.02", "1000", "$10^{4}$", "2·$10^{6}$"]
 
 
 def test_accuracy_stands_over_its_cost_and_what_has_none_is_left_out() -> None:

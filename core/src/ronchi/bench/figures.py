@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import NDArray
 
 from ronchi.bench.stats import Difference, Summary
 from ronchi.plot.canvas import CATEGORIES, new_figure
@@ -20,6 +21,8 @@ _COLOURS = [CATEGORIES[number] for number in (6, 5, 4, 1, 2, 0, 7)]
 _LOG_RANGE, _LOG_RANGE_X = 20.0, 3.0
 """Values that span more are drawn on a logarithmic axis; doses and times sooner than what is measured."""
 _MOST_COLUMNS = 3
+_BESIDE = 0.012
+"""Part of the axis that lies between two entries at one place."""
 
 
 def draw_against(summaries: Sequence[Summary], figures: Sequence[str], factor: str) -> Any:
@@ -34,13 +37,15 @@ def draw_against(summaries: Sequence[Summary], figures: Sequence[str], factor: s
     """
     figure, panels = _panels(figures)
     entries = list(dict.fromkeys(_entry(each) for each in summaries))
+    levels = sorted({_level(each) for each in summaries})
     for name, ax in zip(figures, panels, strict=False):
         for number, entry in enumerate(entries):
             own = [each for each in summaries if each.figure == name and _entry(each) == entry]
             own = sorted((each for each in own if math.isfinite(each.median)), key=_level)
-            x, y = np.array([_level(each) for each in own]), np.array([each.median for each in own])
+            beside = dict(zip(levels, _beside(levels, number, len(entries)), strict=True))
+            x, y = np.array([beside[_level(each)] for each in own]), np.array([each.median for each in own])
             ax.errorbar(x, y, _bars(own), label=entry or None, capsize=2.5, lw=1.4, ms=5, **_look(number))
-        _scale(ax, "x", [_level(each) for each in summaries])
+        _scale(ax, "x", levels)
         _scale(ax, "y", [each.median for each in summaries if each.figure == name])
         ax.set(xlabel=factor, ylabel=name)
     _legend(figure, panels, entries)
@@ -136,15 +141,39 @@ def _bars(listed: Sequence[Summary] | Sequence[Difference]) -> Any:
 
 
 def _scale(ax: Any, axis: str, values: Sequence[float]) -> None:
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite or min(finite) <= 0 or max(finite) <= (_LOG_RANGE if axis == "y" else _LOG_RANGE_X) * min(finite):
+    if not _is_log(axis, values):
         return
+    finite = [value for value in values if math.isfinite(value)]
     ax.set(**{f"{axis}scale": "log"})
     one = getattr(ax, f"{axis}axis")
     decades = math.log10(max(finite) / min(finite))
     one.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 1.5 else (1.0,)))
-    one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    one.set_major_formatter(FuncFormatter(lambda value, _: _number(value)))
     one.set_minor_formatter(NullFormatter())
+
+
+def _number(value: float) -> str:
+    """As it is written: 0.02, 5000, but 2·10⁵."""
+    if 1e-3 <= abs(value) < 1e4:
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.0e}".partition("e")
+    power = f"$10^{{{int(exponent)}}}$"
+    return power if mantissa == "1" else f"{mantissa}·{power}"
+
+
+def _beside(levels: Sequence[float], number: int, n: int) -> NDArray[np.float64]:
+    """Levels a little to the side, so that the intervals of entries do not hide each other."""
+    low, high = min(levels), max(levels)
+    aside = _BESIDE * (number - (n - 1) / 2)
+    if _is_log("x", levels):
+        return np.array(levels) * (high / low) ** aside
+    return np.array(levels) + (high - low) * aside
+
+
+def _is_log(axis: str, values: Sequence[float]) -> bool:
+    finite = [value for value in values if math.isfinite(value)]
+    most = _LOG_RANGE if axis == "y" else _LOG_RANGE_X
+    return bool(finite) and min(finite) > 0 and max(finite) > most * min(finite)
 
 
 def _panels(figures: Sequence[str]) -> tuple[Any, list[Any]]:

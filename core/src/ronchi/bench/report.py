@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import yaml
 from ronchi.bench.figures import draw_against, draw_costs, draw_forest
 from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
-from ronchi.bench.stats import differences, summaries
+from ronchi.bench.stats import Summary, differences, summaries
 from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, unscored, verdict
 from ronchi.bench.table import COSTS, SECONDS
 from ronchi.errors import OutputError
@@ -94,13 +94,14 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
         if result.table.numbers(factor) is None:
             continue
         found = summaries(result.table, confidence, [*([compared] if compared else []), factor])
+        drawn = _varying(found, [*figures, *timed]) or figures
         others = [name for name in result.table.factors if name not in (compared, factor)]
         over = f", over all of {', '.join(others)}" if others else ""
         body += album.add(
             f"against-{factor}",
-            partial(draw_against, found, [*figures, *timed], factor),
-            f"{', '.join([*figures, *timed])} against {factor}",
-            f"Median and interval against {factor}{over}.",
+            partial(draw_against, found, drawn, factor),
+            f"{', '.join(drawn)} against {factor}",
+            f"Median and interval against {factor}{over}. What is the same everywhere is left out.",
         )
     if compared and timed and figures:
         found = summaries(result.table, confidence, [compared])
@@ -111,6 +112,11 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
             "Accuracy against time, each over all data.",
         )
     return Section("Accuracy", body)
+
+
+def _varying(found: Sequence[Summary], figures: Sequence[str]) -> list[str]:
+    """Figures that are not the same for all entries and values of a factor."""
+    return [name for name in figures if len({each.median for each in found if each.figure == name}) > 1]
 
 
 def _pairs(result: BenchResult, album: Album) -> Section:

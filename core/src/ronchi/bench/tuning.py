@@ -10,7 +10,7 @@ from typing import Any
 from ronchi.bench.config import BenchConfig, Entry, Range, Tuning
 from ronchi.errors import PluginError
 
-__all__ = ["SEED_OFFSET", "Evaluate", "Tuned", "tune", "with_params"]
+__all__ = ["SEED_OFFSET", "Evaluate", "Tuned", "suggest", "tune", "with_params"]
 
 SEED_OFFSET = 1_000_000
 """Added to the seeds of tuning, so that no tuning data are test data."""
@@ -106,7 +106,7 @@ def _search(alone: BenchConfig, entry: Entry, n_trials: int, higher: bool, evalu
     trials: list[tuple[dict[str, Any], float]] = []
     for _ in range(n_trials):
         trial = study.ask()
-        params = {name: _suggest(trial, name, span) for name, span in entry.space.items()}
+        params = {name: suggest(trial, name, span) for name, span in entry.space.items()}
         value = evaluate(with_params(alone, entry.label, params))
         trials.append((params, value))
         if math.isfinite(value):
@@ -119,7 +119,8 @@ def _search(alone: BenchConfig, entry: Entry, n_trials: int, higher: bool, evalu
     return Tuned(entry.label, best, value, tuple({"params": params, "value": value} for params, value in trials))
 
 
-def _suggest(trial: Any, name: str, span: Range | list[Any]) -> Any:
+def suggest(trial: Any, name: str, span: Range | list[Any]) -> Any:
+    """Value of a parameter that a trial of Optuna's is to try."""
     if isinstance(span, list):
         # By number: choices may be lists, which the sampler cannot hold.
         return span[trial.suggest_categorical(name, list(range(len(span))))]
