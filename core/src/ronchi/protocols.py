@@ -1,9 +1,9 @@
 """What an algorithm of each kind does: the protocols of authors, who import them from `ronchi.api`.
 
-An algorithm of any kind whose spec has the capability ``install`` has a method ``install(tell)`` too, which makes what it
-needs besides Python packages of this environment, such as an environment of its own: ``ronchi bench --peers`` calls it
-before anything runs, once for equal parameters. It does nothing where all is there; ``tell`` gets a line of text about
-what it makes; what it raises is told in the rows of this algorithm, and the others go on.
+An algorithm of any kind whose spec has the capability ``install`` has a method ``install(tell)`` too, which makes what
+it needs besides Python packages of this environment, such as an environment of its own: ``ronchi bench --peers`` calls
+it before anything runs, once for equal parameters. It does nothing where all is there; ``tell`` gets a line of text
+about what it makes; what it raises is told in the rows of this algorithm, and the others go on.
 """
 
 from __future__ import annotations
