@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: commands, algorithms, schemas, hooks, verbs. ``--check`` compares instead."""
+"""Write docs/reference from the code, and the tables of docs/kinds. ``--check`` compares instead."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from ronchi.bench.config import Comparison, Protocol
 from ronchi.cli.info import parameter_rows
 from ronchi.cli.main import COMMANDS, build_parser
 from ronchi.hookspecs import RonchiSpecs
-from ronchi.kinds import KINDS
+from ronchi.kinds import KINDS, STEP_KINDS, Kind
 from ronchi.manager import Manager
 from ronchi.pipeline.config import OutputConfig, RunOptions
 from ronchi.schema import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
+KIND_PAGES = Path(__file__).parent / "kinds"
 EXIT_CODES = "0 done, 1 failed, 2 wrong usage or configuration, 3 some files of a batch failed, 130 interrupted"
 HEAD = "<!-- made by docs/generate.py from the code: do not edit -->\n\n"
+END = "<!-- end -->"
 
 
 def commands() -> str:
@@ -84,7 +86,9 @@ def hooks() -> str:
 
     intro = (
         "All names below come from `ronchi.api`. A plugin may also import `ronchi.schema`, `ronchi.blocks` (patterns "
-        "piece by piece) and `ronchi.optics` (wavelength, radius of the bright disk)."
+        "piece by piece), `ronchi.optics` (wavelength, radius of the bright disk), `ronchi.disk` (the probe's radius, "
+        "edge and place), `ronchi.bad_pixels` and `ronchi.compiled` (loops compiled once), and in its tests "
+        "`ronchi.testing`. What comes in and goes out of each kind, with a minimal example, is in [kinds](../kinds)."
     )
     parts = [f"# Hooks and protocols\n\n{intro}\n"]
     for name, function in inspect.getmembers(RonchiSpecs, inspect.isfunction):
@@ -100,6 +104,31 @@ def hooks() -> str:
     for name in ("AlgorithmSpec", "Geometry", "PeakBatch", "Context", "Result", "Params"):
         parts += [f"## {name}\n\n```text\n{inspect.getdoc(getattr(api, name))}\n```\n"]
     return "\n".join(parts)
+
+
+def kind_table(kind: Kind) -> str:
+    """How a kind is registered, and its methods, for the page of the kind."""
+    from ronchi import api
+
+    protocol = getattr(api, kind.protocol)
+    manager = Manager()
+    own = [name for name in manager.names(kind.name) if manager.entry(kind.name, name).dist.startswith("ronchi")]
+    step = f"`STEP: {{{kind.name}: NAME, …}}`" if kind.name in STEP_KINDS else "none: chosen by the name of the file"
+    rows = {
+        "entry-point group": f"`{kind.group}`",
+        "hook": f"`{kind.hook}()`",
+        "in a pipeline": step,
+        "protocol": f"`ronchi.api.{kind.protocol}`",
+        "contract": f"`ronchi.testing.{kind.protocol}Contract`",
+        "those of the project": ", ".join(f"`{name}`" for name in own),
+    }
+    methods = [
+        f"- `{name}{_signature(function)}`: {_first_line(function)}"
+        for name, function in vars(protocol).items()
+        if inspect.isfunction(function) and not name.startswith("_")
+    ]
+    table = ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in rows.items())]
+    return "\n".join([*table, "", *methods, ""])
 
 
 def python() -> str:
@@ -153,6 +182,13 @@ def _key_row(name: str, field: FieldInfo) -> str:
     return f"| `{field.alias or name}` | {_cell(kind)} | {default} | {_cell(field.description or '')} |"
 
 
+def kind_page(kind: Kind) -> tuple[Path, str]:
+    """Page of a kind, which is written by hand but for the part between two marks."""
+    path = KIND_PAGES / f"{kind.name}.md"
+    head, _, rest = path.read_text(encoding="utf-8").partition(HEAD.strip())
+    return path, f"{head}{HEAD}{kind_table(kind)}\n{END}{rest.partition(END)[2]}"
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands,
     "algorithms.md": algorithms,
@@ -181,11 +217,10 @@ def main() -> int:
     parser.add_argument("--check", action="store_true")
     check = parser.parse_args().check
     stale = []
-    for name, make in PAGES.items():
-        text = HEAD + make()
-        path = REFERENCE / name
+    wanted = [(REFERENCE / name, HEAD + make()) for name, make in PAGES.items()]
+    for path, text in [*wanted, *map(kind_page, KINDS.values())]:
         if not path.exists() or path.read_text() != text:
-            stale.append(name)
+            stale.append(path.name)
             if not check:
                 path.write_text(text)
     if check and stale:

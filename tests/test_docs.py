@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ronchi import api
+from ronchi.kinds import KINDS
+
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("tutorial/*.md")), *sorted(DOCS.glob("how-to/*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *(page for folder in ("tutorial", "how-to", "kinds") for page in sorted(DOCS.glob(f"{folder}/*.md"))),
+]
 READMES = [ROOT / "core" / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
 NOTEBOOKS = sorted(DOCS.glob("tutorial/*.ipynb"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -64,14 +72,23 @@ def untimed(text: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(ROOT)))
-def test_blocks_run(page: Path, tmp_path: Path) -> None:
-    """sh and python blocks are run, text blocks are what they print; yaml blocks are saved and checked."""
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "MPLBACKEND": "Agg"}
+def test_blocks_run(page: Path, tmp_path: Path, fresh_environment: Callable[..., Any]) -> None:
+    """sh and python blocks are run, text blocks are what they print; yaml blocks are saved and checked.
+
+    A page that installs something has an environment of its own, beside the folder that it runs in.
+    """
+    interpreter = sys.executable
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    if any(language == "sh" and "pip install" in text for language, text in blocks(page)):
+        own = fresh_environment(tmp_path / "environment", checkout=True)
+        interpreter, env, tmp_path = str(own.python), own.variables, tmp_path / "page"
+        tmp_path.mkdir()
+    env["MPLBACKEND"] = "Agg"
     run: dict[str, Any] = {"cwd": tmp_path, "env": env, "text": True, "timeout": 300, "stdout": subprocess.PIPE}
     if page.name == "README.md":
         # These pages show how things are said; they do not say where the data come from.
         subprocess.run(["ronchi", "demo", "--save-data", "scan.nc"], check=True, **run)
-    python = [sys.executable, "-W", "error", "-c", SESSION]
+    python = [interpreter, "-W", "error", "-c", SESSION]
     printed = ""
     with subprocess.Popen(python, cwd=tmp_path, env=env, text=True, stdin=subprocess.PIPE, stdout=-1) as session:
         assert session.stdin is not None
@@ -129,6 +146,14 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_notebooks_are_stored_without_outputs(path: Path) -> None:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_every_kind_has_a_page_with_its_methods() -> None:
+    for kind in KINDS.values():
+        page = (DOCS / "kinds" / f"{kind.name}.md").read_text(encoding="utf-8")
+        methods = [name for name, each in vars(getattr(api, kind.protocol)).items() if inspect.isfunction(each)]
+        assert [name for name in methods if not name.startswith("_") and f"def {name}(" not in page] == []
+        assert all(part in page for part in ("## What comes in", "## What goes out", "## Easily wrong"))
 
 
 def test_there_are_pages_and_notebooks() -> None:

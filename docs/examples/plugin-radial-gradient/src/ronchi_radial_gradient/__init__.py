@@ -1,0 +1,1 @@
+"""Bragg disks by radial gradient maximisation: a plugin of ronchi."""

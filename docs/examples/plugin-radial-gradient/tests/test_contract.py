@@ -1,0 +1,11 @@
+"""What every disk detector promises."""
+
+from __future__ import annotations
+
+from ronchi.testing import DiskDetectorContract
+
+
+class TestRadialGradient(DiskDetectorContract):
+    algorithm = "radial-gradient"
+    params = ({}, {"width_px": 1.5})
+    max_error_px = 0.3
