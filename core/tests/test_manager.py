@@ -139,6 +139,14 @@ def test_allow_list(make_dist):
     assert Manager(scan([site]), allow={"good"}).spec("metric", "good").name == "good"
 
 
+def test_allow_list_of_one_distribution(make_dist):
+    install(make_dist, "same", "onedist")
+    manager = Manager(scan([install(make_dist, "same", "twodist")]), allow={"onedist:same"})
+    assert manager.spec("metric", "onedist:same").name == "same"
+    with pytest.raises(PluginError, match="'twodist:same' of twodist is not on the allow-list"):
+        manager.spec("metric", "twodist:same")
+
+
 def test_observer_faults_do_not_stop_a_run(make_dist, caplog):
     code = """
         from ronchi.api import hookimpl

@@ -54,7 +54,7 @@ class Manager:
     catalog : Catalog, optional
         What is advertised; the installed distributions by default.
     allow : set of str, optional
-        Algorithm names that may be used besides ronchi's own; all by default.
+        Algorithms, ``name`` or ``dist:name``, that may be used besides ronchi's own; all by default.
     strict : bool, optional
         Let the first fault of any plugin or of its metadata stop everything, as its authors and their CI want it;
         ``RONCHI_STRICT=1`` by default.
@@ -99,9 +99,13 @@ class Manager:
                 f"{len(found)} installed distributions bring a {kind} called {name!r}",
                 fix=f"write one of {', '.join(dists)}, or uninstall the others",
             )
-        if self.allow is not None and found[0].dist != "ronchi" and found[0].name not in self.allow:
-            raise PluginError(f"the {kind} {name!r} is not on the allow-list", fix="add it to `plugins: {allow: […]}`")
-        return found[0]
+        (entry,) = found
+        names = {entry.name, f"{entry.dist}:{entry.name}"}
+        if self.allow is not None and entry.dist != "ronchi" and not names & self.allow:
+            raise PluginError(
+                f"the {kind} {name!r} of {entry.dist} is not on the allow-list", fix="add it to `plugins: {allow: […]}`"
+            )
+        return entry
 
     def spec(self, kind: str, name: str) -> AlgorithmSpec:
         """Spec of an algorithm; imports its plugin module, not its code.
