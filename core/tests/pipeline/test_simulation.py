@@ -161,6 +161,26 @@ def test_a_store_is_the_same_with_one_worker_and_two(pieces: dict[str, str], tmp
     assert record["seed"] == 3
     assert record["params"] == {"pieces": 4, "wait_s": 0.0}
     assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
+    again = [sys.executable, "-m", "ronchi", "replay", "two.zarr"]
+    replayed = subprocess.run(again, env=pieces, capture_output=True, text=True, timeout=120, check=False)
+    assert "all equal" in replayed.stdout, replayed.stderr
+    zarr.open_group("two.zarr", mode="r+")["intensity"][1] = 7
+    replayed = subprocess.run(again, env=pieces, capture_output=True, text=True, timeout=120, check=False)
+    assert replayed.returncode == 1
+    assert "differs: intensity: the values differ" in replayed.stdout
+
+
+def test_a_store_without_a_record_cannot_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "scan.zarr"
+    assert main(["simulate", "disks", *SMALL, "-o", str(target)]) == 0
+    assert main(["replay", str(target)]) != 0
+    assert "scan.zarr.provenance.json" in capsys.readouterr().err
+    (tmp_path / "scan.zarr.provenance.json").unlink()
+    assert main(["replay", str(target)]) != 0
+    assert "no record of how it was made" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["replay", str(tmp_path / "empty")]) != 0
+    assert "no Zarr store" in capsys.readouterr().err
 
 
 def test_a_killed_store_goes_on_and_equals_an_uninterrupted_one(pieces: dict[str, str], tmp_path: Path) -> None:
@@ -181,3 +201,76 @@ def test_a_killed_store_goes_on_and_equals_an_uninterrupted_one(pieces: dict[str
     assert simulate(pieces, *slow, "-o", "a.zarr").returncode == 0
     assert simulate(pieces, *slow, "-o", "b.zarr").returncode == 0
     assert values("a.zarr") == values("b.zarr")
+
+
+SCAN_PLUGIN = """
+import time
+from pathlib import Path
+import numpy as np
+from ronchi.api import AlgorithmSpec, Field, Params, Result, hookimpl
+from ronchi.schema import fourd
+
+
+class RowsParams(Params):
+    wait_s: float = Field(0.0, description="Time a row takes.", json_schema_extra={"unit": "s"})
+
+
+class Rows:
+    def __init__(self, params):
+        self.params = params
+
+    def simulate(self, ctx):
+        seed = int(ctx.rng.integers(2**62))
+        rows = []
+        for row in range(4):
+            file = ctx.scratch / f"row-{row}.npy"
+            if not file.exists():
+                time.sleep(self.params.wait_s)
+                np.save(ctx.scratch / "new.npy", np.random.default_rng([seed, row]).random((3, 8, 8), np.float32))
+                (ctx.scratch / "new.npy").replace(file)
+                with Path("made.txt").open("a") as log:
+                    log.write(f"{row} ")
+            rows.append(np.load(file))
+        return Result(fourd.make(np.stack(rows), q_step=(0.1, 0.1)))
+
+
+@hookimpl
+def ronchi_simulators():
+    return [AlgorithmSpec(name="rows", summary="Rows.", params=RowsParams,
+                          factory="ronchi_rows:Rows", inputs={}, output="fourd/1")]
+"""
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Environment with a simulator that keeps the rows it has finished."""
+    site = tmp_path / "site"
+    info = site / "ronchi_rows-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: ronchi-rows\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[ronchi.simulators]\nrows = ronchi_rows\n")
+    (site / "ronchi_rows.py").write_text(SCAN_PLUGIN)
+    monkeypatch.chdir(tmp_path)
+    return {**os.environ, "PYTHONPATH": str(site)}
+
+
+def test_a_killed_scan_goes_on_and_equals_an_uninterrupted_one(rows: dict[str, str], tmp_path: Path) -> None:
+    slow = ["rows", "--set", "wait_s=0.4", "--seed", "3"]
+    process = subprocess.Popen([sys.executable, "-m", "ronchi", "simulate", *slow, "-o", "a.nc"], env=rows)
+    partial = tmp_path / f"a.nc{PARTIAL_SUFFIX}"
+    made = tmp_path / "made.txt"
+    deadline = time.monotonic() + 60
+    while not made.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait(timeout=10)
+    assert partial.exists()
+    # A command that is wrong takes nothing away.
+    assert simulate(rows, "rows", "--set", "wait_s=a", "-o", "a.nc").returncode == 2
+    done = simulate(rows, *slow, "-o", "a.nc")
+    assert done.returncode == 0, done.stderr
+    assert made.read_text().split().count("0") == 1, "what was finished is not made again"
+    assert simulate(rows, *slow, "-o", "b.nc").returncode == 0
+    xr.testing.assert_identical(xr.open_dataset("a.nc"), xr.open_dataset("b.nc"))
+    assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
+    assert not list(tmp_path.glob("*.lock"))

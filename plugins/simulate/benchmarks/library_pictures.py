@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 import ronchi
-from ronchi_simulate.library.picture import Sample, draw_samples
+from ronchi import plot
+from ronchi.plot.library import Sample
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     for name, samples in kinds.items():
         path = args.folder / f"{name}.png"
-        draw_samples(data, samples).savefig(path, dpi=100)
+        plot.library_samples(data, samples).savefig(path, dpi=100)
         print(path)
 
 

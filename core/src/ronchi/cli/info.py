@@ -1,9 +1,13 @@
-"""Describe an algorithm: what it takes and gives, its parameters with units and defaults, what to cite."""
+"""Describe an algorithm: what it takes and gives, its parameters with units and defaults, what to cite.
+
+Of a file it says what `ronchi read` says.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from ronchi.api import AlgorithmSpec
@@ -16,12 +20,20 @@ __all__ = ["configure", "example", "execute", "parameter_rows"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("algorithm", metavar="KIND/NAME", help="e.g. disk_detector/crosscorr, or a name that is unique")
+    parser.add_argument(
+        "algorithm", metavar="KIND/NAME", help="e.g. disk_detector/crosscorr, a name that is unique, or a file"
+    )
     parser.add_argument("--json", action="store_true", help="print the JSON Schema of the parameters")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the description."""
+    file = Path(args.algorithm)
+    # No algorithm has a name with an extension.
+    if file.suffix and file.exists():
+        from ronchi.cli import read
+
+        return read.execute(argparse.Namespace(file=file, reader="auto", param=[], json=args.json))
     from ronchi.manager import get_manager
 
     manager = get_manager()

@@ -57,7 +57,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def describe(ds: Any) -> dict[str, Any]:
     """What `execute` prints, as nested dictionaries of plain values."""
-    from ronchi.schema import schema_of
+    from ronchi.schema import library, schema_of
 
     rows: dict[str, Any] = {"schema": schema_of(ds) or "none"}
     if "title" in ds.attrs:
@@ -86,6 +86,8 @@ def describe(ds: Any) -> dict[str, Any]:
         missing += [text for attr, text in _CALIBRATIONS.items() if attr not in ds.attrs]
         rows["not calibrated"] = missing or "nothing"
         rows["bytes of patterns"] = int(ds["intensity"].nbytes)
+    if rows["schema"] == library.NAME:
+        rows["contents"] = library.contents(ds)
     if rows["schema"] == "images/1" and any(dim in ds.coords and ds[dim].attrs.get("units") == "pixel" for dim in "yx"):
         rows["not calibrated"] = ["pixel size (y/x in pixels)"]
     others = {name: _short(value) for name, value in ds.attrs.items() if name not in _SAID}

@@ -1,4 +1,4 @@
-"""Run a provenance file again and compare the results with it, array by array."""
+"""Run a provenance file again, or simulate a store again, and compare the results with it, array by array."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["configure", "execute"]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("provenance", type=Path, help="provenance.json of a run")
+    parser.add_argument("provenance", type=Path, help="provenance.json of a run, or a store (.zarr) of a simulator")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="keep the new outputs here")
     parser.add_argument(
         "--set",

@@ -39,8 +39,8 @@ class Replay:
 
     Parameters
     ----------
-    run : RunResult
-        The new run.
+    run : RunResult or None
+        The new run; of a store there is none.
     compared : int
         Number of arrays compared.
     differences : list of str
@@ -49,7 +49,7 @@ class Replay:
         What else is not as it was: versions, platform.
     """
 
-    run: RunResult
+    run: RunResult | None
     compared: int
     differences: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -158,7 +158,7 @@ def replay(
     Parameters
     ----------
     path : path
-        ``provenance.json``.
+        ``provenance.json``, or a Zarr store that a simulator wrote itself, which has its record in its attributes.
     out : path, optional
         Folder for the new outputs; a temporary one by default.
     overrides : tuple of str
@@ -171,6 +171,12 @@ def replay(
     """
     from ronchi.pipeline.run import run_pipeline
 
+    if Path(path).is_dir():
+        from ronchi.pipeline.store_replay import replay_store
+
+        if overrides:
+            raise ConfigError("a store has no steps", where="--set", fix="leave it out")
+        return replay_store(Path(path), out=out, manager=manager, progress=progress)
     record = _read(Path(path))
     with tempfile.TemporaryDirectory(prefix="ronchi-replay-") as folder:
         _check_inputs(record, overrides)

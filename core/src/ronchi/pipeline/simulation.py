@@ -1,16 +1,16 @@
 """One simulator and one file: what ``ronchi simulate`` does.
 
 A simulator that returns its data runs as a pipeline of one step, so that data and provenance are those of a pipeline.
-One that writes a store itself (see `ronchi.api.Simulator`) gets a folder beside the file, in which it goes on when it
-is called again.
+One that writes a store itself (see `ronchi.api.Simulator`) gets a folder. Both folders lie beside the file: when a call
+is stopped, the same call goes on in them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["PARTIAL_SUFFIX", "simulate_to_file"]
 
 PARTIAL_SUFFIX = ".partial"
-"""Ending of the folder, beside the file, that holds an unfinished store."""
+"""Ending of the folder, beside the file, that holds what is not finished."""
 
 RECORD_ATTR = "ronchi_simulation"
 """Attribute of a store with the simulator, its parameters, seed and versions, as JSON."""
@@ -55,7 +55,7 @@ def simulate_to_file(
     options: RunOptions | None = None,
     progress: bool = True,
 ) -> list[Path]:
-    """Simulate and write, all or nothing; a store goes on where an earlier call stopped.
+    """Simulate and write, all or nothing; what an earlier call was stopped in goes on.
 
     Parameters
     ----------
@@ -102,23 +102,30 @@ def _simulate_file(
 ) -> list[Path]:
     provenance = target.with_name(f"{target.name}.{FILE_NAME}")
     given = params.model_dump(mode="json", exclude_unset=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.stem}-", dir=target.parent) as folder:
-        config = {
-            "schema": "ronchi.pipeline/1",
-            "name": name,
-            "seed": seed,
-            "run": {**options.model_dump(exclude_unset=True), "cache": str(Path(folder) / "cache")},
-            "steps": {"simulate": {"simulator": name, "params": given}},
-            "outputs": {"data": {"from": "simulate", "path": target.name}},
-        }
-        run = run_pipeline(config, out=Path(folder) / "out", progress=progress)
+    folder = target.with_name(target.name + PARTIAL_SUFFIX)
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "name": name,
+        "seed": seed,
+        # Of a call with other parameters nothing is taken: what it has left lies under another key.
+        "run": {**options.model_dump(exclude_unset=True), "cache": str(folder / "cache")},
+        "steps": {"simulate": {"simulator": name, "params": given}},
+        "outputs": {"data": {"from": "simulate", "path": target.name}},
+    }
+    with contextlib.ExitStack() as held:
+        with make_progress(progress) as bars:
+            held.enter_context(locked(folder.with_suffix(".lock"), lambda: bars.note(_BUSY)))
+        run = run_pipeline(config, out=folder / "out", progress=progress)
         step = run.steps["simulate"]
         if not run.ok:
+            if not any(path.is_file() for path in (folder / "cache" / "partial").rglob("*")):
+                shutil.rmtree(folder)
             raise RunError(f"the simulation failed: {step.error}", where=name)
         if target.is_dir():
             shutil.rmtree(target)
         run.outputs["data"].replace(target)
         (run.out_dir / FILE_NAME).replace(provenance)
+        shutil.rmtree(folder)
     return [target, provenance]
 
 

@@ -11,6 +11,7 @@ from ronchi.plot.decoded import crop_gallery, decoded_images, manifold_grid
 from ronchi.plot.descriptors import angle_map, atom_maps, class_map, latent_histograms, training_curves
 from ronchi.plot.gallery import mark_positions, mosaic, spread_positions
 from ronchi.plot.images import pattern, scan_image, scan_images
+from ronchi.plot.library import library_samples, spread_samples
 from ronchi.plot.peaks import preview, vector_histogram, vector_map
 from ronchi.plot.profiles import strain_profiles
 from ronchi.plot.scalebar import add_scale_bar, nice_length
@@ -25,6 +26,7 @@ __all__ = [
     "crop_gallery",
     "decoded_images",
     "latent_histograms",
+    "library_samples",
     "manifold_grid",
     "mark_positions",
     "mosaic",
@@ -35,6 +37,7 @@ __all__ = [
     "scan_image",
     "scan_images",
     "spread_positions",
+    "spread_samples",
     "strain_histograms",
     "strain_maps",
     "strain_profiles",

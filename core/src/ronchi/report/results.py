@@ -17,6 +17,7 @@ from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
 from ronchi.report.frame import frame_table
+from ronchi.report.library import library_body
 from ronchi.report.scores import strain_scores
 from ronchi.report.survey import Looks
 from ronchi.schema import schema_of
@@ -49,6 +50,8 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
         body = descriptor_figures(step, album) + _maps(step, album, without=("label",))
     elif schema == "decoded/1":
         body = decoded_figures(f"{step.step}-images", step.step, step.data, album) + _maps(step, album)
+    elif schema == "library/1":
+        body = library_body(step.step, step.data, album)
     elif schema == "crops/1":
         body = crops_figures(step, album) + _maps(step, album)
     else:

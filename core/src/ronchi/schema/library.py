@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
-__all__ = ["NAME", "PER_REFLECTION", "PER_RUN", "SPLITS", "describe", "make", "offsets", "reflections", "validate"]
+__all__ = [
+    "NAME",
+    "PER_REFLECTION",
+    "PER_RUN",
+    "SPLITS",
+    "contents",
+    "describe",
+    "make",
+    "offsets",
+    "reflections",
+    "validate",
+]
 
 NAME = "library/1"
 SPLITS = ("train", "validation", "test")
@@ -46,6 +57,9 @@ PER_REFLECTION = {
     "excitation_error": ("1/angstrom", "excitation error s_g, positive where the point is inside the Ewald sphere"),
 }
 """Variable along ``reflection`` to its units and name."""
+
+_LISTED = 6
+"""As many values are told one by one."""
 
 _REQUIRED = {
     **{name: dims for name, (dims, _, _) in _IMAGES.items()},
@@ -162,3 +176,34 @@ def reflections(ds: xr.Dataset, run: int) -> xr.Dataset:
     """Reflections of one run, by its place in the data set."""
     edges = offsets(ds)
     return ds[list(PER_REFLECTION)].isel(reflection=slice(int(edges[run]), int(edges[run + 1])))
+
+
+def contents(ds: xr.Dataset) -> dict[str, str]:
+    """What a library holds, in words; no pattern is read."""
+    runs, angles, depths = (ds.sizes[dim] for dim in ("run", "semiangle", "thickness"))
+    prototypes, splits = ds["prototype"].values.astype(str), ds["split"].values.astype(str)
+    crystals = {*zip(prototypes, ds["formula"].values.astype(str), strict=True)}
+    rows = {
+        "runs": f"{runs} of {angles * depths} patterns",
+        "patterns": f"{runs * angles * depths}",
+        "crystals": f"{len(crystals)} of {len(set(prototypes))} prototypes",
+    }
+    for name in SPLITS:
+        chosen = splits == name
+        rows[name] = f"{chosen.sum()} runs, {len(set(prototypes[chosen]))} prototypes"
+    step = (float(ds["qx"][-1]) - float(ds["qx"][0])) / (ds.sizes["qx"] - 1)
+    return {
+        **rows,
+        "beam energy": _range(ds["beam_energy_eV"].values / 1e3, "keV"),
+        "semiangle": _range(ds["semiangle_mrad"].values, "mrad"),
+        "thickness": _range(ds["thickness"].values, "angstrom"),
+        "detector": f"{ds.sizes['qy']} x {ds.sizes['qx']} px of {step:.4g} 1/angstrom",
+        "reflections": f"{ds.sizes['reflection']}, {np.median(ds['n_reflections'].values):.0f} in the middle run",
+    }
+
+
+def _range(values: NDArray[Any], units: str) -> str:
+    found = np.unique(values)
+    if len(found) <= _LISTED:
+        return f"{', '.join(f'{value:.4g}' for value in found)} {units}"
+    return f"{found[0]:.4g} to {found[-1]:.4g} {units}, {len(found)} values"
