@@ -15,6 +15,16 @@ __all__ = ["ProbeShape", "centred_probe", "measure_disk", "offsets_px", "probe_s
 
 Array = NDArray[np.float64]
 
+_SECTORS = 72
+_LEAST_PX = 7.0
+"""Two rings of 1.2 px need a radius of so much."""
+_LARGER = 1.2
+"""A bullseye is at least so much larger than that part of it which is taken for a disk."""
+_BRIGHT = (0.25, 0.85)
+"""Part of a bullseye's area that is bright: about half."""
+_RINGS = 0.6
+"""Least part of the variance within a bullseye that rings explain: some 0.85 beside spokes, 0.4 in a field of disks."""
+
 
 @dataclass(frozen=True)
 class ProbeShape:
@@ -23,7 +33,8 @@ class ProbeShape:
     Parameters
     ----------
     radius_px : float
-        Where the intensity falls to half of the plateau, as the radius of the circle of that area.
+        Where the intensity falls to half of the plateau, as the radius of the circle of that area; of a bullseye, into
+        whose aperture rings and spokes are put, its outer rim.
     edge_px : float
         Scale ``a`` of the edge, ``1 / (1 + exp((rho - radius) / a))``.
     centre_px : tuple of float
@@ -37,6 +48,9 @@ class ProbeShape:
 
 def measure_disk(pattern: NDArray[Any]) -> ProbeShape:
     """Radius, edge and centroid of the brightest disk of a pattern.
+
+    The probe of a bullseye (Zeltmann et al. 2020, doi:10.1016/j.ultramic.2019.112890) is known by its rings, which must
+    be 1.2 px wide or more.
 
     Parameters
     ----------
@@ -78,6 +92,10 @@ def measure_disk(pattern: NDArray[Any]) -> ProbeShape:
         rho = np.hypot(*offsets_px(image.shape, centre))
         core = rho < max(0.6 * radius, 1.0)
         level = float(np.median(image[core])) if core.any() else top
+    # No pixel is much brighter than nine together but a hot one.
+    bullseye = _bullseye(np.minimum(image, 2 * top), top, radius)
+    if bullseye is not None:
+        return bullseye
     radius, edge = _edge(image, rho, level, radius)
     return ProbeShape(radius, edge, centre)
 
@@ -112,6 +130,57 @@ def _edge(image: Array, rho: Array, level: float, radius: float) -> tuple[float,
         )
     except RuntimeError:
         return radius, 0.4
+    return float(found[0]), float(found[1])
+
+
+def _bullseye(image: Array, top: float, radius_px: float) -> ProbeShape | None:
+    """Shape of a bullseye, of which a part with the given radius was taken for a disk; None if it is none."""
+    bright = image > 0.5 * np.median(image[image > 0.5 * top])
+    centre = _centroid(bright.astype(float))
+    for _ in range(3):
+        y, x = offsets_px(image.shape, centre)
+        rho = np.hypot(y, x)
+        reach = _reach(rho[bright], np.arctan2(y, x)[bright])
+        if reach < max(_LEAST_PX, _LARGER * radius_px):
+            return None
+        # With the soft rim: a mask at half height alone would snap to pixels.
+        centre = _centroid(np.where(rho < reach + 2, np.clip(image, 0, None), 0))
+    if not _has_rings(image[rho < reach], rho[rho < reach], bright[rho < reach]):
+        return None
+    radius, edge = _outer_edge(image, rho, reach)
+    return ProbeShape(radius, edge, centre)
+
+
+def _reach(rho: Array, angle: Array) -> float:
+    """Distance of the farthest pixel of a sector: the median, for some sectors are spokes and some hold a hot pixel."""
+    farthest = np.zeros(_SECTORS)
+    np.maximum.at(farthest, ((angle / (2 * np.pi) % 1) * _SECTORS).astype(int) % _SECTORS, rho)
+    return float(np.median(farthest))
+
+
+def _has_rings(values: Array, rho: Array, bright: NDArray[np.bool_]) -> bool:
+    """True if half of the pixels are bright, and as rings."""
+    if not _BRIGHT[0] < bright.mean() < _BRIGHT[1]:
+        return False
+    # Half a pixel: rings are narrow.
+    ring = np.rint(2 * rho).astype(int)
+    mean = np.bincount(ring, values) / np.maximum(np.bincount(ring), 1)
+    return bool(((values - mean[ring]) ** 2).sum() < (1 - _RINGS) * ((values - values.mean()) ** 2).sum())
+
+
+def _outer_edge(image: Array, rho: Array, reach: float) -> tuple[float, float]:
+    """Fit the logistic edge to the outside of the outermost ring, of which spokes are outliers."""
+    from scipy.optimize import least_squares
+
+    near = (rho > reach - 0.5) & (rho < reach + 3)
+    r, values = rho[near], image[near] / np.quantile(image[rho < reach], 0.9)
+
+    def misfit(edge: Array) -> Array:
+        expected: Array = 1 / (1 + np.exp(np.clip((r - edge[0]) / edge[1], -50, 50)))
+        return expected - values
+
+    bounds = ([reach - 2, 0.05], [reach + 2, 2])
+    found = least_squares(misfit, (reach, 0.3), bounds=bounds, loss="soft_l1", f_scale=0.1).x
     return float(found[0]), float(found[1])
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from ronchi.api import Context, Result
+from ronchi.disk import measure_disk
+from ronchi.optics import disk_radius
 from ronchi_simulate.params.hbn import HbnParams
 from ronchi_simulate.simulators.hbn import Hbn
 
@@ -47,3 +49,11 @@ def test_a_bullseye_is_cut_out_of_the_probe(semiangle_mrad: float) -> None:
     # What is opaque makes the rest brighter, and nothing is outside.
     assert bullseye.max() > 1.2 * circle.max()
     assert bullseye[circle < 1e-6 * circle.max()].max() < 1e-2 * bullseye.max()
+
+
+@pytest.mark.parametrize("semiangle_mrad", [8.0, 12.0])
+def test_the_radius_of_a_bullseye_is_the_semiangle(semiangle_mrad: float) -> None:
+    data = simulate(semiangle_mrad=semiangle_mrad, aperture="bullseye", scan_shape=(1, 1)).data
+    radius_px = disk_radius(80e3, semiangle_mrad) / float(data["qx"][1] - data["qx"][0])
+    # 12.5 and 18.7 px: rings of 1.6 px and more.
+    assert measure_disk(data["probe"].values).radius_px == pytest.approx(radius_px, rel=0.02)

@@ -1,0 +1,68 @@
+"""The shape of probes that are no plain disks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ronchi.disk import measure_disk
+
+Array = NDArray[np.float64]
+_FINE = 8
+
+
+def bullseye(radius_px: float, centre: tuple[float, float], n_rings: int = 3, blur_px: float = 0.0) -> Array:
+    """Open centre, opaque rings as wide as the open ones between them, and a cross that carries them; 96 x 100."""
+    y, x = ((np.arange(n * _FINE)[:, None] + 0.5) / _FINE - 0.5 - c for n, c in zip((96, 100), centre, strict=True))
+    rho = np.hypot(y, x.T)
+    width = radius_px / (2 * n_rings + 2)
+    band = np.floor(rho / width)
+    is_open = (rho <= radius_px) & ((band < 2) | (band % 2 == 1))
+    is_open &= ~((rho > 2 * width) & (np.minimum(abs(y), abs(x.T)) < width / 4))
+    seen: Array = is_open.reshape(96, _FINE, 100, _FINE).mean((1, 3))
+    return ndimage.gaussian_filter(seen, blur_px) if blur_px else seen
+
+
+@pytest.mark.parametrize("n_rings", [2, 3, 4])
+@pytest.mark.parametrize("radius_px", [12.3, 17.0, 31.6])
+@pytest.mark.parametrize("blur_px", [0.0, 0.5])
+def test_a_bullseye_is_as_large_as_its_outer_rim(radius_px: float, n_rings: int, blur_px: float) -> None:
+    # Its background is 2 % of it; rings are 1.23 px wide or more.
+    shape = measure_disk(1e4 * bullseye(radius_px, (46.3, 52.8), n_rings, blur_px) + 200)
+    assert shape.radius_px == pytest.approx(radius_px, rel=0.02)
+    assert shape.centre_px == pytest.approx((46.3, 52.8), abs=0.05)
+
+
+def test_noise_and_hot_pixels_do_not_change_it() -> None:
+    rng = np.random.default_rng(3)
+    probe = rng.poisson(100 * bullseye(16.0, (46.3, 52.8)) + 0.5).astype(float)
+    probe[[3, 80, 40], [90, 11, 40]] = 5e4
+    shape = measure_disk(probe)
+    assert shape.radius_px == pytest.approx(16.0, rel=0.02)
+    assert shape.centre_px == pytest.approx((46.3, 52.8), abs=0.1)
+
+
+@pytest.mark.parametrize("apart_px", [14.0, 16.0, 20.0])
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_a_hexagon_of_disks_is_no_bullseye(apart_px: float, strength: float) -> None:
+    angles = np.arange(6) * np.pi / 3
+    y, x = np.indices((96, 100))
+    pattern = sum(
+        weight / (1 + np.exp((np.hypot(y - 47 - dy, x - 51 - dx) - 6) / 0.3))
+        for dy, dx, weight in [
+            (0.0, 0.0, 1.0),
+            *((apart_px * np.sin(a), apart_px * np.cos(a), strength) for a in angles),
+        ]
+    )
+    # 18 to 26 px were it one.
+    assert measure_disk(np.asarray(pattern)).radius_px < 6.1
+
+
+def test_a_ring_alone_is_as_large_as_its_outside() -> None:
+    # A probe with a beam stop in it: what is enclosed belongs to the disk.
+    y, x = np.indices((96, 100))
+    rho = np.hypot(y - 46.5, x - 52.0)
+    shape = measure_disk(((rho > 5) & (rho < 14)).astype(float))
+    assert shape.radius_px == pytest.approx(14, rel=0.03)
