@@ -13,7 +13,7 @@ __all__ = ["configure", "execute"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("name", metavar="NAME", help="of the algorithm: lower-case letters, digits and hyphens")
-    parser.add_argument("--kind", required=True, choices=list(KINDS), help="what the algorithm does")
+    parser.add_argument("--kind", required=True, choices=list(KINDS), metavar="KIND", help=f"one of {', '.join(KINDS)}")
     parser.add_argument(
         "-o",
         "--out",

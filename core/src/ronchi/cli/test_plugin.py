@@ -23,7 +23,9 @@ __all__ = ["configure", "execute"]
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("algorithm", metavar="NAME", help="name of the algorithm, KIND/NAME or DIST:NAME")
-    parser.add_argument("--kind", choices=list(KINDS), help="where several kinds have an algorithm of that name")
+    parser.add_argument(
+        "--kind", choices=list(KINDS), metavar="KIND", help="where several kinds have an algorithm of that name"
+    )
     parser.add_argument(
         "-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="parameter to run it with"
     )
