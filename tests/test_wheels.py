@@ -118,6 +118,14 @@ steps:
   disks:  {disk_detector: radial-gradient, data: scan}
 outputs: {peaks: {from: disks, path: peaks.nc}}
 """
+BARE = """\
+schema: ronchi.pipeline/1
+name: bare
+steps:
+  scan:  {simulator: disks, params: {scan_shape: [2, 4]}}
+  image: {transform: virtual-image, data: scan}
+outputs: {image: {from: image, path: image.nc}}
+"""
 BENCHMARK = """\
 schema: ronchi.benchmark/1
 name: rims
@@ -147,7 +155,7 @@ def test_its_own_tests_pass_where_it_is_installed(everything: Environment, tmp_p
     shown = everything.call(*pytest_there, EXAMPLE / "tests", cwd=tmp_path)
     passed = re.search(r"(\d+) passed", shown)
     assert passed is not None
-    assert int(passed.group(1)) >= 30, shown
+    assert int(passed.group(1)) >= 25, shown
 
 
 SPEC = """
@@ -176,36 +184,30 @@ def test_no_plugin_one_plugin_a_broken_one_and_two_of_one_name(
     environment = fresh_environment(tmp_path / "few")
     (tmp_path / "rim.yaml").write_text(PIPELINE)
 
-    def run(ok: int) -> str:
-        return environment.ronchi("run", "rim.yaml", "-o", "out", "--quiet", cwd=tmp_path, ok=(ok,))
+    def ronchi(*arguments: str, ok: int = 0) -> str:
+        return environment.ronchi(*arguments, cwd=tmp_path, ok=(ok,))
 
     environment.install(wheels["core"])
-    assert "no problem found" in environment.ronchi("doctor", cwd=tmp_path)
-    listed = environment.ronchi("plugins", cwd=tmp_path)
+    assert "no problem found" in ronchi("doctor")
+    listed = ronchi("plugins")
     assert "native" in listed
     assert "disk_detector" not in listed
-    assert "no disk_detector is called 'radial-gradient'" in run(2)
-    bare = PIPELINE.replace("  disks:", "  image: {transform: virtual-image, data: scan}\n  disks:").partition(
-        "  disks:"
-    )[0]
-    (tmp_path / "bare.yaml").write_text(f"{bare}outputs: {{image: {{from: image, path: image.nc}}}}\n")
-    environment.ronchi("run", "bare.yaml", "-o", "bare", "--quiet", cwd=tmp_path)
+    assert "no disk_detector is called 'radial-gradient'" in ronchi("validate", "rim.yaml", ok=2)
+    (tmp_path / "bare.yaml").write_text(BARE)
+    ronchi("run", "bare.yaml", "-o", "bare", "--quiet")
     assert (tmp_path / "bare" / "image.nc").exists()
 
     environment.install(wheels[EXAMPLE.name])
-    run(0)
+    ronchi("run", "rim.yaml", "-o", "out", "--quiet")
     assert (tmp_path / "out" / "peaks.nc").exists()
 
     fake(environment.site, "brokendist", "broken", "raise RuntimeError('its library is missing')\n")
-    run(0)
-    told = environment.ronchi("doctor", cwd=tmp_path, ok=(1,))
-    assert "broken: brokendist (brokendist): RuntimeError: its library is missing" in told
+    ronchi("validate", "rim.yaml")
+    assert "broken: brokendist (brokendist): RuntimeError: its library is missing" in ronchi("doctor", ok=1)
 
     fake(environment.site, "otherdist", "radial-gradient", SPEC)
-    assert "otherdist:radial-gradient" in run(2)
-    told = environment.ronchi("doctor", cwd=tmp_path, ok=(1,))
-    assert "clash: otherdist, ronchi-radial-gradient" in told
-    (tmp_path / "rim.yaml").write_text(
-        PIPELINE.replace(": radial-gradient", ": 'ronchi-radial-gradient:radial-gradient'")
-    )
-    run(0)
+    assert "otherdist:radial-gradient" in ronchi("validate", "rim.yaml", ok=2)
+    assert "clash: otherdist, ronchi-radial-gradient" in ronchi("doctor", ok=1)
+    named = PIPELINE.replace(": radial-gradient", ": 'ronchi-radial-gradient:radial-gradient'")
+    (tmp_path / "rim.yaml").write_text(named)
+    ronchi("run", "rim.yaml", "-o", "out", "--quiet")
