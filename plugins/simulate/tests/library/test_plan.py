@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ronchi.pipeline.keys import entropy, params_json
 from ronchi_simulate.library.plan import RANDOM, Run, plan_runs
 from ronchi_simulate.params.library import LibraryParams
 
@@ -100,3 +101,11 @@ def test_draws_stay_in_their_ranges() -> None:
 def test_what_cannot_be_is_refused(params: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         LibraryParams(**params)
+
+
+def test_a_parameter_that_came_later_draws_no_other_library() -> None:
+    # Numbers that `ronchi simulate library --seed 0` began with before there were `splits`.
+    drawn = entropy(0, "simulator", "library", params_json(LibraryParams()))
+    assert drawn == [0, 1300120798, 751657232, 3481137130, 2036720903]
+    chosen = LibraryParams(splits=("test",))
+    assert LibraryParams.model_validate(params_json(chosen)) == chosen

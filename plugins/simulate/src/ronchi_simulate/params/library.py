@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ronchi.api import Field, Params
 
@@ -119,6 +119,18 @@ class LibraryParams(Params):
         if abs(self.thickness_step_angstrom / self.slice_angstrom % 1 - 0.5) < 0.5 - 1e-6:
             raise ValueError("thickness_step_angstrom is no multiple of slice_angstrom")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_splits(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `splits` out where there are none.
+
+        Random numbers are drawn from the parameters as they are written: by the same seed a library is then the same as
+        before there was this one.
+        """
+        values: dict[str, Any] = dumped(self)
+        if not self.splits:
+            values.pop("splits", None)
+        return values
 
     @property
     def thicknesses_angstrom(self) -> list[float]:
