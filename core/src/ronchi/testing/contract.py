@@ -24,6 +24,7 @@ __all__ = ["Check", "Contract", "Outcome", "Report"]
 
 _PREFIX = "check_"
 _FLOOR = "enough_checks_ran"
+_LONGEST_LABEL = 40
 
 Status = Literal["passed", "failed", "expected", "not applicable"]
 
@@ -150,11 +151,18 @@ class Contract:
         found = []
         for name in cls._names():
             if len(inspect.signature(getattr(cls, _PREFIX + name)).parameters) > 1:
-                labels = ["" if given == {} else params_text(given) for given in cls.params]
-                found += [Check(name, i, label) for i, label in enumerate(labels)]
+                found += [Check(name, i, cls._label(i)) for i in range(len(cls.params))]
             else:
                 found.append(Check(name))
         return [*found, Check(_FLOOR)]
+
+    @classmethod
+    def _label(cls, i: int) -> str:
+        """What tells a set of parameters from the others in the name of a test."""
+        text = params_text(cls.params[i])
+        if len(cls.params) == 1 or not cls.params[i]:
+            return ""
+        return text if len(text) <= _LONGEST_LABEL else f"params{i}"
 
     def where(self, params: Mapping[str, Any] | None = None) -> str:
         """The algorithm, with parameters if they are not the defaults, for messages."""
