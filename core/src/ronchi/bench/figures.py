@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,9 @@ _BESIDE = 0.012
 """Part of the axis that lies between two entries at one place."""
 
 
-def draw_against(summaries: Sequence[Summary], figures: Sequence[str], factor: str) -> Any:
+def draw_against(
+    summaries: Sequence[Summary], figures: Sequence[str], factor: str, entries: Sequence[str], better: Mapping[str, str]
+) -> Any:
     """Median with interval against a numeric factor, a line an entry, a panel a figure.
 
     Parameters
@@ -34,9 +36,12 @@ def draw_against(summaries: Sequence[Summary], figures: Sequence[str], factor: s
         By entry and factor, in this order; by the factor alone where nothing is compared.
     figures : sequence of str
     factor : str
+    entries : sequence of str
+        In the order in which they have their colours; ``""`` alone where nothing is compared.
+    better : mapping of str to str
+        Figure to ``"lower"``, ``"higher"`` or ``""``; what is better the higher it is has no logarithmic axis.
     """
     figure, panels = _panels(figures)
-    entries = list(dict.fromkeys(_entry(each) for each in summaries))
     levels = sorted({_level(each) for each in summaries})
     for name, ax in zip(figures, panels, strict=False):
         for number, entry in enumerate(entries):
@@ -46,13 +51,21 @@ def draw_against(summaries: Sequence[Summary], figures: Sequence[str], factor: s
             x, y = np.array([beside[_level(each)] for each in own]), np.array([each.median for each in own])
             ax.errorbar(x, y, _bars(own), label=entry or None, capsize=2.5, lw=1.4, ms=5, **_look(number))
         _scale(ax, "x", levels)
-        _scale(ax, "y", [each.median for each in summaries if each.figure == name])
+        if better.get(name) != "higher":
+            _scale(ax, "y", [each.median for each in summaries if each.figure == name])
         ax.set(xlabel=factor, ylabel=name)
     _legend(figure, panels, entries)
     return figure
 
 
-def draw_costs(summaries: Sequence[Summary], figures: Sequence[str], cost: str, unit: str) -> Any:
+def draw_costs(
+    summaries: Sequence[Summary],
+    figures: Sequence[str],
+    cost: str,
+    unit: str,
+    entries: Sequence[str],
+    better: Mapping[str, str],
+) -> Any:
     """Median of a figure against that of a cost, with intervals of both, a panel a figure.
 
     Parameters
@@ -61,10 +74,11 @@ def draw_costs(summaries: Sequence[Summary], figures: Sequence[str], cost: str, 
         By entry.
     cost, unit : str
         Figure of the horizontal axis, and its unit.
+    entries, better
+        As for `draw_against`.
     """
     figure, panels = _panels(figures)
     at = {(each.factors[0], each.figure): each for each in summaries}
-    entries = list(dict.fromkeys(each.factors[0] for each in summaries))
     for name, ax in zip(figures, panels, strict=False):
         for number, entry in enumerate(entries):
             accuracy, spent = at.get((entry, name)), at.get((entry, cost))
@@ -75,14 +89,20 @@ def draw_costs(summaries: Sequence[Summary], figures: Sequence[str], cost: str, 
                 label=entry, capsize=2.5, lw=1.4, ms=7, **(_look(number) | {"ls": "none"}),
             )  # fmt: skip
         _scale(ax, "x", [each.median for each in summaries if each.figure == cost])
-        _scale(ax, "y", [each.median for each in summaries if each.figure == name])
+        if better.get(name) != "higher":
+            _scale(ax, "y", [each.median for each in summaries if each.figure == name])
         ax.set(xlabel=f"{cost} [{unit}]", ylabel=name)
     _legend(figure, panels, entries)
     return figure
 
 
 def draw_forest(
-    pooled: Sequence[Difference], single: Sequence[Difference], factors: Sequence[str], figure_name: str, baseline: str
+    pooled: Sequence[Difference],
+    single: Sequence[Difference],
+    factors: Sequence[str],
+    figure_name: str,
+    baseline: str,
+    entries: Sequence[str],
 ) -> Any:
     """Paired differences from the baseline with intervals: all pairs together first, then each combination.
 
@@ -92,10 +112,11 @@ def draw_forest(
         Of one figure.
     factors : sequence of str
         Names of the factors besides the compared one.
+    entries : sequence of str
+        As for `draw_against`, the baseline among them.
     """
-    entries = list(dict.fromkeys(each.entry for each in pooled))
     rows: list[tuple[str, Difference, int]] = []
-    for number, entry in enumerate(entries, 1):
+    for number, entry in enumerate(entries):
         rows += [(f"{entry}: all", each, number) for each in pooled if each.entry == entry]
         own = [each for each in single if each.entry == entry and each.others]
         rows += [(", ".join(each.others), each, number) for each in own if len(own) > 1]
@@ -111,7 +132,7 @@ def draw_forest(
     for tick, (label, *_) in zip(ax.get_yticklabels(), rows, strict=True):
         tick.set_fontweight("bold" if label.endswith(": all") else "normal")
     ax.set(xlabel=f"{figure_name}: difference from {baseline}", ylim=(len(rows) - 0.5, -0.5))
-    if len(rows) > len(entries):
+    if len(rows) > len(pooled):
         ax.set_ylabel(", ".join(factors))
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.tick_params(axis="y", length=0)

@@ -88,7 +88,8 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
     figures = [figure for figure in shown_of(result) if figure not in COSTS][:_MOST_FIGURES]
     timed = [SECONDS] if SECONDS in result.table.figures() else []
     compared, _ = compared_of(result)
-    confidence = confidence_of(result)
+    confidence, better = confidence_of(result), better_of(result)
+    entries = _entries(result) or [""]
     body = ""
     for factor in (name for name in result.table.factors if name != compared):
         if result.table.numbers(factor) is None:
@@ -99,7 +100,7 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
         over = f", over all of {', '.join(others)}" if others else ""
         body += album.add(
             f"against-{factor}",
-            partial(draw_against, found, drawn, factor),
+            partial(draw_against, found, drawn, factor, entries, better),
             f"{', '.join(drawn)} against {factor}",
             f"Median and interval against {factor}{over}. What is the same everywhere is left out.",
         )
@@ -107,11 +108,17 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
         found = summaries(result.table, confidence, [compared])
         body += album.add(
             "against-time",
-            lambda: draw_costs(found, figures, SECONDS, "s"),
+            lambda: draw_costs(found, figures, SECONDS, "s", entries, better),
             f"{', '.join(figures)} against time",
             "Accuracy against time, each over all data.",
         )
     return Section("Accuracy", body)
+
+
+def _entries(result: BenchResult) -> list[str]:
+    """Entries of the compared step, in the order of the benchmark: each has its colour by its place."""
+    compared, _ = compared_of(result)
+    return [entry.label for entry in result.config.slots[compared].entries] if compared else []
 
 
 def _varying(found: Sequence[Summary], figures: Sequence[str]) -> list[str]:
@@ -134,7 +141,7 @@ def _pairs(result: BenchResult, album: Album) -> Section:
             side = better[figure]
             body += album.add(
                 f"pairs-{figure}",
-                partial(draw_forest, together, apart, others, figure, baseline),
+                partial(draw_forest, together, apart, others, figure, baseline, _entries(result)),
                 f"Differences of {figure} from {baseline}",
                 f"{figure}: difference from {baseline} on the same data" + (f"; {side} is better." if side else "."),
             )
