@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,7 +77,12 @@ def trainable(manager: Manager, only: str | None = None) -> dict[str, AlgorithmS
 
 
 def load_training(
-    algorithm: str, origin: str | Path | Mapping[str, Any], *, overrides: Sequence[str] = (), manager: Manager
+    algorithm: str,
+    origin: str | Path | Mapping[str, Any],
+    *,
+    overrides: Sequence[str] = (),
+    base: Path | None = None,
+    manager: Manager,
 ) -> TrainingConfig:
     """Read a training file and check it.
 
@@ -87,6 +93,8 @@ def load_training(
     origin : path or mapping
     overrides : sequence of str
         ``"name=value"`` for a parameter, ``"network.kind=unet"`` for one inside another.
+    base : Path, optional
+        Where relative paths of a mapping start; those of a file start beside it.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def load_training(
         raise PluginError(
             f"{algorithm!r} has a trainer without parameters", fix="report it to the authors of the plugin"
         )
-    source = read_source(origin)
+    source = read_source(origin, base=base)
     for text in overrides:
         dotted, equals, value = text.partition("=")
         if not equals or not dotted:
@@ -115,13 +123,24 @@ def load_training(
     return TrainingConfig(head.name, head.seed, head.run, spec, params)
 
 
-def run_training(config: TrainingConfig, out: Path, *, manager: Manager, progress: bool = True) -> Mapping[str, Any]:
+def run_training(
+    config: TrainingConfig,
+    out: Path,
+    *,
+    manager: Manager,
+    progress: bool = True,
+    watch: Callable[[Mapping[str, float]], None] | None = None,
+) -> Mapping[str, Any]:
     """Train, or go on with a training that was stopped.
+
+    Of several processes, as torch's launcher starts them, the first one alone shows its progress.
 
     Parameters
     ----------
     out : Path
         Folder of the checkpoints and of what is learned.
+    watch : callable, optional
+        Told figures after every look at data that are not learned from, ``loss`` among them, of which less is better.
 
     Returns
     -------
@@ -132,18 +151,26 @@ def run_training(config: TrainingConfig, out: Path, *, manager: Manager, progres
     ------
     ConfigError
         CUDA is asked for, and not there.
+    PluginError
+        `watch` is given, and what is trained has no attribute of that name to be set.
     KeyboardInterrupt
         The user stopped it; the next call goes on.
     """
     check_writable(out, "-o")
     module, _, name = config.spec.trainer.partition(":")
     trainer = getattr(importlib.import_module(module), name)(config.params)
+    if watch is not None:
+        if not hasattr(trainer, "watch"):
+            what = f"{config.spec.name!r} tells nothing while it learns"
+            raise PluginError(what, fix="only trainers with an attribute `watch` can be tuned")
+        trainer.watch = watch
     wanted = config.run.device
     if wanted == "cuda" and not has_cuda():
         raise ConfigError("no CUDA device was found", where="run.device", fix="device: auto, or cpu")
     device = "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda()) else "cpu"
     shown = StepResult(step="train", kind="training", name=config.spec.name)
-    with make_progress(progress) as told:
+    first = int(os.environ.get("RANK", "0")) == 0
+    with make_progress(progress and first) as told:
         told.started(shown)
         log = logging.getLogger("ronchi.train")
         log.setLevel(logging.INFO)
@@ -183,9 +210,17 @@ def _params(source: Source, model: type[Params]) -> Params | None:
     except ValidationError as error:
         note_validation_error(source, ("params",), error, model)
         return None
-    paths = {
-        name: source.base / value.expanduser()
-        for name in type(params).model_fields
-        if isinstance(value := getattr(params, name), Path)
-    }
-    return params.model_copy(update=paths)
+    return _beside(params, source.base)
+
+
+def _beside(params: Params, base: Path) -> Params:
+    """Parameters whose relative paths start at a folder, also inside of other parameters."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, Path):
+            return base / value.expanduser()
+        if isinstance(value, Params):
+            return _beside(value, base)
+        return tuple(map(placed, value)) if isinstance(value, tuple) else value
+
+    return params.model_copy(update={name: placed(getattr(params, name)) for name in type(params).model_fields})

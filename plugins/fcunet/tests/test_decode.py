@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
 from ronchi_fcunet.compact import DiskMaps
-from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
+from ronchi_fcunet.decode import beam_radius_px, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import detection_loss, disk_loss, position_loss
 from ronchi_fcunet.targets import make_targets
 
@@ -104,7 +104,7 @@ def test_maxima_of_images_are_found_below_a_pixel(dy: float, dx: float) -> None:
     y, x = np.mgrid[:32, :40]
     image = np.exp(-((y - 10 - dy) ** 2 + (x - 25 - dx) ** 2) / 8) + 2 * np.exp(-((y - 16) ** 2 + (x - 20) ** 2) / 2)
     images, centre = torch.from_numpy(image[None].astype(np.float32)), torch.tensor([[16.0, 20.0]])
-    found = peaks_of_image(images, centre, 0.3, 10, 0.2)
+    found = peaks_of_image(images, centre, torch.tensor([3.0]), 0.3, 10, 0.2)
     near = np.hypot(found.qy_px - 10, found.qx_px - 25).argmin()
     # A paraboloid through nine pixels of a Gaussian of 2 px is biased by less than 0.03 px.
     assert abs(found.qy_px[near] - 10 - dy) < 0.03
@@ -115,9 +115,9 @@ def test_maxima_of_images_are_found_below_a_pixel(dy: float, dx: float) -> None:
 def test_a_beam_that_is_off_the_middle_sets_no_scale() -> None:
     y, x = np.mgrid[:48, :48]
     image = 20 * np.exp(-((y - 27) ** 2 + (x - 22) ** 2) / 2) + np.exp(-((y - 12) ** 2 + (x - 30) ** 2) / 2)
-    images = torch.from_numpy(image[None].astype(np.float32))
-    assert peaks_of_image(images, torch.tensor([[27.0, 22.0]]), 0.5, 10, 1.0).counts.tolist() == [2]
-    assert peaks_of_image(images, torch.tensor([[40.0, 40.0]]), 0.5, 10, 1.0).counts.tolist() == [1]
+    images, radius = torch.from_numpy(image[None].astype(np.float32)), torch.tensor([4.0])
+    assert peaks_of_image(images, torch.tensor([[27.0, 22.0]]), radius, 0.5, 10, 1.0).counts.tolist() == [2]
+    assert peaks_of_image(images, torch.tensor([[40.0, 40.0]]), radius, 0.5, 10, 1.0).counts.tolist() == [1]
 
 
 def test_equal_neighbours_are_one_disk_and_no_more_than_asked_for_come_back() -> None:
@@ -138,3 +138,14 @@ def test_a_disk_on_the_border_of_two_cells_may_be_claimed_by_either() -> None:
         place = torch.tensor([2 * y + 0.5, 2 * x + 0.5]) + targets.offset_px[0, :, y, x]
         torch.testing.assert_close(place, torch.tensor([9.45, 10.5]))
     assert not bool((targets.near & ~targets.present & targets.counted).any())
+
+
+def test_the_reach_of_the_direct_beam_goes_by_the_disk() -> None:
+    """A maximum at 6 px is the beam's own for disks of 9 px, and another disk for those of 4 px."""
+    y, x = np.mgrid[:64, :64]
+    image = 9 * np.exp(-((y - 32) ** 2 + (x - 32) ** 2) / 2) + 4 * np.exp(-((y - 32) ** 2 + (x - 38) ** 2) / 2)
+    image += np.exp(-((y - 12) ** 2 + (x - 32) ** 2) / 2)
+    images, centre = torch.from_numpy(image[None].astype(np.float32)), torch.tensor([[32.0, 32.0]])
+    for radius, expected in ((4.0, 2), (9.0, 3)):
+        assert peaks_of_image(images, centre, torch.tensor([radius]), 0.5, 10, 1.0).counts.tolist() == [expected]
+    assert (beam_radius_px(2.0), beam_radius_px(10.0)) == (3.0, 8.0)

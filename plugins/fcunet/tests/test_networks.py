@@ -8,9 +8,9 @@ import torch
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.complex_layers import ComplexBatchNorm2d, ComplexConv2d, as_complex, as_real, concatenate
 from ronchi_fcunet.correlation import correlated
-from ronchi_fcunet.spectral import ComplexSpectralPool2d, SpectralPool2d
+from ronchi_fcunet.spectral import SpectralPool2d
 from ronchi_fcunet.unet import FourierUNet
-from ronchi_fcunet.views import probe_radius_px
+from ronchi_fcunet.views import N_VIEWS, probe_radius_px, views
 
 
 def _complex(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -69,7 +69,7 @@ def test_spectral_pooling_keeps_what_is_band_limited(size: int) -> None:
     rows, columns = torch.arange((size + 1) // 2) / ((size + 1) // 2), torch.arange(6) / 6
     expected = 2 + torch.cos(2 * torch.pi * (rows[:, None] + 2 * columns[None]))
     torch.testing.assert_close(small, expected, atol=1e-5, rtol=1e-5)
-    doubled = as_complex(ComplexSpectralPool2d()(as_real(torch.complex(wave, -wave)[None, None])))[0, 0]
+    doubled = as_complex(SpectralPool2d()(as_real(torch.complex(wave, -wave)[None, None])))[0, 0]
     torch.testing.assert_close(doubled, torch.complex(expected, -expected), atol=1e-5, rtol=1e-5)
 
 
@@ -131,3 +131,12 @@ def test_the_radius_of_a_probe_is_measured(radius: float) -> None:
     disk = torch.sigmoid((radius - rho) / 0.3)
     # The soft edge adds (pi a)^2 to the square, Fermi-Dirac integral of the second moment.
     assert float(probe_radius_px(disk[None])) == pytest.approx((radius**2 + (torch.pi * 0.3) ** 2) ** 0.5, rel=0.06)
+
+
+def test_the_distance_goes_on_where_a_frame_is_filled_up() -> None:
+    made = views(torch.rand(1, 20, 26), torch.rand(1, 20, 26), 16)
+    assert made.shape == (1, N_VIEWS, 32, 32)
+    assert bool((made[0, :-1, 20:] == 0).all())
+    distance = made[0, -1]
+    torch.testing.assert_close(distance[10], ((torch.arange(32) - 13) / 13).abs())
+    torch.testing.assert_close(distance[:, 13], ((torch.arange(32) - 10) / 10).abs())

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,16 @@ import pytest
 import torch
 
 from ronchi.api import Context, DataError, SchemaError
+from ronchi_fcunet import training
 from ronchi_fcunet.compact import CompactDetector, DiskMaps
+from ronchi_fcunet.decode import peaks_of_maps
 from ronchi_fcunet.samples import LibrarySamples, batches
 from ronchi_fcunet.scores import Tally, judge
 from ronchi_fcunet.targets import make_targets
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.training import train
 from ronchi_fcunet.weights import load_weights
+from ronchi_torch.world import World
 
 COMPACT = NetworkParams(kind="compact", widths=(8, 16, 16), blocks=1, attention=1)
 
@@ -155,9 +161,126 @@ class Perfect(CompactDetector):
         )
 
 
-def test_several_processes_are_refused(
+TWO = """
+import json, logging, sys
+from pathlib import Path
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from conftest import Plain
+from ronchi.api import Context
+from ronchi_fcunet import training
+from ronchi_fcunet.train_params import TrainParams
+
+folder, stop_at = Path(sys.argv[2]), int(sys.argv[3])
+
+def progress(done, total):
+    if done == stop_at:
+        raise KeyboardInterrupt
+
+class Kept(training._Training):
+    def _finish(self):
+        card = super()._finish()
+        path = folder.with_name(f"{folder.name}-rank{self.world.rank}.safetensors")
+        training.save_weights(path, self.averaged, card)
+        return card
+
+training._Training = Kept
+params = TrainParams.model_validate_json(Path(sys.argv[4]).read_text())
+try:
+    training.train(params, Plain(), Context(rng=np.random.default_rng(0), progress=progress), folder)
+except KeyboardInterrupt:
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_agree_and_go_on_where_they_were(small_library: Path, tmp_path: Path) -> None:
+    (tmp_path / "two.py").write_text(TWO)
+    (tmp_path / "params.json").write_text(_params(small_library, steps=4, validate_every=2).model_dump_json())
+
+    def run(folder: str, stop_at: int) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "two.py",
+             Path(__file__).parent, tmp_path / folder, str(stop_at), tmp_path / "params.json"],
+            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    run("whole", -1)
+    run("parts", 3)
+    assert not (tmp_path / "parts" / "weights.safetensors").exists()
+    run("parts", -1)
+    states = [
+        load_weights(tmp_path / f"{folder}-rank{rank}.safetensors").network.state_dict()
+        for folder in ("whole", "parts")
+        for rank in (0, 1)
+    ]
+    for name, value in states[0].items():
+        assert all(torch.equal(other[name], value) for other in states[1:]), name
+    assert load_weights(tmp_path / "whole" / "weights.safetensors").card["processes"] == 2
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(
     small_library: Path, plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(DataError, match="one process"):
+    monkeypatch.setattr(training, "join_world", lambda device: World(0, 3, torch.device(device)))
+    with pytest.raises(DataError, match="a multiple of 3"):
         train(_params(small_library), plain, _context(), tmp_path)
+
+
+def test_the_shares_of_a_batch_are_the_batch(small_library: Path, plain: Any) -> None:
+    samples, first = LibrarySamples(small_library, "train"), {"size": 4, "seed": 5, "numbers": range(1)}
+    (whole,) = batches(samples, plain, **first)
+    shares = [next(batches(samples, plain, **first, share=slice(rank, 4, 2))) for rank in (0, 1)]
+    for rank, share in enumerate(shares):
+        assert torch.equal(share.pattern, whole.pattern[rank::2])
+
+
+def test_patience_ends_a_training_with_the_best_weights(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    told: list[float] = []
+    # Steps so large that it gets worse at once.
+    p = _params(small_library, steps=40, validate_every=1, learning_rate=0.3, warm_up=0, average=0.0, patience=2)
+    card = train(p, plain, _context(), tmp_path, watch=lambda figures: told.append(figures["loss"]))
+    losses = [row["loss"] for row in card["curve"]]
+    assert told == losses
+    assert len(losses) < 40
+    assert int(np.argmin(losses)) == len(losses) - 3
+    assert card["kept_step"] == len(losses) - 2
+    (batch,) = batches(LibrarySamples(small_library, "validation"), plain, size=4, seed=_seeds()[2], numbers=range(1))
+    tally = Tally()
+    judge(load_weights(tmp_path / "weights.safetensors").network, batch, tally, 0.4, half=False)
+    assert tally.figures()["loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def _seeds() -> list[int]:
+    """Those that a training draws from the generator of `_context`."""
+    return [int(seed) for seed in np.random.default_rng(0).integers(2**62, size=3)]
+
+
+def test_what_was_trained_at_one_size_works_at_another(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    """Trained at 48 x 48, it finds the same disks in frames of 96 x 80, and nothing beside them."""
+    p = _params(small_library, steps=150, validate_every=150, learning_rate=5e-3, average=0.9)
+    train(p, plain, _context(), tmp_path)
+    network = load_weights(tmp_path / "weights.safetensors").network.eval()
+    sample = LibrarySamples(small_library, "validation").sample(0)
+    found = []
+    for shape in ((48, 48), (96, 80)):
+        frame, probe = (_framed(torch.from_numpy(sample[name] * 1.0).float(), shape) for name in ("pattern", "probe"))
+        with torch.no_grad():
+            maps = network(1e5 * frame[None], probe[None])
+        peaks = peaks_of_maps(maps, shape, 0.4, 100)
+        found.append(np.stack([peaks.qy_px - shape[0] // 2, peaks.qx_px - shape[1] // 2], 1))
+    true = sample["peaks"][sample["peaks"][:, 2] > 0.5, :2] - 24
+    for places in found:
+        near = np.hypot(*(places[:, None] - true[None]).T)
+        assert (near.min(1) < 1.5).mean() > 0.8  # seed 0
+    apart = np.hypot(*(found[0][:, None] - found[1][None]).T).min(0)
+    assert (apart < 1.0).mean() > 0.8
+
+
+def _framed(image: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:
+    """Image in the middle of a larger frame, N // 2 on N // 2."""
+    made = torch.zeros(shape)
+    y, x = shape[0] // 2 - image.shape[0] // 2, shape[1] // 2 - image.shape[1] // 2
+    made[y : y + image.shape[0], x : x + image.shape[1]] = image
+    return made

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from ronchi.api import DataError
-from ronchi_fcunet import weights
+from ronchi_fcunet import registry, weights
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.unet import FourierUNet
 
@@ -31,10 +30,9 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry of one file, in place of that of the package."""
     path = tmp_path / "compact.safetensors"
     digest = weights.save_weights(path, CompactDetector((4, 8), attention=0), CARD)
-    registry = tmp_path / "weights.json"
-    registry.write_text(json.dumps({"compact": {"file": path.name, "sha256": digest}}))
-    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
-    monkeypatch.setattr(weights, "_REGISTRY", registry)
+    registry.write_index(tmp_path, [registry.Entry("compact", "1", path.name, digest, "For tests.")])
+    monkeypatch.setattr(registry, "shipped_folder", lambda: tmp_path)
+    monkeypatch.setenv("RONCHI_WEIGHTS_FOLDER", str(tmp_path / "fetched"))
     return path
 
 
@@ -51,7 +49,7 @@ def test_tampered_weights_are_refused(shipped: Path) -> None:
 
 
 def test_absent_weights_are_told_with_those_that_are_there(shipped: Path) -> None:
-    with pytest.raises(DataError, match="names: compact"):
+    with pytest.raises(DataError, match="names: compact@1"):
         weights.load_weights("compakt")
     with pytest.raises(DataError, match="cannot be read"):
         weights.load_weights(shipped.with_name("other.safetensors"))

@@ -149,11 +149,9 @@ class CompactDetector(nn.Module):
             Counts in any unit; the probe, centred at N // 2, may be one for all, (1, qy, qx).
         """
         height, width = pattern.shape[-2:]
-        step = STRIDE_PX * 2 ** len(self.shrink)
-        margin = (0, -width % step, 0, -height % step)
-        maps = self.stem(functional.pad(views(pattern, probe), margin))
+        maps = self.stem(views(pattern, probe, STRIDE_PX * 2 ** len(self.shrink)))
         radius = self.radius(torch.log(probe_radius_px(probe).clamp_min(0.5))[:, None] - _MIDDLE_LOG_RADIUS)
-        radius = radius.expand(len(pattern), -1)
+        radius = radius.expand(pattern.shape[0], -1)
         skips = []
         for level, blocks in enumerate(self.down):
             for block in blocks:

@@ -25,11 +25,12 @@ def correlation_spectrum(pattern: Tensor, probe: Tensor) -> Tensor:
         With phases relative to the middle pixel, so that a disk in the middle has phase 0 everywhere.
     """
     axes = (-2, -1)
-    spectrum = torch.fft.fft2(torch.fft.ifftshift(pattern.float(), axes), norm="ortho")
-    template = torch.fft.fft2(torch.fft.ifftshift(probe.float(), axes), norm="ortho")
+    # The axis of channels comes first: ONNX can add none to complex numbers.
+    spectrum = torch.fft.fft2(torch.fft.ifftshift(pattern.float()[:, None], axes), norm="ortho")
+    template = torch.fft.fft2(torch.fft.ifftshift(probe.float()[:, None], axes), norm="ortho")
     product = spectrum * template.conj()
     rms = product.abs().square().mean(axes, keepdim=True).sqrt().clamp_min(_LEAST)
-    return torch.fft.fftshift(product / rms, axes)[:, None]
+    return torch.fft.fftshift(product / rms, axes)
 
 
 def image_of_spectrum(spectrum: Tensor) -> Tensor:

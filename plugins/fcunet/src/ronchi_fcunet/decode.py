@@ -12,11 +12,20 @@ from torch.nn import functional
 from ronchi.api import PeakBatch
 from ronchi_fcunet.compact import STRIDE_PX, DiskMaps
 
-__all__ = ["BEAM_PX", "peaks_of_image", "peaks_of_maps"]
+__all__ = ["beam_radius_px", "peaks_of_image", "peaks_of_maps"]
 
-BEAM_PX = 3.7
-"""Radius around the direct beam in which a maximum is its own: 0.08 1/angstrom in patterns of 0.0217."""
+_BEAM_RADII = 0.8
+"""Radius around the direct beam in which a maximum is its own, in radii of the probe: the paper's 0.08 1/angstrom for
+the middle one of its probes, 2 mrad at 300 kV. Disks that overlap up to here are told apart."""
+_LEAST_BEAM_PX = 3.0
+"""At least this far it goes: the spot of a lattice point in a structure-factor image falls to a twentieth there, and
+that of the direct beam is several times as strong as all others."""
 FLAG_EDGE = 1
+
+
+def beam_radius_px(radius_px: float) -> float:
+    """Radius in px around the direct beam in which a maximum is its own, for disks of a radius."""
+    return max(_BEAM_RADII * radius_px, _LEAST_BEAM_PX)
 
 
 def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int) -> PeakBatch:
@@ -41,7 +50,7 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
 
 
 def peaks_of_image(
-    images: Tensor, centre_px: Tensor, min_relative: float, max_peaks: int, sigma_px: float
+    images: Tensor, centre_px: Tensor, radius_px: Tensor, min_relative: float, max_peaks: int, sigma_px: float
 ) -> PeakBatch:
     """Maxima of structure-factor images (n, qy, qx), refined by the paraboloid through the nine pixels around.
 
@@ -49,6 +58,8 @@ def peaks_of_image(
     ----------
     centre_px : (n, 2) or (1, 2) Tensor
         Direct beam (y, x), whose maximum sets no scale.
+    radius_px : (n,) or (1,) Tensor
+        Of the disks.
     min_relative : float
         Threshold, over the highest maximum outside the direct beam; ``score`` is the height over it.
     sigma_px : float
@@ -58,7 +69,8 @@ def peaks_of_image(
     rows, columns = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
     centre = centre_px.to(images.device)
     squared = (rows - centre[:, :1]).square()[:, :, None] + (columns - centre[:, 1:]).square()[:, None, :]
-    top = images.masked_fill(squared < BEAM_PX**2, 0.0).flatten(1).amax(1).clamp_min(1e-12)
+    reach = (_BEAM_RADII * radius_px.to(images.device)).clamp_min(_LEAST_BEAM_PX)[:, None, None]
+    top = images.masked_fill(squared < reach.square(), 0.0).flatten(1).amax(1).clamp_min(1e-12)
     pattern, y, x = _strongest(images / top[:, None, None], min_relative, max_peaks)
     inside = (y > 0) & (x > 0) & (y < height - 1) & (x < width - 1)
     pattern, y, x = pattern[inside], y[inside], x[inside]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -13,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
-from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
-from ronchi.disk import centred_probe, offsets_px, probe_shape
+from ronchi.bad_pixels import BadPixelFill
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
 from ronchi_fcunet.params import FcunetParams
+from ronchi_fcunet.template import probe_template
 from ronchi_fcunet.weights import load_weights
+from ronchi_torch.threads import thread_limit
 
 __all__ = ["Fcunet"]
 
@@ -60,24 +59,10 @@ class Fcunet:
         self._entropy = int(ctx.rng.integers(2**63))
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
-        if probe is not None:
-            probe = without_bad_pixels(probe, bad)
-        if geometry.mean_pattern is not None:
-            geometry = replace(geometry, mean_pattern=without_bad_pixels(geometry.mean_pattern, bad))
-        shape = probe_shape(geometry, probe, p.probe_radius_px)
-        if 2 * shape.radius_px >= min(geometry.shape):
-            raise DataError(
-                f"a disk of radius {shape.radius_px:.1f} px does not fit into a pattern of {geometry.shape}",
-                where="probe",
-                fix="give the probe of this data set, or `probe_radius_px`",
-            )
-        if probe is None:
-            rho = np.hypot(*offsets_px(geometry.shape, (geometry.shape[0] // 2, geometry.shape[1] // 2)))
-            template = 1 / (1 + np.exp(np.clip((rho - shape.radius_px) / shape.edge_px, -50, 50)))
-        else:
-            template = centred_probe(np.asarray(probe, np.float64), shape, geometry.shape)
+        template, radius_px = probe_template(geometry, probe, p.probe_radius_px)
         self._frame = geometry.shape
-        self._probe = torch.from_numpy(template.astype(np.float32))[None].to(self._device)
+        self._probe = torch.from_numpy(template)[None].to(self._device)
+        self._radius = torch.tensor([radius_px], device=self._device)
         self._centre = torch.tensor([geometry.centre_px], dtype=torch.float32, device=self._device)
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
@@ -109,17 +94,8 @@ class Fcunet:
         if not len(frames):
             return _NO_PEAKS
         starts = range(0, len(frames), self._batch)
-        with torch.inference_mode(), self._threads():
+        with torch.inference_mode(), thread_limit(self._n_threads):
             return _joined([self._peaks(frames[start : start + self._batch]) for start in starts])
-
-    @contextmanager
-    def _threads(self) -> Iterator[None]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._n_threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
 
     def _peaks(self, frames: NDArray[Any]) -> PeakBatch:
         p = self.params
@@ -130,7 +106,9 @@ class Fcunet:
                 maps = self._network(patterns, self._probe)
                 return peaks_of_maps(maps, self._frame, self._threshold, p.max_peaks)
             images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
-        return peaks_of_image(images.float(), self._centre, self._threshold, p.max_peaks, self._loaded.sigma_px)
+        return peaks_of_image(
+            images.float(), self._centre, self._radius, self._threshold, p.max_peaks, self._loaded.sigma_px
+        )
 
     def _mean_of_passes(self, patterns: Tensor) -> Tensor:
         """Mean over passes with dropout, one pattern at a time, so that all are judged by the same networks."""

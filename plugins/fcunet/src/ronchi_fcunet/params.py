@@ -9,7 +9,7 @@ from pydantic import BeforeValidator
 
 from ronchi.api import Field, Params
 
-__all__ = ["FcunetParams"]
+__all__ = ["FcunetParams", "Weights"]
 
 
 def _unit(unit: str) -> dict[str, Any]:
@@ -21,11 +21,17 @@ def _as_path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and value.endswith(".safetensors") else value
 
 
+Weights = Annotated[str | Path, BeforeValidator(_as_path)]
+"""Name of weights, ``NAME`` or ``NAME@VERSION``, or a .safetensors file."""
+
+
 class FcunetParams(Params):
     """Find Bragg disks by a neural network that has learned multiple scattering from simulations."""
 
-    weights: Annotated[str | Path, BeforeValidator(_as_path)] = Field(
-        "compact", description="Name of weights that come with the plugin, or a .safetensors file of one's own."
+    weights: Weights = Field(
+        "compact",
+        description="Name of weights that come with the plugin, NAME@VERSION of some that were fetched, or a "
+        ".safetensors file.",
     )
     threshold: float | None = Field(
         None,

@@ -1,4 +1,4 @@
-"""Samples to learn from: patterns of a library with their probes, labels and lattice points, augmented on the way.
+"""Samples to learn from: patterns with their probes, labels and lattice points, augmented on the way into batches.
 
 A batch is a function of the seed and of its number, so that a training that was stopped goes on with the batches it
 would have had, whatever the number of loading processes.
@@ -23,10 +23,13 @@ from torch.utils.data import DataLoader, IterableDataset
 from ronchi.api import DataError
 from ronchi.schema import library
 
-__all__ = ["Augmentation", "Batch", "LibrarySamples", "batches"]
+__all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches"]
 
 _SAME_POINT_PX = 1.0
 """Lattice points closer than this make one disk."""
+
+Sample = dict[str, NDArray[Any]]
+"""``pattern, probe, label`` (qy, qx), ``peaks`` (m, 4), ``on_zone``; see `LibrarySamples.sample`."""
 
 
 class Augmentation(Protocol):
@@ -34,6 +37,22 @@ class Augmentation(Protocol):
 
     def augment_batch(self, batch: Mapping[str, Any], seeds: list[int]) -> dict[str, Any]:
         """Change samples as an instrument would."""
+
+
+class Samples(Protocol):
+    """What can be learned from.
+
+    ``identity`` is another one for other data; ``prototypes`` names what the samples are of, of which no other split
+    has any.
+    """
+
+    identity: str
+    prototypes: set[str]
+
+    def __len__(self) -> int: ...
+
+    def sample(self, number: int) -> Sample:
+        """One of them."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ class LibrarySamples:
         # Every process opens the store by itself.
         return {**self.__dict__, "_store": None}
 
-    def sample(self, number: int) -> dict[str, NDArray[Any]]:
+    def sample(self, number: int) -> Sample:
         """One sample without noise: ``pattern, probe, label``, ``peaks`` (m, 4) and ``on_zone``.
 
         The columns of the peaks are y and x in px, strength over the largest outside the direct beam, and 1 for that.
@@ -177,8 +196,11 @@ def _disks(place: NDArray[Any], weight: NDArray[Any], beam: NDArray[np.bool_]) -
 
 
 class _Stream(IterableDataset[Batch]):
-    def __init__(self, samples: LibrarySamples, augment: Augmentation, size: int, seed: int, numbers: range) -> None:
-        self.samples, self.augment, self.size, self.seed, self.numbers = samples, augment, size, seed, numbers
+    def __init__(
+        self, samples: Samples, augment: Augmentation, size: int, seed: int, numbers: range, share: slice
+    ) -> None:
+        self.samples, self.augment, self.size, self.seed = samples, augment, size, seed
+        self.numbers, self.share = numbers, share
 
     def __iter__(self) -> Iterator[Batch]:
         info = torch.utils.data.get_worker_info()
@@ -188,12 +210,12 @@ class _Stream(IterableDataset[Batch]):
 
     def make(self, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
-        chosen = [self.samples.sample(int(i)) for i in rng.integers(len(self.samples), size=self.size)]
-        seeds = [int(seed) for seed in rng.integers(2**62, size=self.size)]
-        return _collate(chosen, self.augment, seeds)
+        chosen, seeds = rng.integers(len(self.samples), size=self.size), rng.integers(2**62, size=self.size)
+        ours = [self.samples.sample(int(number)) for number in chosen[self.share]]
+        return _collate(ours, self.augment, [int(seed) for seed in seeds[self.share]])
 
 
-def _collate(samples: list[dict[str, NDArray[Any]]], augment: Augmentation, seeds: list[int]) -> Batch:
+def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> Batch:
     most = max(len(sample["peaks"]) for sample in samples)
     peaks = np.full((len(samples), most, 4), np.nan, np.float32)
     for row, sample in zip(peaks, samples, strict=True):
@@ -219,14 +241,21 @@ def _collate(samples: list[dict[str, NDArray[Any]]], augment: Augmentation, seed
 
 
 def batches(
-    samples: LibrarySamples, augment: Augmentation, *, size: int, seed: int, numbers: range, workers: int = 0
+    samples: Samples,
+    augment: Augmentation,
+    *,
+    size: int,
+    seed: int,
+    numbers: range,
+    workers: int = 0,
+    share: slice = slice(None),
 ) -> Iterator[Batch]:
     """Yield the batches of these numbers in order; ``workers`` processes make them in advance.
 
     Each process takes every ``workers``-th batch, and the loader takes them in turn, so the order does not depend on
-    their number.
+    their number. ``share`` are the rows of a batch that are wanted, where several trainings share it.
     """
-    stream = _Stream(samples, augment, size, seed, numbers)
+    stream = _Stream(samples, augment, size, seed, numbers, share)
     if not workers:
         return iter(stream)
     return iter(

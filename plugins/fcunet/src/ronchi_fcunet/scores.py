@@ -12,16 +12,19 @@ from scipy.spatial import cKDTree
 from torch import nn
 
 from ronchi.api import PeakBatch
-from ronchi_fcunet.compact import CompactDetector
-from ronchi_fcunet.decode import BEAM_PX, peaks_of_image, peaks_of_maps
+from ronchi_fcunet.compact import DiskMaps
+from ronchi_fcunet.decode import beam_radius_px, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import disk_loss
 from ronchi_fcunet.samples import Batch
 from ronchi_fcunet.targets import LEAST_AMPLITUDE, make_targets
+from ronchi_fcunet.views import probe_radius_px
 
 __all__ = ["Tally", "judge", "loss_of"]
 
-_TOLERANCE_PX = 2.3
-"""0.05 1/angstrom at the pixel of the paper's patterns."""
+_HIT_RADII = 0.5
+"""A find closer to a disk than this, in radii of the probe, is right: the paper's 0.05 1/angstrom for the middle one of
+its probes, 2 mrad at 300 kV."""
+_LEAST_HIT_PX = 1.0
 _MOST = 400
 _LEAST_TRUE = 0.05
 """Weaker lattice points do not count as missed, as in the published score."""
@@ -48,13 +51,12 @@ class Tally:
         }
 
 
-def loss_of(network: nn.Module, batch: Batch) -> torch.Tensor:
-    """What the network pays for a batch."""
-    if isinstance(network, CompactDetector):
-        maps = network(batch.pattern, batch.probe)
-        return disk_loss(maps, make_targets(batch.points, ~batch.covered).to(batch.pattern.device))[0]
+def loss_of(said: DiskMaps | torch.Tensor, batch: Batch) -> torch.Tensor:
+    """What a network pays for what it said about a batch."""
+    if isinstance(said, DiskMaps):
+        return disk_loss(said, make_targets(batch.points, ~batch.covered).to(batch.pattern.device))[0]
     seen = (~batch.covered).to(batch.pattern.device).float()
-    error = (network(batch.pattern, batch.probe).float() - batch.label).square() * seen
+    error = (said.float() - batch.label).square() * seen
     # Most of a label is 0: the mean over its pixels would be too small a number to step by.
     return error.sum() / batch.label.square().sum().clamp_min(1e-12)
 
@@ -64,20 +66,21 @@ def judge(network: nn.Module, batch: Batch, tally: Tally, threshold: float, *, h
     """Add a batch to a tally."""
     network.eval()
     with torch.autocast(batch.pattern.device.type, torch.bfloat16, enabled=half):
-        tally.loss.append(float(loss_of(network, batch)))
-        shape = (batch.pattern.shape[1], batch.pattern.shape[2])
-        if isinstance(network, CompactDetector):
-            found = peaks_of_maps(network(batch.pattern, batch.probe), shape, threshold, _MOST)
-        else:
-            images = network(batch.pattern, batch.probe).float()
-            found = peaks_of_image(images, batch.centre_px, threshold, _MOST, 1.0)
+        said = network(batch.pattern, batch.probe)
+        tally.loss.append(float(loss_of(said, batch)))
+    radius = probe_radius_px(batch.probe).cpu()
+    if isinstance(said, DiskMaps):
+        found = peaks_of_maps(said, (batch.pattern.shape[1], batch.pattern.shape[2]), threshold, _MOST)
+    else:
+        found = peaks_of_image(said.float(), batch.centre_px, radius, threshold, _MOST, 1.0)
     first = np.concatenate([[0], np.cumsum(found.counts)])
     points, hidden = batch.points.numpy(), batch.covered.numpy()
     for number in range(len(found.counts)):
         rows = slice(first[number], first[number + 1])
         true = points[points[:, 0] == number, 1:]
         true = true[_in_sight(true[:, :2], hidden[number])]
-        _judge_pattern(found, rows, true, batch.centre_px[number].numpy(), hidden[number], tally)
+        centre = batch.centre_px[number].numpy()
+        _judge_pattern(found, rows, true, centre, hidden[number], float(radius[number]), tally)
 
 
 def _in_sight(places: NDArray[Any], hidden: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -95,11 +98,13 @@ def _judge_pattern(
     true: NDArray[np.float32],
     centre: NDArray[np.float32],
     hidden: NDArray[np.bool_],
+    radius_px: float,
     tally: Tally,
 ) -> None:
-    true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > BEAM_PX)]
+    beam_px, hit_px = beam_radius_px(radius_px), max(_HIT_RADII * radius_px, _LEAST_HIT_PX)
+    true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > beam_px)]
     places = np.stack([found.qy_px[rows], found.qx_px[rows]], 1)
-    outside = (np.hypot(*(places - centre).T) > BEAM_PX) & _in_sight(places, hidden)
+    outside = (np.hypot(*(places - centre).T) > beam_px) & _in_sight(places, hidden)
     places, weight = places[outside], found.intensity[rows][outside]
     variance = np.stack([found.var_yy[rows], found.var_xx[rows]], 1)[outside]
     wanted = true[true[:, 2] > _LEAST_TRUE]
@@ -109,8 +114,8 @@ def _judge_pattern(
         tally.accuracy.append(0.0)
         return
     distance, nearest = cKDTree(true[:, :2]).query(places)
-    hit = distance < _TOLERANCE_PX
-    missed = cKDTree(places).query(wanted[:, :2])[0] >= _TOLERANCE_PX
+    hit = distance < hit_px
+    missed = cKDTree(places).query(wanted[:, :2])[0] >= hit_px
     right = float(weight[hit].sum() / weight.sum())
     tally.accuracy.append(right / (1 + float(wanted[missed, 2].sum() / wanted[:, 2].sum())))
     error = (places - true[nearest, :2])[hit]

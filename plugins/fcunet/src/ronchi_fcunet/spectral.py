@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ronchi_fcunet.complex_layers import as_complex, as_real
-
-__all__ = ["ComplexSpectralPool2d", "SpectralConv2d", "SpectralPool2d", "halved"]
+__all__ = ["SpectralConv2d", "SpectralPool2d", "halved"]
 
 
 def halved(size: int) -> int:
@@ -17,34 +19,29 @@ def halved(size: int) -> int:
 
 
 class SpectralPool2d(nn.Module):
-    """Keeps the low half of the frequencies of real maps: a band-limited image on a coarser grid, means kept."""
+    """Keeps the low half of the frequencies of maps: a band-limited image on a coarser grid, means kept.
+
+    Complex maps are held as their real and imaginary parts, and each part is pooled: the matrices are real.
+    """
 
     def forward(self, maps: Tensor) -> Tensor:
         """(n, c, qy, qx) to (n, c, halved qy, halved qx)."""
-        return _cropped(torch.fft.fft2(maps.float(), norm="forward"), maps.shape[-2:]).real
+        rows, columns = (torch.from_numpy(_pooling(side)).to(maps) for side in maps.shape[-2:])
+        return rows @ maps @ columns.T
 
 
-class ComplexSpectralPool2d(nn.Module):
-    """The same for complex maps as `ronchi_fcunet.complex_layers` holds them."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(n, 2 c, qy, qx) to (n, 2 c, halved qy, halved qx)."""
-        return as_real(_cropped(torch.fft.fft2(as_complex(maps), norm="forward"), maps.shape[-2:]))
-
-
-def _cropped(spectrum: Tensor, shape: torch.Size) -> Tensor:
-    """Image of the frequencies that the coarser grid holds.
+@lru_cache(maxsize=64)
+def _pooling(size: int) -> NDArray[np.float32]:
+    """Matrix (halved size, size): to the frequencies that the coarser grid holds, and back from them.
 
     The highest one of an even grid, -N / 2, has no partner +N / 2 there and is left out: real maps stay real.
     """
-    for axis, size in zip((-2, -1), shape, strict=True):
-        small = halved(size)
-        n_high = (small - 1) // 2
-        low = spectrum.narrow(axis, 0, n_high + 1)
-        high = spectrum.narrow(axis, size - n_high, n_high) if n_high else spectrum.narrow(axis, 0, 0)
-        hole = spectrum.new_zeros([*low.shape[:axis], small - 2 * n_high - 1, *low.shape[axis:][1:]])
-        spectrum = torch.cat([low, hole, high], axis)
-    return torch.fft.ifft2(spectrum, norm="forward")
+    small = halved(size)
+    n_high = (small - 1) // 2
+    frequency = np.arange(-n_high, n_high + 1)
+    apart = (np.arange(small) / small)[:, None] - np.arange(size) / size
+    made: NDArray[np.float32] = (np.cos(2 * np.pi * frequency[:, None, None] * apart).sum(0) / size).astype(np.float32)
+    return made
 
 
 class SpectralConv2d(nn.Module):

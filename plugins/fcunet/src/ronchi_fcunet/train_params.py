@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
+
+from pydantic import model_validator
 
 from ronchi.api import Field, Params
+from ronchi_fcunet.params import Weights
 
-__all__ = ["NetworkParams", "TrainParams"]
+__all__ = ["Labelled", "NetworkParams", "TrainParams"]
 
 
 class NetworkParams(Params):
@@ -21,28 +24,50 @@ class NetworkParams(Params):
     depth: int = Field(4, ge=1, description="Other networks: convolutions of a block.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Other networks: share of the values dropped in training.")
     levels: int = Field(6, ge=1, description="Other networks: most poolings.")
+    activation: Literal["relu", "tanh"] = Field("relu", description="Other networks: what follows a convolution.")
+
+
+class Labelled(Params):
+    """Patterns of one's own whose disks are known."""
+
+    data: Path = Field(description="Patterns, `fourd/1`, with their probe or the calibration that gives its radius.")
+    peaks: Path = Field(description="Their disks, `peaks/1`.")
+    split: Literal["train", "validation"] = Field("train", description="Whether they are learned from, or judged by.")
 
 
 class TrainParams(Params):
     """Train a network on a diffraction library; the seed of the file decides weights, batches and augmentation."""
 
-    library: Path = Field(description="Store made by `ronchi simulate library`.")
+    library: Path | None = Field(None, description="Store made by `ronchi simulate library`.")
+    labelled: tuple[Labelled, ...] = Field((), description="Patterns of one's own instead of a library.")
     network: NetworkParams = Field(NetworkParams(), description="Which network is trained.")
     augment: str = Field("augment", description="Transform that makes patterns look recorded.")
     augment_params: dict[str, Any] = Field(default_factory=dict, description="Its parameters.")
-    start_from: Path | None = Field(
-        None, description="Weights to begin with instead of fresh ones of `network`: fine-tuning."
+    start_from: Weights | None = Field(
+        None, description="Weights to begin with, a name or a file, instead of fresh ones of `network`: fine-tuning."
     )
     steps: int = Field(20000, ge=1, description="Batches to learn from.")
-    batch: int = Field(16, ge=2, description="Patterns in a batch.")
+    batch: int = Field(16, ge=2, description="Patterns in a batch; several processes share it.")
     learning_rate: float = Field(1e-3, gt=0, description="Largest step of AdamW.")
     warm_up: int = Field(200, ge=0, description="Batches until the step is largest; it then falls along a cosine.")
     weight_decay: float = Field(0.01, ge=0, description="Of AdamW.")
     average: float = Field(0.999, ge=0, lt=1, description="Of the weights that are kept: a moving average over steps.")
     validate_every: int = Field(500, ge=1, description="Batches between two looks at held-out prototypes.")
     validation_batches: int = Field(16, ge=1, description="Held-out batches, the same ones at every look.")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="Looks without a lower loss after which the training ends, with the weights of the lowest; absent: "
+        "all steps, and the last weights.",
+    )
     checkpoint_s: float = Field(
         120.0, gt=0, description="Seconds between checkpoints.", json_schema_extra={"unit": "s"}
     )
     workers: int = Field(1, ge=0, description="Processes that load and augment.")
     half: bool = Field(False, description="Products in bfloat16, faster where the processor has it.")
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if (self.library is None) == (not self.labelled):
+            raise ValueError("needs either `library` or `labelled`")
+        return self

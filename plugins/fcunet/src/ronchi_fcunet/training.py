@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,12 +14,17 @@ import torch
 from torch import nn
 
 from ronchi.api import Context, DataError
+from ronchi_fcunet.cards import training_card, write_json
 from ronchi_fcunet.compact import CompactDetector
-from ronchi_fcunet.samples import Augmentation, Batch, LibrarySamples, batches
+from ronchi_fcunet.labelled import open_samples
+from ronchi_fcunet.samples import Augmentation, Batch, Samples, batches
 from ronchi_fcunet.scores import Tally, judge, loss_of
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
 from ronchi_fcunet.weights import load_weights, save_weights
+from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.threads import thread_limit
+from ronchi_torch.world import World, join_world
 
 __all__ = ["Trainer", "build", "train"]
 
@@ -29,16 +32,26 @@ _CHECKPOINT = "checkpoint.safetensors"
 _CLIP = 1.0
 _COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.4, 0.05
 
+Watch = Callable[[Mapping[str, float]], None]
+
+
+def _watch_nothing(figures: Mapping[str, float]) -> None: ...
+
 
 def build(p: NetworkParams) -> nn.Module:
     """Network with fresh weights, from torch's random numbers."""
     if p.kind == "compact":
         return CompactDetector(p.widths, p.blocks, p.attention)
-    return FourierUNet(p.kind, p.filters, p.depth, p.dropout, p.levels)
+    return FourierUNet(p.kind, p.filters, p.depth, p.dropout, p.levels, p.activation)
 
 
 class Trainer:
-    """What ``ronchi train fcunet`` makes; see `TrainParams`."""
+    """What ``ronchi train fcunet`` makes; see `TrainParams`.
+
+    ``watch`` is called with the figures of every look at held-out prototypes, and may raise to stop the training.
+    """
+
+    watch: Watch = staticmethod(_watch_nothing)
 
     def __init__(self, params: TrainParams) -> None:
         self.params = params
@@ -49,10 +62,12 @@ class Trainer:
         if not hasattr(augment, "augment_batch"):
             what = f"the transform {self.params.augment!r} cannot change samples on their own"
             raise DataError(what, where="augment", fix="augment: augment, of ronchi-simulate")
-        return train(self.params, augment, ctx, folder)
+        return train(self.params, augment, ctx, folder, watch=self.watch)
 
 
-def train(p: TrainParams, augment: Augmentation, ctx: Context, folder: Path) -> dict[str, Any]:
+def train(
+    p: TrainParams, augment: Augmentation, ctx: Context, folder: Path, *, watch: Watch = _watch_nothing
+) -> dict[str, Any]:
     """Train, and leave ``weights.safetensors`` and ``training.json`` in a folder.
 
     Parameters
@@ -63,7 +78,9 @@ def train(p: TrainParams, augment: Augmentation, ctx: Context, folder: Path) -> 
     ctx : Context
         ``progress`` counts batches and may raise to stop: the next call with the same folder goes on from there.
     folder : Path
-        Also holds the checkpoint.
+        Also holds the checkpoint. Of several processes the first one alone writes to it, and all read from it.
+    watch : callable
+        Told the figures of held-out prototypes.
 
     Returns
     -------
@@ -75,14 +92,16 @@ def train(p: TrainParams, augment: Augmentation, ctx: Context, folder: Path) -> 
     SchemaError
         A prototype is in two splits.
     DataError
-        The library cannot be read or has no held-out prototypes, or the loss is no number.
+        The library cannot be read or has no held-out prototypes, the batch cannot be shared by the processes, or the
+        loss is no number.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        what = "this training runs in one process, and WORLD_SIZE says that there are more"
-        raise DataError(what, where="training", fix="start it without torchrun")
-    learned, held_out = LibrarySamples(p.library, "train"), LibrarySamples(p.library, "validation")
+    world = join_world(ctx.device)
+    if p.batch % world.size:
+        what = f"a batch of {p.batch} cannot be shared evenly by {world.size} processes"
+        raise DataError(what, where="batch", fix=f"a multiple of {world.size}")
+    learned, held_out = open_samples(p, "train"), open_samples(p, "validation")
     folder.mkdir(parents=True, exist_ok=True)
-    return _Training(p, augment, ctx, folder, learned, held_out).run()
+    return _Training(p, augment, ctx, folder, learned, held_out, world, watch).run()
 
 
 class _Training:
@@ -92,19 +111,24 @@ class _Training:
         augment: Augmentation,
         ctx: Context,
         folder: Path,
-        learned: LibrarySamples,
-        held_out: LibrarySamples,
+        learned: Samples,
+        held_out: Samples,
+        world: World,
+        watch: Watch,
     ) -> None:
         self.p, self.augment, self.ctx, self.folder = p, augment, ctx, folder
-        self.learned, self.held_out = learned, held_out
-        self.device = torch.device(ctx.device)
+        self.learned, self.held_out, self.world, self.watch = learned, held_out, world, watch
         self.seeds = [int(seed) for seed in ctx.rng.integers(2**62, size=3)]
         torch.manual_seed(self.seeds[0])
-        network = load_weights(p.start_from).network if p.start_from is not None else build(p.network)
-        self.compact = isinstance(network, CompactDetector)
-        self.threshold = _COMPACT_THRESHOLD if self.compact else _IMAGE_THRESHOLD
-        self.network = network.to(self.device)
+        begun = load_weights(p.start_from) if p.start_from is not None else None
+        self.started_from = "" if begun is None else begun.sha256
+        network = build(p.network) if begun is None else begun.network
+        self.threshold = _COMPACT_THRESHOLD if isinstance(network, CompactDetector) else _IMAGE_THRESHOLD
+        self.network = network.to(world.device)
+        # Levels for which the patterns are too small are never passed.
+        self.wrapped = world.wrap(self.network, all_used=isinstance(network, CompactDetector))
         self.averaged = copy.deepcopy(self.network)
+        self.best: dict[str, torch.Tensor] = {}
         # Norms, biases and the heads' offsets are no products that could grow without need.
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
         for parameter in self.network.parameters():
@@ -122,29 +146,26 @@ class _Training:
         p = self.p
         self._resume()
         stream = batches(
-            self.learned, self.augment, size=p.batch, seed=self.seeds[1],
+            self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
             numbers=range(self.step, p.steps), workers=p.workers,
         )  # fmt: skip
         saved = began = time.monotonic()
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.ctx.n_threads)
-        try:
-            for batch in stream:
-                self._advance(batch)
-                now = time.monotonic()
-                if now - saved > p.checkpoint_s:
-                    self.seconds += now - began
-                    saved = began = now
+        with thread_limit(self.ctx.n_threads):
+            try:
+                while self.step < p.steps and not self._stalled():
+                    self._advance(next(stream))
+                    now = time.monotonic()
+                    if now - saved > p.checkpoint_s:
+                        self.seconds += now - began
+                        saved = began = now
+                        self._save()
+                    self.ctx.progress(self.step, p.steps)
+            except (KeyboardInterrupt, SystemExit):
+                # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
+                if self.whole:
+                    self.seconds += time.monotonic() - began
                     self._save()
-                self.ctx.progress(self.step, p.steps)
-        except (KeyboardInterrupt, SystemExit):
-            # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
-            if self.whole:
-                self.seconds += time.monotonic() - began
-                self._save()
-            raise
-        finally:
-            torch.set_num_threads(threads)
+                raise
         self.seconds += time.monotonic() - began
         return self._finish()
 
@@ -152,28 +173,33 @@ class _Training:
         p = self.p
         self.whole = False
         self.losses.append(self._learn(batch))
-        if (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps:
+        looked = (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps
+        if looked:
             self._validate()
         self.step += 1
         self.whole = True
+        if looked:
+            self.watch(self.curve[-1])
 
     def _learn(self, batch: Batch) -> float:
         p = self.p
-        batch = batch.to(self.device)
+        batch = batch.to(self.world.device)
         for group in self.optimiser.param_groups:
             group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
-        # The same dropout in a step whether or not the training was stopped before it.
-        torch.manual_seed(self.seeds[0] + self.step)
-        self.network.train()
+        # The same dropout in a step whether or not the training was stopped before it; another one in every process.
+        torch.manual_seed(self.seeds[0] + self.step * self.world.size + self.world.rank)
+        self.wrapped.train()
         self.optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=p.half):
-            loss = loss_of(self.network, batch)
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=p.half):
+            loss = loss_of(self.wrapped(batch.pattern, batch.probe), batch)
         loss.backward()
-        value = float(loss.detach())
+        value = self.world.total(loss.detach().clone()) / self.world.size
         if not math.isfinite(value):
             raise DataError(f"the loss is {value} in batch {self.step}", where="training", fix="lower `learning_rate`")
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)
         self.optimiser.step()
+        # Running moments are of each process's share.
+        self.world.average(b for b in self.network.buffers() if b.dtype.is_floating_point)
         # At first the average follows closely, so that it forgets where it began.
         weight = min(p.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -185,105 +211,93 @@ class _Training:
         return value
 
     def _validate(self) -> None:
-        p = self.p
-        tally = Tally()
-        held_out = batches(
-            self.held_out, self.augment, size=p.batch, seed=self.seeds[2], numbers=range(p.validation_batches)
-        )
-        for batch in held_out:
-            judge(self.averaged, batch.to(self.device), tally, self.threshold, half=p.half)
-        learned = sum(self.losses) / len(self.losses)
-        figures = {"step": float(self.step + 1), "learned_loss": learned, **tally.figures()}
+        """Judge the averaged weights, in the first process; the others are told the loss, by which all of them stop."""
+        p, first = self.p, self.world.rank == 0
+        figures = {"step": float(self.step + 1), "learned_loss": sum(self.losses) / len(self.losses), "loss": 0.0}
+        if first:
+            tally = Tally()
+            held_out = batches(
+                self.held_out, self.augment, size=p.batch, seed=self.seeds[2], numbers=range(p.validation_batches)
+            )
+            for batch in held_out:
+                judge(self.averaged, batch.to(self.world.device), tally, self.threshold, half=p.half)
+            figures |= tally.figures()
+        figures["loss"] = self.world.total(torch.tensor(figures["loss"], dtype=torch.float64, device=self.world.device))
         self.losses.clear()
+        if p.patience is not None and figures["loss"] < min((row["loss"] for row in self.curve), default=math.inf):
+            self.best = {name: value.clone() for name, value in self.averaged.state_dict().items()}
         self.curve.append(figures)
-        self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+        if first:
+            self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+    def _stalled(self) -> bool:
+        losses = [row["loss"] for row in self.curve]
+        return self.p.patience is not None and len(losses) - 1 - _lowest(losses) >= self.p.patience
 
     def _card(self) -> dict[str, Any]:
-        rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in self.curve]
-        sigma = next((row["rms_px"] for row in reversed(rows) if row["rms_px"] is not None), None)
-        return {
-            "training": self.p.model_dump(mode="json", exclude={"library", "start_from", "checkpoint_s", "workers"}),
-            "data": {
-                "library": self.learned.identity,
-                "samples": len(self.learned),
-                "prototypes": len(self.learned.prototypes),
-                "held_out_prototypes": len(self.held_out.prototypes),
-            },
-            "started_from": None if self.p.start_from is None else _digest(self.p.start_from),
-            "torch": torch.__version__,
-            "device": self.device.type,
-            "step": self.step,
-            "seconds": round(self.seconds),
-            "threshold": self.threshold,
-            "sigma_px": sigma if sigma is not None else 1.0,
-            "curve": rows,
-        }
+        return training_card(
+            self.p, self.curve, learned=self.learned, held_out=self.held_out, started_from=self.started_from,
+            device=self.world.device.type, processes=self.world.size, step=self.step, seconds=self.seconds,
+            threshold=self.threshold,
+        )  # fmt: skip
 
     def _finish(self) -> dict[str, Any]:
         card = self._card()
-        digest = save_weights(self.folder / "weights.safetensors", self.averaged, card)
-        text = json.dumps({**card, "sha256": digest}, indent=1, allow_nan=False)
-        temporary = self.folder / ".training.json"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.folder / "training.json")
         self._save()
+        if self.best:
+            self.averaged.load_state_dict(self.best)
+            card["kept_step"] = int(self.curve[_lowest([row["loss"] for row in self.curve])]["step"])
+        if self.world.rank == 0:
+            digest = save_weights(self.folder / "weights.safetensors", self.averaged, card)
+            write_json(self.folder / "training.json", {**card, "sha256": digest})
         return card
 
     def _save(self) -> None:
-        from safetensors.torch import save_file
-
-        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"averaged.{name}": value for name, value in self.averaged.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
-        told = {"identity": self._identity(), "card": json.dumps({**self._card(), "losses": self.losses})}
-        temporary = self.folder / f".{_CHECKPOINT}"
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, told)
-        temporary.replace(self.folder / _CHECKPOINT)
+        if self.world.rank != 0:
+            return
+        tensors = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "best": self.best,
+            "adam": moments_of(self.optimiser),
+        }
+        told = {
+            "identity": self._identity(),
+            "card": json.dumps({**self._card(), "losses": self.losses}),
+        }
+        write_checkpoint(self.folder / _CHECKPOINT, tensors, told)
 
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
-        free = {"library", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers", "steps"}
-        begun = "" if self.p.start_from is None else _digest(self.p.start_from)
-        return json.dumps([self.p.model_dump_json(exclude=free), self.seeds, self.learned.identity, begun])
+        free = {"library", "labelled", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers",
+                "steps", "patience"}  # fmt: skip
+        told = self.p.model_dump_json(exclude=free)
+        return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
     def _resume(self) -> None:
-        from safetensors import SafetensorError, safe_open
-
         path = self.folder / _CHECKPOINT
         if not path.exists():
             return
-        try:
-            with safe_open(path, "pt") as file:
-                told = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        except (OSError, SafetensorError) as error:
-            raise DataError(f"the checkpoint is damaged: {error}", where=str(path), fix="remove it") from error
-        if told.get("identity") != self._identity():
+        saved: Saved = read_checkpoint(path)
+        if saved.told.get("identity") != self._identity():
             raise DataError(
                 "the checkpoint is of a training with other parameters",
                 where=str(path),
                 fix="remove it, or use another -o",
             )
-        self.network.load_state_dict(_under("network.", tensors))
-        self.averaged.load_state_dict(_under("averaged.", tensors))
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in _under("adam.", tensors).items():
-            number, moment = name.split(".")
-            state.setdefault(int(number), {})[moment] = value
-        self.optimiser.load_state_dict({"state": state, "param_groups": self.optimiser.state_dict()["param_groups"]})
-        card: Mapping[str, Any] = json.loads(told["card"])
+        self.network.load_state_dict(saved.group("network"))
+        self.averaged.load_state_dict(saved.group("averaged"))
+        self.best = {name: value.to(self.world.device) for name, value in saved.group("best").items()}
+        restore_moments(self.optimiser, saved.group("adam"))
+        card: Mapping[str, Any] = json.loads(saved.told["card"])
         self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
-        self.ctx.log.info("going on after batch %d", self.step)
+        if self.world.rank == 0:
+            self.ctx.log.info("going on after batch %d", self.step)
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _lowest(losses: list[float]) -> int:
+    return min(range(len(losses)), key=losses.__getitem__, default=0)
 
 
 def _rate(step: int, warm_up: int, steps: int) -> float:

@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from ronchi_fcunet.complex_layers import ComplexBatchNorm2d, ComplexConv2d, as_complex, as_real, concatenate
 from ronchi_fcunet.correlation import correlated, correlation_spectrum, image_of_spectrum
-from ronchi_fcunet.spectral import ComplexSpectralPool2d, SpectralConv2d, SpectralPool2d
+from ronchi_fcunet.spectral import SpectralConv2d, SpectralPool2d
 
-__all__ = ["FourierUNet", "Variant"]
+__all__ = ["Activation", "FourierUNet", "Variant"]
 
 Variant = Literal["unet", "spectral-unet", "fcunet"]
+Activation = Literal["relu", "tanh"]
 
 _WIDEST = 8
 """Most channels of a level, in those of the first."""
@@ -53,7 +54,7 @@ def _concatenated(first: Tensor, second: Tensor) -> Tensor:
 _PARTS = {
     "unet": _Parts(1, _real_convolution, nn.BatchNorm2d, partial(nn.MaxPool2d, 2, ceil_mode=True), _concatenated),
     "spectral-unet": _Parts(1, SpectralConv2d, nn.BatchNorm2d, SpectralPool2d, _concatenated),
-    "fcunet": _Parts(2, ComplexConv2d, ComplexBatchNorm2d, ComplexSpectralPool2d, concatenate),
+    "fcunet": _Parts(2, ComplexConv2d, ComplexBatchNorm2d, SpectralPool2d, concatenate),
 }
 
 
@@ -63,10 +64,13 @@ class _Block(nn.Sequential):
     On complex maps the rectifier works on real and imaginary part: CReLU, equation (4).
     """
 
-    def __init__(self, parts: _Parts, n_in: int, n_out: int, depth: int, dropout: float) -> None:
+    def __init__(
+        self, parts: _Parts, n_in: int, n_out: int, depth: int, dropout: float, activation: Activation
+    ) -> None:
         layers: list[nn.Module] = []
         for channels in [n_in, *[n_out] * (depth - 1)]:
-            layers += [parts.convolution(channels, n_out), parts.normalisation(n_out), nn.ReLU(), nn.Dropout(dropout)]
+            rectified = nn.ReLU() if activation == "relu" else nn.Tanh()
+            layers += [parts.convolution(channels, n_out), parts.normalisation(n_out), rectified, nn.Dropout(dropout)]
         super().__init__(*layers)
 
 
@@ -87,26 +91,32 @@ class FourierUNet(nn.Module):
         Share of the values that is dropped in training.
     levels : int
         Most poolings; fewer where the sides would fall below 4 px.
+    activation : str
+        ``relu`` or ``tanh``, the two that the published search tried.
     """
 
     def __init__(
-        self, variant: Variant = "fcunet", filters: int = 32, depth: int = 4, dropout: float = 0.3, levels: int = 6
+        self,
+        variant: Variant = "fcunet",
+        filters: int = 32,
+        depth: int = 4,
+        dropout: float = 0.3,
+        levels: int = 6,
+        activation: Activation = "relu",
     ) -> None:
         super().__init__()
         parts = self._parts = _PARTS[variant]
         self.settings = {
-            "variant": variant, "filters": filters, "depth": depth, "dropout": dropout, "levels": levels
+            "variant": variant, "filters": filters, "depth": depth, "dropout": dropout, "levels": levels,
+            "activation": activation,
         }  # fmt: skip
         self.levels = levels
         widths = [filters * min(2**level, _WIDEST) for level in range(levels + 1)]
-        self.down = nn.ModuleList(
-            _Block(parts, n_in, n_out, depth, dropout) for n_in, n_out in zip([1, *widths], widths, strict=False)
-        )
+        block = partial(_Block, parts, depth=depth, dropout=dropout, activation=activation)
+        self.down = nn.ModuleList(block(n_in, n_out) for n_in, n_out in zip([1, *widths], widths, strict=False))
         self.pool = parts.pooling()
-        self.up = nn.ModuleList(
-            _Block(parts, n_skip + n_below, n_skip, depth, dropout) for n_skip, n_below in itertools.pairwise(widths)
-        )
-        last = [_Block(_PARTS["unet"], filters, filters, 1, 0.0)] if parts.planes == 2 else []
+        self.up = nn.ModuleList(block(n_skip + n_below, n_skip) for n_skip, n_below in itertools.pairwise(widths))
+        last = [_Block(_PARTS["unet"], filters, filters, 1, 0.0, activation)] if parts.planes == 2 else []
         final = nn.Conv2d(filters, 1, 3, padding=1)
         # Most of a structure-factor image is empty, and so is what the network begins with.
         nn.init.normal_(final.weight, std=1e-3)

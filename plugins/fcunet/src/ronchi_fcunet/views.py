@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = ["N_VIEWS", "probe_radius_px", "views"]
 
@@ -14,17 +15,20 @@ _SOFTENING = 0.03
 """Share of the probe's largest Fourier component below which the edge filter does not amplify."""
 
 
-def views(pattern: Tensor, probe: Tensor) -> Tensor:
+def views(pattern: Tensor, probe: Tensor, multiple: int = 1) -> Tensor:
     """Stack the views of patterns.
 
     Parameters
     ----------
     pattern, probe : (n, qy, qx) float32 Tensor
         The probe is centred at N // 2; it may be one for all, (1, qy, qx).
+    multiple : int
+        Rows and columns are added behind the last until their numbers are multiples of this: the detector is dark
+        there, and the distance goes on.
 
     Returns
     -------
-    (n, N_VIEWS, qy, qx) float32 Tensor
+    (n, N_VIEWS, rows, columns) float32 Tensor
         Square root of the pattern over its mean, which makes counting noise even (Anscombe, Biometrika 35, 246
         (1948)); square root of the correlation with the probe over its mean; correlation with the edges of the probe
         over its rms, a phase correlation softened where the probe has little; and the distance from the middle, in
@@ -39,15 +43,14 @@ def views(pattern: Tensor, probe: Tensor) -> Tensor:
     flat = torch.fft.irfft2(spectrum * template, s=shape).clamp_min(0)
     edges = torch.fft.irfft2(spectrum * (template / (strength + _SOFTENING * top)), s=shape)
     edges = edges - edges.mean(axes, keepdim=True)
-    return torch.stack(
-        [
-            (pattern / pattern.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
-            (flat / flat.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
-            _compressed(edges / edges.square().mean(axes, keepdim=True).sqrt().clamp_min(_LEAST)),
-            _distance(shape, pattern.device).expand(len(pattern), -1, -1),
-        ],
-        1,
-    )
+    margin = (0, -shape[1] % multiple, 0, -shape[0] % multiple)
+    seen = [
+        (pattern / pattern.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
+        (flat / flat.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
+        _compressed(edges / edges.square().mean(axes, keepdim=True).sqrt().clamp_min(_LEAST)),
+    ]
+    away = _distance(shape, margin, pattern.device).expand(pattern.shape[0], -1, -1)
+    return torch.stack([*(functional.pad(view, margin) for view in seen), away], 1)
 
 
 def probe_radius_px(probe: Tensor) -> Tensor:
@@ -66,7 +69,10 @@ def _compressed(values: Tensor) -> Tensor:
     return values.sign() * values.abs().sqrt()
 
 
-def _distance(shape: torch.Size, device: torch.device) -> Tensor:
-    rows = (torch.arange(shape[0], device=device) - shape[0] // 2) / (shape[0] / 2)
-    columns = (torch.arange(shape[1], device=device) - shape[1] // 2) / (shape[1] / 2)
-    return torch.hypot(rows[:, None], columns[None])
+def _distance(shape: torch.Size, margin: tuple[int, int, int, int], device: torch.device) -> Tensor:
+    """Distance of all pixels and of the margin from the middle, in half sides along each axis."""
+    rows, columns = (
+        (torch.arange(side + more, device=device) - side // 2) / (side / 2)
+        for side, more in zip(shape, (margin[3], margin[1]), strict=True)
+    )
+    return (rows[:, None] ** 2 + columns[None] ** 2).sqrt()

@@ -1,7 +1,4 @@
-"""Weights on disk: one safetensors file whose header says what network they belong to, and a sha256 that it must have.
-
-What comes with the plugin lies in ``shipped/`` beside ``weights.json``, the registry: name to file, sha256 and card.
-"""
+"""Weights on disk: a safetensors file whose header says what network they belong to, and a sha256 that it must have."""
 
 from __future__ import annotations
 
@@ -17,14 +14,13 @@ from torch import nn
 
 from ronchi.api import DataError
 from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.registry import locate
 from ronchi_fcunet.unet import FourierUNet
 
-__all__ = ["FORMAT", "Loaded", "load_weights", "save_weights", "shipped"]
+__all__ = ["FORMAT", "Loaded", "load_weights", "save_weights"]
 
 FORMAT = 1
 """Raised when networks change so that older weights give other results."""
-_FOLDER = Path(__file__).parent / "shipped"
-_REGISTRY = _FOLDER / "weights.json"
 
 
 @dataclass(frozen=True)
@@ -36,10 +32,13 @@ class Loaded:
     network : torch.nn.Module
     card : mapping
         What the header says: kind, settings, training, figures.
+    sha256 : str
+        Of the file.
     """
 
     network: nn.Module
     card: Mapping[str, Any]
+    sha256: str
 
     @property
     def threshold(self) -> float:
@@ -53,17 +52,11 @@ class Loaded:
 
     @property
     def planes(self) -> float:
-        """Real planes of the size of a pattern that a pass holds at a time, as measured."""
+        """Real planes of the size of a pattern that a pass takes at its peak, as measured on a CPU in float32."""
         settings = self.card["settings"]
         if self.card["kind"] == "compact":
-            return 8 + 1.5 * float(settings["widths"][0])
-        return float(settings["filters"]) * (28 if settings["variant"] == "fcunet" else 14)
-
-
-def shipped() -> dict[str, dict[str, Any]]:
-    """Registry of the weights that come with the plugin: name to ``file``, ``sha256`` and ``summary``."""
-    made: dict[str, dict[str, Any]] = json.loads(_REGISTRY.read_text(encoding="utf-8"))
-    return made
+            return 20 + 2.3 * float(settings["widths"][0])
+        return float(settings["filters"]) * (35 if settings["variant"] == "fcunet" else 19)
 
 
 def save_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str:
@@ -89,31 +82,32 @@ def save_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str
 
 
 def load_weights(which: str | Path) -> Loaded:
-    """Load weights by name or file.
+    """Load weights: ``NAME``, ``NAME@VERSION``, or a file; see `ronchi_fcunet.registry.locate`.
 
     Raises
     ------
     DataError
         There are none of that name, the file is damaged or was changed, or it is of another version.
     """
-    path, expected = _find(which)
+    path, expected = locate(which)
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(
             f"the weights cannot be read: {error}", where=str(path), fix="give a .safetensors file"
         ) from error
-    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+    digest = hashlib.sha256(content).hexdigest()
+    if expected is not None and digest != expected:
         raise DataError(
-            "the weights are not those that were shipped: their sha256 differs",
+            "the weights are not those that were published: their sha256 differs",
             where=str(path),
-            fix="install ronchi-fcunet again, or give the path of the file if the change is yours",
+            fix="install ronchi-fcunet or fetch them again, or give the path of the file if the change is yours",
         )
     card, tensors = _parse(content, path)
     try:
         network = _network(card)
         network.load_state_dict(tensors)
-        loaded = Loaded(network, card)
+        loaded = Loaded(network, card, digest)
         numbers = loaded.threshold, loaded.sigma_px, loaded.planes
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         what = f"the weights do not fit the network that their header names: {str(error).splitlines()[0]}"
@@ -121,21 +115,6 @@ def load_weights(which: str | Path) -> Loaded:
     if not all(math.isfinite(number) for number in numbers):
         raise DataError("the header holds numbers that are none", where=str(path), fix="train again")
     return loaded
-
-
-def _find(which: str | Path) -> tuple[Path, str | None]:
-    known = shipped()
-    if isinstance(which, str) and which in known:
-        return _FOLDER / known[which]["file"], known[which]["sha256"]
-    path = Path(which)
-    if path.suffix != ".safetensors":
-        names = ", ".join(sorted(known)) or "none are shipped yet"
-        raise DataError(
-            f"no weights are called {str(which)!r}",
-            where="weights",
-            fix=f"names: {names}; or the path of a .safetensors file",
-        )
-    return path, None
 
 
 def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
