@@ -30,7 +30,7 @@ COMPACT = NetworkParams(kind="compact", widths=(8, 16, 16), blocks=1, attention=
 
 def _params(library: Path, **changes: Any) -> TrainParams:
     options = {"network": COMPACT, "steps": 6, "batch": 4, "validate_every": 3, "validation_batches": 1, "half": False}
-    return TrainParams(library=library, warm_up=2, workers=0, checkpoint_s=1e6, **{**options, **changes})
+    return TrainParams(library=library, **{"warm_up": 2, "workers": 0, "checkpoint_s": 1e6, **options, **changes})
 
 
 def _context(progress: Any = lambda done, total: None) -> Context:
