@@ -78,7 +78,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def open_files(folder: Path) -> list[str]:
-    """Files under a folder that this process holds open; empty where the system does not tell."""
+    """Files under a folder that this process holds open, once for each time; empty where the system does not tell."""
     held = Path("/proc/self/fd")
     if not held.is_dir():
         return []
@@ -88,4 +88,4 @@ def open_files(folder: Path) -> list[str]:
             targets.append(os.readlink(link))  # noqa: PTH115 - a link may be gone, or be no path
         except OSError:
             continue
-    return sorted({target for target in targets if target.startswith(str(folder.resolve()))})
+    return sorted(target for target in targets if target.startswith(str(folder.resolve())))

@@ -159,10 +159,17 @@ class ReaderContract(AdvertisedContract):
             raise ContractError(
                 f"reading changes or adds {', '.join(changed)}", where=self.where(params), fix="open files to read only"
             )
-        gc.collect()
-        held = open_files(folder)
-        if held and len(held) > self._kept.setdefault("held", len(held)):
-            raise ContractError(f"files stay open: {', '.join(held)}", where=self.where(params))
+        held = []
+        for _ in range(2):
+            _in_memory(self._open(params, path))
+            gc.collect()
+            held.append(open_files(folder))
+        if len(held[1]) > len(held[0]):
+            raise ContractError(
+                f"every reading leaves one more file open: {held[1][-1]}",
+                where=self.where(params),
+                fix="close what open() opens when the data set is closed, or open anew for every block",
+            )
 
     def check_companions_never_raise(self, params: Mapping[str, Any]) -> None:
         """`companions`, where there is one, gives the other files that are there, and never raises."""

@@ -5,8 +5,6 @@ Arrays are (y, x), non-square, and small.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from hypothesis import strategies as st
@@ -41,10 +39,10 @@ def strains(largest: float = 0.03) -> st.SearchStrategy[dict[str, float]]:
 
 
 @st.composite
-def peaks_of_strain(draw: st.DrawFn, largest: float = 0.03, **options: Any) -> tuple[xr.Dataset, dict[str, float]]:
+def peaks_of_strain(draw: st.DrawFn, largest: float = 0.03) -> tuple[xr.Dataset, dict[str, float]]:
     """``peaks/1`` of `ronchi.testing.data.lattice_peaks`, and the strain of its columns 6 and 7."""
     strain = draw(strains(largest))
-    return examples.lattice_peaks(*(strain[name] for name in COMPONENTS), **options), strain
+    return examples.lattice_peaks(*(strain[name] for name in COMPONENTS)), strain
 
 
 @st.composite
