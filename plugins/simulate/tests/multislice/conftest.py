@@ -9,6 +9,7 @@ import pytest
 from ase import Atoms
 from numpy.typing import NDArray
 
+from ronchi_simulate.multislice.engine import diffract
 from ronchi_simulate.multislice.scattering import abtem_scattering
 from ronchi_simulate.optics import Beam
 
@@ -73,3 +74,13 @@ def crowd() -> Atoms:
     atoms = Atoms(rng.choice([6, 14, 31, 79], 60), positions, cell=[12, 12, 10], pbc=True)
     atoms.set_array("u_angstrom", np.array([0.05, 0.08])[(atoms.numbers > 20).astype(int)])
     return atoms
+
+
+@pytest.fixture(scope="session")
+def of_12_angstrom() -> Callable[..., NDArray[np.float32]]:
+    """Patterns of 64 x 64 of a cell of 12 angstrom, with waves of 96 x 96."""
+
+    def patterns(atoms: Atoms, *beams: Beam, **options: object) -> NDArray[np.float32]:
+        return diffract(atoms, beams, pattern_shape=(64, 64), q_step_inv_angstrom=1 / 12, **options)  # type: ignore[arg-type]
+
+    return patterns
