@@ -1,1 +1,1 @@
-"""The diffraction library: which runs there are, how one is made, and the store that holds them."""
+"""The diffraction library: its crystals and orientations, what is true of them, how runs are made, and their store."""
