@@ -45,7 +45,7 @@ def write_toy(self, folder: Path) -> Path:
         ("da.from_array(stored, chunks=(1, *shape[1:]))", "np.array(stored)",
          "patterns_stay_in_the_file", "reads the patterns at once, though the spec claims `lazy`"),
         ('path.open("rb") as file:\n                head',
-         'path.open("ab+") as file:\n                file.write(b'0'); file.seek(0)\n                head',
+         'path.open("ab+") as file:\n                file.write(b"0"); file.seek(0)\n                head',
          "files_are_left_as_they_are", "reading changes or adds example.toy"),
         ("where=str(path), fix=\"check the path\"", "where='file', fix=\"check the path\"",
          "bad_files_are_refused", "the error about a missing file does not name it"),
