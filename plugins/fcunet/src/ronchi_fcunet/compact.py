@@ -139,6 +139,8 @@ class CompactDetector(nn.Module):
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         nn.init.constant_(self.head.bias[:1], -4.0)
+        # Convolutions of few channels take four fifths of the time with the channels next to each other.
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, pattern: Tensor, probe: Tensor) -> DiskMaps:
         """Maps of patterns (n, qy, qx).
