@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from string import Template
 
+from ronchi.api import API_VERSION
 from ronchi.errors import ConfigError, OutputError
 from ronchi.kinds import KINDS
 
@@ -156,7 +157,8 @@ def _names(name: str, kind: str) -> dict[str, str]:
         "module": template.module,
         "summary": template.summary,
         "spec": "".join(f"        {line}\n" for line in template.spec),
-        "ronchi": ".".join(version("ronchi").split(".")[:2]),
+        "ronchi": _minor_releases(version("ronchi")),
+        "api": str(API_VERSION),
     }
 
 
@@ -180,3 +182,9 @@ def _files(names: dict[str, str], kind: str) -> Iterator[tuple[str, str]]:
             file = own / "common" / f"{Path(template).name}.tmpl"
         yield path, Template(file.read_text(encoding="utf-8")).substitute(names)
     yield f"{source}/py.typed", ""
+
+
+def _minor_releases(core_version: str) -> str:
+    """Versions of the core that a plugin written for this one asks for: before 1.0 any minor one may break it."""
+    major, minor = (int(part) for part in core_version.split(".")[:2])
+    return f">={major}.{minor},<{f'0.{minor + 1}' if major == 0 else major + 1}"
