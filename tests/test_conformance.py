@@ -83,6 +83,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("transform", "manifold"): {"inputs": model_and_descriptors},
     ("metric", "peak-rmse"): {"params": ({}, {"radius_px": 4.0, "edge_px": 0.5})},
     ("metric", "ssim"): {"params": ({"step_deg": 30.0},)},
+    ("simulator", "graphene-pairs"): {"params": ({"n_places": 2, "turns_deg": [0, 90], "wave_shape": None},)},
     ("descriptor_learner", "nmf"): {"params": ({"n_components": 2, "clip": True},)},
     ("descriptor_learner", "pca"): {"params": ({"n_components": 2},)},
     ("descriptor_learner", "ica"): {"params": ({"n_components": 2},)},
