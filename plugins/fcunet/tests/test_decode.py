@@ -39,7 +39,7 @@ def test_what_targets_say_is_what_is_decoded(y: float, x: float) -> None:
     assert found.counts.tolist() == [1, 1]
     np.testing.assert_allclose(found.qy_px, y, atol=1e-4)
     np.testing.assert_allclose(found.qx_px, x, atol=1e-4)
-    np.testing.assert_allclose(found.intensity, [0.5, 0.7], atol=1e-6)
+    np.testing.assert_allclose(np.sqrt(found.intensity), [0.5, 0.7], atol=1e-6)
     np.testing.assert_allclose(found.var_yy, np.exp(-6), rtol=1e-5)
 
 

@@ -68,6 +68,7 @@ def library_samples(
         one = data.isel(run=run)
         pattern = one["intensity"].isel(semiangle=angle, thickness=depth).values
         axis.imshow(np.log10(pattern + _LEAST), cmap="magma", vmin=-7, vmax=-2, extent=(-edge, edge, edge, -edge))
+        axis.set(xlim=(-edge, edge), ylim=(edge, -edge))
         if points:
             _circle(axis, schema.reflections(data, run), float(data.attrs.get("sigma_inv_angstrom", _SIGMA)), least_V)
         axis.set_title(_title(one, angle, depth), fontsize=7)

@@ -31,7 +31,8 @@ def beam_radius_px(radius_px: float) -> float:
 def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int) -> PeakBatch:
     """Disks in cells whose probability is a local maximum above ``threshold``.
 
-    ``intensity`` is the structure factor over the largest of the pattern, ``score`` the log-odds.
+    ``intensity`` is the square of the structure factor over the largest of the pattern, as that of a thin crystal is;
+    ``score`` the log-odds.
     """
     pattern, y, x = _strongest(maps.logit, math.log(threshold / (1 - threshold)), max_peaks)
     offset = maps.offset_px[pattern, :, y, x].double()
@@ -42,7 +43,7 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
         pattern,
         STRIDE_PX * y + middle + offset[:, 0],
         STRIDE_PX * x + middle + offset[:, 1],
-        maps.amplitude[pattern, y, x],
+        maps.amplitude[pattern, y, x].clamp_min(0).square(),
         maps.logit[pattern, y, x],
         (sigma[:, 0] ** 2, maps.correlation[pattern, y, x] * sigma.prod(1), sigma[:, 1] ** 2),
         shape,
@@ -61,7 +62,8 @@ def peaks_of_image(
     radius_px : (n,) or (1,) Tensor
         Of the disks.
     min_relative : float
-        Threshold, over the highest maximum outside the direct beam; ``score`` is the height over it.
+        Threshold, over the highest maximum outside the direct beam; ``score`` is the height over it, ``intensity`` its
+        square.
     sigma_px : float
         Standard error of a position, as validated for the network.
     """
@@ -80,7 +82,8 @@ def peaks_of_image(
     variance = torch.full_like(dy, sigma_px**2)
     score = height_at / top[pattern] / min_relative
     covariance = (variance, torch.zeros_like(dy), variance)
-    return _batch(n, pattern, y + dy, x + dx, height_at, score, covariance, (height, width))
+    intensity = height_at.clamp_min(0).square()
+    return _batch(n, pattern, y + dy, x + dx, intensity, score, covariance, (height, width))
 
 
 def _strongest(values: Tensor, least: float, most: int) -> tuple[Tensor, Tensor, Tensor]:

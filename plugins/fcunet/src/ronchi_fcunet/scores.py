@@ -105,7 +105,7 @@ def _judge_pattern(
     true = true[(true[:, 2] > LEAST_AMPLITUDE) & (np.hypot(*(true[:, :2] - centre).T) > beam_px)]
     places = np.stack([found.qy_px[rows], found.qx_px[rows]], 1)
     outside = (np.hypot(*(places - centre).T) > beam_px) & _in_sight(places, hidden)
-    places, weight = places[outside], found.intensity[rows][outside]
+    places, weight = places[outside], np.sqrt(found.intensity[rows][outside])
     variance = np.stack([found.var_yy[rows], found.var_xx[rows]], 1)[outside]
     wanted = true[true[:, 2] > _LEAST_TRUE]
     if not len(wanted):
