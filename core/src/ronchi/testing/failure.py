@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import sysconfig
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from ronchi.errors import RonchiError
 
 __all__ = ["ContractError", "NotApplicable", "from_error", "innermost"]
 
-_CORE = Path(__file__).resolve().parents[1]
+_NOT_THE_AUTHORS = (Path(__file__).resolve().parents[1], Path(sysconfig.get_path("stdlib")))
+"""ronchi itself and Python's own library."""
 
 
 class ContractError(AssertionError):
@@ -55,15 +57,14 @@ def from_error(error: BaseException, where: str) -> ContractError:
     return ContractError(f"it raised {type(error).__name__}: {text}", where=place, fix=fix)
 
 
-def innermost(error: BaseException, outside: Sequence[Path] = (_CORE,)) -> str:
+def innermost(error: BaseException) -> str:
     """``file:line in function`` of the last frame that belongs neither to ronchi nor to an installed package."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if not any(Path(frame.filename).is_relative_to(folder) for folder in outside)
+        if not any(Path(frame.filename).is_relative_to(folder) for folder in _NOT_THE_AUTHORS)
         and not {"site-packages", "dist-packages"} & set(Path(frame.filename).parts)
         and Path(frame.filename).suffix == ".py"
-        and "lib/python" not in frame.filename
     ]
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
 
