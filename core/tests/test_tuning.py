@@ -96,6 +96,26 @@ def _config(**changes: Any) -> Path:
     return path
 
 
+def test_a_search_that_is_stopped_has_left_what_it_learned(manager: Manager, tmp_path: Path) -> None:
+    heard: list[Trial] = []
+
+    def stop_after_two(trial: Trial) -> None:
+        heard.append(trial)
+        if len(heard) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_tuning(load_tuning("learner", _config(), manager=manager), tmp_path / "out", told=stop_after_two)
+    assert len(json.loads((tmp_path / "out" / "tuning.json").read_text())) == 2
+
+
+def test_trainings_that_never_look_are_no_search(manager: Manager, tmp_path: Path) -> None:
+    config = load_tuning("learner", _config(params={"library": "l", "looks": 0}, trials=2), manager=manager)
+    with pytest.raises(OutputError, match="no training came to a look at held-out data: it never looked"):
+        run_tuning(config, tmp_path / "out", told=lambda trial: None)
+    assert not (tmp_path / "out" / "best.yaml").exists()
+
+
 def test_a_search_finds_what_is_good_and_stops_what_is_not(manager: Manager, tmp_path: Path) -> None:
     told: list[Trial] = []
     trials = run_tuning(load_tuning("learner", _config(), manager=manager), tmp_path / "out", told=told.append)

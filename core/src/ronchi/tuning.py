@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ronchi.atomic import all_or_nothing
 from ronchi.bench.config import Range
 from ronchi.bench.tuning import suggest
 from ronchi.errors import DataError, OutputError, PluginError
@@ -149,18 +150,27 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
         No trial came to a look at held-out data.
     """
     check_writable(out, "-o")
+    ended: list[Trial] = []
+
+    def keep(trial: Trial) -> None:
+        # At once: a search that is stopped after hours has what it learned.
+        ended.append(trial)
+        _write_trials(out, ended)
+        told(trial)
+
     if config.engine == "ray":
         from ronchi.tuning_ray import search_with_ray
 
-        trials = search_with_ray(config, out, told)
+        trials = search_with_ray(config, out, keep)
     else:
-        trials = _search_with_optuna(config, out, told)
+        trials = _search_with_optuna(config, out, keep)
     trials.sort(key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
-    _write(out, config, trials)
+    _write_trials(out, trials)
     if not math.isfinite(trials[0].loss):
         errors = next((trial.error for trial in trials if trial.error), "")
         what = f"no training came to a look at held-out data{': ' if errors else ''}{errors}"
         raise OutputError(what, where=str(out), fix="more steps, smaller ones, or data that can be read")
+    _write_best(out, config, trials[0])
     return trials
 
 
@@ -206,6 +216,8 @@ def _search_with_optuna(config: TuningConfig, out: Path, told: Callable[[Trial],
         except DataError as error:
             # With too large steps the loss becomes infinite: a bad choice, after which the search goes on.
             state, failed = optuna.trial.TrialState.FAIL, str(error)
+        if state is optuna.trial.TrialState.COMPLETE and not looks:
+            state, failed = optuna.trial.TrialState.FAIL, "it never looked at held-out data"
         study.tell(asked, min(looks) if state is optuna.trial.TrialState.COMPLETE else None, state)
         trials.append(Trial(values, min(looks, default=math.nan), len(looks), failed))
         told(trials[-1])
@@ -247,12 +259,19 @@ def _extremes(span: Range | list[Any]) -> list[Any]:
     return [round(span.low), round(span.high)] if span.whole else [span.low, span.high]
 
 
-def _write(out: Path, config: TuningConfig, trials: Sequence[Trial]) -> None:
+def _write_trials(out: Path, trials: Sequence[Trial]) -> None:
     told = [{**asdict(trial), "loss": trial.loss if math.isfinite(trial.loss) else None} for trial in trials]
-    (out / "tuning.json").write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    best = _training(config, trials[0].params)
+    _write(out / "tuning.json", json.dumps(told, indent=1, allow_nan=False) + "\n")
+
+
+def _write_best(out: Path, config: TuningConfig, trial: Trial) -> None:
+    best = _training(config, trial.params)
     # With the paths of the tuning file, which may lie elsewhere.
     params = load_training(config.algorithm, best, base=config.base, manager=get_manager()).params
     best["params"] = params.model_dump(mode="json")
-    text = f"# ronchi train {config.algorithm} best.yaml\n" + yaml.safe_dump(best, sort_keys=False)
-    (out / "best.yaml").write_text(text, encoding="utf-8")
+    _write(out / "best.yaml", f"# ronchi train {config.algorithm} best.yaml\n" + yaml.safe_dump(best, sort_keys=False))
+
+
+def _write(path: Path, text: str) -> None:
+    with all_or_nothing(path, path.suffix, len(text)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
