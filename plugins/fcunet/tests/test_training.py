@@ -60,6 +60,19 @@ def test_a_batch_is_the_same_whoever_makes_it(small_library: Path, plain: Any) -
     assert not torch.equal(here[0].pattern, here[1].pattern)
 
 
+def test_a_window_is_the_middle_of_the_patterns(small_library: Path, plain: Any) -> None:
+    samples = LibrarySamples(small_library, "train")
+    (whole,) = batches(samples, plain, size=2, seed=5, numbers=range(1))
+    (cut,) = batches(samples, plain, size=2, seed=5, numbers=range(1), window_px=32)
+    first = whole.pattern.shape[-1] // 2 - 16
+    assert torch.equal(cut.pattern, whole.pattern[:, first : first + 32, first : first + 32])
+    for batch in (cut, whole):
+        beam = batch.probe.flatten(1).argmax(1)  # a flat disk: its first pixel, above the middle
+        assert (beam // batch.probe.shape[-1] - batch.probe.shape[-2] // 2).abs().max() <= 4
+    assert torch.equal(cut.centre_px, whole.centre_px - first)
+    assert torch.equal(cut.points[:, 1:3] + first, whole.points[:, 1:3])
+
+
 @pytest.mark.slow
 def test_loading_processes_change_nothing(small_library: Path, plain: Any) -> None:
     samples = LibrarySamples(small_library, "train")

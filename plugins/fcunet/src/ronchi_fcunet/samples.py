@@ -197,10 +197,17 @@ def _disks(place: NDArray[Any], weight: NDArray[Any], beam: NDArray[np.bool_]) -
 
 class _Stream(IterableDataset[Batch]):
     def __init__(
-        self, samples: Samples, augment: Augmentation, size: int, seed: int, numbers: range, share: slice
+        self,
+        samples: Samples,
+        augment: Augmentation,
+        size: int,
+        seed: int,
+        numbers: range,
+        share: slice,
+        window_px: int | None,
     ) -> None:
         self.samples, self.augment, self.size, self.seed = samples, augment, size, seed
-        self.numbers, self.share = numbers, share
+        self.numbers, self.share, self.window_px = numbers, share, window_px
 
     def __iter__(self) -> Iterator[Batch]:
         info = torch.utils.data.get_worker_info()
@@ -212,7 +219,8 @@ class _Stream(IterableDataset[Batch]):
         rng = np.random.default_rng([self.seed, number])
         chosen, seeds = rng.integers(len(self.samples), size=self.size), rng.integers(2**62, size=self.size)
         ours = [self.samples.sample(int(number)) for number in chosen[self.share]]
-        return _collate(ours, self.augment, [int(seed) for seed in seeds[self.share]])
+        batch = _collate(ours, self.augment, [int(seed) for seed in seeds[self.share]])
+        return batch if self.window_px is None else _cut(batch, self.window_px)
 
 
 def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> Batch:
@@ -240,6 +248,18 @@ def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> 
     )
 
 
+def _cut(batch: Batch, window_px: int) -> Batch:
+    """The middle of the patterns: pixel N // 2 stays pixel N // 2, so that probes stay centred."""
+    sides = torch.tensor(batch.pattern.shape[-2:])
+    kept = sides.clamp_max(window_px)
+    first = sides // 2 - kept // 2
+    window = (slice(None), *(slice(int(a), int(a + n)) for a, n in zip(first, kept, strict=True)))
+    points = batch.points.clone()
+    points[:, 1:3] -= first
+    images = {name: getattr(batch, name)[window].contiguous() for name in ("pattern", "probe", "label", "covered")}
+    return replace(batch, **images, points=points, centre_px=batch.centre_px - first)
+
+
 def batches(
     samples: Samples,
     augment: Augmentation,
@@ -249,13 +269,15 @@ def batches(
     numbers: range,
     workers: int = 0,
     share: slice = slice(None),
+    window_px: int | None = None,
 ) -> Iterator[Batch]:
     """Yield the batches of these numbers in order; ``workers`` processes make them in advance.
 
     Each process takes every ``workers``-th batch, and the loader takes them in turn, so the order does not depend on
-    their number. ``share`` are the rows of a batch that are wanted, where several trainings share it.
+    their number. ``share`` are the rows of a batch that are wanted, where several trainings share it. ``window_px``
+    cuts larger patterns to their middle.
     """
-    stream = _Stream(samples, augment, size, seed, numbers, share)
+    stream = _Stream(samples, augment, size, seed, numbers, share, window_px)
     if not workers:
         return iter(stream)
     return iter(

@@ -46,6 +46,13 @@ class TrainParams(Params):
     start_from: Weights | None = Field(
         None, description="Weights to begin with, a name or a file, instead of fresh ones of `network`: fine-tuning."
     )
+    window_px: int | None = Field(
+        None,
+        ge=32,
+        description="Side of the middle of the patterns that is learned from; absent: all of them. A quarter of the "
+        "area takes a quarter of the time, for a first training that `start_from` goes on from.",
+        json_schema_extra={"unit": "px"},
+    )
     steps: int = Field(20000, ge=1, description="Batches to learn from.")
     batch: int = Field(16, ge=2, description="Patterns in a batch; several processes share it.")
     learning_rate: float = Field(1e-3, gt=0, description="Largest step of AdamW.")

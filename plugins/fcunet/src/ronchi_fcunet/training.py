@@ -147,7 +147,7 @@ class _Training:
         self._resume()
         stream = batches(
             self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
-            numbers=range(self.step, p.steps), workers=p.workers,
+            numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px,
         )  # fmt: skip
         saved = began = time.monotonic()
         with thread_limit(self.ctx.n_threads):
@@ -217,8 +217,9 @@ class _Training:
         if first:
             tally = Tally()
             held_out = batches(
-                self.held_out, self.augment, size=p.batch, seed=self.seeds[2], numbers=range(p.validation_batches)
-            )
+                self.held_out, self.augment, size=p.batch, seed=self.seeds[2],
+                numbers=range(p.validation_batches), window_px=p.window_px,
+            )  # fmt: skip
             for batch in held_out:
                 judge(self.averaged, batch.to(self.world.device), tally, self.threshold, half=p.half)
             figures |= tally.figures()
