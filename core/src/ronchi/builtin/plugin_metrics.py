@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ronchi.api import AlgorithmSpec, Params, hookimpl
+from ronchi.builtin.params_atoms import AtomsParams
 from ronchi.builtin.params_descriptors import (
     AdjustedRandParams,
     AngleResultantParams,
@@ -50,6 +51,22 @@ def ronchi_metrics() -> list[AlgorithmSpec]:
                 "p95_px": "lower",
                 "recall": "higher",
                 "efficiency": "higher",
+            },
+        ),
+        _metric(
+            "atoms",
+            "Atoms against true ones, matched one to one: found and missed, position error, species.",
+            AtomsParams,
+            "metrics_atoms:Atoms",
+            "atoms/1",
+            better={
+                "precision*": "higher",
+                "recall*": "higher",
+                "f1*": "higher",
+                "rms_*": "lower",
+                "median_px": "lower",
+                "p95_px": "lower",
+                "species_*": "higher",
             },
         ),
         _metric(

@@ -13,11 +13,12 @@ __all__ = ["NAME", "make", "validate"]
 
 NAME = "atoms/1"
 _REQUIRED = dict.fromkeys(("frame", "y", "x", "species", "score"), ("atom",))
+_OPTIONAL = dict.fromkeys(("track", "sigma_y", "sigma_x", "intensity"), ("atom",))
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     """Check an ``atoms/1`` data set. Raises `SchemaError`."""
-    return check_dataset(ds, NAME, _REQUIRED, {"track": ("atom",)}, where)
+    return check_dataset(ds, NAME, _REQUIRED, _OPTIONAL, where)
 
 
 def make(
@@ -28,10 +29,30 @@ def make(
     species: Any = None,
     score: Any = None,
     track: Any = None,
+    sigma_y: Any = None,
+    sigma_x: Any = None,
+    intensity: Any = None,
     units: str = "pixel",
+    intensity_units: str = "1",
     **attrs: Any,
 ) -> xr.Dataset:
-    """Build an ``atoms/1`` data set; ``y`` and ``x`` in ``units``, ``species`` as integers."""
+    """Build an ``atoms/1`` data set.
+
+    Parameters
+    ----------
+    frame, species, track : (n,) int
+    y, x : (n,) float
+        In ``units``.
+    score : (n,) float
+        How sure an atom is.
+    sigma_y, sigma_x : (n,) float, optional
+        Standard errors of ``y`` and ``x``, in ``units``; NaN where they are not known.
+    intensity : (n,) float, optional
+        Brightness above the background, in ``intensity_units``.
+    **attrs
+        ``step_angstrom`` (y, x) and ``image_shape`` (rows, columns) tell about the images, ``species_meanings`` names
+        the species, with spaces between; those that are None are left out.
+    """
     n = len(np.asarray(y))
     data = {
         "frame": variable("atom", np.asarray(frame, np.int32), "1", "frame number"),
@@ -46,4 +67,12 @@ def make(
     }
     if track is not None:
         data["track"] = variable("atom", np.asarray(track, np.int32), "1", "track number, -1 if none")
-    return validate(xr.Dataset(data, attrs={**attrs, ATTR: NAME}))
+    for name, value, unit, meaning in (
+        ("sigma_y", sigma_y, units, "standard error of y"),
+        ("sigma_x", sigma_x, units, "standard error of x"),
+        ("intensity", intensity, intensity_units, "brightness above the background"),
+    ):
+        if value is not None:
+            data[name] = variable("atom", np.asarray(value, np.float32), unit, meaning)
+    told = {name: value for name, value in attrs.items() if value is not None}
+    return validate(xr.Dataset(data, attrs={**told, ATTR: NAME}))

@@ -105,7 +105,9 @@ def atom_images(seed: int = 0, frames: int = 6) -> tuple[xr.Dataset, xr.Dataset]
     for f, y, x in zip(frame, y_px, x_px, strict=True):
         movie[f] += 400 * np.exp(-((grid_y - y) ** 2 + (grid_x - x) ** 2) / (2 * sigma_px**2))
     counts = rng.poisson(movie).astype(np.float32)
-    table = atoms_schema.make(frame=frame, y=y_px * step, x=x_px * step, units="angstrom")
+    table = atoms_schema.make(
+        frame=frame, y=y_px * step, x=x_px * step, units="angstrom", step_angstrom=[step, step], image_shape=[*shape]
+    )
     return images_schema.make(counts, step=(step, step), units="counts"), table
 
 
