@@ -56,6 +56,18 @@ def test_broken(make_dist: MakeDist) -> None:
     assert "ronchi doctor sick" in problem.fix
 
 
+def test_an_algorithm_that_is_not_advertised(make_dist: MakeDist) -> None:
+    code = (
+        code_of("known")
+        .replace("]", ' for name in ("known", "forgotten")]')
+        .replace('"known", summary', "name, summary")
+    )
+    make_dist("forgetful", METRIC.format(name="known", module="forgetful"), code)
+    problem = the_one(diagnose(), "forgetful")
+    assert "yields the metric 'forgotten'" in problem.what
+    assert 'project.entry-points."ronchi.metrics"' in problem.fix
+
+
 def test_missing_requirement(make_dist: MakeDist) -> None:
     site = make_dist("fine", METRIC.format(name="fine", module="fine"), code_of("fine"))
     say(site, "fine", "Requires-Dist: unheard-of>=2")

@@ -20,6 +20,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from ronchi.catalog import GROUPS, Catalog, PluginProblem, normal_name, scan
 from ronchi.errors import ConfigError
+from ronchi.kinds import KINDS
 
 __all__ = ["diagnose", "site_folders"]
 
@@ -225,6 +226,11 @@ def _loading(catalog: Catalog) -> Iterator[PluginProblem]:
         if problem is not None and problem not in told:
             told.add(problem)
             yield problem
+    advertised = {(entry.kind, entry.name, entry.dist) for entry in catalog.entries}
+    for kind, name, dist in sorted(manager.yielded - advertised):
+        what = f"its hook yields the {kind} {name!r}, which its metadata do not advertise: nobody can use it"
+        group = f'[project.entry-points."{KINDS[kind].group}"]'
+        yield PluginProblem(dist, "", what, f"its authors: add {name!r} to {group}, and install it again")
 
 
 def _silent(plugins: Sequence[_Plugin], explained: set[str]) -> Iterator[PluginProblem]:

@@ -193,6 +193,11 @@ class Manager:
         for entry in self.catalog.entries:
             self._load(entry)
 
+    @property
+    def yielded(self) -> set[tuple[str, str, str]]:
+        """Kind, name and distribution of what the hooks of imported plugins yield, whether advertised or not."""
+        return set(self._loader.specs)
+
     def load_observers(self) -> None:
         """Register the lifecycle observers; a broken one is a problem, never a stop."""
         for entry in self.catalog.entries:
