@@ -280,8 +280,6 @@ def batches(
     stream = _Stream(samples, augment, size, seed, numbers, share, window_px)
     if not workers:
         return iter(stream)
-    return iter(
-        DataLoader(
-            stream, batch_size=None, num_workers=workers, prefetch_factor=2, multiprocessing_context="forkserver"
-        )
-    )
+    # A loader ends with its parent, even one that is killed; one that a fork server has made would outlive it.
+    made = {"prefetch_factor": 2, "multiprocessing_context": "spawn"}
+    return iter(DataLoader(stream, batch_size=None, num_workers=workers, **made))
