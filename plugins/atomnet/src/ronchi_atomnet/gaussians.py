@@ -1,0 +1,262 @@
+"""Fits of overlapping Gaussians of one width to an image: positions with standard errors.
+
+The atoms are visited in turn. Each is fitted on what the others leave, with a background of its own, and the image
+without all atoms is kept up to date: a Gauss-Seidel iteration of the common least-squares problem, whose time goes
+with the number of atoms. The variance of a pixel is a line in its expected value, read off the residuals, so that
+counts are weighted as counts and camera noise as camera noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi.compiled import njit
+
+__all__ = ["Fit", "fit_gaussians"]
+
+Array = NDArray[np.float64]
+
+_REACH = 2.5
+"""Radius of the pixels that an atom is fitted to, in standard deviations: 98.6 % of what tells its position."""
+_EXTENT = 4.0
+"""Beyond it a Gaussian is nothing."""
+_LONGEST_STEP = 0.5
+_FURTHEST = 1.5
+"""Steps, and the way from where an atom was found, in standard deviations."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted.
+
+    Parameters
+    ----------
+    points : (n, 2) float64
+        Row and column.
+    variance : (n, 2) float64
+        Of both; NaN where the fit ran away, and the point is where it began.
+    height, height_variance : (n,) float64
+        Maximum above the background.
+    sigma_px : float
+        Common standard deviation of the atoms.
+    residual : (rows, columns) float64
+        The image without its atoms.
+    """
+
+    points: Array
+    variance: Array
+    height: Array
+    height_variance: Array
+    sigma_px: float
+    residual: Array
+
+
+def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bool = True) -> Fit:
+    """Fit a Gaussian to every point.
+
+    Parameters
+    ----------
+    image : (rows, columns) float64
+        Finite.
+    points : (n, 2) float64
+        Where to begin: within a standard deviation of an atom.
+    sigma_px : float
+        Standard deviation of the atoms to begin with.
+    fit_width : bool
+        Fit the standard deviation as well, the same for all.
+    """
+    start = np.ascontiguousarray(points, np.float64)
+    at, state = start.copy(), np.zeros((len(start), 6))
+    residual = np.ascontiguousarray(image, np.float64).copy()
+    noise, least = np.array([1.0, 0.0]), 1e-12 * max(1e-300, float(np.var(image)))
+    sigma = float(sigma_px)
+    for sweep in range(10):
+        widening = _sweep(image, residual, at, start, state, sigma, noise, sweep < 5)
+        if fit_width and sweep in {1, 2, 3, 4} and len(at):
+            bright = state[:, 0] >= np.median(state[:, 0])
+            wider = sigma + float(np.clip(np.median(widening[bright]), -0.2 * sigma, 0.3 * sigma))
+            wider = min(max(wider, 0.5 * sigma_px, 0.5), 2 * sigma_px)
+            _redraw(image, residual, at, state, wider)
+            sigma = wider
+        if sweep >= 6:
+            noise = _noise_line(image, residual, at, state, sigma, least)
+    runaway = (np.abs(at - start) > _FURTHEST * sigma).any(1) | (state[:, 0] <= 0)
+    at[runaway] = start[runaway]
+    variance = state[:, 2:4].copy()
+    variance[runaway | ~(variance > 0).all(1)] = np.nan
+    return Fit(at, variance, state[:, 0].copy(), state[:, 4].copy(), sigma, residual)
+
+
+@njit()
+def _sweep(
+    image: Array,
+    residual: Array,
+    at: Array,
+    start: Array,
+    state: Array,
+    sigma: float,
+    noise: Array,
+    with_width: bool,
+) -> Array:
+    """Visit every atom once.
+
+    ``state`` (n, 6) holds height, background, variance of row, column and height, and nothing else.
+
+    Returns
+    -------
+    (n,) float64
+        By how much each atom is wider than ``sigma``.
+    """
+    n, (rows, columns) = len(at), image.shape
+    widening = np.zeros(n)
+    m = 5 if with_width else 4
+    basis, normal, right = np.empty(6), np.empty((6, 6)), np.empty(6)
+    for i in range(n):
+        y, x, height = at[i, 0], at[i, 1], state[i, 0]
+        _add(residual, y, x, height, sigma)
+        normal[:], right[:] = 0.0, 0.0
+        reach = _REACH * sigma
+        for row in range(max(0, int(np.ceil(y - reach))), min(rows, int(np.floor(y + reach)) + 1)):
+            dy = row - y
+            half = np.sqrt(reach * reach - dy * dy)
+            for column in range(max(0, int(np.ceil(x - half))), min(columns, int(np.floor(x + half)) + 1)):
+                dx = column - x
+                square = dy * dy + dx * dx
+                g = np.exp(-0.5 * square / (sigma * sigma))
+                basis[0], basis[1] = 1.0, g
+                basis[2], basis[3] = g * dy / sigma**2, g * dx / sigma**2
+                basis[4] = g * square / sigma**3
+                value = residual[row, column]
+                expected = state[i, 1] + image[row, column] - value + height * g
+                weight = 1.0 / (noise[0] + noise[1] * max(expected, 0.0))
+                for a in range(m):
+                    right[a] += weight * basis[a] * value
+                    for b in range(a + 1):
+                        normal[a, b] += weight * basis[a] * basis[b]
+        if _factor(normal, m):
+            _solve(normal, right, m)
+            new = right[1]
+            state[i, 1] = right[0]
+            if new > 0.0:
+                longest = _LONGEST_STEP * sigma
+                at[i, 0] = _kept(y + min(max(right[2] / new, -longest), longest), start[i, 0], sigma)
+                at[i, 1] = _kept(x + min(max(right[3] / new, -longest), longest), start[i, 1], sigma)
+                state[i, 0] = new
+                if with_width:
+                    widening[i] = right[4] / new
+                for a in range(3):
+                    right[:] = 0.0
+                    right[1 + a] = 1.0
+                    _solve(normal, right, m)
+                    if a == 0:
+                        state[i, 4] = right[1]
+                    else:
+                        state[i, 1 + a] = right[1 + a] / new**2
+            else:
+                state[i, 0] = 0.0
+        _add(residual, at[i, 0], at[i, 1], -state[i, 0], sigma)
+    return widening
+
+
+@njit()
+def _kept(value: float, start: float, sigma: float) -> float:
+    # A little further than is allowed, so that what wants to run away is told from what stays.
+    far = 1.1 * _FURTHEST * sigma
+    return min(max(value, start - far), start + far)
+
+
+@njit()
+def _add(image: Array, y: float, x: float, height: float, sigma: float) -> None:
+    if height == 0.0:
+        return
+    reach = _EXTENT * sigma
+    first, last = max(0, int(np.ceil(x - reach))), min(image.shape[1], int(np.floor(x + reach)) + 1)
+    if last <= first:
+        return
+    along = np.exp(-0.5 * ((np.arange(first, last) - x) / sigma) ** 2)
+    for row in range(max(0, int(np.ceil(y - reach))), min(image.shape[0], int(np.floor(y + reach)) + 1)):
+        factor = height * np.exp(-0.5 * ((row - y) / sigma) ** 2)
+        for k in range(last - first):
+            image[row, first + k] += factor * along[k]
+
+
+@njit()
+def _redraw(image: Array, residual: Array, at: Array, state: Array, sigma: float) -> None:
+    """Take the atoms out of the image anew, with another width."""
+    residual[:] = image
+    for i in range(len(at)):
+        _add(residual, at[i, 0], at[i, 1], -state[i, 0], sigma)
+
+
+@njit()
+def _noise_line(image: Array, residual: Array, at: Array, state: Array, sigma: float, least: float) -> Array:
+    """Variance of a pixel, a + b times its expected value, from the squares of the residuals around the atoms."""
+    rows, columns = image.shape
+    s = np.zeros(5)
+    reach, number = _REACH * sigma, 0
+    for i in range(len(at)):
+        if state[i, 0] <= 0.0:
+            continue
+        y, x, background = at[i, 0], at[i, 1], state[i, 1]
+        inside = 0
+        for row in range(max(0, int(np.ceil(y - reach))), min(rows, int(np.floor(y + reach)) + 1)):
+            half = np.sqrt(reach * reach - (row - y) ** 2)
+            for column in range(max(0, int(np.ceil(x - half))), min(columns, int(np.floor(x + half)) + 1)):
+                expected = max(background + image[row, column] - residual[row, column], 0.0)
+                square = (residual[row, column] - background) ** 2
+                s[0] += 1.0
+                s[1] += expected
+                s[2] += expected * expected
+                s[3] += square
+                s[4] += expected * square
+                inside += 1
+        number += 1
+    made = np.array([1.0, 0.0])
+    if s[0] == 0.0:
+        return made
+    # Each atom took four parameters out of its pixels.
+    correction = s[0] / max(s[0] - 4.0 * number, 0.25 * s[0])
+    determinant = s[0] * s[2] - s[1] * s[1]
+    slope = (s[0] * s[4] - s[1] * s[3]) / determinant if determinant > 1e-12 * s[0] * s[2] else 0.0
+    offset = (s[3] - slope * s[1]) / s[0]
+    if slope <= 0.0:
+        slope, offset = 0.0, s[3] / s[0]
+    elif offset <= 0.0:
+        # Counts alone; a floor of a hundredth of the mean keeps empty pixels from ruling.
+        slope = s[3] / s[1]
+        offset = 0.01 * s[3] / s[0]
+    made[0], made[1] = max(offset * correction, least), slope * correction
+    return made
+
+
+@njit()
+def _factor(matrix: Array, m: int) -> bool:
+    """Replace the lower triangle by its Cholesky factor; False if it has none."""
+    for a in range(m):
+        scale = matrix[a, a]
+        for b in range(a + 1):
+            total = matrix[a, b]
+            for k in range(b):
+                total -= matrix[a, k] * matrix[b, k]
+            if a == b:
+                if not total > 1e-10 * scale:
+                    return False
+                matrix[a, a] = np.sqrt(total)
+            else:
+                matrix[a, b] = total / matrix[b, b]
+    return True
+
+
+@njit()
+def _solve(factor: Array, right: Array, m: int) -> None:
+    for a in range(m):
+        for k in range(a):
+            right[a] -= factor[a, k] * right[k]
+        right[a] /= factor[a, a]
+    for a in range(m - 1, -1, -1):
+        for k in range(a + 1, m):
+            right[a] -= factor[k, a] * right[k]
+        right[a] /= factor[a, a]
