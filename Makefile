@@ -10,8 +10,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 demo: $(READY)
 	$(BIN)/ronchi demo -o demo-out
 
+# As many processes as there are processors; what measures seconds comes after, by itself.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
+	$(BIN)/python -m pytest -m alone
 
 fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

@@ -37,6 +37,7 @@ def real_data(shared_data: Path) -> Path:
     return folder
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_peaks_of_a_particle_become_a_strain_map(real_data, tmp_path, capsys):
     """80 x 58 positions on one particle of a cathode oxide, vacuum around it; peaks found by py4DSTEM 0.13."""

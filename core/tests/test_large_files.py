@@ -91,6 +91,7 @@ def shards(path: Path) -> None:
                         stream.truncate(2 * math.prod(pieces))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("make", [contiguous, chunked, shards])
 def test_twenty_gigabytes_open_at_once(make, tmp_path):
     suffix = ".zarr" if make is shards else ".nc"

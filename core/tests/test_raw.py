@@ -81,6 +81,7 @@ def test_shapes_and_types_are_checked_before_the_file():
             RawParams(**({"path": "x", "scan_shape": (2, 3), "frame_shape": (4, 5), "dtype": "uint8"} | wrong))
 
 
+@pytest.mark.alone
 def test_twenty_gigabytes_open_at_once(tmp_path):
     """A sparse file: under a second and 200 MB, and so is one pattern of it, here and in another process."""
     path = tmp_path / "large.raw"

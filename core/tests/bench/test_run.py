@@ -102,6 +102,7 @@ def test_a_cell_that_fails_is_a_row_and_the_rest_goes_on(small: dict[str, Any]) 
         assert f"\n{name}" in printed.partition("not finished")[2]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc (Linux)")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])

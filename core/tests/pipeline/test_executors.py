@@ -255,6 +255,7 @@ def test_two_runs_on_one_cache_share_the_work(folder, start, toys):
     assert outputs(run(toys, *overrides, "run.cache=other")) == outputs(run(toys, *overrides))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("executor", ["serial", "process", "dask"])
 def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor):
     log = folder / "blocks.txt"

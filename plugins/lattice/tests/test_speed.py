@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+import pytest
 
 from ronchi_lattice.fit import Settings, fit_scan
 from ronchi_lattice.peaklist import read
@@ -12,6 +13,7 @@ from ronchi_lattice.peaklist import read
 from .conftest import SQUARE, Crystal, dataset
 
 
+@pytest.mark.alone
 def test_fit_takes_microseconds_a_position():
     crystal = Crystal(np.tile(np.eye(2), (4000, 1, 1)), SQUARE, q_max=0.7, sigma=2e-3, missing=0.1)
     patterns = crystal.peaks(np.random.default_rng(0))

@@ -152,6 +152,7 @@ SMALL = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("kind", SMALL)
 def test_20_gb_open_at_once(kind: str, tmp_path, real_data):
     """Under 1 s and 200 MB, with the last pattern read."""
