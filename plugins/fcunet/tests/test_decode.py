@@ -122,7 +122,7 @@ def test_a_beam_that_is_off_the_middle_sets_no_scale() -> None:
 
 def test_equal_neighbours_are_one_disk_and_no_more_than_asked_for_come_back() -> None:
     maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (40, 40), 1)
-    maps.logit[...] = -9.0
+    maps.logit[...], maps.amplitude[...] = -9.0, 0.5
     maps.logit[0, 4, 4:8] = 30.0
     assert peaks_of_maps(maps, (40, 40), 0.5, 10).counts.tolist() == [1]
     maps.logit[0, ::4, ::4] = 30.0

@@ -89,7 +89,7 @@ def test_the_loss_falls_and_the_card_says_so(small_library: Path, plain: Any, tm
     assert last["loss"] < 0.8 * first["loss"]
     loaded = load_weights(tmp_path / "out" / "weights.safetensors")
     assert loaded.card["step"] == 60
-    assert loaded.threshold == 0.4
+    assert loaded.threshold == 0.25
     again = train(p, plain, _context(), tmp_path / "out")
     assert again["curve"] == card["curve"]
 
@@ -261,7 +261,7 @@ def test_patience_ends_a_training_with_the_best_weights(small_library: Path, pla
     assert card["kept_step"] == len(losses) - 2
     (batch,) = batches(LibrarySamples(small_library, "validation"), plain, size=4, seed=_seeds()[2], numbers=range(1))
     tally = Tally()
-    judge(load_weights(tmp_path / "weights.safetensors").network, batch, tally, 0.4, half=False)
+    judge(load_weights(tmp_path / "weights.safetensors").network, batch, tally, 0.25, half=False)
     assert tally.figures()["loss"] == pytest.approx(min(losses), rel=1e-5)
 
 
@@ -281,7 +281,7 @@ def test_what_was_trained_at_one_size_works_at_another(small_library: Path, plai
         frame, probe = (_framed(torch.from_numpy(sample[name] * 1.0).float(), shape) for name in ("pattern", "probe"))
         with torch.no_grad():
             maps = network(1e5 * frame[None], probe[None])
-        peaks = peaks_of_maps(maps, shape, 0.4, 100)
+        peaks = peaks_of_maps(maps, shape, 0.25, 100)
         found.append(np.stack([peaks.qy_px - shape[0] // 2, peaks.qx_px - shape[1] // 2], 1))
     true = sample["peaks"][sample["peaks"][:, 2] > 0.5, :2] - 24
     for places in found:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from ronchi.api import PeakBatch
 from ronchi_fcunet.compact import STRIDE_PX, DiskMaps
+from ronchi_fcunet.losses import log_odds
 
 __all__ = ["beam_radius_px", "peaks_of_image", "peaks_of_maps"]
 
@@ -31,10 +32,13 @@ def beam_radius_px(radius_px: float) -> float:
 def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int) -> PeakBatch:
     """Disks in cells whose probability is a local maximum above ``threshold``.
 
-    ``intensity`` is the square of the structure factor over the largest of the pattern, as that of a thin crystal is;
-    ``score`` the log-odds.
+    ``intensity`` is the square of the structure factor that is to be expected: that of the disk over the largest of the
+    pattern, times the probability that there is one. ``score`` is the log-odds of that probability.
     """
-    pattern, y, x = _strongest(maps.logit, math.log(threshold / (1 - threshold)), max_peaks)
+    odds = log_odds(maps.logit, maps.amplitude)
+    pattern, y, x = _strongest(odds, math.log(threshold / (1 - threshold)), max_peaks)
+    score = odds[pattern, y, x]
+    expected = maps.amplitude[pattern, y, x].clamp_min(0) * torch.sigmoid(score)
     offset = maps.offset_px[pattern, :, y, x].double()
     sigma = maps.log_sigma[pattern, :, y, x].exp()
     middle = (STRIDE_PX - 1) / 2
@@ -43,8 +47,8 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
         pattern,
         STRIDE_PX * y + middle + offset[:, 0],
         STRIDE_PX * x + middle + offset[:, 1],
-        maps.amplitude[pattern, y, x].clamp_min(0).square(),
-        maps.logit[pattern, y, x],
+        expected.square(),
+        score,
         (sigma[:, 0] ** 2, maps.correlation[pattern, y, x] * sigma.prod(1), sigma[:, 1] ** 2),
         shape,
     )

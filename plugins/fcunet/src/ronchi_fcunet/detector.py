@@ -15,6 +15,7 @@ from ronchi.bad_pixels import BadPixelFill
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
 from ronchi_fcunet.params import FcunetParams
+from ronchi_fcunet.symmetry import mean_maps
 from ronchi_fcunet.template import probe_template
 from ronchi_fcunet.weights import load_weights
 from ronchi_torch.threads import thread_limit
@@ -103,7 +104,7 @@ class Fcunet:
         patterns = torch.from_numpy(np.ascontiguousarray(filled)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=p.precision == "bfloat16"):
             if isinstance(self._network, CompactDetector):
-                maps = self._network(patterns, self._probe)
+                maps = mean_maps(self._network, patterns, self._probe, p.passes)
                 return peaks_of_maps(maps, self._frame, self._threshold, p.max_peaks)
             images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
         return peaks_of_image(

@@ -7,9 +7,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ronchi_fcunet.compact import DiskMaps
-from ronchi_fcunet.targets import Targets
+from ronchi_fcunet.targets import LEAST_AMPLITUDE, Targets
 
-__all__ = ["detection_loss", "disk_loss", "position_loss"]
+__all__ = ["detection_loss", "disk_loss", "log_odds", "position_loss"]
 
 _FOCUS = 2.0
 _AMPLITUDE_WEIGHT = 2.0
@@ -44,6 +44,26 @@ def detection_loss(logit: Tensor, targets: Targets) -> Tensor:
     false = functional.softplus(logit) * probability**_FOCUS
     loss = torch.where(targets.present, miss, false) * targets.counted
     return loss.sum() / (targets.present & targets.counted).sum().clamp_min(1)
+
+
+def log_odds(logit: Tensor, amplitude: Tensor) -> Tensor:
+    """Log-odds of a disk that a network means, which has learned by `detection_loss`.
+
+    The focal loss is least not at the probability itself but at one nearer to a half, from which this finds the way
+    back (Charoenphakdee et al., CVPR 2021, arXiv:2011.09172); it then takes out the weight that a disk has by its
+    structure factor. Of held-out crystals the share of disks agrees with it from one in a thousand up.
+
+    Parameters
+    ----------
+    logit, amplitude : Tensor
+        As in `DiskMaps`.
+    """
+    # Exponentials of more would overflow in the end.
+    x = logit.float().clamp(-30, 30)
+    sure, unsure = functional.softplus(x), functional.softplus(-x)
+    found = -_FOCUS * unsure + sure + torch.log1p(_FOCUS * torch.exp(-x) * sure)
+    missed = -_FOCUS * sure + unsure + torch.log1p(_FOCUS * torch.exp(x) * unsure)
+    return found - missed - 0.5 * torch.log(amplitude.float().clamp(LEAST_AMPLITUDE, 1.0))
 
 
 def position_loss(maps: DiskMaps, targets: Targets, found: Tensor) -> Tensor:

@@ -49,7 +49,8 @@ class FcunetParams(Params):
         1,
         ge=1,
         le=64,
-        description="Passes with other dropout, averaged, for networks with dropout; 1 is without, and deterministic.",
+        description="Passes that are averaged: compact, of the pattern and its mirror images, at most 8; networks with "
+        "dropout, with other dropout, where 1 is without.",
     )
     batch: int | None = Field(None, ge=1, description="Patterns at a time; as many as `memory_mb` holds if absent.")
     memory_mb: float = Field(1000.0, gt=0, description="Memory for the maps of a batch.", json_schema_extra=_unit("MB"))
