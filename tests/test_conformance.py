@@ -55,6 +55,22 @@ def described_atoms(self: Contract) -> Mapping[str, xr.Dataset]:
     return {"data": descriptors.make(z, dims=("sample",), coords=coords), "atoms": atoms}
 
 
+def described_atoms_alone(self: Contract) -> Mapping[str, xr.Dataset]:
+    return {"data": described_atoms(self)["data"]}
+
+
+def tracked_atoms(self: Contract, error: float) -> Mapping[str, xr.Dataset]:
+    """Atoms that keep their places in six frames, and tracks of which a part is mixed up."""
+    atoms = examples.atom_images()[1]
+    true = np.arange(atoms.sizes["atom"]) % (atoms.sizes["atom"] // 6)
+    rng = np.random.default_rng(0)
+    found = np.where(rng.random(len(true)) < error, rng.permutation(true), true)
+    result, truth = (
+        atoms.assign(track=("atom", track, {"units": "1", "long_name": "track"})) for track in (found, true)
+    )
+    return {"result": result, "truth": truth.assign_attrs(is_truth=1)}
+
+
 @functools.cache
 def fitted() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
     crops = examples.crops().data
@@ -79,6 +95,8 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("transform", "ellipse"): {"params": ({"method": "given", "ratio": 1.05, "angle_deg": 20.0},)},
     ("transform", "back-project"): {"inputs": described_atoms},
+    ("transform", "dynamics"): {"inputs": described_atoms_alone},
+    ("metric", "tracks"): {"pair": tracked_atoms},
     ("transform", "reconstruct"): {"inputs": model_and_crops},
     ("transform", "manifold"): {"inputs": model_and_descriptors},
     ("metric", "peak-rmse"): {"params": ({}, {"radius_px": 4.0, "edge_px": 0.5})},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -10,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ronchi
+from ronchi.api import Context
 from ronchi.apply import apply
 from ronchi.builtin.crops import circular_mask, cut_frame
 from ronchi.builtin.decoding import back_project
 from ronchi.builtin.motifs import draw_atoms
 from ronchi.errors import CalibrationError, DataError
+from ronchi.pipeline.encode import _encode_all
 from ronchi.schema import atoms, crops, descriptors, images
 
 
@@ -227,3 +231,39 @@ def test_a_pipeline_from_movie_to_atoms_and_manifold(tmp_path, monkeypatch, shar
     assert figures["rmse"] < float(run["crops"]["intensity"].std())
     label, species = run["atoms"]["label"].values, run["load.truth"]["species"].values
     assert ((label >= 0).sum(), len(label)) == (run["crops"].sizes["sample"], len(species))
+
+
+def test_every_image_is_read_once_and_alone_however_few_crops_are_encoded_at_a_time():
+    """30 images of 512 x 512 whose pixels are made when they are read: 1 MB each, of which few may live at a time."""
+    n_frames, n_atoms, read, alive, most = 30, 60, [], set(), []
+
+    class Image(np.ndarray):
+        pass
+
+    def make(block_id):
+        read.append(block_id[0])
+        image = np.random.default_rng(block_id[0]).random((1, 512, 512), np.float32).view(Image)
+        alive.add(id(image))
+        weakref.finalize(image, alive.discard, id(image))
+        most.append(len(alive))
+        return image
+
+    movie = da.map_blocks(
+        make, chunks=((1,) * n_frames, (512,), (512,)), dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
+    )
+    rng = np.random.default_rng(0)
+    where = rng.uniform(20, 490, (2, n_frames * n_atoms))
+    table = atoms.make(frame=np.repeat(np.arange(n_frames), n_atoms), y=where[0], x=where[1])
+    found = cut(images.make(movie), table, size_px=11, interpolation="linear")
+    assert read == []
+
+    class Counting:
+        def transform(self, x):
+            return descriptors.make(x.values[:, :1, 0], dims=("sample",))
+
+    context = Context(rng=rng)
+    encoded = _encode_all(Counting(), found["intensity"], ["sample"], 25, context)
+    assert encoded.sizes["sample"] == n_frames * n_atoms
+    assert sorted(read) == list(range(n_frames))
+    assert max(most) <= 3
+    np.testing.assert_array_equal(encoded["z"][:, 0], found["intensity"].values[:, 0, 0])

@@ -34,6 +34,7 @@ KNOWN_DISTS = {
         "fcunet": "fcunet",
         "gmm": "gmm ica kmeans nmf pca",
         "lattice": "lattice",
+        "movies": "dynamics rings track-atoms tracks",
         "peers": "blobfinder py4dstem pyxem",
         "rosettasciio": "hyperspy rosettasciio",
         "rvae": "conv-ae jrvae polar-em polar-invariants rrvae rvae spatial-vae vae",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ __all__ = ["Crops", "circular_mask", "cut_frame"]
 Array = NDArray[np.float64]
 
 _ORDERS = {"nearest": 0, "linear": 1, "cubic": 3}
+_AT_ONCE = 1024
+"""Crops that are sampled at a time: their points take some ten times the memory of the crops."""
 
 
 class Crops:
@@ -92,15 +95,10 @@ class Crops:
             return cut_frame(image, places, offsets, _ORDERS[p.interpolation], p.edge, normalise=p.normalise == "frame")
 
         numbers, starts = np.unique(frame, return_index=True)
-        parts = [
-            _maybe_lazy(images[int(number)], cut, places, offsets.shape[1:])
-            for number, places in zip(numbers, np.split(where, starts[1:]), strict=True)
-        ]
+        places = np.split(where, starts[1:])
         if is_lazy(images):
-            import dask.array as da
-
-            return da.concatenate(parts)
-        return np.concatenate(parts)
+            return _cut_later(images[numbers], cut, places, offsets.shape[1:])
+        return np.concatenate([cut(images.values[number], each) for number, each in zip(numbers, places, strict=True)])
 
 
 def circular_mask(size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -141,12 +139,22 @@ def cut_frame(
         spread = float(values[known].std()) if known.any() else 0.0
         values = (values - mean) / (spread if spread > 0 else 1.0)
     filtered = spline_filter(values, order, mode="mirror") if order > 1 else values
+    made = np.empty((len(where), *offsets.shape[1:]), np.float32)
+    for start in range(0, len(where), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        made[part] = _sampled(filtered, known, where[part], offsets, order, edge)
+    return made
+
+
+def _sampled(
+    filtered: Array, known: NDArray[np.bool_], where: Array, offsets: Array, order: int, edge: str
+) -> NDArray[np.float32]:
     points = where.T[:, :, None, None] + offsets[:, None]
     if order == 0:
         points = np.rint(where).T[:, :, None, None] + np.rint(offsets)[:, None]
     made = map_coordinates(filtered, points, order=order, mode="mirror", prefilter=False)
     if edge == "nan":
-        last = np.array(values.shape)[:, None, None, None] - 1
+        last = np.array(filtered.shape)[:, None, None, None] - 1
         made[((points < 0) | (points > last)).any(0)] = np.nan
     if not known.all():
         made[map_coordinates((~known).astype(float), points, order=min(order, 1), mode="mirror") > 0] = np.nan
@@ -154,19 +162,26 @@ def cut_frame(
     return result
 
 
-def _maybe_lazy(
-    image: xr.DataArray,
+def _cut_later(
+    images: xr.DataArray,
     cut: Callable[[NDArray[Any], Array], NDArray[np.float32]],
-    where: Array,
+    places: list[Array],
     window: tuple[int, ...],
 ) -> Any:
-    if not is_lazy(image):
-        return cut(np.asarray(image.data), where)
-    import dask
-    import dask.array as da
+    """Dask array of the crops, one chunk an image, in one layer: a movie may have thousands of images."""
+    frames = images.chunk({"frame": 1, "y": -1, "x": -1}).data
 
-    made = dask.delayed(cut, pure=False)(image.data, where)
-    return da.from_delayed(made, (len(where), *window), np.float32)
+    def cut_one(image: NDArray[Any], block_id: tuple[int, ...]) -> NDArray[np.float32]:
+        return cut(image[0], places[block_id[0]])
+
+    return frames.map_blocks(
+        cut_one,
+        chunks=(tuple(len(each) for each in places), *((n,) for n in window)),
+        dtype=np.float32,
+        meta=np.empty((0, 0, 0), np.float32),
+        # A name made of the contents would take longer than the crops.
+        name=f"crops-{uuid.uuid4().hex}",
+    )
 
 
 def _axis(data: xr.Dataset, dim: str) -> tuple[float, float, str]:

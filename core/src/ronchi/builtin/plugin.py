@@ -23,7 +23,7 @@ __all__ = ["ronchi_readers", "ronchi_simulators", "ronchi_transforms", "ronchi_w
 
 _EVERY_SCHEMA = (
     "fourd/1|images/1|crops/1|peaks/1|lattice/1|strain/1|descriptors/1|atoms/1|maps/1|scores/1|decoded/1|model/1|"
-    "library/1"
+    "library/1|dynamics/1"
 )
 
 

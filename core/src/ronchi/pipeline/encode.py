@@ -6,8 +6,9 @@ A learner whose spec names the side ``model`` is saved after the fit, and one wh
 
 from __future__ import annotations
 
+import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from ronchi.api import Context, Result
-from ronchi.blocks import SAMPLE_DIMS
+from ronchi.blocks import CHUNK_LIMIT_BYTES, SAMPLE_DIMS
 from ronchi.errors import DataError
 from ronchi.pipeline.arrays import is_lazy
 from ronchi.pipeline.keys import params_json
@@ -132,11 +133,31 @@ def _encode_all(learner: Any, x: xr.DataArray, samples: list[str], patterns: int
     inner = int(np.prod([x.sizes[dim] for dim in samples[1:]]))
     n = x.sizes[samples[0]]
     step = max(1, patterns // max(1, inner))
-    rows = []
-    for start in range(0, n, step):
-        rows.append(_encode_rows(learner, x.isel({samples[0]: slice(start, start + step)}), samples, patterns))
-        ctx.progress(min(start + step, n), n)
+    rows, done = [], 0
+    for part in _read_once(x, step) if len(samples) == 1 else [x]:
+        for start in range(0, part.shape[0], step):
+            rows.append(_encode_rows(learner, part.isel({samples[0]: slice(start, start + step)}), samples, patterns))
+            done += min(step, part.shape[0] - start)
+            ctx.progress(done, n)
     return _concatenate(rows, samples[0])
+
+
+def _read_once(x: xr.DataArray, step: int) -> Iterator[xr.DataArray]:
+    """Parts along the first dim that are whole chunks, so that each is computed once.
+
+    All crops of an image are one chunk: where blocks of ``step`` samples end within it, it would be cut for each again.
+    """
+    sample_bytes = math.prod(x.shape[1:]) * x.dtype.itemsize
+    if x.chunks is None or max(x.chunks[0]) * sample_bytes > CHUNK_LIMIT_BYTES:
+        yield x
+        return
+    start = stop = 0
+    for length in x.chunks[0]:
+        if stop > start and stop + length - start > step:
+            yield x[start:stop].compute(scheduler="synchronous")
+            start = stop
+        stop += length
+    yield x[start:stop].compute(scheduler="synchronous")
 
 
 def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: int) -> xr.Dataset:

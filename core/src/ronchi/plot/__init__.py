@@ -6,9 +6,19 @@ may be a subfigure, and returns it. Without one they make their own, outside pyp
 
 from __future__ import annotations
 
+from ronchi.plot.atoms import atom_frames, atom_rings, track_summary
 from ronchi.plot.com import com_maps, vector_field
 from ronchi.plot.decoded import crop_gallery, decoded_images, manifold_grid
 from ronchi.plot.descriptors import angle_map, atom_maps, class_map, latent_histograms, training_curves
+from ronchi.plot.dynamics import (
+    angles_in_time,
+    dwell_curves,
+    fractions_in_time,
+    latents_in_time,
+    rings_in_time,
+    transition_matrix,
+)
+from ronchi.plot.film import Film, film
 from ronchi.plot.gallery import mark_positions, mosaic, spread_positions
 from ronchi.plot.images import pattern, scan_image, scan_images
 from ronchi.plot.library import library_samples, spread_samples
@@ -18,14 +28,22 @@ from ronchi.plot.scalebar import add_scale_bar, nice_length
 from ronchi.plot.strain import reference_mask, strain_histograms, strain_maps, strain_quality
 
 __all__ = [
+    "Film",
     "add_scale_bar",
     "angle_map",
+    "angles_in_time",
+    "atom_frames",
     "atom_maps",
+    "atom_rings",
     "class_map",
     "com_maps",
     "crop_gallery",
     "decoded_images",
+    "dwell_curves",
+    "film",
+    "fractions_in_time",
     "latent_histograms",
+    "latents_in_time",
     "library_samples",
     "manifold_grid",
     "mark_positions",
@@ -34,6 +52,7 @@ __all__ = [
     "pattern",
     "preview",
     "reference_mask",
+    "rings_in_time",
     "scan_image",
     "scan_images",
     "spread_positions",
@@ -42,7 +61,9 @@ __all__ = [
     "strain_maps",
     "strain_profiles",
     "strain_quality",
+    "track_summary",
     "training_curves",
+    "transition_matrix",
     "vector_field",
     "vector_histogram",
     "vector_map",

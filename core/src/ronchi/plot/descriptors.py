@@ -14,8 +14,9 @@ from ronchi.plot.canvas import CATEGORIES, add_colorbar, box_ratio, colormap, dr
 from ronchi.plot.images import add_scan_scale_bar
 from ronchi.plot.labels import unit_text
 from ronchi.plot.limits import robust_limits, symmetric_limit
+from ronchi.schema.descriptors import usual_fold
 
-__all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "training_curves", "usual_fold"]
+__all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "scale_of", "training_curves"]
 
 _MOST_FRAMES = 4
 _MOST_COMPONENTS = 8
@@ -23,22 +24,6 @@ _UNKNOWN = "0.75"
 """Colour of scan positions without a value."""
 _GROUND, _CROSS = "0.74", "0.4"
 """Behind atoms, where the white middle of diverging colours has to be seen; and crosses for atoms without a value."""
-
-
-def usual_fold(descriptors: xr.Dataset) -> int:
-    """Symmetry of the angles of most samples: that of their classes where it is known, else that of all.
-
-    One class without symmetry makes all angles defined modulo 360 degrees, but of the others only what is left
-    modulo their own symmetry can be read off.
-    """
-    shared = int(descriptors["angle"].attrs.get("n_fold", 1))
-    if "class_n_fold" not in descriptors or "label" not in descriptors:
-        return shared
-    fold, label = descriptors["class_n_fold"].values.astype(int), descriptors["label"].values.ravel()
-    samples = np.bincount(label[label >= 0], minlength=len(fold))
-    of_fold = np.bincount(fold, weights=samples)
-    of_fold[0] = 0  # isotropic: no angle
-    return int(of_fold.argmax()) or shared
 
 
 def angle_map(descriptors: xr.Dataset, *, n_fold: int | None = None, figure: Any = None) -> Any:
@@ -122,7 +107,7 @@ def atom_maps(descriptors: xr.Dataset, component: str, *, figure: Any = None) ->
         One axes a frame, of four frames at most, on one scale.
     """
     values = descriptors["z"].sel(component=component).values.astype(float)
-    norm, cmap = _scale(values)
+    norm, cmap = scale_of(values)
     figure = _draw_places(descriptors, values, cmap, norm, figure, component, None)
     figure.suptitle(f"Descriptor {component}", fontsize="medium")
     return figure
@@ -134,7 +119,8 @@ def _drawn(descriptors: xr.Dataset, name: str) -> xr.DataArray:
     return descriptors[name]
 
 
-def _scale(values: NDArray[Any]) -> tuple[Any, str]:
+def scale_of(values: NDArray[Any]) -> tuple[Any, str]:
+    """Norm and colour map of a component: diverging about 0 where it has both signs."""
     low, high = robust_limits(values, tail_percent=1.0)
     if -low > 0.2 * high > 0:
         half = symmetric_limit(values)

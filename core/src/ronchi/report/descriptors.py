@@ -9,10 +9,10 @@ import xarray as xr
 
 from ronchi import plot
 from ronchi.pipeline.result import StepResult
-from ronchi.plot.descriptors import usual_fold
 from ronchi.report.elements import table
 from ronchi.report.figures import Album
 from ronchi.schema import schema_of
+from ronchi.schema.descriptors import usual_fold
 
 __all__ = ["crops_figures", "decoded_figures", "descriptor_figures"]
 

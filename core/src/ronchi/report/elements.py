@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Section", "anchor", "citation", "code", "figure", "key_figures", "messages", "paragraph", "table"]
+__all__ = ["Section", "anchor", "citation", "code", "figure", "key_figures", "messages", "paragraph", "slider", "table"]
 
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:\s*)(10\.\d{4,9}/[^\s,;<>\"]*[^\s,;<>\".)])", re.IGNORECASE)
 
@@ -70,6 +70,37 @@ def figure(png: bytes, alt: str, caption: str) -> str:
     data = base64.b64encode(png).decode("ascii")
     return (
         f'<figure><img src="data:image/png;base64,{data}" alt="{html.escape(alt)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def slider(pictures: Sequence[bytes], labels: Sequence[str], legend: bytes, alt: str, caption: str) -> str:
+    """JPEG pictures of one size, of which a slider shows one; the only script of a page stands in its attribute.
+
+    Parameters
+    ----------
+    pictures : sequence of bytes
+    labels : sequence of str
+        What is shown beside the slider for each picture.
+    legend : bytes
+        PNG below them.
+    alt, caption : str
+    """
+    frames = "".join(
+        f'<img src="data:image/jpeg;base64,{base64.b64encode(picture).decode("ascii")}" '
+        f'alt="{html.escape(f"{alt}: {label}")}"{"" if number == 0 else " hidden"}>'
+        for number, (picture, label) in enumerate(zip(pictures, labels, strict=True))
+    )
+    show = (
+        "const f=this.closest('figure'),n=+this.value,m=f.querySelectorAll('.film img');"
+        "m.forEach((e,i)=>{e.hidden=i!==n});f.querySelector('output').value=m[n].alt.split(': ').pop()"
+    )
+    bar = base64.b64encode(legend).decode("ascii")
+    return (
+        f'<figure class="stepped"><div class="film">{frames}</div>'
+        f'<p><input type="range" min="0" max="{len(pictures) - 1}" value="0" aria-label="{html.escape(alt)}" '
+        f'oninput="{html.escape(show)}"> <output>{html.escape(labels[0])}</output></p>'
+        f'<img src="data:image/png;base64,{bar}" alt="Colour bars">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
 

@@ -1,4 +1,4 @@
-"""The frame of every report: one page of HTML with its style, without scripts, and with nothing fetched."""
+"""The frame of every report: one page of HTML with its style, and with nothing fetched."""
 
 from __future__ import annotations
 
@@ -38,6 +38,9 @@ nav { margin: 0.75rem 0; } nav a { display: inline-block; margin-right: 1rem; }
 figure { margin: 1.25rem 0; break-inside: avoid; }
 figure img { display: block; max-width: 100%; height: auto; margin: 0 auto; padding: 0.5rem; background: #fff;
   border: 1px solid var(--line); border-radius: 6px; }
+figure img[hidden] { display: none; }
+.stepped p { display: flex; gap: 0.75rem; align-items: center; margin: 0.5rem auto; max-width: 40rem; }
+.stepped input { flex: 1; } .stepped output { min-width: 6rem; font-variant-numeric: tabular-nums; }
 figcaption { margin-top: 0.4rem; color: var(--faint); font-size: 0.9rem; text-align: center; }
 .wide { overflow-x: auto; margin: 1rem 0; }
 table { min-width: min(100%, 36rem); border-collapse: collapse; font-size: 0.92rem;

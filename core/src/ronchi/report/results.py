@@ -1,4 +1,4 @@
-"""Sections of a report by what a step has made: peaks, strain, descriptors, maps, anything else."""
+"""Sections of a report by what a step has made: peaks, strain, descriptors, atoms, dynamics, maps, anything else."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
 from ronchi.report.frame import frame_table
 from ronchi.report.library import library_body
+from ronchi.report.movies import atoms_figures, dynamics_figures, film_figure
 from ronchi.report.scores import strain_scores
 from ronchi.report.survey import Looks
 from ronchi.schema import schema_of
@@ -47,11 +48,15 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
     elif {"com_y", "com_x"} <= set(step.data.data_vars):
         body = frame_table(step.data) + _com(step, album) + _maps(step, album, without=_OF_COM)
     elif schema == "descriptors/1":
-        body = descriptor_figures(step, album) + _maps(step, album, without=("label",))
+        body = descriptor_figures(step, album) + film_figure(result, step) + _maps(step, album, without=("label",))
     elif schema == "decoded/1":
         body = decoded_figures(f"{step.step}-images", step.step, step.data, album) + _maps(step, album)
     elif schema == "library/1":
         body = library_body(step.step, step.data, album)
+    elif schema == "atoms/1":
+        body = atoms_figures(result, step, album) + _maps(step, album)
+    elif schema == "dynamics/1":
+        body = dynamics_figures(step.step, step.data, album) + _maps(step, album)
     elif schema == "crops/1":
         body = crops_figures(step, album) + _maps(step, album)
     else:

@@ -12,6 +12,7 @@ from ronchi.schema import (
     crops,
     decoded,
     descriptors,
+    dynamics,
     fourd,
     images,
     lattice,
@@ -34,6 +35,7 @@ __all__ = [
     "crops",
     "decoded",
     "descriptors",
+    "dynamics",
     "fourd",
     "images",
     "lattice",
@@ -63,6 +65,7 @@ SCHEMAS: dict[str, ModuleType] = {
         decoded,
         model,
         library,
+        dynamics,
     )
 }
 """Schema name to the module that defines it."""

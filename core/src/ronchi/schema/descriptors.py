@@ -9,7 +9,7 @@ import xarray as xr
 
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
-__all__ = ["NAME", "make", "sample_dims", "validate"]
+__all__ = ["NAME", "make", "sample_dims", "usual_fold", "validate"]
 
 NAME = "descriptors/1"
 
@@ -17,6 +17,22 @@ NAME = "descriptors/1"
 def sample_dims(ds: xr.Dataset) -> tuple[str, ...]:
     """Dimensions that number the samples: ``(scan_y, scan_x)`` or ``(sample,)``."""
     return tuple(str(dim) for dim in ds["z"].dims if dim != "component")
+
+
+def usual_fold(ds: xr.Dataset) -> int:
+    """Symmetry of the angles of most samples: that of their classes where it is known, else that of all.
+
+    One class without symmetry makes all angles defined modulo 360 degrees, but of the others only what is left
+    modulo their own symmetry can be read off.
+    """
+    shared = int(ds["angle"].attrs.get("n_fold", 1))
+    if "class_n_fold" not in ds or "label" not in ds:
+        return shared
+    fold, label = ds["class_n_fold"].values.astype(int), ds["label"].values.ravel()
+    samples = np.bincount(label[label >= 0], minlength=len(fold))
+    of_fold = np.bincount(fold, weights=samples)
+    of_fold[0] = 0  # isotropic: no angle
+    return int(of_fold.argmax()) or shared
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:

@@ -1,0 +1,1 @@
+"""Atoms of a movie in time: tracks, rings, dynamics of descriptors, for ronchi."""

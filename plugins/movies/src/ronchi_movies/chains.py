@@ -1,0 +1,176 @@
+"""Classes along tracks: transitions from frame to frame, and how long atoms stay in a class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from scipy.stats import beta
+
+__all__ = [
+    "Runs",
+    "Survival",
+    "proportion_interval",
+    "runs_of",
+    "survival_of",
+    "transition_counts",
+    "transition_interval",
+]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """Stretches of one class in consecutive frames of one track.
+
+    Parameters
+    ----------
+    label : (r,) int64
+    length : (r,) int64
+        In frames.
+    begun : (r,) bool
+        The track was in another class in the frame before.
+    ended : (r,) bool
+        It is in another class in the frame after. If not, the movie or the track ends, or a frame is missed.
+    """
+
+    label: Ints
+    length: Ints
+    begun: Bools
+    ended: Bools
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Kaplan-Meier estimate of the probability to stay in a class for more than 0, 1, … frames; NaN where none is left.
+
+    Parameters
+    ----------
+    probability, low, high : (t,) float64
+    n_ended, n_censored : int
+        Runs whose end was seen, and was not.
+    """
+
+    probability: Floats
+    low: Floats
+    high: Floats
+    n_ended: int
+    n_censored: int
+
+
+def _in_order(track: Ints, frame: Ints, label: Ints) -> tuple[Ints, Ints]:
+    """Rows with a track and a class by track and frame, and 1 where the next one is the same atom a frame later."""
+    rows = np.flatnonzero((track >= 0) & (label >= 0))
+    rows = rows[np.lexsort((frame[rows], track[rows]))]
+    next_frame = (np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == 1)
+    return rows, next_frame.astype(np.int64)
+
+
+def transition_counts(track: Ints, frame: Ints, label: Ints, n_classes: int) -> Ints:
+    """(from, to) numbers of atoms that are in a class in one frame and in another, or the same, in the next.
+
+    All tracks count together. Over a missed frame there is no transition: two steps are not one.
+
+    Parameters
+    ----------
+    track, frame, label : (n,) int
+        One row an atom in a frame; -1 for no track or no class.
+    """
+    rows, linked = _in_order(track, frame, label)
+    before, after = label[rows][:-1][linked == 1], label[rows][1:][linked == 1]
+    counts = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(counts, (before, after), 1)
+    return counts
+
+
+def transition_interval(counts: Ints, confidence: float, prior: float) -> tuple[Floats, Floats, Floats]:
+    """Probabilities of transitions, and their intervals; NaN for a class that nothing was seen to start from.
+
+    Each entry of a row is a proportion of the row with a Beta prior, which is the marginal of a Dirichlet
+    distribution. The interval ends at 0 or 1 where none or all were seen to go there (Brown, Cai & DasGupta 2001,
+    doi:10.1214/ss/1009213286).
+
+    Parameters
+    ----------
+    counts : (k, k) int
+        From `transition_counts`.
+    confidence : float
+    prior : float
+        Pseudo-counts for and against.
+    """
+    total = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape).astype(float)
+    known = total > 0
+    share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=known)
+    tail = (1 - confidence) / 2
+    a, b = counts + prior, total - counts + prior
+    low = np.where(counts == 0, 0.0, np.minimum(beta.ppf(tail, a, b), share))
+    high = np.where(counts == total, 1.0, np.maximum(beta.ppf(1 - tail, a, b), share))
+    return share, np.where(known, low, np.nan), np.where(known, high, np.nan)
+
+
+def proportion_interval(count: Ints, total: Ints, confidence: float) -> tuple[Floats, Floats, Floats]:
+    """Proportion and its Wilson score interval (Wilson 1927, doi:10.1080/01621459.1927.10502953); NaN for none of 0.
+
+    Parameters
+    ----------
+    count, total : arrays that broadcast
+    """
+    n = np.where(total > 0, total, np.nan).astype(float)
+    z2 = float(ndtri((1 + confidence) / 2)) ** 2
+    share = count / n
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n**2))) / (1 + z2 / n)
+    return share, np.minimum(np.maximum(middle - half, 0), share), np.maximum(np.minimum(middle + half, 1), share)
+
+
+def runs_of(track: Ints, frame: Ints, label: Ints) -> Runs:
+    """Cut tracks into runs; a missed frame ends a run, unseen.
+
+    Parameters
+    ----------
+    track, frame, label : (n,) int
+        As for `transition_counts`.
+    """
+    rows, linked = _in_order(track, frame, label)
+    if not len(rows):
+        nothing = np.zeros(0, np.int64)
+        return Runs(nothing, nothing, nothing.astype(bool), nothing.astype(bool))
+    classes = label[rows]
+    changed = np.diff(classes) != 0
+    starts = np.append(0, np.flatnonzero((linked == 0) | changed) + 1)
+    length = np.diff(np.append(starts, len(rows)))
+    seen_change = np.concatenate([[False], (linked == 1) & changed, [False]])
+    return Runs(classes[starts], length, seen_change[starts], seen_change[starts + length])
+
+
+def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> Survival:
+    """Kaplan-Meier estimate with Greenwood's variance on the scale log(-log S).
+
+    Parameters
+    ----------
+    length : (r,) int
+        Frames of each run.
+    ended : (r,) bool
+        False for a run that was still going on when it was last seen.
+    longest : int
+        The estimate is for 0 to so many frames.
+    """
+    times = np.arange(longest + 1)
+    at_risk = (length[None] >= times[:, None]).sum(1).astype(float)
+    events = ((length[None] == times[:, None]) & ended[None]).sum(1)
+    known = at_risk > 0
+    rest = np.where(known, at_risk, np.nan)
+    survival = np.cumprod(1 - events / rest)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.cumsum(events / (rest * (rest - events)))
+        spread = float(ndtri((1 + confidence) / 2)) * np.sqrt(variance) / np.log(survival)
+        low, high = survival ** np.exp(-spread), survival ** np.exp(spread)
+    # With no end so far, or all ended, the scale has no value.
+    flat = (survival >= 1) | (survival <= 0)
+    low, high = np.where(flat, survival, low), np.where(flat, survival, high)
+    return Survival(survival, low, high, int(ended.sum()), int((~ended).sum()))

@@ -1,0 +1,169 @@
+"""How a sheet of atoms as a whole moves and turns from one frame to the next, from the positions alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter, uniform_filter
+from scipy.spatial import cKDTree
+
+__all__ = ["Motion", "motion_between"]
+
+Floats = NDArray[np.float64]
+
+_BINS = 6
+"""Bins a spacing of the histogram of displacements."""
+_CANDIDATES = 16
+"""Peaks of the histogram that are looked at: those of neighbouring lattice vectors are nearly as high."""
+_INSIDE = 1 / 3
+"""An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
+_PER_SPACING = 1e-3
+"""Part of the atoms that must be covered in addition for a displacement to be longer by one spacing."""
+_ROUNDS = 12
+_FEW = 3
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A rotation about ``pivot``, then a shift.
+
+    Parameters
+    ----------
+    turn : float
+        In rad, from x towards y.
+    shift, pivot : (2,) float
+        (y, x), in the units of the positions.
+    """
+
+    turn: float
+    shift: Floats
+    pivot: Floats
+
+    def apply(self, points: Floats) -> Floats:
+        """(n, 2) points moved."""
+        moved: Floats = _turned(points - self.pivot, self.turn) + self.pivot + self.shift
+        return moved
+
+    def undo(self, points: Floats) -> Floats:
+        """(n, 2) points moved back."""
+        back: Floats = _turned(points - self.pivot - self.shift, -self.turn) + self.pivot
+        return back
+
+    def then(self, later: Motion) -> Motion:
+        """Follow it by another motion about the same pivot."""
+        return Motion(self.turn + later.turn, _turned(self.shift[None], later.turn)[0] + later.shift, self.pivot)
+
+
+def motion_between(
+    before: Floats, after: Floats, field: tuple[Floats, Floats], spacing: float, max_drift: float, max_turn: float
+) -> Motion:
+    """Find the rigid motion that carries most atoms of one frame onto atoms of the next.
+
+    A lattice covers itself again when it is displaced by a lattice vector. Which displacement is the right one is
+    told by what is not periodic (edges, holes, defects): the part of the atoms in the common field that are covered
+    decides, and where that is the same the shorter displacement. The best is refined by pairing nearest atoms and
+    fitting a rotation and a shift with biweights, so that atoms that come, go or jump have no say.
+
+    Parameters
+    ----------
+    before, after : (n, 2), (m, 2) float
+        Positions (y, x).
+    field : pair of (2,) float
+        Lowest and highest (y, x) that a frame shows; the rotation is about its middle.
+    spacing : float
+        Distance of nearest neighbours.
+    max_drift, max_turn : float
+        Largest shift, in the units of positions, and largest rotation, in rad.
+
+    Returns
+    -------
+    Motion
+        None at all if there are fewer than three atoms or nothing matches.
+    """
+    pivot = (field[0] + field[1]) / 2
+    rest = Motion(0.0, np.zeros(2), pivot)
+    if min(len(before), len(after)) < _FEW or not spacing > 0:
+        return rest
+    trees = cKDTree(before), cKDTree(after)
+    # A step at which the corners of the field move by a third of the width of a peak.
+    radius = float(np.hypot(*(field[1] - field[0]))) / 2
+    n_turns = int(np.ceil(max_turn / (spacing / 3 / max(radius, spacing))))
+    turn, candidates, sharpest = 0.0, np.zeros((1, 2)), 0.0
+    # From no rotation outwards, so that of equals the smaller one stays.
+    for angle in sorted(np.linspace(-max_turn, max_turn, 2 * n_turns + 1).tolist(), key=abs):
+        shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
+        if height > sharpest:
+            turn, candidates, sharpest = angle, shifts, height
+    best, most = rest, -np.inf
+    for shift in candidates:
+        motion = Motion(turn, shift, pivot)
+        score = _covered(motion, trees, field, spacing) - _PER_SPACING * float(np.hypot(*shift)) / spacing
+        if score > most:
+            best, most = motion, score
+    return _refined(best, before, trees[1], spacing)
+
+
+def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> tuple[Floats, float]:
+    """(k, 2) displacements that many pairs of atoms have in common, and the height of the highest peak."""
+    near = tree.sparse_distance_matrix(cKDTree(points), max_drift, output_type="ndarray")
+    if not len(near):
+        return np.zeros((1, 2)), 0.0
+    apart = tree.data[near["i"]] - points[near["j"]]
+    half = int(np.ceil(max_drift / spacing * _BINS)) + 1
+    side = 2 * half + 1
+    row, column = np.rint(apart * (_BINS / spacing)).astype(np.int64).T + half
+    counts = np.bincount(row * side + column, minlength=side * side).reshape(side, side).astype(float)
+    counts = uniform_filter(counts, 3, mode="constant")
+    top = (counts == maximum_filter(counts, 3, mode="constant")) & (counts > 0.3 * counts.max())
+    where = np.argwhere(top)[np.argsort(-counts[top], kind="stable")[:_CANDIDATES]]
+    shifts: Floats = (where - half) * spacing / _BINS
+    return shifts, float(counts.max())
+
+
+def _covered(motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float) -> float:
+    """Part of the atoms of either frame, where the other shows the sheet too, that are near an atom of the other."""
+    before, after = trees
+    hits = seen = 0
+    for moved, other in ((motion.apply(before.data), after), (motion.undo(after.data), before)):
+        y, x = moved.T
+        inside = (y >= field[0][0]) & (y <= field[1][0]) & (x >= field[0][1]) & (x <= field[1][1])
+        seen += int(inside.sum())
+        hits += int((other.query(moved[inside], distance_upper_bound=_INSIDE * spacing)[0] < np.inf).sum())
+    # Of a displacement that leaves next to nothing in common nothing can be said.
+    return hits / seen if seen > 0.1 * (before.n + after.n) else -1.0
+
+
+def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> Motion:
+    for _ in range(_ROUNDS):
+        distance, partner = tree.query(motion.apply(before), distance_upper_bound=spacing / 2)
+        near = distance < np.inf
+        if near.sum() < _FEW:
+            return motion
+        a, b, d = before[near] - motion.pivot, tree.data[partner[near]] - motion.pivot, distance[near]
+        scale = max(3 * float(np.median(d)), 1e-9 * spacing)
+        weight = np.maximum(0.0, 1 - (d / scale) ** 2) ** 2
+        fitted = _fit(a, b, weight, motion.pivot)
+        moved = float(np.abs(fitted.apply(before[near]) - motion.apply(before[near])).max())
+        motion = fitted
+        if moved < 1e-6 * spacing:
+            break
+    return motion
+
+
+def _fit(a: Floats, b: Floats, weight: Floats, pivot: Floats) -> Motion:
+    """Least squares of a rotation and a shift that carry ``a`` to ``b``, both about the pivot."""
+    weight = weight / max(float(weight.sum()), 1e-300)
+    mean_a, mean_b = weight @ a, weight @ b
+    ya, xa = ((a - mean_a) * weight[:, None]).T
+    yb, xb = (b - mean_b).T
+    turn = float(np.arctan2(xa @ yb - ya @ xb, xa @ xb + ya @ yb))
+    return Motion(turn, mean_b - _turned(mean_a[None], turn)[0], pivot)
+
+
+def _turned(points: Floats, turn: float) -> Floats:
+    """(n, 2) points (y, x) turned about the origin, from x towards y."""
+    c, s = np.cos(turn), np.sin(turn)
+    y, x = points[:, 0], points[:, 1]
+    return np.stack([c * y + s * x, c * x - s * y], 1)

@@ -1,0 +1,176 @@
+"""Transform ``dynamics``: what descriptors of the atoms of a movie do in time."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import Context, DataError
+from ronchi.schema import dynamics
+from ronchi.schema.common import carry_attrs, variable
+from ronchi.schema.descriptors import usual_fold
+from ronchi_movies.chains import (
+    proportion_interval,
+    runs_of,
+    survival_of,
+    transition_counts,
+    transition_interval,
+)
+from ronchi_movies.params import DynamicsParams
+
+__all__ = ["Dynamics"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Variables = dict[str, xr.Variable]
+
+
+class Dynamics:
+    """Counts descriptors by the frame, and classes along tracks.
+
+    Parameters
+    ----------
+    params : DynamicsParams
+    """
+
+    def __init__(self, params: DynamicsParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, atoms: xr.Dataset | None = None, ctx: Context) -> xr.Dataset:
+        """Count.
+
+        Parameters
+        ----------
+        data : xarray.Dataset
+            ``descriptors/1`` along ``sample``, with the coordinate ``frame``; ``track`` beside it if the crops were
+            cut at atoms with tracks.
+        atoms : xarray.Dataset, optional
+            ``atoms/1`` with tracks, which the coordinate ``atom`` of the data counts; for data without tracks.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``dynamics/1``: histograms of the components and of the angle by the frame; with classes their fractions;
+            with classes and tracks the transitions between consecutive frames and the times in a class.
+
+        Raises
+        ------
+        DataError
+            Nothing says which frames the samples are of, or the atoms do not fit.
+        """
+        if data["z"].dims != ("sample", "component") or "frame" not in data.coords:
+            what = "nothing says which frames the descriptors are of"
+            raise DataError(what, where="dynamics", fix="learn from crops made by the transform `crops`")
+        frame = data["frame"].values.astype(np.int64)
+        times, row = np.unique(frame, return_inverse=True)
+        made: Variables = {"n_samples": variable("frame", np.bincount(row, minlength=len(times)), "1", "samples")}
+        coords: Variables = {"component": data["component"].variable}
+        made |= self._latents(data, row, len(times))
+        if "angle" in data:
+            made |= self._angles(data, row, len(times))
+        if "label" in data:
+            label = data["label"].values.astype(np.int64)
+            n = int(max(0, label.max(initial=-1))) + 1
+            coords["class"] = variable("class", np.arange(n), "1", "class")
+            made |= self._fractions(label, row, len(times), n)
+            track = _tracks(data, atoms)
+            if track is not None:
+                parts, axes = self._chains(track, frame, label, n)
+                made |= parts
+                coords |= axes
+        return dynamics.make(times, made, coords, **carry_attrs(data, confidence=self.params.confidence))
+
+    def _latents(self, data: xr.Dataset, row: Ints, n_frames: int) -> Variables:
+        p, z = self.params, data["z"].values.astype(np.float64)
+        edges = np.zeros((z.shape[1], p.latent_bins + 1))
+        counts = np.zeros((n_frames, z.shape[1], p.latent_bins), np.int64)
+        for number, values in enumerate(z.T):
+            good = np.isfinite(values)
+            ends = np.percentile(values[good], (p.tail_percent, 100 - p.tail_percent)) if good.any() else (0.0, 1.0)
+            low, high = float(ends[0]), float(ends[1])
+            edges[number] = np.linspace(low, high if high > low else low + (abs(low) or 1.0), p.latent_bins + 1)
+            counts[:, number] = _counts(values[good], row[good], edges[number], n_frames)
+        units = str(data["z"].attrs.get("units", "1"))
+        return {
+            "latent_counts": variable(("frame", "component", "latent_bin"), counts, "1", "samples in each bin"),
+            "latent_edges": variable(("component", "latent_edge"), edges, units, "edges of the bins"),
+        }
+
+    def _angles(self, data: xr.Dataset, row: Ints, n_frames: int) -> Variables:
+        n_fold = self.params.n_fold or usual_fold(data)
+        period = 2 * np.pi / n_fold
+        edges = np.linspace(-period / 2, period / 2, self.params.angle_bins + 1)
+        angle = data["angle"].values.astype(np.float64)
+        good = np.isfinite(angle)
+        folded = (angle[good] + period / 2) % period - period / 2
+        counts = _counts(folded, row[good], edges, n_frames)
+        name = f"samples in each bin, angle modulo {360 / n_fold:g} deg"
+        return {
+            "angle_counts": variable(("frame", "angle_bin"), counts, "1", name, n_fold=n_fold),
+            "angle_edges": variable("angle_edge", edges, "rad", "edges of the bins, from x towards y"),
+        }
+
+    def _fractions(self, label: Ints, row: Ints, n_frames: int, n: int) -> Variables:
+        counts = np.zeros((n_frames, n), np.int64)
+        np.add.at(counts, (row[label >= 0], label[label >= 0]), 1)
+        three = proportion_interval(counts, counts.sum(1, keepdims=True), self.params.confidence)
+        return _with_interval("fraction", ("frame", "class"), three, "part of the samples of the frame")
+
+    def _chains(self, track: Ints, frame: Ints, label: Ints, n: int) -> tuple[Variables, Variables]:
+        p = self.params
+        counts = transition_counts(track, frame, label, n)
+        three = transition_interval(counts, p.confidence, p.prior)
+        dims = ("class", "class_to")
+        made = {"transition_counts": variable(dims, counts, "1", "atoms that were seen in both, a frame apart")}
+        made |= _with_interval("transition", dims, three, "probability to be in it a frame later")
+        runs = runs_of(track, frame, label)
+        used = runs.begun if p.dwell_from == "change" else np.ones(len(runs.label), bool)
+        longest = int(runs.length[used].max(initial=0))
+        each = [
+            survival_of(runs.length[mine], runs.ended[mine], longest, p.confidence)
+            for mine in (used & (runs.label == k) for k in range(n))
+        ]
+        curves = tuple(np.stack([getattr(one, name) for one in each]) for name in ("probability", "low", "high"))
+        words = "probability to stay in the class for more frames than these"
+        made |= _with_interval("survival", ("class", "dwell"), curves, words)
+        for name, what in (("n_ended", "seen"), ("n_censored", "not seen")):
+            numbers = np.array([getattr(one, name) for one in each], np.int64)
+            made[name] = variable("class", numbers, "1", f"stays whose end was {what}")
+        axes = {
+            "class_to": variable("class_to", np.arange(n), "1", "class a frame later"),
+            "dwell": variable("dwell", np.arange(longest + 1), "frames", "time in the class"),
+        }
+        return made, axes
+
+
+def _counts(values: Floats, row: Ints, edges: Floats, n_frames: int) -> Ints:
+    """(n_frames, bins) numbers of values in each bin of each frame; those beyond the edges in the last ones."""
+    n = len(edges) - 1
+    place = np.clip(np.floor((values - edges[0]) / (edges[-1] - edges[0]) * n).astype(np.int64), 0, n - 1)
+    return np.bincount(row * n + place, minlength=n_frames * n).reshape(n_frames, n).astype(np.int64)
+
+
+def _with_interval(name: str, dims: tuple[str, ...], three: tuple[Floats, ...], words: str) -> Variables:
+    value, low, high = three
+    return {
+        name: variable(dims, value, "1", words),
+        f"{name}_low": variable(dims, low, "1", f"{words}, lower limit"),
+        f"{name}_high": variable(dims, high, "1", f"{words}, upper limit"),
+    }
+
+
+def _tracks(data: xr.Dataset, atoms: xr.Dataset | None) -> Ints | None:
+    """Track of every sample; None if there are no tracks."""
+    if atoms is None:
+        return data["track"].values.astype(np.int64) if "track" in data.coords else None
+    if "track" not in atoms or "atom" not in data.coords:
+        what = "the atoms have no tracks" if "track" not in atoms else "nothing says which atoms the samples are of"
+        raise DataError(what, where="dynamics.atoms", fix="use the transform `track-atoms`, and crops of its atoms")
+    number = data["atom"].values
+    n = atoms.sizes["atom"]
+    fits = len(number) == 0 or (number.min() >= 0 and number.max() < n)
+    if not fits or (atoms["frame"].values[number] != data["frame"].values).any():
+        raise DataError("the samples are of other atoms than these", where="dynamics.atoms")
+    tracks: Ints = atoms["track"].values.astype(np.int64)[number]
+    return tracks

@@ -1,0 +1,107 @@
+"""Metric ``tracks``: tracks found against true ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import Context, DataError
+from ronchi_movies.assignment import pair_off, spacing_of
+from ronchi_movies.params import TracksParams
+from ronchi_movies.tables import frames_of, positions_of
+
+__all__ = ["Tracks"]
+
+Ints = NDArray[np.int64]
+
+
+class Tracks:
+    """Pairs atoms found with true ones in every frame, and compares who is who.
+
+    Parameters
+    ----------
+    params : TracksParams
+    """
+
+    def __init__(self, params: TracksParams) -> None:
+        self.params = params
+
+    def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
+        """Compare.
+
+        A link joins an atom to the next one of its track. Only atoms that are paired count, so that the figures are
+        those of the tracking, not of the finding.
+
+        Returns
+        -------
+        dict
+            ``link_precision``, part of the links found, between paired atoms, that join one true atom to itself;
+            ``link_recall``, part of the true links, between paired atoms, that are found; ``identity_switches``,
+            how often a true atom gets another track than it had before; ``switches_per_1000``, of its links;
+            ``purity``, part of the atoms that belong to the true track that is most of their track; ``completeness``,
+            the same with true and found exchanged; ``paired``, part of the true atoms that are paired.
+
+        Raises
+        ------
+        DataError
+            The atoms or the truth have no tracks, or other units.
+        """
+        for name, ds in (("result", result), ("truth", truth)):
+            if "track" not in ds:
+                raise DataError(f"the {name} has no 'track'", where="tracks", fix="use the transform `track-atoms`")
+        found, true = _paired(result, truth, self.params.radius)
+        track, frame = result["track"].values.astype(np.int64)[found], result["frame"].values.astype(np.int64)[found]
+        identity = truth["track"].values.astype(np.int64)[true]
+        kept = track >= 0
+        got, right = _links(track[kept], frame[kept], identity[kept])
+        wanted, hit = _links(identity, frame, track)
+        n_links = float(wanted)
+        return {
+            "link_precision": right / got if got else np.nan,
+            "link_recall": hit / wanted if wanted else np.nan,
+            "identity_switches": float(wanted - hit),
+            "switches_per_1000": 1000 * (wanted - hit) / n_links if wanted else np.nan,
+            "purity": _share(track[kept], identity[kept]),
+            "completeness": _share(identity, track),
+            "paired": len(true) / max(1, truth.sizes["atom"]),
+        }
+
+
+def _paired(result: xr.Dataset, truth: xr.Dataset, radius: float) -> tuple[Ints, Ints]:
+    """Rows of atoms found and of true atoms, paired within each frame."""
+    (points, units), (places, true_units) = (positions_of(ds, "tracks") for ds in (result, truth))
+    if units != true_units:
+        raise DataError(f"atoms are in {units}, the truth in {true_units}", where="tracks")
+    times, rows = frames_of(result)
+    true_times, true_rows = frames_of(truth)
+    reach = radius * spacing_of([places[row] for row in true_rows])
+    by_time = dict(zip(times.tolist(), rows, strict=True))
+    found, true = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for time, row in zip(true_times.tolist(), true_rows, strict=True):
+        if time in by_time:
+            i, j = pair_off(points[by_time[time]], places[row], reach)
+            found.append(by_time[time][i])
+            true.append(row[j])
+    return np.concatenate(found), np.concatenate(true)
+
+
+def _links(track: Ints, frame: Ints, other: Ints) -> tuple[int, int]:
+    """Links along ``track``, and those of them whose ends have the same ``other``, which is no -1."""
+    order = np.lexsort((frame, track))
+    track, other = track[order], other[order]
+    linked = track[1:] == track[:-1]
+    same = linked & (other[1:] == other[:-1]) & (other[1:] >= 0)
+    return int(linked.sum()), int(same.sum())
+
+
+def _share(of: Ints, by: Ints) -> float:
+    """Part of the samples that have the most frequent ``by`` among those with the same ``of``; -1 is never it."""
+    if not len(of):
+        return float("nan")
+    pairs, counts = np.unique(np.stack([of, by], 1)[by >= 0], axis=0, return_counts=True)
+    most = np.zeros(int(of.max()) + 1)
+    np.maximum.at(most, pairs[:, 0], counts)
+    return float(most.sum() / len(of))

@@ -1,0 +1,33 @@
+"""``atoms/1`` as arrays, frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import DataError
+
+__all__ = ["frames_of", "positions_of"]
+
+
+def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], str]:
+    """(n, 2) positions (y, x), and their units.
+
+    Raises
+    ------
+    DataError
+        y and x have different units.
+    """
+    units = [str(atoms[name].attrs.get("units", "pixel")) for name in ("y", "x")]
+    if units[0] != units[1]:
+        raise DataError(f"y is in {units[0]}, x in {units[1]}", where=where, fix="give both in angstrom")
+    return np.stack([atoms[name].values.astype(np.float64) for name in ("y", "x")], 1).reshape(-1, 2), units[0]
+
+
+def frames_of(atoms: xr.Dataset) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:
+    """Numbers of the frames that have atoms, ascending, and the rows of each frame's atoms in their order."""
+    frame = atoms["frame"].values.astype(np.int64)
+    order = np.argsort(frame, kind="stable")
+    numbers, starts = np.unique(frame[order], return_index=True)
+    return numbers, np.split(order, starts[1:]) if len(numbers) else []

@@ -1,0 +1,95 @@
+"""Transform ``track-atoms``: gives every atom the number of its track."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from ronchi.api import Context, DataError
+from ronchi.schema import atoms as atoms_schema
+from ronchi.schema.common import variable
+from ronchi_movies.assignment import spacing_of
+from ronchi_movies.drift import Motion
+from ronchi_movies.params import TrackAtomsParams
+from ronchi_movies.tables import frames_of, positions_of
+from ronchi_movies.tracking import Links, follow_sheet, link, majority
+
+__all__ = ["TrackAtoms"]
+
+
+class TrackAtoms:
+    """Links atoms from frame to frame, after the motion of the sheet is taken out.
+
+    Parameters
+    ----------
+    params : TrackAtomsParams
+    """
+
+    def __init__(self, params: TrackAtomsParams) -> None:
+        self.params = params
+
+    def apply(self, *, atoms: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Track.
+
+        Parameters
+        ----------
+        atoms : xarray.Dataset
+            ``atoms/1``, in any order.
+
+        Returns
+        -------
+        xarray.Dataset
+            The same atoms in the same order with ``track``, and along ``movie_frame`` the motion of the sheet since
+            the first frame: ``drift_y``, ``drift_x`` in the units of the positions, and ``turn`` in rad about the
+            middle of the field. With ``species: vote`` the species as found are kept in ``species_found``.
+
+        Raises
+        ------
+        DataError
+            A position is not finite.
+        """
+        p = self.params
+        points, units = positions_of(atoms, "track-atoms")
+        if not np.isfinite(points).all():
+            raise DataError("positions are not finite", where="track-atoms", fix="leave these atoms out")
+        times, rows = frames_of(atoms)
+        frames = [points[row] for row in rows]
+        spacing = spacing_of(frames)
+        reach = spacing if spacing > 0 else 1.0
+        still = Motion(0.0, np.zeros(2), np.zeros(2))
+        motions = [still] * len(frames)
+        if p.drift == "rigid" and frames:
+            motions = follow_sheet(frames, reach, p.max_drift * reach, np.deg2rad(p.max_turn_deg), ctx.progress)
+        links = Links(p.max_step * reach, p.max_gap_frames, p.max_exchange * reach if p.species == "keep" else 0.0)
+        species = atoms["species"].values.astype(np.int64)
+        on_sheet = [motion.undo(frame) for motion, frame in zip(motions, frames, strict=True)]
+        found = link(on_sheet, times.tolist(), [species[row] for row in rows], links)
+        track = np.full(len(points), -1, np.int64)
+        for row, numbers in zip(rows, found, strict=True):
+            track[row] = numbers
+        made = atoms.drop_vars(_SET, errors="ignore").drop_dims("movie_frame", errors="ignore")
+        if p.species == "vote":
+            voted = majority(track, species, np.maximum(atoms["score"].values.astype(float), 1e-6))
+            made["species_found"] = atoms["species"]
+            made["species"] = atoms["species"].copy(data=voted.astype(atoms["species"].dtype))
+        short = np.bincount(track, minlength=1)[track] < p.min_length
+        made["track"] = variable("atom", np.where(short, -1, track).astype(np.int32), "1", "track number, -1 if none")
+        return atoms_schema.validate(made.assign(_motion(motions, units)).assign_coords(_axis(times)))
+
+
+_SET = ("track", "species_found", "drift_y", "drift_x", "turn")
+
+
+def _axis(times: np.ndarray) -> dict[str, xr.Variable]:
+    return {"movie_frame": variable("movie_frame", times.astype(np.int32), "1", "frame number")}
+
+
+def _motion(motions: list[Motion], units: str) -> dict[str, xr.Variable]:
+    shifts = np.array([motion.shift for motion in motions]).reshape(-1, 2)
+    made = {
+        name: variable("movie_frame", shifts[:, axis], units, f"displacement of the sheet, {name[-1]}")
+        for axis, name in enumerate(("drift_y", "drift_x"))
+    }
+    turns = np.array([motion.turn for motion in motions])
+    made["turn"] = variable("movie_frame", turns, "rad", "rotation of the sheet, from x towards y")
+    return made

@@ -1,0 +1,124 @@
+"""Tracks: the same atom in many frames, linked frame by frame, one to one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ronchi_movies.assignment import pair_off
+from ronchi_movies.drift import Motion, motion_between
+
+__all__ = ["Links", "follow_sheet", "link", "majority"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Links:
+    """How atoms are linked; lengths in the units of the positions.
+
+    Parameters
+    ----------
+    max_step : float
+        Longest step relative to the sheet.
+    max_gap : int
+        Frames that a track may miss.
+    max_exchange : float
+        Atoms of different species so close may change places; 0 for species that do not matter.
+    """
+
+    max_step: float
+    max_gap: int
+    max_exchange: float = 0.0
+
+
+def follow_sheet(
+    frames: Sequence[Floats], spacing: float, max_drift: float, max_turn: float, progress: Progress
+) -> list[Motion]:
+    """Motion of the sheet since the first frame, for every frame.
+
+    Parameters
+    ----------
+    frames : sequence of (n, 2) float
+        Positions (y, x); a frame without atoms moves as the one before.
+    spacing, max_drift : float
+        In the units of the positions; ``max_drift`` and ``max_turn`` [rad] from one frame to the next.
+    """
+    filled = [points for points in frames if len(points)]
+    field = (np.min([p.min(0) for p in filled], 0), np.max([p.max(0) for p in filled], 0)) if filled else _NOWHERE
+    motions = [Motion(0.0, np.zeros(2), (field[0] + field[1]) / 2)]
+    last = frames[0]
+    for number, points in enumerate(frames[1:], 1):
+        step = motion_between(last, points, field, spacing, max_drift, max_turn)
+        motions.append(motions[-1].then(step))
+        last = points if len(points) else last
+        progress(number, len(frames))
+    return motions
+
+
+_NOWHERE = (np.zeros(2), np.zeros(2))
+
+
+def link(frames: Sequence[Floats], times: Sequence[int], species: Sequence[Ints], links: Links) -> list[Ints]:
+    """Number the tracks, from 0 by their first atom.
+
+    Parameters
+    ----------
+    frames : sequence of (n, 2) float
+        Positions (y, x), relative to the sheet.
+    times : sequence of int
+        Number of each frame, ascending; a number left out is a frame missed.
+    species : sequence of (n,) int
+
+    Returns
+    -------
+    list of (n,) int64
+        Track of every atom.
+    """
+    where, seen, kind = np.zeros((0, 2)), np.zeros(0, np.int64), np.zeros(0, np.int64)
+    tracks = []
+    for points, time, kinds in zip(frames, times, species, strict=True):
+        active = np.flatnonzero(seen >= time - 1 - links.max_gap)
+        i, j = _pairs(where[active], points, kind[active], kinds, links)
+        number = np.full(len(points), -1, np.int64)
+        number[j] = active[i]
+        new = number < 0
+        number[new] = len(seen) + np.arange(int(new.sum()))
+        missing = int(new.sum())
+        where = np.concatenate([where, np.zeros((missing, 2))])
+        seen, kind = (np.concatenate([held, np.zeros(missing, np.int64)]) for held in (seen, kind))
+        where[number], seen[number], kind[number] = points, time, kinds
+        tracks.append(number)
+    return tracks
+
+
+def _pairs(before: Floats, after: Floats, kind: Ints, kinds: Ints, links: Links) -> tuple[Ints, Ints]:
+    if not links.max_exchange:
+        return pair_off(before, after, links.max_step)
+    i, j = pair_off(before, after, links.max_step, (kind, kinds))
+    left_i, left_j = np.setdiff1d(np.arange(len(before)), i), np.setdiff1d(np.arange(len(after)), j)
+    if not len(left_i) or not len(left_j):
+        return i, j
+    # Who exchanges places leaves one where an atom of another species is found, and comes to where one was.
+    given, taken = (
+        cKDTree(theirs).query(mine)[0] <= links.max_step
+        for mine, theirs in ((before[left_i], after[left_j]), (after[left_j], before[left_i]))
+    )
+    left_i, left_j = left_i[given], left_j[taken]
+    more_i, more_j = pair_off(before[left_i], after[left_j], links.max_exchange, (kind[left_i], kinds[left_j]))
+    return np.concatenate([i, left_i[more_i]]), np.concatenate([j, left_j[more_j]])
+
+
+def majority(track: Ints, species: Ints, weight: Floats) -> Ints:
+    """(n,) species that most atoms of each atom's track have, by weight; the smaller number if two have as much."""
+    kinds, column = np.unique(species, return_inverse=True)
+    votes = np.zeros((int(track.max(initial=-1)) + 1, len(kinds)))
+    np.add.at(votes, (track, column), weight)
+    voted: Ints = kinds[votes.argmax(1)][track] if len(track) else species
+    return voted
