@@ -8,11 +8,16 @@ from torch.nn import functional
 
 __all__ = ["N_VIEWS", "probe_radius_px", "views"]
 
-N_VIEWS = 4
-"""Pattern, correlation, edge correlation, distance from the middle."""
+N_VIEWS = 5
+"""Pattern, correlation, edge correlation, differences of disks, distance from the middle."""
 _LEAST = 1e-12
 _SOFTENING = 0.03
 """Share of the probe's largest Fourier component below which the edge filter does not amplify."""
+_RIM_SIGMAS_PX = (1.0, 2.5)
+"""Of the two Gaussians whose difference shows rims."""
+_TAPER = 0.4
+"""Part of a side, from the brightest disk, where those cease that differences are made of: differences of disks at
+opposite ends would come back in from the other side."""
 
 
 def views(pattern: Tensor, probe: Tensor, multiple: int = 1) -> Tensor:
@@ -31,8 +36,9 @@ def views(pattern: Tensor, probe: Tensor, multiple: int = 1) -> Tensor:
     (n, N_VIEWS, rows, columns) float32 Tensor
         Square root of the pattern over its mean, which makes counting noise even (Anscombe, Biometrika 35, 246
         (1948)); square root of the correlation with the probe over its mean; correlation with the edges of the probe
-        over its rms, a phase correlation softened where the probe has little; and the distance from the middle, in
-        half sides.
+        over its rms, a phase correlation softened where the probe has little; the autocorrelation of the rims laid on
+        the brightest disk, which is high where the lattice has a node, seen or not; and the distance from the middle,
+        in half sides.
     """
     pattern, probe = pattern.float().clamp_min(0), probe.float()
     axes, shape = (-2, -1), pattern.shape[-2:]
@@ -44,10 +50,12 @@ def views(pattern: Tensor, probe: Tensor, multiple: int = 1) -> Tensor:
     edges = torch.fft.irfft2(spectrum * (template / (strength + _SOFTENING * top)), s=shape)
     edges = edges - edges.mean(axes, keepdim=True)
     margin = (0, -shape[1] % multiple, 0, -shape[0] % multiple)
+    root = (pattern / pattern.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt()
     seen = [
-        (pattern / pattern.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
+        root,
         (flat / flat.mean(axes, keepdim=True).clamp_min(_LEAST)).sqrt(),
-        _compressed(edges / edges.square().mean(axes, keepdim=True).sqrt().clamp_min(_LEAST)),
+        _compressed(edges),
+        _compressed(_differences(root, flat)),
     ]
     away = _distance(shape, margin, pattern.device).expand(pattern.shape[0], -1, -1)
     return torch.stack([*(functional.pad(view, margin) for view in seen), away], 1)
@@ -64,9 +72,34 @@ def probe_radius_px(probe: Tensor) -> Tensor:
     return (2 * (weight * squared).sum((-2, -1)) / weight.sum((-2, -1)).clamp_min(_LEAST)).sqrt()
 
 
+def _differences(root: Tensor, flat: Tensor) -> Tensor:
+    """Autocorrelation of the rims in patterns (n, qy, qx), its zero at the highest point of ``flat``.
+
+    Disks are of one size, so that their rims come to lie on one another at the differences of their places alone,
+    however much they overlap.
+    """
+    height, width = root.shape[-2:]
+    y, x = (place[:, None] for place in (flat.flatten(1).argmax(1) // width, flat.flatten(1).argmax(1) % width))
+    rows, columns = torch.fft.fftfreq(height, device=root.device), torch.fft.rfftfreq(width, device=root.device)
+    squared = 2 * torch.pi**2 * (rows[:, None].square() + columns.square())
+    narrow, wide = (torch.exp(-(sigma**2) * squared) for sigma in _RIM_SIGMAS_PX)
+    rims = torch.fft.irfft2(torch.fft.rfft2(root) * (narrow - wide), s=(height, width))
+    tapered = rims * _taper(y, height)[:, :, None] * _taper(x, width)[:, None, :]
+    power = torch.fft.rfft2(tapered).abs().square()
+    turn = 2 * torch.pi * ((rows * y)[:, :, None] + (columns * x)[:, None, :])
+    return torch.fft.irfft2(torch.complex(power * turn.cos(), -power * turn.sin()), s=(height, width))
+
+
+def _taper(middle: Tensor, side: int) -> Tensor:
+    """Squared cosine (n, side) around pixels (n, 1)."""
+    away = (torch.arange(side, device=middle.device) - middle).abs() / (_TAPER * side)
+    return torch.cos(0.5 * torch.pi * away.clamp_max(1)).square()
+
+
 def _compressed(values: Tensor) -> Tensor:
-    """Square root with the sign kept: a bright direct beam does not drown the rest."""
-    return values.sign() * values.abs().sqrt()
+    """Square root of values over their rms, with the sign kept: a bright direct beam does not drown the rest."""
+    relative = values / values.square().mean((-2, -1), keepdim=True).sqrt().clamp_min(_LEAST)
+    return relative.sign() * relative.abs().sqrt()
 
 
 def _distance(shape: torch.Size, margin: tuple[int, int, int, int], device: torch.device) -> Tensor:
