@@ -145,7 +145,7 @@ def test_the_distance_goes_on_where_a_frame_is_filled_up() -> None:
 
 @pytest.mark.parametrize("radius", [4.0, 9.0])
 def test_differences_of_disks_show_where_the_lattice_has_nodes(radius: float) -> None:
-    """Disks at some nodes of a lattice, overlapping for the larger radius, off the middle: they stand out, and one that is not lit."""
+    """Disks at some nodes of a lattice, the larger ones overlapping: these stand out, and one that is not lit."""
     side, a, b = 96, np.array([2.0, 15.0]), np.array([14.0, -3.0])
     y, x = np.mgrid[:side, :side]
     lit = [(0, 0), (1, 0), (0, 1), (-1, 1), (-1, 0), (1, -1), (2, -1)]
