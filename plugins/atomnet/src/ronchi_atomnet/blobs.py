@@ -12,6 +12,10 @@ __all__ = ["centre_of_mass", "find_blobs", "parabola"]
 
 Array = NDArray[np.float64]
 
+_WEAK_MAXIMA = 0.047
+"""Maxima of noise between one and two standard deviations, in a squared width of the filter: counted in images of noise
+alone, as the formula for high ones does not hold for them."""
+
 
 def find_blobs(image: Array, sigma_px: float, threshold: float, max_false: float) -> tuple[Array, Array, Array]:
     """Find bright blobs.
@@ -51,9 +55,13 @@ def _least_snr(snr: Array, area: float, max_false: float) -> float:
 
     White noise behind the filter has A (3 / 2) (2 pi)^(-3/2) u exp(-u^2 / 2) maxima above u standard deviations in an
     area of A squared widths of the filter: Adler, The Geometry of Random Fields (1981), with its spectral moment.
+    Atoms take the place of noise: the maxima that are too weak for atoms tell how much of the image is left to it
+    (Storey 2002, J. R. Stat. Soc. B 64, 479, doi:10.1111/1467-9868.00346).
     """
     ranked = np.sort(snr)[::-1]
-    by_noise = area * 1.5 * (2 * np.pi) ** -1.5 * ranked * np.exp(-0.5 * ranked**2)
+    weak = 1 + np.count_nonzero((snr > 1) & (snr < 2))
+    left = min(1.0, weak / (_WEAK_MAXIMA * area))
+    by_noise = left * area * 1.5 * (2 * np.pi) ** -1.5 * ranked * np.exp(-0.5 * ranked**2)
     good = (by_noise <= max_false * np.arange(1, len(ranked) + 1)) & (ranked > 1)
     return float(ranked[np.flatnonzero(good)[-1]]) if good.any() else np.inf
 

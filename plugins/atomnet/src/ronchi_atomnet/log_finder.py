@@ -29,13 +29,7 @@ class LogFinder:
         self.params = params
 
     def find(self, images: xr.Dataset, ctx: Context) -> xr.Dataset:
-        """From ``images/1`` to ``atoms/1``; ``score`` is the signal-to-noise ratio of the filter's response.
-
-        Raises
-        ------
-        DataError
-            No ``sigma_px`` is given, and an image shows neither a lattice nor blobs of one size.
-        """
+        """From ``images/1`` to ``atoms/1``; ``score`` is the signal-to-noise ratio of the filter's response."""
         return collect(images, lambda frame: find_in_frame(frame, self.params), ctx)
 
 

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from ronchi.api import Field, Params
 
-__all__ = ["LogParams"]
+__all__ = ["AtomnetParams", "LogParams", "Weights"]
 
 _PX: dict[str, Any] = {"unit": "px"}
 _ONE: dict[str, Any] = {"unit": "1"}
+
+
+def _as_path(value: Any) -> Any:
+    # A file is part of what a result depends on, and is looked for beside the pipeline; a name is neither.
+    return Path(value) if isinstance(value, str) and value.endswith(".safetensors") else value
+
+
+Weights = Annotated[str | Path, BeforeValidator(_as_path)]
+"""Name of weights in the package, or a .safetensors file."""
 
 
 class LogParams(Params):
@@ -43,4 +55,37 @@ class LogParams(Params):
         description="Ascending: an atom this many times as bright as the median of its frame is of the next species; "
         "(2,) tells silicon from carbon.",
         json_schema_extra=_ONE,
+    )
+
+
+class AtomnetParams(Params):
+    """Find atoms and their species by a network that has learned from simulated movies."""
+
+    weights: Weights = Field(
+        "graphene-si", description="Name of weights that come with the plugin, or a .safetensors file."
+    )
+    threshold: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Least odds of an atom; as the weights were validated, if absent.",
+        json_schema_extra=_ONE,
+    )
+    scale: float | None = Field(
+        None,
+        gt=0.05,
+        le=20,
+        description="Pixels of the network a pixel of the images, so that atoms are as far apart as the network has "
+        "learned. From the calibration if absent, and without one from the image's own spacing.",
+        json_schema_extra=_ONE,
+    )
+    position: Literal["fit", "odds"] = Field(
+        "fit", description="Positions by Gaussians fitted to the image, with standard errors, or by the odds alone."
+    )
+    dark: bool = Field(False, description="Atoms are darker than what is around them, as in bright field.")
+    tile_px: int = Field(
+        512,
+        ge=128,
+        description="Side of the tiles, in the network's pixels: the memory goes with it.",
+        json_schema_extra=_PX,
     )

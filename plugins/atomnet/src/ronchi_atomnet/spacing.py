@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from ronchi.api import DataError
-
 __all__ = ["blob_sigma", "estimate_period", "noise_level"]
 
 Array = NDArray[np.float64]
@@ -65,10 +63,8 @@ def estimate_period(image: Array) -> float | None:
 def blob_sigma(image: Array) -> float:
     """Standard deviation in px of a Laplacian of Gaussian that suits the atoms of an image.
 
-    Raises
-    ------
-    DataError
-        Neither a lattice nor blobs of one size show.
+    It is a part of the lattice's period. Where no lattice shows, it is the smallest one that answers more than its
+    neighbours do: the size of blobs (Lindeberg 1998, Int. J. Comput. Vis. 30, 79, doi:10.1023/A:1008045108935).
     """
     period = estimate_period(image)
     if period is not None:
@@ -79,11 +75,7 @@ def blob_sigma(image: Array) -> float:
     sigmas = np.geomspace(0.8, max(1.0, min(image.shape) / 10), 40)
     answers = np.array([(above * (s * s * square) ** 2 * np.exp(-s * s * square)).sum() for s in sigmas])
     peaks = np.flatnonzero((answers[1:-1] > answers[:-2]) & (answers[1:-1] >= answers[2:])) + 1
-    if not len(peaks):
-        raise DataError(
-            "the image shows neither a lattice nor blobs of one size", where="sigma_px", fix="give `sigma_px`"
-        )
-    return float(sigmas[peaks[0]])
+    return float(sigmas[peaks[0] if len(peaks) else answers.argmax()])
 
 
 def _spectrum(image: Array) -> tuple[Array, Array]:

@@ -1,0 +1,110 @@
+"""The atom finder ``atomnet``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import torch
+import xarray as xr
+from numpy.typing import NDArray
+
+from ronchi.api import CalibrationError, Context
+from ronchi_atomnet.frames import Found, collect, step_of
+from ronchi_atomnet.gaussians import fit_gaussians
+from ronchi_atomnet.params import AtomnetParams
+from ronchi_atomnet.peaks import find_peaks
+from ronchi_atomnet.scaling import normalise, resample
+from ronchi_atomnet.spacing import estimate_period
+from ronchi_atomnet.tiles import by_tiles
+from ronchi_atomnet.weights import Learned, load_weights
+from ronchi_torch.threads import thread_limit
+
+__all__ = ["Atomnet"]
+
+Array = NDArray[np.float64]
+
+_SCALE_STEPS = 0.02
+"""Scales that are closer to 1 than this are 1: resampling would cost more than it gives."""
+_SIGMA_OF_PERIOD = 0.19
+"""Standard deviation of an atom over the distance of lattice planes, to begin with: 0.4 angstrom in graphene."""
+_FURTHEST = 1.0
+"""The fit may move an atom by so many standard deviations of its image; else the network's position stays."""
+
+
+class Atomnet:
+    """Atom finder ``atomnet``: a network says where atoms are and which, a fit says where exactly."""
+
+    def __init__(self, params: AtomnetParams) -> None:
+        self.params = params
+        self._learned: Learned | None = None
+
+    def find(self, images: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """From ``images/1`` to ``atoms/1``; ``score`` is the odds of an atom.
+
+        Raises
+        ------
+        CalibrationError
+            The images have neither a scale nor a lattice, and `AtomnetParams.scale` is not given.
+        DataError
+            The weights cannot be used.
+        """
+        if self._learned is None:
+            self._learned = load_weights(self.params.weights)
+        learned = self._learned
+        learned.network.to(ctx.device, memory_format=torch.channels_last)
+        step = step_of(images)
+        with thread_limit(ctx.n_threads):
+            return collect(
+                images,
+                partial(self._search, learned=learned, pixel=None if step is None else float(np.mean(step)), ctx=ctx),
+                ctx,
+                " ".join(learned.card["classes"]),
+            )
+
+    def _search(self, frame: Array, learned: Learned, pixel: float | None, ctx: Context) -> Found:
+        p = self.params
+        image = -frame if p.dark else frame
+        scale = self._scale(image, learned, pixel)
+        odds = self._odds(normalise(resample(image, scale)), learned, ctx)
+        threshold = p.threshold if p.threshold is not None else float(learned.card["threshold"])
+        points, score, species = find_peaks(odds, threshold)
+        points = points / scale
+        sigma_px = max(0.6, _SIGMA_OF_PERIOD * float(learned.card["period_px"]) / scale)
+        fit = fit_gaussians(image, points, sigma_px)
+        found = Found(points, np.full(points.shape, np.nan), fit.height, score, species)
+        if p.position == "odds":
+            return found
+        near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
+        return replace(
+            found,
+            points=np.where(near[:, None], fit.points, points),
+            sigma=np.where(near[:, None], np.sqrt(fit.variance), np.nan),
+        )
+
+    def _scale(self, image: Array, learned: Learned, pixel: float | None) -> float:
+        """Pixels of the network a pixel of the image."""
+        if self.params.scale is not None:
+            return self.params.scale
+        if pixel is not None:
+            scale = pixel / float(learned.card["pixel_angstrom"])
+        else:
+            period = estimate_period(image)
+            if period is None:
+                raise CalibrationError(
+                    "the images have neither a scale nor a lattice that would tell it",
+                    where="atomnet",
+                    fix="give the images a pixel size, or give `scale`",
+                )
+            scale = float(learned.card["period_px"]) / period
+        return 1.0 if abs(scale - 1) < _SCALE_STEPS else scale
+
+    def _odds(self, image: NDArray[np.float32], learned: Learned, ctx: Context) -> NDArray[np.float32]:
+        def said(tile: NDArray[np.float32]) -> NDArray[np.float32]:
+            given = torch.from_numpy(tile)[None, None].to(ctx.device, memory_format=torch.channels_last)
+            with torch.inference_mode():
+                made: NDArray[np.float32] = torch.softmax(learned.network(given), 1)[0].cpu().numpy()
+            return made
+
+        return by_tiles(image, said, self.params.tile_px, learned.network.reach_px, learned.network.stride)

@@ -1,0 +1,279 @@
+"""Training of the network on simulated movies: stoppable, resumable, judged by movies that it never learns from."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ronchi.api import Context, DataError
+from ronchi.schema import atoms
+from ronchi_atomnet.movies import IdealFrame, ideal_frames
+from ronchi_atomnet.patches import draw_patch, odds
+from ronchi_atomnet.peaks import find_peaks
+from ronchi_atomnet.train_params import TrainParams
+from ronchi_atomnet.unet import UNet
+from ronchi_atomnet.weights import FORMAT
+from ronchi_torch.checkpoint import fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.threads import thread_limit
+from ronchi_torch.weights import write_weights
+from ronchi_torch.world import join_world
+
+__all__ = ["Trainer"]
+
+_CHECKPOINT = "checkpoint.safetensors"
+_THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+_TOLERANCE_ANGSTROM = 0.5
+_GRAPHENE_PERIOD_ANGSTROM = 2.13
+
+Watch = Callable[[Mapping[str, float]], None]
+
+
+class Trainer:
+    """What ``ronchi train atomnet`` makes; see `TrainParams`.
+
+    ``watch`` is called with the figures of every look at held-out movies, and may raise to stop the training.
+    """
+
+    watch: Watch = staticmethod(lambda figures: None)
+
+    def __init__(self, params: TrainParams) -> None:
+        self.params = params
+
+    def train(self, folder: Path, ctx: Context, create: Callable[..., Any]) -> dict[str, Any]:
+        """Train with the simulator of that name, and leave ``weights.safetensors`` and ``training.json``.
+
+        Raises
+        ------
+        DataError
+            The simulator gives no truth, the checkpoint is of another training, the loss is no number, or the batch
+            cannot be shared by the processes.
+        """
+        return _Training(self.params, ctx, folder, create, self.watch).run()
+
+
+class _Training:
+    def __init__(self, p: TrainParams, ctx: Context, folder: Path, create: Callable[..., Any], watch: Watch) -> None:
+        self.p, self.ctx, self.folder, self.watch = p, ctx, folder, watch
+        self.world = join_world(ctx.device)
+        if p.batch % self.world.size:
+            what = f"a batch of {p.batch} cannot be shared evenly by {self.world.size} processes"
+            raise DataError(what, where="batch", fix=f"a multiple of {self.world.size}")
+        self.seeds = [int(seed) for seed in ctx.rng.integers(2**31, size=4)]
+        kept = folder / "movies"
+        self.learned = ideal_frames(p, kept, create, self.seeds[0], p.movies, ctx.log)
+        self.held_out = ideal_frames(p, kept, create, self.seeds[1], p.held_out_movies, ctx.log)
+        self.metric = create(
+            "metric",
+            "atoms",
+            {
+                "tolerance": _TOLERANCE_ANGSTROM,
+                "tolerance_unit": "angstrom",
+                "pixel_angstrom": p.pixel_angstrom,
+                "border_px": 4.0,
+            },
+        )
+        torch.manual_seed(self.seeds[2])
+        network = UNet(p.widths, 1 + len(p.classes)).to(self.world.device, memory_format=torch.channels_last)
+        self.network: nn.Module = network
+        self.wrapped = self.world.wrap(network)
+        self.averaged = copy.deepcopy(network)
+        self.optimiser = torch.optim.AdamW(network.parameters(), p.learning_rate, weight_decay=p.weight_decay)
+        self.step, self.seconds, self.whole = 0, 0.0, True
+        self.curve: list[dict[str, float]] = []
+        self.losses: list[float] = []
+
+    def run(self) -> dict[str, Any]:
+        p = self.p
+        self._resume()
+        saved = began = time.monotonic()
+        with thread_limit(self.ctx.n_threads):
+            try:
+                while self.step < p.steps:
+                    self._advance()
+                    now = time.monotonic()
+                    if now - saved > p.checkpoint_s:
+                        self.seconds += now - began
+                        saved = began = now
+                        self._save()
+                    self.ctx.progress(self.step, p.steps)
+            except (KeyboardInterrupt, SystemExit):
+                # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
+                if self.whole:
+                    self.seconds += time.monotonic() - began
+                    self._save()
+                raise
+        self.seconds += time.monotonic() - began
+        self._save()
+        return self._card()
+
+    def _advance(self) -> None:
+        p = self.p
+        self.whole = False
+        self.losses.append(self._learn())
+        looked = (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps
+        if looked:
+            self._validate()
+        self.step += 1
+        self.whole = True
+        if looked:
+            self.watch(self.curve[-1])
+
+    def _learn(self) -> float:
+        p = self.p
+        for group in self.optimiser.param_groups:
+            group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
+        images, wanted, _ = self._batch(self.learned, [self.seeds[2], self.step], self.world.share(p.batch))
+        self.wrapped.train()
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = _loss(self.wrapped(images), wanted)
+        loss.backward()
+        value = self.world.total(loss.detach().clone()) / self.world.size
+        if not math.isfinite(value):
+            raise DataError(f"the loss is {value} in batch {self.step}", where="training", fix="lower `learning_rate`")
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.world.average(b for b in self.network.buffers() if b.dtype.is_floating_point)
+        # At first the average follows closely, so that it forgets where it began.
+        weight = min(p.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if kept.dtype.is_floating_point:
+                    kept.lerp_(new, 1 - weight)
+                else:
+                    kept.copy_(new)
+        return value
+
+    def _batch(self, frames: list[IdealFrame], seed: list[int], share: slice) -> tuple[Tensor, Tensor, list[Any]]:
+        p = self.p
+        numbers = range(p.batch)[share]
+        patches = [draw_patch(frames, p, np.random.default_rng([*seed, number])) for number in numbers]
+        images = torch.from_numpy(np.stack([patch.image for patch in patches])[:, None])
+        wanted = torch.from_numpy(np.stack([odds(patch, p) for patch in patches]))
+        images = images.to(self.world.device, memory_format=torch.channels_last)
+        return images, wanted.to(self.world.device), patches
+
+    def _validate(self) -> None:
+        """Judge the averaged weights on patches of held-out movies, the same ones at every look."""
+        p = self.p
+        losses, found, true = [], {threshold: [] for threshold in _THRESHOLDS}, []
+        frame = 0
+        self.averaged.eval()
+        for number in range(p.validation_batches):
+            images, wanted, patches = self._batch(self.held_out, [self.seeds[3], number], slice(None))
+            with torch.inference_mode():
+                said = self.averaged(images)
+                losses.append(float(_loss(said, wanted)))
+                chances = torch.softmax(said, 1).cpu().numpy()
+            for patch, chance in zip(patches, chances, strict=True):
+                true.append(_rows(frame, patch.points, np.ones(len(patch.points)), patch.species))
+                for threshold, rows in found.items():
+                    rows.append(_rows(frame, *find_peaks(chance, threshold)))
+                frame += 1
+        truth = _table(true, p)
+        figures = {threshold: self.metric.score(_table(rows, p), truth, self.ctx) for threshold, rows in found.items()}
+        best = max(_THRESHOLDS, key=lambda threshold: figures[threshold]["f1"])
+        row = {
+            "step": float(self.step + 1),
+            "learned_loss": sum(self.losses) / len(self.losses),
+            "loss": float(np.mean(losses)),
+            "threshold": best,
+        } | {
+            name: float(figures[best][name])
+            for name in ("precision", "recall", "f1", "rms_angstrom", "species_accuracy", "species_balanced")
+        }
+        self.losses.clear()
+        self.curve.append(row)
+        self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+    def _card(self) -> dict[str, Any]:
+        p = self.p
+        return {
+            "format": FORMAT,
+            "settings": UNet(p.widths, 1 + len(p.classes)).settings,
+            "classes": list(p.classes),
+            "pixel_angstrom": p.pixel_angstrom,
+            "period_px": _GRAPHENE_PERIOD_ANGSTROM / p.pixel_angstrom,
+            "threshold": self.curve[-1]["threshold"] if self.curve else 0.4,
+            "training": p.model_dump(mode="json", exclude={"checkpoint_s"}),
+            "seeds": self.seeds,
+            "frames": [len(self.learned), len(self.held_out)],
+            "versions": {name: version(name) for name in ("ronchi-atomnet", "torch")},
+            "device": self.world.device.type,
+            "processes": self.world.size,
+            "step": self.step,
+            "seconds": round(self.seconds),
+            "curve": [{name: value if math.isfinite(value) else None for name, value in r.items()} for r in self.curve],
+        }
+
+    def _save(self) -> None:
+        if self.world.rank != 0:
+            return
+        card = self._card()
+        tensors = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "adam": moments_of(self.optimiser),
+        }
+        told = {"identity": self._identity(), "card": json.dumps({**card, "losses": self.losses})}
+        write_checkpoint(self.folder / _CHECKPOINT, tensors, told)
+        # Weights of an unfinished training serve as well: an average that is judged at every look.
+        digest = write_weights(self.folder / "weights.safetensors", self.averaged, card)
+        partial = self.folder / ".training.json.partial"
+        partial.write_text(json.dumps({**card, "sha256": digest}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.replace(self.folder / "training.json")
+
+    def _identity(self) -> str:
+        # How long it runs and how it is watched may change on the way.
+        free = {"steps", "validate_every", "validation_batches", "checkpoint_s"}
+        return fingerprint(self.p.model_dump_json(exclude=free), json.dumps(self.seeds))
+
+    def _resume(self) -> None:
+        path = self.folder / _CHECKPOINT
+        if not path.exists():
+            return
+        saved = read_checkpoint(path)
+        if saved.told.get("identity") != self._identity():
+            what = "the checkpoint is of a training with other parameters"
+            raise DataError(what, where=str(path), fix="remove it, or use another -o")
+        self.network.load_state_dict(saved.group("network"))
+        self.averaged.load_state_dict(saved.group("averaged"))
+        restore_moments(self.optimiser, saved.group("adam"))
+        card = json.loads(saved.told["card"])
+        self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
+        self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
+        self.ctx.log.info("going on after batch %d", self.step)
+
+
+def _loss(said: Tensor, wanted: Tensor) -> Tensor:
+    """Cross-entropy with odds that are no whole numbers."""
+    return -(wanted * torch.log_softmax(said, 1)).sum(1).mean()
+
+
+def _rate(step: int, warm_up: int, steps: int) -> float:
+    """Part of the largest learning rate: a straight rise, then half a cosine."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+def _rows(frame: int, points: Any, score: Any, species: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """(n, 5) frame, y, x, score, species."""
+    return np.column_stack([np.full(len(points), frame), points, score, species])
+
+
+def _table(rows: list[Any], p: TrainParams) -> Any:
+    held = np.concatenate(rows)
+    return atoms.make(
+        frame=held[:, 0], y=held[:, 1], x=held[:, 2], score=held[:, 3], species=held[:, 4],
+        step_angstrom=[p.pixel_angstrom] * 2, image_shape=[p.patch_px] * 2,
+    )  # fmt: skip

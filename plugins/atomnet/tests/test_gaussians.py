@@ -1,0 +1,77 @@
+"""The fit: as exact as noise allows, with the errors that it states."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ronchi_atomnet.gaussians import fit_gaussians
+
+
+def grid(step: float, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    rows, columns = (np.arange(step, n - step, step) for n in shape)
+    points = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+    return points + rng.uniform(-0.5, 0.5, points.shape)
+
+
+def test_without_noise_positions_width_and_heights_are_exact(draw):
+    rng = np.random.default_rng(0)
+    true, height = grid(7.0, (64, 80), rng), 100.0
+    image = draw(true, sigma=2.0, height=height)
+    fit = fit_gaussians(image, true + rng.uniform(-0.7, 0.7, true.shape), 2.4)
+    # Neighbours at 3.5 standard deviations overlap: ten sweeps leave this much.
+    assert fit.sigma_px == pytest.approx(2.0, rel=0.015)
+    assert np.abs(fit.points - true).max() < 0.02
+    assert fit.height == pytest.approx(np.full(len(true), height), rel=0.05)
+
+
+@pytest.mark.parametrize("noise", ["camera", "counts"])
+def test_errors_are_near_the_least_possible_ones_and_as_stated(draw, noise):
+    """Cramér-Rao: the inverse of the sum over pixels of (d mu / dy)^2 / variance."""
+    rng = np.random.default_rng(1)
+    sigma, height, background, shape = 2.0, 60.0, 10.0, (300, 300)
+    true = grid(16.0, shape, rng)
+    ideal = draw(true, shape, sigma, height, background)
+    image = rng.poisson(ideal).astype(float) if noise == "counts" else ideal + rng.normal(0, 5, shape)
+    fit = fit_gaussians(image, true + rng.uniform(-0.5, 0.5, true.shape), sigma)
+    y, x = np.mgrid[-8:9, -8:9]
+    spot = height * np.exp(-(y**2 + x**2) / (2 * sigma**2))
+    variance = spot + background if noise == "counts" else 25.0
+    bound = 1 / np.sqrt(((spot * y / sigma**2) ** 2 / variance).sum())
+    rms = np.sqrt(((fit.points - true) ** 2).mean())
+    # 324 atoms give 648 coordinates: the rms is known to 3 %. The window costs 1 %, the noise line a little more.
+    assert 0.93 < rms / bound < 1.12
+    z = np.sqrt(((fit.points - true) ** 2 / fit.variance).mean())
+    assert z == pytest.approx(1, abs=0.1)
+    z = np.sqrt(((fit.height - height) ** 2 / fit.height_variance).mean())
+    assert z == pytest.approx(1, abs=0.15)
+
+
+def test_atoms_at_one_and_a_half_standard_deviations_are_fitted_apart(draw):
+    true = np.array([[20.0, 20.0], [20.0, 23.0], [40.0, 50.0]])
+    image = draw(true, sigma=2.0)
+    # The width comes from the atoms that stand alone; sweeps in turn converge slowly for such neighbours.
+    fit = fit_gaussians(image, true + np.array([[0.3, -0.2], [-0.2, 0.3], [0.2, 0.2]]), 2.0, fit_width=False)
+    assert np.abs(fit.points - true).max() < 0.35
+    apart = np.hypot(*(fit.points[1] - fit.points[0]))
+    assert apart == pytest.approx(3.0, abs=0.5)
+
+
+def test_a_start_on_nothing_stays_where_it_is_without_an_error(draw):
+    rng = np.random.default_rng(2)
+    true = np.array([[30.0, 30.0], [30.0, 60.0]])
+    image = draw(true, sigma=2.0) + rng.normal(0, 0.5, (64, 80))
+    start = np.array([[30.2, 29.8], [30.0, 60.3], [36.5, 30.0]])
+    fit = fit_gaussians(image, start, 2.0)
+    assert np.abs(fit.points[:2] - true).max() < 0.1
+    assert fit.height[2] < 3
+    assert np.isfinite(fit.points).all()
+
+
+def test_the_image_is_left_alone_and_no_atoms_are_no_error(draw):
+    image = draw(np.array([[20.0, 20.0]]))
+    before = image.copy()
+    fit = fit_gaussians(image, np.empty((0, 2)), 2.0)
+    assert len(fit.points) == 0
+    assert np.array_equal(image, before)
+    assert np.array_equal(fit.residual, before)
