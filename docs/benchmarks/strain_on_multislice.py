@@ -1,6 +1,6 @@
 """RMS strain error on files with truth, with one set of defaults: detection, lattice fit, score.
 
-usage: strain_on_multislice.py FILE.nc … [--set detector.x=value] [--set solver.x=value]
+usage: strain_on_multislice.py FILE.nc … [--detector NAME] [--set detector.x=value] [--set solver.x=value]
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import ronchi
 COMPONENTS = ("e_xx", "e_yy", "e_xy", "theta")
 
 
-def row(path: Path, settings: dict[str, dict[str, object]]) -> str:
+def row(path: Path, detector: str, settings: dict[str, dict[str, object]]) -> str:
     """Detect, fit and score one file; percent, and degrees for theta."""
     data, truth = ronchi.read(path), ronchi.read(path, side="truth")
     if data["intensity"].dtype.kind == "f":
         data["intensity"] = data["intensity"] * 1e6
-    ronchi.detect(data.isel(scan_y=[0], scan_x=[0]), "crosscorr", **settings["detector"])
+    ronchi.detect(data.isel(scan_y=[0], scan_x=[0]), detector, **settings["detector"])
     start = time.perf_counter()
-    peaks = ronchi.detect(data, "crosscorr", **settings["detector"])
+    peaks = ronchi.detect(data, detector, **settings["detector"])
     seconds = time.perf_counter() - start
     substrate = data["scan_x"].values[(truth["is_substrate"].values > 0)[0]]
     reference = {"scan_x": [float(substrate.min()) + 15, float(substrate.max()) + 1]}
@@ -44,6 +44,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", type=Path)
+    parser.add_argument("--detector", default="crosscorr")
     parser.add_argument("--set", action="append", default=[], help="detector.NAME=VALUE or solver.NAME=VALUE")
     args = parser.parse_args()
     settings: dict[str, dict[str, object]] = {"detector": {}, "solver": {}}
@@ -55,7 +56,7 @@ def main() -> None:
     print("| file | e_xx % | e_yy % | e_xy % | theta deg | coverage | peaks a pattern | ms a pattern |")
     print("|---" * 8 + "|")
     for path in args.files:
-        print(row(path, settings), flush=True)
+        print(row(path, args.detector, settings), flush=True)
 
 
 if __name__ == "__main__":

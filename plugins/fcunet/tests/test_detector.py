@@ -135,6 +135,17 @@ def test_a_radius_alone_makes_a_probe(files: dict[str, Path]) -> None:
     assert len(_detector(files["compact"], None, probe_radius_px=3.0).detect(_frames()).counts) == 5
 
 
+def test_disks_of_a_size_that_was_never_seen_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    card = {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [4.0, 8.0]}
+    save_weights(path, CompactDetector((4, 8), attention=0), card)
+    _detector(path, None, probe_radius_px=3.0)
+    for radius, what in ((2.5, "train on disks"), (12.5, "bin the patterns")):
+        with pytest.raises(DataError, match="have learned from 4.0 to 8.0 px") as caught:
+            _detector(path, None, probe_radius_px=radius)
+        assert what in str(caught.value)
+
+
 PEAK = r"""
 import re, sys, torch
 from pathlib import Path

@@ -43,6 +43,7 @@ def training_card(
     step: int,
     seconds: float,
     threshold: float,
+    radii_px: tuple[float, float],
 ) -> dict[str, Any]:
     """What a training knows of itself; figures that are no numbers become None."""
     rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in curve]
@@ -62,6 +63,7 @@ def training_card(
         "step": step,
         "seconds": round(seconds),
         "threshold": threshold,
+        "radii_px": [round(radius, 2) for radius in radii_px] if all(map(math.isfinite, radii_px)) else None,
         "sigma_px": sigma if sigma is not None else 1.0,
         "curve": rows,
     }

@@ -23,6 +23,8 @@ from ronchi_torch.threads import thread_limit
 __all__ = ["Fcunet"]
 
 _MOST_AT_A_TIME = 64
+_BEYOND = 1.5
+"""Disks this many times larger or smaller than those of the training are still found."""
 
 _NO_PEAKS = PeakBatch(
     counts=np.zeros(0, np.int32),
@@ -50,8 +52,8 @@ class Fcunet:
         Raises
         ------
         DataError
-            The weights are absent, damaged or of another version; the size of the disks cannot be known; or a single
-            pattern needs more memory than `memory_mb`.
+            The weights are absent, damaged or of another version; the size of the disks cannot be known, or is not one
+            that they have learned from; or a single pattern needs more memory than `memory_mb`.
         """
         p = self.params
         self._loaded = load_weights(p.weights)
@@ -61,12 +63,25 @@ class Fcunet:
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         template, radius_px = probe_template(geometry, probe, p.probe_radius_px)
+        self._check_radius(radius_px)
         self._frame = geometry.shape
         self._probe = torch.from_numpy(template)[None].to(self._device)
         self._radius = torch.tensor([radius_px], device=self._device)
         self._centre = torch.tensor([geometry.centre_px], dtype=torch.float32, device=self._device)
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
+
+    def _check_radius(self, radius_px: float) -> None:
+        known = self._loaded.card.get("radii_px")
+        if known and not known[0] / _BEYOND <= radius_px <= known[1] * _BEYOND:
+            raise DataError(
+                f"the disks have a radius of {radius_px:.1f} px, these weights have learned from {known[0]:.1f} to "
+                f"{known[1]:.1f} px",
+                where="probe",
+                fix="bin the patterns (the transform `bin`), or train on disks like these"
+                if radius_px > known[1]
+                else "train on disks like these",
+            )
 
     def _affordable(self) -> int:
         """Patterns at a time: those asked for, else as many as the memory holds."""

@@ -21,6 +21,7 @@ from ronchi_fcunet.samples import Augmentation, Batch, Samples, batches
 from ronchi_fcunet.scores import Tally, judge, loss_of
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
+from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights, save_weights
 from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
 from ronchi_torch.threads import thread_limit
@@ -139,6 +140,7 @@ class _Training:
         )
         self.whole = True
         self.step, self.seconds = 0, 0.0
+        self.radii_px = (math.inf, -math.inf)
         self.curve: list[dict[str, float]] = []
         self.losses: list[float] = []
 
@@ -184,6 +186,8 @@ class _Training:
     def _learn(self, batch: Batch) -> float:
         p = self.p
         batch = batch.to(self.world.device)
+        radii = probe_radius_px(batch.probe)
+        self.radii_px = (min(self.radii_px[0], float(radii.min())), max(self.radii_px[1], float(radii.max())))
         for group in self.optimiser.param_groups:
             group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
         # The same dropout in a step whether or not the training was stopped before it; another one in every process.
@@ -239,7 +243,7 @@ class _Training:
         return training_card(
             self.p, self.curve, learned=self.learned, held_out=self.held_out, started_from=self.started_from,
             device=self.world.device.type, processes=self.world.size, step=self.step, seconds=self.seconds,
-            threshold=self.threshold,
+            threshold=self.threshold, radii_px=self.radii_px,
         )  # fmt: skip
 
     def _finish(self) -> dict[str, Any]:
@@ -292,6 +296,8 @@ class _Training:
         restore_moments(self.optimiser, saved.group("adam"))
         card: Mapping[str, Any] = json.loads(saved.told["card"])
         self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
+        if card.get("radii_px"):
+            self.radii_px = (card["radii_px"][0], card["radii_px"][1])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
         if self.world.rank == 0:
             self.ctx.log.info("going on after batch %d", self.step)
