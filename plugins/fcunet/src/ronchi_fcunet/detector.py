@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
 from ronchi.bad_pixels import BadPixelFill
+from ronchi_fcunet.binning import binned, binned_template, unbinned
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
 from ronchi_fcunet.params import FcunetParams
@@ -63,29 +65,33 @@ class Fcunet:
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         template, radius_px = probe_template(geometry, probe, p.probe_radius_px)
-        self._check_radius(radius_px)
+        self._binned = self._binning(radius_px)
         self._frame = geometry.shape
+        if self._binned > 1:
+            template = binned_template(template, self._binned)
         self._probe = torch.from_numpy(template)[None].to(self._device)
-        self._radius = torch.tensor([radius_px], device=self._device)
-        self._centre = torch.tensor([geometry.centre_px], dtype=torch.float32, device=self._device)
+        self._radius = torch.tensor([radius_px / self._binned], device=self._device)
+        centre = [(place - (self._binned - 1) / 2) / self._binned for place in geometry.centre_px]
+        self._centre = torch.tensor([centre], dtype=torch.float32, device=self._device)
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
 
-    def _check_radius(self, radius_px: float) -> None:
+    def _binning(self, radius_px: float) -> int:
+        """Pixels to be summed along an axis, so that the disks are as small as those of the training."""
         known = self._loaded.card.get("radii_px")
-        if known and not known[0] / _BEYOND <= radius_px <= known[1] * _BEYOND:
+        if not known:
+            return 1
+        if radius_px < known[0] / _BEYOND:
             raise DataError(
-                f"the disks have a radius of {radius_px:.1f} px, these weights have learned from {known[0]:.1f} to "
-                f"{known[1]:.1f} px",
+                f"the disks have a radius of {radius_px:.1f} px, these weights have learned from {known[0]:.1f} px up",
                 where="probe",
-                fix="bin the patterns (the transform `bin`), or train on disks like these"
-                if radius_px > known[1]
-                else "train on disks like these",
+                fix="train on disks like these",
             )
+        return 1 if radius_px < known[1] * _BEYOND else math.ceil(radius_px / known[1])
 
     def _affordable(self) -> int:
         """Patterns at a time: those asked for, else as many as the memory holds."""
-        each_mb = self._loaded.planes * self._frame[0] * self._frame[1] * 4 / 1e6
+        each_mb = self._loaded.planes * self._probe[0].numel() * 4 / 1e6
         n, least = int(self.params.memory_mb / each_mb), self.params.batch or 1
         if n < least:
             raise DataError(
@@ -114,13 +120,18 @@ class Fcunet:
             return _joined([self._peaks(frames[start : start + self._batch]) for start in starts])
 
     def _peaks(self, frames: NDArray[Any]) -> PeakBatch:
-        p = self.params
         filled = frames.astype(np.float32) if self._fill is None else self._fill(frames)
+        if self._binned > 1:
+            return unbinned(self._found(binned(filled, self._binned)), self._binned)
+        return self._found(filled)
+
+    def _found(self, filled: NDArray[np.float32]) -> PeakBatch:
+        p = self.params
         patterns = torch.from_numpy(np.ascontiguousarray(filled)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=p.precision == "bfloat16"):
             if isinstance(self._network, CompactDetector):
                 maps = mean_maps(self._network, patterns, self._probe, p.passes)
-                return peaks_of_maps(maps, self._frame, self._threshold, p.max_peaks)
+                return peaks_of_maps(maps, filled.shape[1:], self._threshold, p.max_peaks)
             images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
         return peaks_of_image(
             images.float(), self._centre, self._radius, self._threshold, p.max_peaks, self._loaded.sigma_px
