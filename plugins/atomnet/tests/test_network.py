@@ -22,6 +22,7 @@ from ronchi_torch.weights import write_weights
 
 CARD = {
     "format": 1, "classes": ["carbon", "silicon"], "pixel_angstrom": 0.25, "period_px": 8.52, "threshold": 0.4,
+    "error_line": [0.01, 0.5],
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import CalibrationError, Context
+from ronchi_atomnet.errors import stated_variance
 from ronchi_atomnet.frames import Found, collect, step_of
 from ronchi_atomnet.gaussians import fit_gaussians
 from ronchi_atomnet.params import AtomnetParams
@@ -34,7 +34,7 @@ _FURTHEST = 1.0
 
 
 class Atomnet:
-    """Atom finder ``atomnet``: a network says where atoms are and which, a fit says where exactly."""
+    """Atom finder ``atomnet``: a network says where atoms are and which, fits say how noisy they are and how bright."""
 
     def __init__(self, params: AtomnetParams) -> None:
         self.params = params
@@ -73,15 +73,12 @@ class Atomnet:
         points = points / scale
         sigma_px = max(0.6, _SIGMA_OF_PERIOD * float(learned.card["period_px"]) / scale)
         fit = fit_gaussians(image, points, sigma_px)
-        found = Found(points, np.full(points.shape, np.nan), fit.height, score, species)
         if p.position == "odds":
-            return found
+            variance = stated_variance(fit.variance, tuple(learned.card["error_line"]), scale)
+            return Found(points, np.sqrt(variance), fit.height, score, species)
         near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
-        return replace(
-            found,
-            points=np.where(near[:, None], fit.points, points),
-            sigma=np.where(near[:, None], np.sqrt(fit.variance), np.nan),
-        )
+        fitted = np.where(near[:, None], fit.points, points)
+        return Found(fitted, np.where(near[:, None], np.sqrt(fit.variance), np.nan), fit.height, score, species)
 
     def _scale(self, image: Array, learned: Learned, pixel: float | None) -> float:
         """Pixels of the network a pixel of the image."""

@@ -79,8 +79,10 @@ class AtomnetParams(Params):
         "learned. From the calibration if absent, and without one from the image's own spacing.",
         json_schema_extra=_ONE,
     )
-    position: Literal["fit", "odds"] = Field(
-        "fit", description="Positions by Gaussians fitted to the image, with standard errors, or by the odds alone."
+    position: Literal["odds", "fit"] = Field(
+        "odds",
+        description="Positions by the odds, which the whole surroundings of an atom decide, with standard errors as on "
+        "held-out movies; or by Gaussians fitted to each atom's own pixels, without a say of its surroundings.",
     )
     dark: bool = Field(False, description="Atoms are darker than what is around them, as in bright field.")
     tile_px: int = Field(

@@ -13,10 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from ronchi.api import Context, DataError
 from ronchi.schema import atoms
+from ronchi_atomnet.errors import error_line
+from ronchi_atomnet.gaussians import fit_gaussians
 from ronchi_atomnet.movies import IdealFrame, ideal_frames
 from ronchi_atomnet.patches import draw_patch, odds
 from ronchi_atomnet.peaks import find_peaks
@@ -34,6 +37,8 @@ _CHECKPOINT = "checkpoint.safetensors"
 _THRESHOLDS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 _TOLERANCE_ANGSTROM = 0.5
 _GRAPHENE_PERIOD_ANGSTROM = 2.13
+_GRAPHENE_SIGMA_ANGSTROM = 0.4
+_ERRORS = ("error_offset_px2", "error_slope")
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -166,7 +171,7 @@ class _Training:
         """Judge the averaged weights on patches of held-out movies, the same ones at every look."""
         p = self.p
         losses, found, true = [], {threshold: [] for threshold in _THRESHOLDS}, []
-        frame = 0
+        seen: list[Any] = []
         self.averaged.eval()
         for number in range(p.validation_batches):
             images, wanted, patches = self._batch(self.held_out, [self.seeds[3], number], slice(None))
@@ -175,18 +180,22 @@ class _Training:
                 losses.append(float(_loss(said, wanted)))
                 chances = torch.softmax(said, 1).cpu().numpy()
             for patch, chance in zip(patches, chances, strict=True):
+                frame = len(seen)
+                seen.append(patch.image)
                 true.append(_rows(frame, patch.points, np.ones(len(patch.points)), patch.species))
                 for threshold, rows in found.items():
                     rows.append(_rows(frame, *find_peaks(chance, threshold)))
-                frame += 1
         truth = _table(true, p)
         figures = {threshold: self.metric.score(_table(rows, p), truth, self.ctx) for threshold, rows in found.items()}
         best = max(_THRESHOLDS, key=lambda threshold: figures[threshold]["f1"])
+        offset, slope = error_line(*_errors(seen, found[best], true, _GRAPHENE_SIGMA_ANGSTROM / p.pixel_angstrom))
         row = {
             "step": float(self.step + 1),
             "learned_loss": sum(self.losses) / len(self.losses),
             "loss": float(np.mean(losses)),
             "threshold": best,
+            "error_offset_px2": offset,
+            "error_slope": slope,
         } | {
             name: float(figures[best][name])
             for name in ("precision", "recall", "f1", "rms_angstrom", "species_accuracy", "species_balanced")
@@ -204,6 +213,7 @@ class _Training:
             "pixel_angstrom": p.pixel_angstrom,
             "period_px": _GRAPHENE_PERIOD_ANGSTROM / p.pixel_angstrom,
             "threshold": self.curve[-1]["threshold"] if self.curve else 0.4,
+            "error_line": [self.curve[-1][name] for name in _ERRORS] if self.curve else [0.0, 1.0],
             "training": p.model_dump(mode="json", exclude={"checkpoint_s"}),
             "seeds": self.seeds,
             "frames": [len(self.learned), len(self.held_out)],
@@ -269,6 +279,21 @@ def _rate(step: int, warm_up: int, steps: int) -> float:
 def _rows(frame: int, points: Any, score: Any, species: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
     """(n, 5) frame, y, x, score, species."""
     return np.column_stack([np.full(len(points), frame), points, score, species])
+
+
+def _errors(images: list[Any], found: list[Any], true: list[Any], sigma_px: float) -> tuple[Any, Any]:
+    """Squared errors of found coordinates, and the variances that fits state for them, of atoms well inside."""
+    squares, variances = [np.empty(0)], [np.empty(0)]
+    for image, mine, theirs in zip(images, found, true, strict=True):
+        points = mine[:, 1:3]
+        if not len(points) or not len(theirs):
+            continue
+        variance = fit_gaussians(image.astype(np.float64), points, sigma_px).variance
+        apart, which = cKDTree(theirs[:, 1:3]).query(points)
+        inside = ((points > 4) & (points < np.array(image.shape) - 5)).all(1) & (apart < 2 * sigma_px)
+        squares.append(((points - theirs[which, 1:3])[inside] ** 2).ravel())
+        variances.append(variance[inside].ravel())
+    return np.concatenate(squares), np.concatenate(variances)
 
 
 def _table(rows: list[Any], p: TrainParams) -> Any:

@@ -16,7 +16,7 @@ __all__ = ["FORMAT", "Learned", "load_weights", "shipped"]
 
 FORMAT = 1
 """Raised when networks change so that older weights give other results."""
-_NEEDED = ("classes", "pixel_angstrom", "period_px", "threshold", "settings")
+_NEEDED = ("classes", "pixel_angstrom", "period_px", "threshold", "error_line", "settings")
 _FOLDER = Path(__file__).parent / "shipped"
 
 
@@ -30,7 +30,8 @@ class Learned:
         Ready to be used.
     card : mapping
         ``classes``, names of the species; ``pixel_angstrom`` of the images that it learned from; ``period_px``, the
-        distance of the lattice planes in them; ``threshold`` that suited held-out images; and its training.
+        distance of the lattice planes in them; ``threshold`` that suited held-out images and ``error_line``
+        of the positions in them; and its training.
     sha256 : str
         Of the file.
     """
