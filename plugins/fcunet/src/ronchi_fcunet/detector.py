@@ -100,7 +100,7 @@ class Fcunet:
                 where="memory_mb",
                 fix="raise it, lower `batch`, bin the patterns, or use a smaller network",
             )
-        return self.params.batch or min(n, _MOST_AT_A_TIME)
+        return self.params.batch or (1 if self._device.type == "cpu" else min(n, _MOST_AT_A_TIME))
 
     def detect(self, frames: NDArray[Any]) -> PeakBatch:
         """Find the disks of ``frames`` (n, qy, qx), any real dtype.

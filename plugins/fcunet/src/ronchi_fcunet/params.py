@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
 from ronchi.api import Field, Params
 
@@ -21,7 +21,7 @@ def _as_path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and value.endswith(".safetensors") else value
 
 
-Weights = Annotated[str | Path, BeforeValidator(_as_path)]
+Weights = Annotated[str | Path, AfterValidator(_as_path)]
 """Name of weights, ``NAME`` or ``NAME@VERSION``, or a .safetensors file."""
 
 
@@ -52,7 +52,12 @@ class FcunetParams(Params):
         description="Passes that are averaged: compact, of the pattern and its mirror images, at most 8; networks with "
         "dropout, with other dropout, where 1 is without.",
     )
-    batch: int | None = Field(None, ge=1, description="Patterns at a time; as many as `memory_mb` holds if absent.")
+    batch: int | None = Field(
+        None,
+        ge=1,
+        description="Patterns at a time. If absent, as many as `memory_mb` holds on a GPU, and one on a CPU, "
+        "where more are hardly faster and would change the last digits with the block.",
+    )
     memory_mb: float = Field(1000.0, gt=0, description="Memory for the maps of a batch.", json_schema_extra=_unit("MB"))
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="Numbers of the products; bfloat16 is faster where the processor has it."

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from ronchi.api import DataError
@@ -140,6 +141,8 @@ def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _network(card: Mapping[str, Any]) -> nn.Module:
     settings = card["settings"]
-    if card["kind"] == "compact":
-        return CompactDetector(**{**settings, "widths": tuple(settings["widths"])})
-    return FourierUNet(**settings)
+    # Networks begin with random weights, which are overwritten: nobody's random numbers are to change by that.
+    with torch.random.fork_rng(devices=[]):
+        if card["kind"] == "compact":
+            return CompactDetector(**{**settings, "widths": tuple(settings["widths"])})
+        return FourierUNet(**settings)
