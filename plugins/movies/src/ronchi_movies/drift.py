@@ -19,8 +19,8 @@ _CANDIDATES = 16
 """Peaks of the histogram that are looked at: those of neighbouring lattice vectors are nearly as high."""
 _INSIDE = 1 / 3
 """An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
-_PER_SPACING = 1e-3
-"""Part of the atoms that must be covered in addition for a displacement to be longer by one spacing."""
+_CLEARLY = 3.0
+"""By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
 _ROUNDS = 12
 _FEW = 3
 
@@ -63,8 +63,8 @@ def motion_between(
 
     A lattice covers itself again when it is displaced by a lattice vector. Which displacement is the right one is
     told by what is not periodic (edges, holes, defects): the part of the atoms in the common field that are covered
-    decides, and where that is the same the shorter displacement. The best is refined by pairing nearest atoms and
-    fitting a rotation and a shift with biweights, so that atoms that come, go or jump have no say.
+    decides, and where that is not clearly different the shorter displacement. The best is refined by pairing nearest
+    atoms and fitting a rotation and a shift with biweights, so that atoms that come, go or jump have no say.
 
     Parameters
     ----------
@@ -96,13 +96,19 @@ def motion_between(
         shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
         if height > sharpest:
             turn, candidates, sharpest = angle, shifts, height
-    best, most = rest, -np.inf
-    for shift in candidates:
+    best, most = rest, -1.0
+    for shift in candidates[np.argsort(np.hypot(*candidates.T), kind="stable")]:
         motion = Motion(turn, shift, pivot)
-        score = _covered(motion, trees, field, spacing) - _PER_SPACING * float(np.hypot(*shift)) / spacing
-        if score > most:
-            best, most = motion, score
+        covered, seen = _covered(motion, trees, field, spacing)
+        if covered > most + _CLEARLY * _spread(covered, seen):
+            best, most = motion, covered
     return _refined(best, before, trees[1], spacing)
+
+
+def _spread(share: float, n: int) -> float:
+    """Standard deviation of the difference of two proportions of ``n``, of which one would be ``share``."""
+    share = min(max(share, 1 / (n + 1)), n / (n + 1))
+    return float(np.sqrt(2 * share * (1 - share) / max(n, 1)))
 
 
 def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> tuple[Floats, float]:
@@ -122,8 +128,10 @@ def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> t
     return shifts, float(counts.max())
 
 
-def _covered(motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float) -> float:
-    """Part of the atoms of either frame, where the other shows the sheet too, that are near an atom of the other."""
+def _covered(
+    motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
+) -> tuple[float, int]:
+    """Part of the atoms that are near one of the other frame, of those in the field of both; and their number."""
     before, after = trees
     hits = seen = 0
     for moved, other in ((motion.apply(before.data), after), (motion.undo(after.data), before)):
@@ -132,7 +140,7 @@ def _covered(motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats
         seen += int(inside.sum())
         hits += int((other.query(moved[inside], distance_upper_bound=_INSIDE * spacing)[0] < np.inf).sum())
     # Of a displacement that leaves next to nothing in common nothing can be said.
-    return hits / seen if seen > 0.1 * (before.n + after.n) else -1.0
+    return (hits / seen if seen > 0.1 * (before.n + after.n) else -1.0), seen
 
 
 def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> Motion:
