@@ -120,6 +120,23 @@ def test_what_swallows_the_alarm_is_stopped_by_the_next_one() -> None:
     assert "in check_passes" in outcome.message
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="alarms are a thing of POSIX systems")
+def test_what_hangs_in_every_check_is_waited_for_in_full_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ronchi.testing.contract._SHORT_LIMIT_S", 0.1)
+
+    class Hangs(Toy):
+        time_limit_s = 0.4
+        params = ({"a": 1}, {"a": 2}, {"a": 3})
+
+        def check_each(self, params) -> None:
+            """It hangs."""
+            time.sleep(30)
+
+    last = Hangs.report().of("failed")[-1]
+    assert last.check.params == 2
+    assert "it hangs: not done after 0.1 s" in last.message
+
+
 def test_pytest_shows_one_test_a_check(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "from ronchi.testing import SimulatorContract\n\n\n"

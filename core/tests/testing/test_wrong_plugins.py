@@ -55,12 +55,14 @@ def test_the_right_one_passes_all_checks(report_of) -> None:
 @pytest.mark.parametrize(
     ("name", "check", "words"),
     [
-        ("mutates-input", "input_is_unchanged", ("read-only", "wrong_mutates_input_code.py:", "in detect")),
+        ("mutates-input", "input_is_unchanged", ("writes into its input", "wrong_mutates_input_code.py:", "copy what")),
         ("global-rng", "global_random_numbers_are_left_alone", ("numpy.random", "ctx.rng", "wrong_global_rng_code")),
+        ("seeds-global-rng", "global_random_numbers_are_left_alone", ("numpy.random", "wrong_seeds_global_rng_code")),
         ("order-dependence", "frames_do_not_depend_on_each_other", ("disks", "wrong_order_dependence_code")),
         ("wrong-axis-order", "disks_are_found_where_they_are", ("x and y are exchanged", "`qy_px` is the row")),
         ("object-dtype", "arrays_fit_together", ("'qx_px' is object", "expected", "wrong_object_dtype_code")),
         ("imports-torch-at-load", "plugin_imports_nothing_heavy", ("torch", "wrong_imports_torch_at_load.py:3")),
+        ("exits", "result_follows_its_schema", ("SystemExit: no licence", "wrong_exits_code.py:", "in detect")),
         ("writes-to-cwd", "nothing_is_written_beside", ("debug.npy", "ctx.scratch")),
     ],
 )
@@ -79,11 +81,27 @@ def test_one_that_hangs_is_stopped_at_its_line(report_of) -> None:
     assert "in detect" in message
 
 
+def test_one_that_hangs_in_a_library_is_stopped_at_the_authors_line(report_of) -> None:
+    message = failures(report_of("hangs-in-numpy", "result_follows_its_schema", time_limit_s=1.0))[
+        "result_follows_its_schema"
+    ]
+    assert "wrong_hangs_in_numpy_code.py:" in message
+
+
+def test_disks_that_are_missed_are_told_from_disks_at_wrong_places(report_of) -> None:
+    message = failures(report_of("misses-weak-disks", "disks_are_found_where_they_are"))[
+        "disks_are_found_where_they_are"
+    ]
+    assert "lower the threshold" in message
+    assert "`qy_px`" not in message
+
+
 def test_one_that_raises_at_import_is_refused_by_the_manager_and_told_by_the_kit(report_of, contract_of) -> None:
     message = failures(report_of("raises-at-import", "plugin_loads_and_yields_what_it_advertises"))
     (text,) = message.values()
     assert "RuntimeError: no licence server" in text
     assert "ronchi doctor" in text
+    assert "inputs" not in text, "what cannot be loaded has not refused anything"
     manager = contract_of("wrong_raises_at_import", "disk_detector", "raises-at-import").manager
     with pytest.raises(PluginError, match=r"wrong_raises_at_import.*\n?.*no licence server"):
         manager.spec("disk_detector", "raises-at-import")

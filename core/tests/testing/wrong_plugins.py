@@ -86,6 +86,7 @@ DETECTORS = {
     "right": {},
     "mutates-input": {"before": "frames -= frames.min()"},
     "global-rng": {"before": "self.seed = np.random.randint(1000)"},
+    "seeds-global-rng": {"before": "np.random.seed(0); self.seed = np.random.randint(1000)"},
     "order-dependence": {
         "threshold": "self.seen = max(self.seen, smooth.max()); least = max(0.2 * self.seen, 0.01 * background + 1e-6)"
     },
@@ -93,6 +94,9 @@ DETECTORS = {
     "object-dtype": {"after": "x = x.astype(object)"},
     "imports-torch-at-load": {"head": "import torch"},
     "writes-to-cwd": {"before": "Path('debug.npy').write_bytes(frames.tobytes())"},
+    "exits": {"before": "raise SystemExit('no licence')"},
     "hangs": {"before": "while True: self.seen += 1"},
+    "hangs-in-numpy": {"before": "while np.isfinite(frames.sum() + frames.mean()): np.median(frames)"},
+    "misses-weak-disks": {"threshold": "least = max(0.3 * smooth.max(), 0.01 * background + 1e-6)"},
     "raises-at-import": {"head": "raise RuntimeError('no licence server')"},
 }

@@ -25,6 +25,7 @@ __all__ = ["Check", "Contract", "Outcome", "Report"]
 _PREFIX = "check_"
 _FLOOR = "enough_checks_ran"
 _LONGEST_LABEL = 40
+_HUNG_OFTEN, _SHORT_LIMIT_S = 2, 10.0
 
 Status = Literal["passed", "failed", "expected", "not applicable"]
 
@@ -103,7 +104,7 @@ class Contract:
     expected_failures : mapping of str to str
         Check to the reason why it fails, without ``check_``; one that passes all the same is a failure.
     time_limit_s : float
-        Longest that a check may take.
+        Longest that a check may take; 10 s at most once two of them have hung.
     min_checks : int
         Fewest checks that must run: a contract that checks next to nothing fails.
     manager : Manager or None
@@ -176,11 +177,11 @@ class Contract:
         message = ""
         given = None if check.params is None else self.params[check.params]
         try:
-            with in_empty_folder(), time_limit(self.time_limit_s, self.where(given)):
+            with in_empty_folder(), time_limit(self._patience_s(), self.where(given)):
                 self._call(check, given)
         except NotApplicable as reason:
             status, message = "not applicable", str(reason)
-        except Exception as error:  # noqa: BLE001 - whatever an algorithm raises is what we want to tell
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever an algorithm raises is what we want to tell
             failure = from_error(error, self.where(given))
             status, message = ("failed", str(failure)) if expected is None else ("expected", expected)
         if expected is not None and status == "passed":
@@ -190,6 +191,11 @@ class Contract:
         outcome = Outcome(check, status, message, time.perf_counter() - start)
         type(self)._done[check] = outcome
         return outcome
+
+    def _patience_s(self) -> float:
+        """Limit of the next check: one that hangs in most of them is told in minutes, not in an hour."""
+        hung = sum(outcome.seconds >= self.time_limit_s for outcome in self._done.values())
+        return self.time_limit_s if hung < _HUNG_OFTEN else min(self.time_limit_s, _SHORT_LIMIT_S)
 
     def _call(self, check: Check, given: Mapping[str, Any] | None) -> None:
         if check.name == _FLOOR:

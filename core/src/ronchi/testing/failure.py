@@ -7,12 +7,15 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
-from ronchi.errors import RonchiError
+from ronchi.errors import PluginError, RonchiError, SchemaError
 
-__all__ = ["ContractError", "NotApplicable", "from_error", "innermost"]
+__all__ = ["ContractError", "NotApplicable", "from_error", "innermost", "of_an_author"]
 
 _NOT_THE_AUTHORS = (Path(__file__).resolve().parents[1], Path(sysconfig.get_path("stdlib")))
 """ronchi itself and Python's own library."""
+
+_FAULTS = (PluginError, SchemaError)
+"""What the core says of a plugin that is wrong, not what an algorithm says of data that do not suit it."""
 
 
 class ContractError(AssertionError):
@@ -50,6 +53,8 @@ def from_error(error: BaseException, where: str) -> ContractError:
     place = innermost(error) or where
     if isinstance(error, RonchiError):
         told = f"{error.where}: {error.what}" if error.where else error.what
+        if isinstance(error, _FAULTS):
+            return ContractError(f"{type(error).__name__}: {told}", where=place, fix=error.fix)
         fix = f"{error.fix}; or give the contract `params` and `inputs` that suit the algorithm".removeprefix("; or ")
         return ContractError(f"it refuses what the kit gives it ({type(error).__name__}): {told}", where=where, fix=fix)
     text = " ".join(str(error).split()) or "no message"
@@ -59,14 +64,18 @@ def from_error(error: BaseException, where: str) -> ContractError:
 
 def innermost(error: BaseException) -> str:
     """``file:line in function`` of the last frame that belongs neither to ronchi nor to an installed package."""
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not any(Path(frame.filename).is_relative_to(folder) for folder in _NOT_THE_AUTHORS)
-        and not {"site-packages", "dist-packages"} & set(Path(frame.filename).parts)
-        and Path(frame.filename).suffix == ".py"
-    ]
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if of_an_author(frame.filename)]
     return f"{frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name}" if frames else ""
+
+
+def of_an_author(filename: str) -> bool:
+    """Whether a file of code is neither ronchi's, nor Python's, nor an installed package's."""
+    path = Path(filename)
+    return (
+        path.suffix == ".py"
+        and not any(path.is_relative_to(folder) for folder in _NOT_THE_AUTHORS)
+        and not {"site-packages", "dist-packages"} & set(path.parts)
+    )
 
 
 def params_text(params: Mapping[str, object]) -> str:

@@ -16,7 +16,7 @@ from types import FrameType
 
 import numpy as np
 
-from ronchi.testing.failure import ContractError
+from ronchi.testing.failure import ContractError, of_an_author
 
 __all__ = ["global_random_state", "in_empty_folder", "time_limit"]
 
@@ -43,8 +43,7 @@ def time_limit(seconds: float, where: str) -> Iterator[None]:
     places: list[str] = []
 
     def ring(number: int, frame: FrameType | None) -> None:
-        code = frame.f_code if frame is not None else None
-        places.append(f"{code.co_filename}:{frame.f_lineno} in {code.co_name}" if code and frame else where)
+        places.append(_place(frame) or where)
         raise _TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
@@ -62,6 +61,15 @@ def time_limit(seconds: float, where: str) -> Iterator[None]:
             where=places[0],
             fix="make sure that its loops end; raise `time_limit_s` of the contract if it is only slow",
         )
+
+
+def _place(frame: FrameType | None) -> str:
+    """``file:line in function`` of the author's innermost frame, or of the innermost where none is the author's."""
+    found = frame
+    while found is not None and not of_an_author(found.f_code.co_filename):
+        found = found.f_back
+    found = found or frame
+    return f"{found.f_code.co_filename}:{found.f_lineno} in {found.f_code.co_name}" if found is not None else ""
 
 
 def global_random_state() -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from ronchi.schema import schema_of
 from ronchi.testing import data as examples
 from ronchi.testing.advertised import AdvertisedContract
 from ronchi.testing.compare import difference, result_difference
-from ronchi.testing.failure import ContractError, NotApplicable
+from ronchi.testing.failure import ContractError, NotApplicable, innermost
 from ronchi.testing.guards import global_random_state
 from ronchi.testing.subject import ALL, ignore_progress
 
@@ -95,7 +96,16 @@ class RunningContract(AdvertisedContract):
                     where=self._code(params),
                     fix="work on a copy: others use the same array",
                 )
-        self.subject.run(params, {name: examples.read_only(ds) for name, ds in self._example().items()})
+        try:
+            self.subject.run(params, {name: examples.read_only(ds) for name, ds in self._example().items()})
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise ContractError(
+                f"it writes into its input: {error}",
+                where=innermost(error) or self._code(params),
+                fix="copy what is given before you change it; `astype` copies, `asarray` may not",
+            ) from error
 
     def check_same_seed_gives_the_same_result(self, params: Mapping[str, Any]) -> None:
         """A second run with the same seed gives equal bits, with parameters out of a record, whatever ran before."""
@@ -115,6 +125,7 @@ class RunningContract(AdvertisedContract):
     def check_global_random_numbers_are_left_alone(self, params: Mapping[str, Any]) -> None:
         """The random numbers that the process shares are neither drawn nor seeded."""
         self.usual(params)  # what libraries draw when they are first imported is not the algorithm's doing
+        _spoil_global_random_numbers()  # or the second run ends where the first did, if both seed them alike
         before = global_random_state()
         self.run(params)
         after = global_random_state()
@@ -214,3 +225,5 @@ def _attrs_difference(after: xr.Dataset, before: xr.Dataset) -> str:
 def _spoil_global_random_numbers() -> None:
     np.random.random(7)  # noqa: NPY002 - to find those who use it
     random.random()
+    if "torch" in sys.modules:
+        sys.modules["torch"].rand(7)
