@@ -68,6 +68,14 @@ def test_an_algorithm_that_is_not_advertised(make_dist: MakeDist) -> None:
     assert 'project.entry-points."ronchi.metrics"' in problem.fix
 
 
+def test_a_misspelt_hook_is_not_taken_for_one_of_another_version(make_dist: MakeDist) -> None:
+    code = code_of("odd").replace("ronchi_metrics", "ronchi_metric")
+    make_dist("odd", METRIC.format(name="odd", module="odd"), code)
+    problem = the_one(diagnose(), "odd")
+    assert problem.cause == "broken"
+    assert "did you mean 'ronchi_metrics'?" in problem.fix
+
+
 def test_missing_requirement(make_dist: MakeDist) -> None:
     site = make_dist("fine", METRIC.format(name="fine", module="fine"), code_of("fine"))
     say(site, "fine", "Requires-Dist: unheard-of>=2")
@@ -140,6 +148,19 @@ def test_stale_metadata_of_an_installation_in_place(in_place: Path) -> None:
     assert problem.fix == f"`pip install --no-deps -e {in_place}`"
     (in_place / "pyproject.toml").write_text('[project]\nname = "mine"\ndynamic = ["entry-points"]\n')
     assert diagnose() == [], "what a build script makes is not known"
+
+
+def test_what_the_source_advertises_is_not_asked_for_again(make_dist: MakeDist, tmp_path: Path) -> None:
+    code = code_of("known").replace("]", ' for name in ("known", "new")]').replace('"known", summary', "name, summary")
+    site = make_dist("grown", METRIC.format(name="known", module="grown"), code)
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "grown"\n[project.entry-points."ronchi.metrics"]\nknown = "grown"\nnew = "grown"\n'
+    )
+    origin = {"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+    (site / "grown-1.0.dist-info" / "direct_url.json").write_text(json.dumps(origin))
+    problem = the_one(diagnose(), "grown")
+    assert problem.cause == "stale"
+    assert "the metadata lack metric new = grown" in problem.what
 
 
 def test_source_of_an_installation_in_place_is_gone(in_place: Path) -> None:

@@ -68,7 +68,7 @@ def diagnose(path: Sequence[str | Path] | None = None) -> list[PluginProblem]:
     for plugin in {plugin.name: plugin for plugin in reversed(plugins)}.values():  # the first on the path is imported
         problems += [*_unmet(plugin, versions), *_unknown_groups(plugin), *_stale(plugin)]
     if folders is None:
-        problems += _loading(catalog)
+        problems += _loading(catalog, {plugin.name: _in_source(plugin) for plugin in plugins})
     else:
         in_place = {plugin.name for plugin in plugins if _source_folder(plugin)}
         problems += _absent_modules(catalog, folders, in_place)
@@ -179,6 +179,12 @@ def _source_folder(plugin: _Plugin) -> Path | None:
     return Path(unquote(urlsplit(origin["url"]).path))
 
 
+def _in_source(plugin: _Plugin) -> set[Point]:
+    """Entry points in the source of a distribution that was installed in place."""
+    folder = _source_folder(plugin)
+    return (folder and _written_points(folder / "pyproject.toml")) or set()
+
+
 def _written_points(pyproject: Path) -> set[Point] | None:
     """Entry points of ours that a ``pyproject.toml`` asks for; None where they stand elsewhere."""
     try:
@@ -215,7 +221,7 @@ def _is_there(module: str, folders: Iterable[Path]) -> bool:
     return True
 
 
-def _loading(catalog: Catalog) -> Iterator[PluginProblem]:
+def _loading(catalog: Catalog, written: Mapping[str, set[Point]]) -> Iterator[PluginProblem]:
     """Import every plugin of this environment, and ask for all that it advertises."""
     from ronchi.manager import Manager
 
@@ -228,6 +234,8 @@ def _loading(catalog: Catalog) -> Iterator[PluginProblem]:
             yield problem
     advertised = {(entry.kind, entry.name, entry.dist) for entry in catalog.entries}
     for kind, name, dist in sorted(manager.yielded - advertised):
+        if any((KINDS[kind].group, name) == point[:2] for point in written.get(dist, ())):
+            continue  # its source advertises it, and its stale metadata were told
         what = f"its hook yields the {kind} {name!r}, which its metadata do not advertise: nobody can use it"
         group = f'[project.entry-points."{KINDS[kind].group}"]'
         yield PluginProblem(dist, "", what, f"its authors: add {name!r} to {group}, and install it again")

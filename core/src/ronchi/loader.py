@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import logging
 import os
@@ -110,7 +111,9 @@ def _explain(entry: Entry, error: BaseException) -> PluginProblem:
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     fix = f"`ronchi doctor {entry.dist}` shows the traceback; upgrade, re-install or uninstall {entry.dist}"
     cause = "broken"
-    if _speaks_another_api(error):
+    if meant := _misspelt_hook(error):
+        fix = f"its authors: did you mean {meant!r}? {fix}"
+    elif _speaks_another_api(error):
         cause, fix = "incompatible", f"{_asked_for(entry.dist)}: upgrade the older of the two. {fix}"
     return PluginProblem(entry.dist, entry.module, what, fix, traceback.format_exc(), cause)
 
@@ -121,6 +124,13 @@ def _speaks_another_api(error: BaseException) -> bool:
         return (error.name or "").partition(".")[0] == "ronchi"
     field_of_another_version = isinstance(error, TypeError) and "AlgorithmSpec.__init__()" in str(error)
     return field_of_another_version or isinstance(error, pluggy.PluginValidationError)
+
+
+def _misspelt_hook(error: BaseException) -> str:
+    """The hook that is meant by one of nearly its name."""
+    unknown = re.match(r"unknown hook '(\w+)'", str(error)) if isinstance(error, pluggy.PluginValidationError) else None
+    close = difflib.get_close_matches(unknown[1], list(vars(RonchiSpecs)), 1, 0.9) if unknown else []
+    return close[0] if close else ""
 
 
 def _asked_for(dist: str) -> str:
