@@ -8,13 +8,15 @@ way; and rows are padded by a cache line, since columns whose stride is a power 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ronchi_simulate.multislice.fftw import FftwPlanner, Plan, fftw_planner
 
-__all__ = ["BandTransform"]
+__all__ = ["BandTransform", "memory_of", "on_a_core"]
 
 _LINE = 8
 """complex64 values in a cache line of 64 bytes."""
@@ -155,3 +157,14 @@ class BandTransform:
             self._one_axis[direction] = self.images() if forward else self.spectra()
         memory: NDArray[np.complex64] = self._one_axis[direction].numpy()
         return memory
+
+
+def on_a_core(tensor: torch.Tensor) -> bool:
+    """Whether a compiled loop does the work: one pass over memory in place of one for each of torch's operations."""
+    return tensor.device.type == "cpu"
+
+
+def memory_of(images: torch.Tensor) -> torch.Tensor:
+    """Float32 (n,): the memory of images (..., ny, nx), complex or real, one after the other, padding included."""
+    floats = torch.view_as_real(images) if images.is_complex() else images
+    return torch.as_strided(floats, (math.prod(images.shape[:-1]) * floats.stride(images.ndim - 2),), (1,))

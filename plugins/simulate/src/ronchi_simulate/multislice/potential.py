@@ -7,17 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ronchi.compiled import njit
 from ronchi_simulate.multislice.atoms import Columns, slice_index
-from ronchi_simulate.multislice.fourier import BandTransform
+from ronchi_simulate.multislice.fourier import BandTransform, memory_of, on_a_core
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.multislice.scattering import Scattering, projected_form_factor
-from ronchi_simulate.multislice.spreading import KERNEL_WIDTH_PX, kernel_spectrum, kernel_weights
+from ronchi_simulate.multislice.spreading import KERNEL_WIDTH_PX, kernel_spectrum, kernel_weights, spread
 
 __all__ = ["SlicedPotential"]
 
-_PAIRS_ON_CPU = 4
-"""Pairs of slices made in one go: more leave the cache."""
+_PAIRS_ON_CPU = 2
+"""Pairs of slices made in one go: more leave the cache, and one is not worth the calls."""
 
 _PAIR_BYTES_ON_GPU = 2**30
 
@@ -61,12 +63,12 @@ class SlicedPotential:
         self._grid, self._transform, self._n_specimens = grid, transform, len(specimens)
         species = [_species(atoms) for atoms in specimens]
         self._factors = self._form_factors([table for table, _ in species], scattering)
-        self._sort(specimens, n_slices, [row for _, row in species])
         pair_bytes = 16 * self._n_specimens * grid.n_pixels
         pairs = _PAIRS_ON_CPU if transform.device.type == "cpu" else max(1, _PAIR_BYTES_ON_GPU // pair_bytes)
         self._pairs = min(pairs, (self.n_slices + 1) // 2)
         self._spread = transform.images(self._n_specimens, self._pairs)
         self._sum = transform.spectra(self._n_specimens, self._pairs)
+        self._sort(specimens, n_slices, [row for _, row in species])
 
     def _form_factors(self, tables: list[list[tuple[int, float]]], scattering: Scattering) -> torch.Tensor:
         """float32 (specimen, species, spectrum): from a spread species to its part of the potential's spectrum."""
@@ -95,15 +97,18 @@ class SlicedPotential:
         key, order = torch.sort(on_device(rows) * self.n_slices + slices, stable=True)
         edges = torch.arange(self._factors.shape[1] * self.n_slices + 1, device=key.device)
         self._first = torch.searchsorted(key, edges).cpu().numpy()
-        self._slice = slices[order].to(torch.int32)
         counts = torch.tensor([len(atoms.number) for atoms in specimens], device=key.device)
-        of_specimen = torch.arange(len(specimens), dtype=torch.int32, device=key.device)
-        self._specimen = torch.repeat_interleave(of_specimen, counts)[order]
+        specimen = torch.repeat_interleave(torch.arange(len(specimens), device=key.device), counts)
+        image = specimen * self._pairs + slices // 2
+        self._image_begins = (image * (2 * self._spread.stride(1)) + slices % 2)[order]
         (ny, nx), (step_y, step_x) = self._grid.shape, self._grid.step_angstrom
         self._rows, self._weight_y = _touched(on_device(atoms.y_angstrom for atoms in specimens)[order] / step_y, ny)
         self._columns, self._weight_x = _touched(on_device(atoms.x_angstrom for atoms in specimens)[order] / step_x, nx)
         if any(atoms.occupancy is not None for atoms in specimens):
             self._weight_y *= on_device(map(_occupancy, specimens))[order].to(torch.float32)[:, None]
+        # From pixels to how far their real parts lie in memory.
+        self._rows *= 2 * self._spread.stride(-2)
+        self._columns *= 2
 
     def pairs(self) -> Iterator[tuple[int, torch.Tensor]]:
         """Yield two slices at a time from the entrance on.
@@ -124,35 +129,50 @@ class SlicedPotential:
     def _pairs_from(self, start: int) -> torch.Tensor:
         """Complex64 (specimen, pair, ny, nx): potentials of the slices from ``start`` on, two in one image."""
         at_once = max(1, self._transform.images_at_once // self._pairs)
+        self._sum.zero_()
         for species in range(self._factors.shape[1]):
             self._spread_species(species, start)
             for first in range(0, self._n_specimens, at_once):
                 some = slice(first, first + at_once)
                 spectra = self._transform.forward(self._spread[some])
-                factors = self._factors[some, species, None]
-                if species == 0:
-                    torch.mul(spectra, factors, out=self._sum[some])
-                else:
-                    self._sum[some].add_(spectra.mul_(factors))
+                _add_products(spectra, self._factors[some, species], self._sum[some])
         return self._transform.inverse(self._sum, self._spread)
 
     def _spread_species(self, species: int, start: int) -> None:
         """Spread the atoms of one species in the slices from ``start`` on, two slices an image."""
         stop = min(start + 2 * self._pairs, self.n_slices)
         atoms = slice(*self._first[species * self.n_slices + np.array([start, stop])])
-        offset = self._slice[atoms] - start
-        image = self._specimen[atoms] * self._pairs + offset // 2
-        row = image[:, None] * self._grid.shape[0] + self._rows[atoms]
-        column = 2 * self._columns[atoms] + (offset % 2)[:, None]
-        pixel = (row * (2 * self._spread.stride(-2)))[:, :, None] + column[:, None, :]
-        weight = self._weight_y[atoms][:, :, None] * self._weight_x[atoms][:, None, :]
-        floats = torch.as_strided(torch.view_as_real(self._spread), (_image_floats(self._spread),), (1,))
-        floats.zero_().index_add_(0, pixel.reshape(-1), weight.reshape(-1))
+        begins = self._image_begins[atoms] - start * self._spread.stride(1)
+        spread(
+            memory_of(self._spread).zero_(),
+            begins.to(torch.int32),
+            self._rows[atoms],
+            self._columns[atoms],
+            self._weight_y[atoms],
+            self._weight_x[atoms],
+        )
 
 
-def _image_floats(images: torch.Tensor) -> int:
-    """Count the floats from the first to the last of a stack of padded complex images, padding included."""
-    return 2 * images.stride(-2) * int(np.prod(images.shape[:-1]))
+def _add_products(spectra: torch.Tensor, factors: torch.Tensor, out: torch.Tensor) -> None:
+    """Add spectra (specimen, pair, …), which may be overwritten, times real factors (specimen, …)."""
+    if on_a_core(out):
+        for of_specimen in zip(spectra, factors, out, strict=True):
+            _add_products_on_a_core(*(memory_of(images).numpy() for images in of_specimen))
+    else:
+        out.add_(spectra.mul_(factors[:, None]))
+
+
+# torch makes the factors complex as it goes, and cannot multiply and add in one pass.
+@njit(nogil=True, fastmath={"contract"})
+def _add_products_on_a_core(
+    spectra: NDArray[np.float32], factors: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    size = 2 * len(factors)
+    for start in range(0, len(out), size):
+        spectrum, sum_ = spectra[start : start + size], out[start : start + size]
+        for i in range(len(factors)):
+            sum_[2 * i] += spectrum[2 * i] * factors[i]
+            sum_[2 * i + 1] += spectrum[2 * i + 1] * factors[i]
 
 
 def _touched(position_px: torch.Tensor, n_px: int) -> tuple[torch.Tensor, torch.Tensor]:

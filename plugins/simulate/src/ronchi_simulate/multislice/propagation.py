@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ronchi_simulate.multislice.fourier import BandTransform
+from ronchi.compiled import njit
+from ronchi_simulate.multislice.fourier import BandTransform, on_a_core
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.optics import Beam, probe_spectrum
 
@@ -203,8 +205,7 @@ def _record(block: _Block, spectra: torch.Tensor, hits: Sequence[tuple[int, int]
         to, source = block.patterns[run - block.runs.start, :, exit_], spectra[run - block.runs.start]
         for to_rows, from_rows in _halves(to.shape[-2]):
             for to_columns, from_columns in _halves(to.shape[-1]):
-                part = torch.view_as_real(source[:, from_rows, from_columns])
-                to[:, to_rows, to_columns] = part[..., 0] ** 2 + part[..., 1] ** 2
+                _intensities(source[:, from_rows, from_columns], to[:, to_rows, to_columns])
 
 
 def _halves(n_px: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -212,3 +213,22 @@ def _halves(n_px: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     middle = n_px // 2
     below = slice(-middle, None) if middle else slice(0, 0)
     return (slice(0, middle), below), (slice(middle, n_px), slice(0, n_px - middle))
+
+
+def _intensities(spectra: torch.Tensor, out: torch.Tensor) -> None:
+    """Write the squared magnitude of (wave, qy, qx)."""
+    if on_a_core(spectra):
+        _square_magnitudes(spectra.numpy(), out.numpy())
+    else:
+        parts = torch.view_as_real(spectra)
+        torch.add(parts[..., 0] ** 2, parts[..., 1] ** 2, out=out)
+
+
+# Spectra are transposed, and torch goes through them once for each square.
+@njit(nogil=True)
+def _square_magnitudes(spectra: NDArray[np.complex64], out: NDArray[np.float32]) -> None:
+    for wave in range(out.shape[0]):
+        for y in range(out.shape[1]):
+            for x in range(out.shape[2]):
+                value = spectra[wave, y, x]
+                out[wave, y, x] = value.real * value.real + value.imag * value.imag
