@@ -46,12 +46,11 @@ DISTORTED = 0.9
 """Atoms of less crystallinity are taken for distorted: one of the nine nearest atoms missing makes it 0.89."""
 N_IMAGES = 6
 """Components that are decoded and compared with each other."""
-NETS: dict[str, Any] = {"max_samples": 4000, "epochs": 40}
 LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "gmm": ("gmm", {"n_scores": 4, "n_classes": N_IMAGES}),
-    "conv-ae": ("conv-ae", NETS),
-    "vae": ("vae", NETS),
-    "rvae": ("rvae", NETS | {"n_classes": 1}),
+    "conv-ae": ("conv-ae", {}),
+    "vae": ("vae", {}),
+    "rvae": ("rvae", {"n_classes": 1}),
 }
 COLUMNS = {
     "sublattice": "{:.3f}", "MAE deg": "{:.1f}", "resultant": "{:.3f}", "grain": "{:.3f}", "R2 z of angle": "{:.3f}",
@@ -219,6 +218,8 @@ def main() -> None:
     parser.add_argument("movie", type=Path, help="images/1 with the true atoms beside them")
     parser.add_argument("--sizes", type=int, nargs="+", default=[17, 33], help="windows, in px")
     parser.add_argument("--every", type=int, default=3, help="take one atom of so many")
+    parser.add_argument("--samples", type=int, default=4000, help="crops that networks learn from")
+    parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--picture", type=Path, help="PNG to write")
     asked = parser.parse_args()
     movie, truth = ronchi.read(asked.movie), read_atoms(asked.movie)
@@ -228,6 +229,8 @@ def main() -> None:
     for size, (name, (learner, params)) in itertools.product(asked.sizes, LEARNERS.items()):
         crops = apply("transform", "crops", {"size_px": size}, {"data": movie, "atoms": truth}).data
         start = time.process_time()
+        if name != "gmm":
+            params = params | {"max_samples": asked.samples, "epochs": asked.epochs}
         made[size, name] = ronchi.learn(crops, learner, **params)
         line = {"s": time.process_time() - start} | figures(made[size, name], truth, crops)
         cells = [form.format(line[key]) if key in line else "–" for key, form in COLUMNS.items()]

@@ -78,9 +78,7 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
             low, middle, high = (ds[each].values for each in (f"{name}_low", name, f"{name}_high"))
             wrong = (low > middle + 1e-9) | (middle > high + 1e-9) | (low < -1e-9) | (high > 1 + 1e-9)
             if wrong.any():
-                raise fail(
-                    where, f"{int(wrong.sum())} values of {name!r} are not in their interval, or it not in [0, 1]"
-                )
+                raise fail(where, f"{int(wrong.sum())} values of {name!r} lie outside of their interval or of [0, 1]")
     return ds
 
 
