@@ -159,7 +159,7 @@ class AlgorithmSpec:
         module, _, attribute = self.factory.partition(":")
         try:
             make = getattr(importlib.import_module(module), attribute)
-        except (ImportError, AttributeError) as error:
+        except (ImportError, AttributeError, SyntaxError) as error:
             raise PluginError(
                 f"the factory {self.factory!r} of {self.name!r} cannot be imported: {error}",
                 fix="run `ronchi doctor` and re-install the plugin",

@@ -31,6 +31,7 @@ def test_a_failed_step_stops_only_what_needs_it(go, statuses, all_done, reused):
         ("raise", "ValueError: detector broke"),
         ("prepare", "cannot prepare"),
         ("contract", "broke its contract.*qy_px has"),
+        ("objects", "broke its contract.*qy_px is object"),
     ],
 )
 def test_faulty_detectors(go, fault, message, statuses, all_done):

@@ -176,6 +176,8 @@ class Brightest:
         qy = qy + p.noise * self.rng.standard_normal(total)
         if p.fault == "contract":
             qy = qy[:-1]
+        if p.fault == "objects":
+            qy = qy.astype(object)
         one = np.ones(total, "f4")
         return PeakBatch(
             counts=counts,

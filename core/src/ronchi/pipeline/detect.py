@@ -241,10 +241,12 @@ def _checked(batch: PeakBatch, n: int, name: str) -> PeakBatch:
     ]
     if len(counts) != n or counts.min(initial=0) < 0:
         wrong.insert(0, f"counts has {len(counts)} entries for {n} patterns")
-    if wrong:
+    types = {column: np.asarray(getattr(batch, column)).dtype for column in _COLUMNS}
+    odd = [f"{column} is {dtype}" for column, dtype in types.items() if dtype.kind not in "fiu"]
+    if wrong or odd:
+        what = [f"{total} peaks are counted, but {'; '.join(wrong)}"] * bool(wrong) + odd
         raise PluginError(
-            f"the detector {name!r} broke its contract: {total} peaks are counted, but {'; '.join(wrong)}",
-            fix="report it to the authors of the plugin",
+            f"the detector {name!r} broke its contract: {'; '.join(what)}", fix="report it to the authors of the plugin"
         )
     return batch
 
