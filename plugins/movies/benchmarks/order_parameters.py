@@ -228,10 +228,10 @@ def main() -> None:
     made = {}
     for size, (name, (learner, params)) in itertools.product(asked.sizes, LEARNERS.items()):
         crops = apply("transform", "crops", {"size_px": size}, {"data": movie, "atoms": truth}).data
-        start = time.process_time()
+        start, given = time.process_time(), dict(params)
         if name != "gmm":
-            params = params | {"max_samples": asked.samples, "epochs": asked.epochs}
-        made[size, name] = ronchi.learn(crops, learner, **params)
+            given |= {"max_samples": asked.samples, "epochs": asked.epochs}
+        made[size, name] = ronchi.learn(crops, learner, **given)
         line = {"s": time.process_time() - start} | figures(made[size, name], truth, crops)
         cells = [form.format(line[key]) if key in line else "–" for key, form in COLUMNS.items()]
         print(f"| {size} px, {name} | " + " | ".join(cells) + " |", flush=True)

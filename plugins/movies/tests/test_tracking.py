@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import ronchi
 from ronchi.apply import apply
-from ronchi.errors import DataError
+from ronchi.errors import CalibrationError, DataError
 from ronchi.schema import atoms
 from ronchi_movies.assignment import pair_off
 from ronchi_movies.drift import Motion, motion_between
@@ -215,6 +215,15 @@ def test_shared_movie_whose_drift_jumps_by_more_than_a_bond(shared_data):
     # Steps of up to 6.4 px, where bonds are 4.7 px: x, y in the file.
     np.testing.assert_allclose(found["drift_y"], drift[:, 1], atol=0.02)
     np.testing.assert_allclose(found["drift_x"], drift[:, 0], atol=0.02)
+
+
+def test_the_metric_compares_angstrom_with_pixels_where_their_size_is_told():
+    true = atoms.make(frame=[0, 0, 1, 1], y=[0.0, 5.0, 0.0, 5.0], x=[0.0] * 4, track=[0, 1, 0, 1])
+    found = atoms.make(frame=[0, 0, 1, 1], y=[0.0, 1.0, 0.0, 1.0], x=[0.0] * 4, track=[0, 1, 0, 1], units="angstrom")
+    with pytest.raises(CalibrationError, match="size of a pixel"):
+        scores(found, truth=true)
+    figures = scores(found.assign_attrs(step_angstrom=(0.2, 0.3)), truth=true)
+    assert (figures["paired"], figures["link_recall"]) == (1, 1)
 
 
 def test_the_metric_counts_switches_and_mixed_tracks():

@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.api import Context, DataError
+from ronchi.api import CalibrationError, Context, DataError
 from ronchi_movies.assignment import pair_off, spacing_of
 from ronchi_movies.params import TracksParams
 from ronchi_movies.tables import frames_of, positions_of
 
 __all__ = ["Tracks"]
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
@@ -47,7 +48,9 @@ class Tracks:
         Raises
         ------
         DataError
-            The atoms or the truth have no tracks, or other units.
+            The atoms or the truth have no tracks.
+        CalibrationError
+            One is in angstrom and the other in pixels, and nothing tells the size of a pixel.
         """
         for name, ds in (("result", result), ("truth", truth)):
             if "track" not in ds:
@@ -72,9 +75,7 @@ class Tracks:
 
 def _paired(result: xr.Dataset, truth: xr.Dataset, radius: float) -> tuple[Ints, Ints]:
     """Rows of atoms found and of true atoms, paired within each frame."""
-    (points, units), (places, true_units) = (positions_of(ds, "tracks") for ds in (result, truth))
-    if units != true_units:
-        raise DataError(f"atoms are in {units}, the truth in {true_units}", where="tracks")
+    points, places = _in_one_unit(result, truth)
     times, rows = frames_of(result)
     true_times, true_rows = frames_of(truth)
     reach = radius * spacing_of([places[row] for row in true_rows])
@@ -86,6 +87,19 @@ def _paired(result: xr.Dataset, truth: xr.Dataset, radius: float) -> tuple[Ints,
             found.append(by_time[time][i])
             true.append(row[j])
     return np.concatenate(found), np.concatenate(true)
+
+
+def _in_one_unit(result: xr.Dataset, truth: xr.Dataset) -> tuple[Floats, Floats]:
+    """Positions of both: in pixels if one of them is."""
+    (points, units), (places, true_units) = (positions_of(ds, "tracks") for ds in (result, truth))
+    if units == true_units:
+        return points, places
+    steps = [ds.attrs["step_angstrom"] for ds in (result, truth) if "step_angstrom" in ds.attrs]
+    if not steps or {units, true_units} != {"angstrom", "pixel"}:
+        what = f"the atoms are in {units}, the true ones in {true_units}, and nothing tells the size of a pixel"
+        raise CalibrationError(what, where="tracks", fix="give the atoms the attribute step_angstrom (y, x)")
+    step = np.broadcast_to(np.asarray(steps[0], np.float64), (2,))
+    return (points / step, places) if units == "angstrom" else (points, places / step)
 
 
 def _links(track: Ints, frame: Ints, other: Ints) -> tuple[int, int]:
