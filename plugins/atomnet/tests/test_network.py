@@ -170,7 +170,7 @@ def test_weights_are_checked(network, file, tmp_path, monkeypatch):
         load_weights(other)
     index = {"mine": {"file": "w.safetensors", "sha256": loaded.sha256, "summary": "of a test"}}
     (tmp_path / "weights.json").write_text(json.dumps(index))
-    monkeypatch.setattr(weights, "_FOLDER", tmp_path)
+    monkeypatch.setattr(weights, "SHIPPED_FOLDER", tmp_path)
     assert load_weights("mine").sha256 == loaded.sha256
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(DataError, match="sha256"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ronchi.api import CalibrationError, Context
 from ronchi_atomnet.errors import stated_variance
 from ronchi_atomnet.frames import Found, collect, step_of
-from ronchi_atomnet.gaussians import fit_gaussians
+from ronchi_atomnet.gaussians import Fit, fit_gaussians
 from ronchi_atomnet.params import AtomnetParams
 from ronchi_atomnet.peaks import find_peaks
 from ronchi_atomnet.scaling import normalise, resample
@@ -31,6 +31,10 @@ _SIGMA_OF_PERIOD = 0.19
 """Standard deviation of an atom over the distance of lattice planes, to begin with: 0.4 angstrom in graphene."""
 _FURTHEST = 1.0
 """The fit may move an atom by so many standard deviations of its image; else the network's position stays."""
+
+_STRANGE = 3.0
+"""Fits that are this many of their standard errors from the odds contradict them. Jitter of the scan makes up for half
+of it: neither knows of that."""
 
 
 class Atomnet:
@@ -73,10 +77,10 @@ class Atomnet:
         points = points / scale
         sigma_px = max(0.6, _SIGMA_OF_PERIOD * float(learned.card["period_px"]) / scale)
         fit = fit_gaussians(image, points, sigma_px)
-        if p.position == "odds":
+        near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
+        if p.position == "odds" or (p.position == "auto" and _agree(points, fit, near)):
             variance = stated_variance(fit.variance, tuple(learned.card["error_line"]), scale)
             return Found(points, np.sqrt(variance), fit.height, score, species)
-        near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
         fitted = np.where(near[:, None], fit.points, points)
         return Found(fitted, np.where(near[:, None], np.sqrt(fit.variance), np.nan), fit.height, score, species)
 
@@ -105,3 +109,13 @@ class Atomnet:
             return made
 
         return by_tiles(image, said, self.params.tile_px, learned.network.reach_px, learned.network.stride)
+
+
+def _agree(points: Array, fit: Fit, near: NDArray[np.bool_]) -> bool:
+    """True unless fits lie much further from the odds than their noise allows: then the network is on strange ground.
+
+    The median is that of squares of normal numbers, of which the fits' errors are several times as large at most.
+    """
+    square = ((fit.points - points) ** 2 / fit.variance)[near]
+    square = square[np.isfinite(square)]
+    return not len(square) or float(np.median(square)) < 0.455 * _STRANGE**2

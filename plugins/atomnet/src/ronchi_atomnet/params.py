@@ -79,10 +79,11 @@ class AtomnetParams(Params):
         "learned. From the calibration if absent, and without one from the image's own spacing.",
         json_schema_extra=_ONE,
     )
-    position: Literal["odds", "fit"] = Field(
-        "odds",
-        description="Positions by the odds, which the whole surroundings of an atom decide, with standard errors as on "
-        "held-out movies; or by Gaussians fitted to each atom's own pixels, without a say of its surroundings.",
+    position: Literal["auto", "odds", "fit"] = Field(
+        "auto",
+        description="odds: positions by the odds, which the whole surroundings of an atom decide, with standard errors "
+        "as on held-out movies. fit: by Gaussians fitted to each atom's own pixels. auto: by the odds, but by the fits "
+        "in frames where these contradict them, as in sheets that the network has never seen.",
     )
     dark: bool = Field(False, description="Atoms are darker than what is around them, as in bright field.")
     tile_px: int = Field(

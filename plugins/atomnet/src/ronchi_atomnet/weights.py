@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ronchi.api import DataError
 from ronchi_atomnet.unet import UNet
 from ronchi_torch.weights import read_weights
 
-__all__ = ["FORMAT", "Learned", "load_weights", "shipped"]
+__all__ = ["FORMAT", "SHIPPED_FOLDER", "Learned", "load_weights", "shipped"]
 
 FORMAT = 1
 """Raised when networks change so that older weights give other results."""
 _NEEDED = ("classes", "pixel_angstrom", "period_px", "threshold", "error_line", "settings")
-_FOLDER = Path(__file__).parent / "shipped"
+SHIPPED_FOLDER = Path(__file__).parent / "shipped"
+"""Weights that come with the plugin."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,9 @@ class Learned:
     sha256: str
 
 
-def shipped() -> dict[str, dict[str, str]]:
-    """Names of the weights in the package, with ``file``, ``sha256`` and ``summary``."""
-    path = _FOLDER / "weights.json"
+def shipped(folder: Path | None = None) -> dict[str, dict[str, str]]:
+    """Weights in a folder, by default that of the package: ``file``, ``sha256`` and ``summary`` by name."""
+    path = (folder or SHIPPED_FOLDER) / "weights.json"
     held: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return held
 
@@ -65,7 +68,7 @@ def load_weights(which: str | Path) -> Learned:
                 where="weights",
                 fix=f"names: {', '.join(known) or 'none are shipped yet'}; or the path of a .safetensors file",
             )
-        path, sha256 = _FOLDER / known[which]["file"], known[which]["sha256"]
+        path, sha256 = SHIPPED_FOLDER / known[which]["file"], known[which]["sha256"]
     read = read_weights(path, sha256)
     if read.card.get("format") != FORMAT or any(name not in read.card for name in _NEEDED):
         raise DataError(
@@ -74,7 +77,9 @@ def load_weights(which: str | Path) -> Learned:
             fix="install the version of ronchi-atomnet that they were trained with, or train again",
         )
     try:
-        network = UNet(tuple(read.card["settings"]["widths"]), int(read.card["settings"]["classes"]))
+        # A new network draws weights, which are thrown away: the random numbers that all share stay as they were.
+        with torch.random.fork_rng(devices=[]):
+            network = UNet(tuple(read.card["settings"]["widths"]), int(read.card["settings"]["classes"]))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"the card names no network: {error}", where=str(path), fix="train again") from error
     read.into(network, str(path))
