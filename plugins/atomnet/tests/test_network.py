@@ -149,7 +149,7 @@ def test_normalised_frames_do_not_depend_on_brightness():
     plain = normalise(frame)
     assert plain == pytest.approx(normalise(0.01 * frame + 7), abs=1e-3 * float(plain.max()))
     assert np.median(np.abs(plain)) < 2
-    assert np.delete(plain.ravel(), 3 * 60 + 3).std() == pytest.approx(1, abs=0.3)
+    assert 1 < np.delete(plain.ravel(), 3 * 60 + 3).std() < 1.5
 
 
 def test_weights_are_checked(network, file, tmp_path, monkeypatch):

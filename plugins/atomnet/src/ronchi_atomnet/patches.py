@@ -62,7 +62,7 @@ def draw_patch(frames: Sequence[IdealFrame], p: TrainParams, rng: np.random.Gene
         image = affine_transform(
             image, np.full(2, 1 / pitch), output_shape=(size, size), order=int(rng.choice((1, 3))), mode="nearest"
         )
-    normal = normalise(image) * rng.uniform(0.7, 1.4) + rng.uniform(-0.3, 0.3)
+    normal = normalise(image) * np.exp(rng.uniform(*np.log(looks.gain))) + rng.uniform(-looks.offset, looks.offset)
     return Patch(normal.astype(np.float32), points[near], frame.species[near])
 
 
@@ -122,7 +122,9 @@ def _contamination(n: int, looks: LooksParams, rng: np.random.Generator) -> Arra
     level = np.quantile(smooth, rng.uniform(0, 0.9))
     above = np.clip(smooth - level, 0, None)
     above /= max(float(above.max()), 1e-9)
-    made: Array = rng.uniform(0, looks.contamination) * above * np.clip(1 + rng.uniform(0, 0.4) * uneven, 0, None)
+    # Most of it is thin.
+    thickest = looks.contamination * rng.uniform() ** 2
+    made: Array = thickest * above * np.clip(1 + rng.uniform(0, 0.4) * uneven, 0, None)
     return made
 
 

@@ -23,11 +23,13 @@ class LooksParams(Params):
     line_jitter_px: float = Field(0.7, ge=0, description="Largest jitter of lines.", json_schema_extra=_PX)
     blur_px: float = Field(1.2, ge=0, description="Largest blur before the noise.", json_schema_extra=_PX)
     smoothing_px: float = Field(0.8, ge=0, description="Largest blur after it.", json_schema_extra=_PX)
-    contamination: float = Field(1.5, ge=0, description="Brightest contamination, in maxima of carbon.")
-    dark: Pair = Field((0.02, 1.0), description="Signal without atoms, in maxima of carbon.")
+    contamination: float = Field(4.0, ge=0, description="Brightest contamination, in maxima of carbon.")
+    dark: Pair = Field((0.02, 2.0), description="Signal without atoms, in maxima of carbon.")
     dose: Pair = Field((2.0, 300.0), description="Counts at a carbon atom.")
     camera_noise: float = Field(0.2, ge=0, description="Largest noise that is no counts, in maxima of carbon.")
     gamma: Pair = Field((0.6, 1.6), description="Power of the brightness.")
+    gain: Pair = Field((0.4, 2.5), description="Contrast of a normalised patch: others in its frame may decide it.")
+    offset: float = Field(0.6, ge=0, description="Largest shift of a normalised patch, in its standard deviations.")
 
 
 class TrainParams(Params):
