@@ -387,3 +387,18 @@ def test_frames_are_not_written_to(scene: SimpleNamespace) -> None:
 def test_patterns_of_another_shape_are_refused(scene: SimpleNamespace) -> None:
     with pytest.raises(DataError, match="prepared for"):
         scene.make_detector((64, 64), scene.probe((64, 64), 3.0)).detect(np.ones((2, 64, 65)))
+
+
+def test_a_halo_around_the_beam_hides_no_faint_disk_far_from_it(scene: SimpleNamespace) -> None:
+    """Two disks of 150 electrons where a tenth of an electron a pixel is all there is besides, 20 times."""
+    shape, rng = (160, 160), np.random.default_rng(7)
+    y, x = np.mgrid[:160, :160]
+    halo = 40 / (1 + ((y - 80) ** 2 + (x - 80) ** 2) / 6.0**2) ** 2
+    faint = np.array([[30.0, 40.0], [120.0, 130.0]])
+    sites = np.concatenate([[[80.0, 80.0]], faint])
+    clean = scene.disks(shape, sites[:1], 3.0, 2e5, background=0.1) + scene.disks(shape, faint, 3.0, 150.0) + halo
+    batch = scene.make_detector(shape, scene.probe(shape, 3.0)).detect(rng.poisson(np.stack([clean] * 20)))
+    ends = np.cumsum(batch.counts)
+    for begin, end in zip(ends - batch.counts, ends, strict=True):
+        _, missed, false = scene.pair(positions(batch)[begin:end], sites)
+        assert (missed, false) == (0, 0)

@@ -28,6 +28,8 @@ MIN_EVENNESS = 0.6
 """Least share of a disk's sectors that hold its light."""
 GATE = 0.6
 """A maximum whose rise above its surroundings is less than this share of the threshold is noise: no photometry."""
+HALO = 4.0
+"""A ring this many times brighter than the dark half of the pattern, and than one electron in it, is in a halo."""
 MAX_MASKED = 0.3
 """Largest share of bad pixels in a disk."""
 
@@ -188,6 +190,7 @@ def search(
     scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
     wy, wx = np.empty((3, 7)), np.empty((3, 7))
     distance = max(2, round(1.5 * rules.radius))
+    ring_px = ap.start[2 * SECTORS] - ap.start[SECTORS]
     rows = 0
     for b in range(n):
         frame, cc, share, first = image[b], c[b], bad[b % len(bad)], rows
@@ -237,8 +240,10 @@ def search(
                 intensity, pixel_variance, snr, sigmas, evenness, background = measure(
                     frame, rules.height, rules.width, y, x, ap, gain, known, scratch, number
                 )
-                backgrounds += background
-                measured += 1
+                # The halo of a bright beam says nothing of the background elsewhere.
+                if background <= HALO * (quiet + gain / ring_px):
+                    backgrounds += background
+                    measured += 1
                 if not sigmas >= rules.min_snr or intensity <= 0:
                     reason = _LOW_SNR
                 elif evenness < MIN_EVENNESS:
