@@ -12,7 +12,7 @@ from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.film import film
 from ronchi.report.elements import key_figures, slider, table
 from ronchi.report.figures import Album, plain_style, png_bytes
-from ronchi.schema import images, schema_of
+from ronchi.schema import descriptors, images, schema_of
 
 __all__ = ["atoms_figures", "dynamics_figures", "film_figure", "movie_of"]
 
@@ -91,11 +91,16 @@ def dynamics_figures(name: str, data: xr.Dataset, album: Album) -> str:
 
 
 def film_figure(result: RunResult, step: StepResult) -> str:
-    """Frames to step through, with atoms coloured by the first descriptor and by the angle; nothing for one frame."""
+    """Frames to step through, with atoms coloured by the first descriptor and by the angle.
+
+    Nothing for one frame, and for what was made of other descriptors, which have shown them.
+    """
     data = step.data
     assert data is not None
     placed = {"frame", "position_y", "position_x"} <= set(data.coords) and data["z"].dims == ("sample", "component")
-    if not placed or len(np.unique(data["frame"].values)) < 2:
+    before = result.steps.get(step.inputs.get("data", ""))
+    again = before is not None and before.data is not None and schema_of(before.data) == descriptors.NAME
+    if not placed or again or len(np.unique(data["frame"].values)) < 2:
         return ""
     movie = movie_of(result, step)
     if movie is not None and movie["x"].attrs.get("units") != data["position_x"].attrs.get("units"):
