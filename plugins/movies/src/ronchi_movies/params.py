@@ -89,7 +89,7 @@ class DynamicsParams(Params):
     )
     confidence: float = Field(0.95, gt=0, lt=1, description="Probability that the intervals hold.")
     prior: PositiveFloat = Field(
-        0.5, description="Pseudo-counts of every transition, of the Dirichlet distribution: 0.5 is Jeffreys'."
+        0.5, description="Pseudo-counts for and against each transition, for its interval: 0.5 is Jeffreys'."
     )
     dwell_from: Literal["change", "first-seen"] = Field(
         "change",
