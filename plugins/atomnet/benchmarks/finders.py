@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--weights")
     parser.add_argument("--atomap", metavar="PYTHON")
+    parser.add_argument("--gaussians", action="store_true", help="atomap's fits as well: 20 ms an atom")
     parser.add_argument("--only", nargs="+", default=["log", "atomnet", "atomnet, fit", "atomap"])
     parser.add_argument("-o", "--out", type=Path)
     args = parser.parse_args()
@@ -94,7 +95,9 @@ def main() -> None:
             if label in finders:
                 _tell(movie, label, *_run(images, *finders[label]), images, truth, args.out)
         if args.atomap and "atomap" in args.only:
-            for label, refined in (("atomap, centre of mass", False), ("atomap, Gaussians", True)):
+            for label, refined in (("atomap, centre of mass", False), ("atomap, Gaussians", True))[
+                : 1 + args.gaussians
+            ]:
                 _tell(movie, label, *_atomap(args.atomap, images, truth, refined), images, truth, args.out)
 
 
