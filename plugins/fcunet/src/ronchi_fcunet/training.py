@@ -31,7 +31,7 @@ __all__ = ["Trainer", "build", "train"]
 
 _CHECKPOINT = "checkpoint.safetensors"
 _CLIP = 1.0
-_COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.25, 0.05
+_COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.2, 0.05
 
 Watch = Callable[[Mapping[str, float]], None]
 
