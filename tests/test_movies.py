@@ -98,7 +98,7 @@ def test_a_movie_of_500_large_frames_stays_under_the_ceiling(tmp_path: Path, mon
     atom = np.rint(200 * np.exp(-(y**2 + x**2) / 18)).astype("u2")
     for frame in range(0, n_frames, 50):
         for row, column in ((200, 300), (500, 520), (800, 100)):
-            stored[frame, row : row + 25, column : column + 25] = atom
+            stored[frame, row : row + 25, column : column + 25] = atom + column * frame // 5000 * (atom > 20)
     steps = {
         "movie": {"reader": "native", "params": {"path": "movie.zarr"}},
         "found": {"atom_finder": "log", "images": "movie", "params": {"sigma_px": 3.0}},

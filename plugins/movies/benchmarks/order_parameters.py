@@ -175,23 +175,33 @@ def alike(images: Array) -> tuple[float, float]:
     return float(np.mean(plain)), float(np.mean(turned))
 
 
-def draw(made: dict[tuple[int, str], Result], last: int) -> Any:
-    """One row a window: what each learner decodes; then angle and first descriptor of rvae on the last frame."""
+def draw(made: dict[tuple[int, str], Result], movie: xr.Dataset, atoms: xr.Dataset) -> Any:
+    """One row a window: what each learner decodes; then angle and descriptors of rvae on the last frame.
+
+    Parameters
+    ----------
+    made : mapping
+        Window and learner to what it gave.
+    movie, atoms : xarray.Dataset
+        Images, and all true atoms of their last frame.
+    """
     sizes = list(dict.fromkeys(size for size, _ in made))
-    figure = new_figure(13.5, 3.4 * len(sizes))
-    parts = np.atleast_2d(figure.subfigures(len(sizes), 6, width_ratios=(1, 1, 1, 1, 1.25, 1.25)))
+    figure = new_figure(17.0, 3.3 * len(sizes))
+    parts = np.atleast_2d(figure.subfigures(len(sizes), 7))
     for row, size in zip(parts, sizes, strict=True):
         for part, name in zip(row, LEARNERS, strict=False):
             result = made[size, name]
-            part.suptitle(f"{name}, {size} px", fontsize="small")
             if "manifold" in result.sides:
-                plot.manifold_grid(result.sides["manifold"], figure=part)
+                inputs = {"model": result.sides["model"], "data": result.data}
+                plot.manifold_grid(apply("transform", "manifold", {"n": 5}, inputs).data, figure=part)
             else:
                 _tiles(part, components(result))
-        found = made[size, "rvae"].data
-        found = found.isel(sample=found["frame"].values == last)
+            part.suptitle(f"{name}, {size} px", fontsize="medium")
+        crops = apply("transform", "crops", {"size_px": size}, {"data": movie, "atoms": atoms}).data
+        found = ronchi.encode(crops, "rvae", model=made[size, "rvae"].sides["model"])
         plot.angle_map(found, n_fold=3, figure=row[4])
-        plot.atom_maps(found, str(found["component"].values[0]), figure=row[5])
+        for part, name in zip(row[5:], map(str, found["component"].values), strict=False):
+            plot.atom_maps(found, name, figure=part)
     return figure
 
 
@@ -236,7 +246,9 @@ def main() -> None:
         cells = [form.format(line[key]) if key in line else "–" for key, form in COLUMNS.items()]
         print(f"| {size} px, {name} | " + " | ".join(cells) + " |", flush=True)
     if asked.picture:
-        draw(made, int(truth["frame"].max())).savefig(asked.picture, dpi=110)
+        atoms = read_atoms(asked.movie)
+        last = atoms.isel(atom=atoms["frame"].values == int(atoms["frame"].max()))
+        draw(made, movie, last).savefig(asked.picture, dpi=100)
 
 
 if __name__ == "__main__":

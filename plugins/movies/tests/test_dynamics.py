@@ -151,7 +151,7 @@ def test_histograms_count_every_sample_once_and_fold_the_angle():
     angle = np.deg2rad(rng.normal(20, 2, n) + 120 * rng.integers(-2, 3, n))
     z = rng.normal(size=(n, 2))
     z[5, 1], angle[7] = np.nan, np.nan
-    found = dynamics(described(np.arange(n), frame, angle=angle, z=z, n_fold=3), latent_bins=20, angle_bins=60)
+    found = dynamics(described(np.arange(n), frame, angle=angle, z=z, n_fold=3), n_latent_bins=20, n_angle_bins=60)
     np.testing.assert_array_equal(found["latent_counts"].sum("latent_bin")[:, 0], np.bincount(frame))
     assert int(found["latent_counts"][:, 1].sum()) == n - 1
     edges = found["latent_edges"].values[0]

@@ -83,13 +83,13 @@ class Dynamics:
 
     def _latents(self, data: xr.Dataset, row: Ints, n_frames: int) -> Variables:
         p, z = self.params, data["z"].values.astype(np.float64)
-        edges = np.zeros((z.shape[1], p.latent_bins + 1))
-        counts = np.zeros((n_frames, z.shape[1], p.latent_bins), np.int64)
+        edges = np.zeros((z.shape[1], p.n_latent_bins + 1))
+        counts = np.zeros((n_frames, z.shape[1], p.n_latent_bins), np.int64)
         for number, values in enumerate(z.T):
             good = np.isfinite(values)
             ends = np.percentile(values[good], (p.tail_percent, 100 - p.tail_percent)) if good.any() else (0.0, 1.0)
             low, high = float(ends[0]), float(ends[1])
-            edges[number] = np.linspace(low, high if high > low else low + (abs(low) or 1.0), p.latent_bins + 1)
+            edges[number] = np.linspace(low, high if high > low else low + (abs(low) or 1.0), p.n_latent_bins + 1)
             counts[:, number] = _counts(values[good], row[good], edges[number], n_frames)
         units = str(data["z"].attrs.get("units", "1"))
         return {
@@ -100,7 +100,7 @@ class Dynamics:
     def _angles(self, data: xr.Dataset, row: Ints, n_frames: int) -> Variables:
         n_fold = self.params.n_fold or usual_fold(data)
         period = 2 * np.pi / n_fold
-        edges = np.linspace(-period / 2, period / 2, self.params.angle_bins + 1)
+        edges = np.linspace(-period / 2, period / 2, self.params.n_angle_bins + 1)
         angle = data["angle"].values.astype(np.float64)
         good = np.isfinite(angle)
         folded = (angle[good] + period / 2) % period - period / 2

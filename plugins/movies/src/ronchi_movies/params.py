@@ -75,7 +75,7 @@ class RingsParams(Params):
 class DynamicsParams(Params):
     """What is counted against time."""
 
-    latent_bins: int = Field(60, ge=2, description="Bins of each component, over all but its outermost values.")
+    n_latent_bins: int = Field(60, ge=2, description="Bins of each component, over all but its outermost values.")
     tail_percent: float = Field(
         0.5,
         ge=0,
@@ -83,7 +83,7 @@ class DynamicsParams(Params):
         description="Part of the values at either end that is counted in the last bin there.",
         json_schema_extra={"unit": "%"},
     )
-    angle_bins: int = Field(72, ge=2, description="Bins of the angle, over the period of its symmetry.")
+    n_angle_bins: int = Field(72, ge=2, description="Bins of the angle, over the period of its symmetry.")
     n_fold: PositiveInt | None = Field(
         None, description="Symmetry that the angle is folded to; by default that of most samples."
     )
