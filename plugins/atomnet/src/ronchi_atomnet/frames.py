@@ -129,7 +129,7 @@ def _search(frame: Array, find: Callable[[Array], Found]) -> Found:
     found = find(frame)
     # What shines in from beside the frame is fitted there.
     last = np.array(frame.shape) - 0.5
-    found = found.select(((found.points >= -0.5) & (found.points < last)).all(1))
+    found = found.select(np.asarray(((found.points >= -0.5) & (found.points < last)).all(1)))
     nearest = np.rint(found.points).astype(np.intp)
     kept = np.flatnonzero(good[nearest[:, 0], nearest[:, 1]])
     return found.select(kept[np.lexsort(found.points[kept].T[::-1])])

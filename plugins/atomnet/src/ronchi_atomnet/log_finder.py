@@ -52,9 +52,9 @@ def find_in_frame(frame: Array, p: LogParams) -> Found:
 
 def without_doubles(found: Found, closest_px: float) -> Found:
     """Atoms without those that lie on a brighter one."""
-    pairs = cKDTree(found.points).query_pairs(closest_px, output_type="ndarray") if len(found.points) > 1 else []
-    if not len(pairs):
+    if len(found.points) < 2:
         return found
+    pairs = cKDTree(found.points).query_pairs(closest_px, output_type="ndarray")
     dimmer = np.where(found.intensity[pairs[:, 0]] < found.intensity[pairs[:, 1]], pairs[:, 0], pairs[:, 1])
     kept = np.ones(len(found.points), bool)
     kept[dimmer] = False

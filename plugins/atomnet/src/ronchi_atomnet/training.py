@@ -171,7 +171,9 @@ class _Training:
     def _validate(self) -> None:
         """Judge the averaged weights on patches of held-out movies, the same ones at every look."""
         p = self.p
-        losses, found, true = [], {threshold: [] for threshold in _THRESHOLDS}, []
+        found: dict[float, list[Any]] = {threshold: [] for threshold in _THRESHOLDS}
+        losses: list[float] = []
+        true: list[Any] = []
         seen: list[Any] = []
         self.averaged.eval()
         for number in range(p.validation_batches):
