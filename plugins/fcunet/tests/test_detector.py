@@ -166,6 +166,13 @@ def test_disks_that_are_too_large_are_found_in_smaller_patterns(tmp_path: Path) 
     assert np.median(nearest) < 0.1
 
 
+def test_a_pattern_without_contrast_is_a_dark_one(files: dict[str, Path]) -> None:
+    found = _detector(files["compact"], _probe()).detect(np.stack([np.zeros(SHAPE), np.full(SHAPE, 40.0)]))
+    # These weights are random, and see things in a dark frame; the others have to be the same to them.
+    assert found.counts[0] == found.counts[1]
+    assert np.array_equal(*np.split(found.qy_px[: 2 * found.counts[0]], 2))
+
+
 PEAK = r"""
 import re, sys, torch
 from pathlib import Path

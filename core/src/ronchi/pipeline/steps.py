@@ -67,10 +67,17 @@ def _with_positions(data: xr.Dataset, inputs: Mapping[str, xr.Dataset]) -> xr.Da
     """The result with the positions off the grid of an input on the same scan."""
     for source in inputs.values():
         held = {name: source[name].variable for name in fourd.POSITIONS if name in source.coords}
-        same = all(dim in data.indexes and data.indexes[dim].equals(source.indexes[dim]) for dim in fourd.DIMS[:2])
-        if held and same:
+        if held and _same_scan(data, source):
             return data.assign_coords({name: var for name, var in held.items() if name not in data.coords})
     return data
+
+
+def _same_scan(data: xr.Dataset, source: xr.Dataset) -> bool:
+    both = (data.indexes, source.indexes)
+    return all(
+        all(dim in indexes for indexes in both) and data.indexes[dim].equals(source.indexes[dim])
+        for dim in fourd.DIMS[:2]
+    )
 
 
 def check_inputs(step: PlannedStep, inputs: Mapping[str, xr.Dataset]) -> None:

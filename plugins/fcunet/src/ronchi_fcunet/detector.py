@@ -25,6 +25,8 @@ from ronchi_torch.threads import thread_limit
 __all__ = ["Fcunet"]
 
 _MOST_AT_A_TIME = 64
+_NO_CONTRAST = 1e-3
+"""Of the mean: a counted pattern has more than that between its pixels."""
 _BEYOND = 1.5
 """Disks this many times larger or smaller than those of the training are still found."""
 
@@ -121,6 +123,8 @@ class Fcunet:
 
     def _peaks(self, frames: NDArray[Any]) -> PeakBatch:
         filled = frames.astype(np.float32) if self._fill is None else self._fill(frames)
+        # Of a pattern that is the same everywhere the views would show rounding errors.
+        filled[np.ptp(filled, axis=(1, 2)) <= _NO_CONTRAST * np.abs(filled).mean((1, 2))] = 0
         if self._binned > 1:
             return unbinned(self._found(binned(filled, self._binned)), self._binned)
         return self._found(filled)
