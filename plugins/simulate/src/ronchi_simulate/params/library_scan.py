@@ -16,7 +16,7 @@ class LibraryScanParams(Params):
         "test", description="Runs of this split. A trained network has seen the crystals of `train`."
     )
     runs: int | None = Field(None, ge=1, description="The first ones only.")
-    semiangle: int = Field(0, ge=0, description="Number of the semiangle, from 0.")
+    semiangle: int = Field(0, ge=0, description="Number of the semiangle, from 0.", json_schema_extra={"unit": "1"})
     thicknesses_angstrom: tuple[float, ...] = Field(
         (),
         description="Thicknesses, which the library must have; all of them if none is given.",
