@@ -78,6 +78,15 @@ def fitted() -> tuple[xr.Dataset, xr.Dataset, xr.Dataset]:
     return crops, learned.data, learned.sides["model"]
 
 
+@functools.cache
+def small_library() -> xr.Dataset:
+    return ronchi.simulate("library", **TINY_LIBRARY, beam_energies_eV=[200000], semiangles_mrad=[8.0]).data
+
+
+def crystals_of_one_energy(self: Contract) -> Mapping[str, xr.Dataset]:
+    return {"data": small_library()}
+
+
 def model_and_crops(self: Contract) -> Mapping[str, xr.Dataset]:
     return {"data": fitted()[0], "model": fitted()[2]}
 
@@ -96,6 +105,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     ("transform", "ellipse"): {"params": ({"method": "given", "ratio": 1.05, "angle_deg": 20.0},)},
     ("transform", "back-project"): {"inputs": described_atoms},
     ("transform", "dynamics"): {"inputs": described_atoms_alone},
+    ("transform", "library-scan"): {"inputs": crystals_of_one_energy, "params": ({"split": "all"},)},
     ("metric", "tracks"): {"pair": tracked_atoms},
     ("transform", "reconstruct"): {"inputs": model_and_crops},
     ("transform", "manifold"): {"inputs": model_and_descriptors},
