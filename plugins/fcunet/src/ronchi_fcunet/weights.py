@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from ronchi.api import DataError
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.registry import locate
 from ronchi_fcunet.unet import FourierUNet
+from ronchi_torch.weights import read_weights, write_weights
 
 __all__ = ["FORMAT", "Loaded", "load_weights", "save_weights"]
 
@@ -70,16 +69,8 @@ def save_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str
     card : mapping
         What JSON can hold, with ``threshold`` and ``sigma_px``; ``kind``, ``settings`` and ``format`` are added.
     """
-    from safetensors.torch import save
-
     kind = "compact" if isinstance(network, CompactDetector) else "unet"
-    full = {**card, "kind": kind, "settings": network.settings, "format": FORMAT}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
-    content = save(tensors, {"ronchi": json.dumps(full)})
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-    return hashlib.sha256(content).hexdigest()
+    return write_weights(path, network, {**card, "kind": kind, "settings": network.settings, "format": FORMAT})
 
 
 def load_weights(which: str | Path) -> Loaded:
@@ -91,52 +82,23 @@ def load_weights(which: str | Path) -> Loaded:
         There are none of that name, the file is damaged or was changed, or it is of another version.
     """
     path, expected = locate(which)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"the weights cannot be read: {error}", where=str(path), fix="give a .safetensors file"
-        ) from error
-    digest = hashlib.sha256(content).hexdigest()
-    if expected is not None and digest != expected:
-        raise DataError(
-            "the weights are not those that were published: their sha256 differs",
-            where=str(path),
-            fix="install ronchi-fcunet or fetch them again, or give the path of the file if the change is yours",
-        )
-    card, tensors = _parse(content, path)
-    try:
-        network = _network(card)
-        network.load_state_dict(tensors)
-        loaded = Loaded(network, card, digest)
-        numbers = loaded.threshold, loaded.sigma_px, loaded.planes
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        what = f"the weights do not fit the network that their header names: {str(error).splitlines()[0]}"
-        raise DataError(what, where=str(path), fix="train again") from error
-    if not all(math.isfinite(number) for number in numbers):
-        raise DataError("the header holds numbers that are none", where=str(path), fix="train again")
-    return loaded
-
-
-def _parse(content: bytes, path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
-    try:
-        tensors = load(content)
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-        card: dict[str, Any] = json.loads(header["__metadata__"]["ronchi"])
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise DataError(
-            f"not a file of weights: {error}", where=str(path), fix="give one that was trained here"
-        ) from error
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
+    read = read_weights(path, expected)
+    if read.card.get("format") != FORMAT:
         raise DataError(
             f"the weights are not of format {FORMAT}, which this plugin reads",
             where=str(path),
             fix="install the version of ronchi-fcunet that they were trained with, or train again",
         )
-    return card, tensors
+    try:
+        loaded = Loaded(_network(read.card), read.card, read.sha256)
+        numbers = loaded.threshold, loaded.sigma_px, loaded.planes
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        what = f"the header names no network that there is: {str(error).splitlines()[0]}"
+        raise DataError(what, where=str(path), fix="train again") from error
+    read.into(loaded.network, str(path))
+    if not all(math.isfinite(number) for number in numbers):
+        raise DataError("the header holds numbers that are none", where=str(path), fix="train again")
+    return loaded
 
 
 def _network(card: Mapping[str, Any]) -> nn.Module:
