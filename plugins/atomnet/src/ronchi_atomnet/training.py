@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from ronchi_atomnet.train_params import TrainParams
 from ronchi_atomnet.unet import UNet
 from ronchi_atomnet.weights import FORMAT
 from ronchi_torch.checkpoint import fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
-from ronchi_torch.threads import thread_limit
+from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.weights import write_weights
 from ronchi_torch.world import join_world
 
@@ -94,50 +93,32 @@ class _Training:
         self.wrapped = self.world.wrap(network)
         self.averaged = copy.deepcopy(network)
         self.optimiser = torch.optim.AdamW(network.parameters(), p.learning_rate, weight_decay=p.weight_decay)
-        self.step, self.seconds, self.whole = 0, 0.0, True
+        self.step, self.seconds = 0, 0.0
         self.curve: list[dict[str, float]] = []
         self.losses: list[float] = []
 
     def run(self) -> dict[str, Any]:
         p = self.p
         self._resume()
-        saved = began = time.monotonic()
-        with thread_limit(self.ctx.n_threads):
-            try:
-                while self.step < p.steps:
-                    self._advance()
-                    now = time.monotonic()
-                    if now - saved > p.checkpoint_s:
-                        self.seconds += now - began
-                        saved = began = now
-                        self._save()
-                    self.ctx.progress(self.step, p.steps)
-            except (KeyboardInterrupt, SystemExit):
-                # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
-                if self.whole:
-                    self.seconds += time.monotonic() - began
-                    self._save()
-                raise
-        self.seconds += time.monotonic() - began
-        self._save()
+        take_steps(self, p.steps, p.checkpoint_s, self.ctx)
+        self.save()
         return self._card()
 
-    def _advance(self) -> None:
+    def advance(self) -> None:
+        """Learn from the next batch; see `take_steps`."""
         p = self.p
-        self.whole = False
         self.losses.append(self._learn())
         looked = (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps
         if looked:
             self._validate()
         self.step += 1
-        self.whole = True
         if looked:
             self.watch(self.curve[-1])
 
     def _learn(self) -> float:
         p = self.p
         for group in self.optimiser.param_groups:
-            group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
+            group["lr"] = p.learning_rate * rate(self.step, p.warm_up, p.steps)
         images, wanted, _ = self._batch(self.learned, [self.seeds[2], self.step], self.world.share(p.batch))
         self.wrapped.train()
         self.optimiser.zero_grad(set_to_none=True)
@@ -149,14 +130,7 @@ class _Training:
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
         self.world.average(b for b in self.network.buffers() if b.dtype.is_floating_point)
-        # At first the average follows closely, so that it forgets where it began.
-        weight = min(p.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(new, 1 - weight)
-                else:
-                    kept.copy_(new)
+        follow(self.averaged, self.network, self.step, p.average)
         return value
 
     def _batch(self, frames: list[IdealFrame], seed: list[int], share: slice) -> tuple[Tensor, Tensor, list[Any]]:
@@ -230,7 +204,8 @@ class _Training:
             "curve": [{name: value if math.isfinite(value) else None for name, value in r.items()} for r in self.curve],
         }
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write checkpoint and weights, in the first process alone."""
         if self.world.rank != 0:
             return
         card = self._card()
@@ -272,13 +247,6 @@ class _Training:
 def _loss(said: Tensor, wanted: Tensor) -> Tensor:
     """Cross-entropy with odds that are no whole numbers."""
     return -(wanted * torch.log_softmax(said, 1)).sum(1).mean()
-
-
-def _rate(step: int, warm_up: int, steps: int) -> float:
-    """Part of the largest learning rate: a straight rise, then half a cosine."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
 
 
 def _rows(frame: int, points: Any, score: Any, species: Any) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ronchi_fcunet.unet import FourierUNet
 from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights, save_weights
 from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
-from ronchi_torch.threads import thread_limit
+from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.world import World, join_world
 
 __all__ = ["Trainer", "build", "train"]
@@ -138,7 +137,6 @@ class _Training:
             [{"params": groups[True], "weight_decay": p.weight_decay}, {"params": groups[False], "weight_decay": 0.0}],
             p.learning_rate,
         )
-        self.whole = True
         self.step, self.seconds = 0, 0.0
         self.radii_px = (math.inf, -math.inf)
         self.curve: list[dict[str, float]] = []
@@ -147,39 +145,21 @@ class _Training:
     def run(self) -> dict[str, Any]:
         p = self.p
         self._resume()
-        stream = batches(
+        self.stream = batches(
             self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
             numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px,
         )  # fmt: skip
-        saved = began = time.monotonic()
-        with thread_limit(self.ctx.n_threads):
-            try:
-                while self.step < p.steps and not self._stalled():
-                    self._advance(next(stream))
-                    now = time.monotonic()
-                    if now - saved > p.checkpoint_s:
-                        self.seconds += now - began
-                        saved = began = now
-                        self._save()
-                    self.ctx.progress(self.step, p.steps)
-            except (KeyboardInterrupt, SystemExit):
-                # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
-                if self.whole:
-                    self.seconds += time.monotonic() - began
-                    self._save()
-                raise
-        self.seconds += time.monotonic() - began
+        take_steps(self, p.steps, p.checkpoint_s, self.ctx, self._stalled)
         return self._finish()
 
-    def _advance(self, batch: Batch) -> None:
+    def advance(self) -> None:
+        """Learn from the next batch; see `take_steps`."""
         p = self.p
-        self.whole = False
-        self.losses.append(self._learn(batch))
+        self.losses.append(self._learn(next(self.stream)))
         looked = (self.step + 1) % p.validate_every == 0 or self.step + 1 == p.steps
         if looked:
             self._validate()
         self.step += 1
-        self.whole = True
         if looked:
             self.watch(self.curve[-1])
 
@@ -189,7 +169,7 @@ class _Training:
         radii = probe_radius_px(batch.probe)
         self.radii_px = (min(self.radii_px[0], float(radii.min())), max(self.radii_px[1], float(radii.max())))
         for group in self.optimiser.param_groups:
-            group["lr"] = p.learning_rate * _rate(self.step, p.warm_up, p.steps)
+            group["lr"] = p.learning_rate * rate(self.step, p.warm_up, p.steps)
         # The same dropout in a step whether or not the training was stopped before it; another one in every process.
         torch.manual_seed(self.seeds[0] + self.step * self.world.size + self.world.rank)
         self.wrapped.train()
@@ -204,14 +184,7 @@ class _Training:
         self.optimiser.step()
         # Running moments are of each process's share.
         self.world.average(b for b in self.network.buffers() if b.dtype.is_floating_point)
-        # At first the average follows closely, so that it forgets where it began.
-        weight = min(p.average, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for kept, new in zip(self.averaged.state_dict().values(), self.network.state_dict().values(), strict=True):
-                if kept.dtype.is_floating_point:
-                    kept.lerp_(new, 1 - weight)
-                else:
-                    kept.copy_(new)
+        follow(self.averaged, self.network, self.step, p.average)
         return value
 
     def _validate(self) -> None:
@@ -248,7 +221,7 @@ class _Training:
 
     def _finish(self) -> dict[str, Any]:
         card = self._card()
-        self._save()
+        self.save()
         if self.best:
             self.averaged.load_state_dict(self.best)
             card["kept_step"] = int(self.curve[_lowest([row["loss"] for row in self.curve])]["step"])
@@ -257,7 +230,8 @@ class _Training:
             write_json(self.folder / "training.json", {**card, "sha256": digest})
         return card
 
-    def _save(self) -> None:
+    def save(self) -> None:
+        """Write the checkpoint, in the first process alone."""
         if self.world.rank != 0:
             return
         tensors = {
@@ -305,10 +279,3 @@ class _Training:
 
 def _lowest(losses: list[float]) -> int:
     return min(range(len(losses)), key=losses.__getitem__, default=0)
-
-
-def _rate(step: int, warm_up: int, steps: int) -> float:
-    """Part of the largest learning rate: a straight rise, then half a cosine."""
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))

@@ -1,0 +1,86 @@
+"""Steps of a training that may be stopped at any moment, and goes on where it was."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from ronchi.api import Context
+from ronchi_torch.threads import thread_limit
+
+__all__ = ["Training", "follow", "rate", "take_steps"]
+
+
+class Training(Protocol):
+    """What can be stopped: ``step`` and ``seconds`` say how far it is, and are part of what ``save`` writes."""
+
+    step: int
+    seconds: float
+
+    def advance(self) -> None:
+        """Learn from a batch, and count it."""
+
+    def save(self) -> None:
+        """Write all that going on needs."""
+
+
+def take_steps(
+    training: Training,
+    steps: int,
+    checkpoint_s: float,
+    ctx: Context,
+    stalled: Callable[[], bool] = lambda: False,
+) -> None:
+    """Advance up to a number of steps, saving now and then, and when ``ctx.progress`` or a signal stops it.
+
+    Parameters
+    ----------
+    checkpoint_s : float
+        Between two saves.
+    stalled : callable
+        Whether more steps are of no use.
+    """
+    saved = began = time.monotonic()
+    whole = True
+    with thread_limit(ctx.n_threads):
+        try:
+            while training.step < steps and not stalled():
+                whole = False
+                training.advance()
+                whole = True
+                now = time.monotonic()
+                if now - saved > checkpoint_s:
+                    training.seconds += now - began
+                    saved = began = now
+                    training.save()
+                ctx.progress(training.step, steps)
+        except (KeyboardInterrupt, SystemExit):
+            # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
+            if whole:
+                training.seconds += time.monotonic() - began
+                training.save()
+            raise
+    training.seconds += time.monotonic() - began
+
+
+def rate(step: int, warm_up: int, steps: int) -> float:
+    """Part of the largest learning rate: a straight rise, then half a cosine."""
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, steps - warm_up)))
+
+
+@torch.no_grad()
+def follow(averaged: nn.Module, network: nn.Module, step: int, average: float) -> None:
+    """Move averaged weights towards those of a network; at first closely, so that they forget where they began."""
+    weight = min(average, (1 + step) / (10 + step))
+    for kept, new in zip(averaged.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(new, 1 - weight)
+        else:
+            kept.copy_(new)
