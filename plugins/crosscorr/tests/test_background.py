@@ -1,0 +1,55 @@
+"""Disks are told from what lies between them: nothing, noise, or the halo of a bright beam."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+def positions(batch: Any) -> np.ndarray:
+    return np.stack([batch.qy_px, batch.qx_px], 1)
+
+
+def test_disks_of_two_dozen_electrons_are_found_where_there_is_little_background(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(7)
+    sites = scene.lattice(shape, 24.0, 12)
+    frames = rng.poisson(scene.disks(shape, sites, 5.0, 22.0, 0.005), (40, *shape)).astype(np.uint8)
+    batch = scene.make_detector(shape, scene.probe(shape, 5.0)).detect(frames)
+    nearest = np.hypot(*(positions(batch)[:, None] - sites[None]).transpose(2, 0, 1)).min(1)
+    assert (nearest < 4).sum() > 0.9 * 40 * len(sites)
+    assert (nearest >= 4).sum() <= 2
+
+
+@pytest.mark.parametrize("value", [0, 1, 1000, -3])
+def test_constant_pattern_has_no_disks(scene: SimpleNamespace, value: int) -> None:
+    detector = scene.make_detector((96, 90), scene.probe((96, 90), 4.0))
+    batch = detector.detect(np.full((3, 96, 90), value, np.int16))
+    assert batch.counts.tolist() == [0, 0, 0]
+    assert len(batch.qy_px) == 0
+
+
+@pytest.mark.parametrize(("min_snr", "most"), [(6.0, 0), (5.0, 3)])
+def test_pure_noise_has_no_disks(scene: SimpleNamespace, min_snr: float, most: int) -> None:
+    detector = scene.make_detector((128, 128), scene.probe((128, 128), 4.0), min_snr=min_snr)
+    for mean in (0.02, 1.0, 50.0):
+        frames = np.random.default_rng(6).poisson(mean, (20, 128, 128)).astype(np.uint16)
+        # Of 20 patterns: 0.04 and 0.4 are expected.
+        assert detector.detect(frames).counts.sum() <= most, mean
+
+
+def test_a_halo_around_the_beam_hides_no_faint_disk_far_from_it(scene: SimpleNamespace) -> None:
+    """Two disks of 150 electrons where a tenth of an electron a pixel is all there is besides, 20 times."""
+    shape, rng = (160, 160), np.random.default_rng(7)
+    y, x = np.mgrid[:160, :160]
+    halo = 40 / (1 + ((y - 80) ** 2 + (x - 80) ** 2) / 6.0**2) ** 2
+    faint = np.array([[30.0, 40.0], [120.0, 130.0]])
+    sites = np.concatenate([[[80.0, 80.0]], faint])
+    clean = scene.disks(shape, sites[:1], 3.0, 2e5, background=0.1) + scene.disks(shape, faint, 3.0, 150.0) + halo
+    batch = scene.make_detector(shape, scene.probe(shape, 3.0)).detect(rng.poisson(np.stack([clean] * 20)))
+    ends = np.cumsum(batch.counts)
+    for begin, end in zip(ends - batch.counts, ends, strict=True):
+        _, missed, false = scene.pair(positions(batch)[begin:end], sites)
+        assert (missed, false) == (0, 0)
