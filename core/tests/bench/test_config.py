@@ -53,6 +53,21 @@ def test_every_combination_is_a_cell_and_every_repeat_has_its_seed(tmp_path: Pat
     }
 
 
+def test_options_of_the_run_vary_like_parameters(tmp_path: Path) -> None:
+    text = TEXT.replace("seed: 5\n", "seed: 5\nrun: {executor: process, vary: {workers: [1, 2]}}\n")
+    cells = make_cells(load_bench(_write(tmp_path, text)))
+    assert len(cells) == 2 * 2 * 2 * 3
+    assert {cell.factors["run.workers"] for cell in cells} == {1, 2}
+    assert all(
+        cell.pipeline["run"] == {"executor": "process", "workers": cell.factors["run.workers"]} for cell in cells
+    )
+    bad = load_bench(_write(tmp_path, text.replace("[1, 2]", "[1, two]")))
+    with pytest.raises(ConfigError, match=r"bench\.yaml:4:46: run\.workers"):
+        load_config(cell_source(bad, make_cells(bad)[-1]))
+    with pytest.raises(ConfigError, match=r"run\.vary\.workers: expected a list of values, got 2"):
+        load_bench(_write(tmp_path, text.replace("[1, 2]", "2")))
+
+
 def test_a_cell_is_a_pipeline_that_loads(tmp_path: Path) -> None:
     config = load_bench(_write(tmp_path, TEXT))
     for cell in make_cells(config):

@@ -191,12 +191,16 @@ def test_time_and_memory_are_those_of_the_step_alone(small: dict[str, Any]) -> N
     """The detector sleeps 0.3 s, imports for 1 s, and holds 80 MB; nothing else counts."""
     small["steps"]["find"]["disk_detector"] = [{"name": "direct", "params": {"how": "slow"}}]
     small["protocol"] = {"timings": 2}
-    (times,) = _run(small).table.values("seconds").values()
-    (memory,) = _run(small).table.values("peak_mb").values()
+    table = _run(small).table
+    costs = ("seconds", "peak_mb", "patterns_per_s", "GB_per_s")
+    times, memory, rates, bandwidths = (next(iter(table.values(figure).values())) for figure in costs)
     assert len(times) == len(memory) == 2
     # 1.0 is what the import would add; this machine may be busy with other things.
     assert all(0.3 <= value < 1.0 for value in times)
     assert all(75 < value < 120 for value in memory)
+    # Three patterns of 48 x 48 16-bit counts.
+    assert rates == pytest.approx([3 / value for value in times])
+    assert bandwidths == pytest.approx([3 * 48 * 48 * 2e-9 / value for value in times])
 
 
 def test_what_is_lazy_cannot_be_timed(small: dict[str, Any]) -> None:

@@ -44,6 +44,8 @@ SEEN_PX = 12.0
 """Of an atom closer to a hole than this, a crop of 25 px shows the hole."""
 DISTORTED = 0.9
 """Atoms of less crystallinity are taken for distorted: one of the nine nearest atoms missing makes it 0.89."""
+ORDERED = 0.97
+"""Above this, ranks of crystallinity are those of thermal displacements."""
 N_IMAGES = 6
 """Components that are decoded and compared with each other."""
 LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -51,10 +53,12 @@ LEARNERS: dict[str, tuple[str, dict[str, Any]]] = {
     "conv-ae": ("conv-ae", {}),
     "vae": ("vae", {}),
     "rvae": ("rvae", {"n_classes": 1}),
+    "rvae, 6 latents": ("rvae", {"n_classes": 1, "n_components": 6}),
 }
+DRAWN = tuple(name for name in LEARNERS if "," not in name)
 COLUMNS = {
     "sublattice": "{:.3f}", "MAE deg": "{:.1f}", "resultant": "{:.3f}", "grain": "{:.3f}", "R2 z of angle": "{:.3f}",
-    "cryst. rho": "{:.2f}", "cryst. R2": "{:.2f}", "edge rho": "{:.2f}", "edge AUC": "{:.2f}",
+    "cryst. rho": "{:.2f}", "misfit rho": "{:.2f}", "cryst. R2": "{:.2f}", "edge rho": "{:.2f}", "edge AUC": "{:.2f}",
     "SSIM": "{:.2f}", "SSIM turned": "{:.2f}", "NLL/px": "{:.3f}", "s": "{:.0f}",
 }  # fmt: skip
 
@@ -118,6 +122,9 @@ def figures(made: Result, truth: xr.Dataset, crops: xr.Dataset) -> dict[str, flo
     regular = odd & (t["species"] == 0) & (t["crystallinity"] > DISTORTED) & (t["edge_px"] > NEAR_PX)
     line = _angles(found, t, regular) if "angle" in found else {}
     line |= _descriptors(found["z"].values.astype(float), t, odd)
+    if "nll" in found:
+        disordered = odd & (t["crystallinity"] < ORDERED)
+        line["misfit rho"] = abs(spearmanr(found["nll"].values[disordered], t["crystallinity"][disordered]).statistic)
     named = truth.assign(turn=("atom", truth["bond_angle"].values, {"units": "rad"}))
     asked = {"angle": "turn", "n_fold": 3, "most_samples": 1000}
     scored = apply("metric", "latent-invariance", asked, {"result": found, "truth": named}).data
@@ -145,11 +152,12 @@ def _angles(found: xr.Dataset, t: dict[str, Array], regular: Array) -> dict[str,
 
 def _descriptors(values: Array, t: dict[str, Array], odd: Array) -> dict[str, float]:
     near, true = odd & (t["edge_px"] < NEAR_PX), t["crystallinity"]
+    disordered = odd & (true < ORDERED)
     order = taught(values, true, ~odd)[odd]
     edges = taught(values, np.minimum(t["edge_px"], NEAR_PX), ~odd)
     at_edge, far = odd & (t["near_edge"] == 1) & (t["edge_px"] < SEEN_PX), odd & (t["edge_px"] > NEAR_PX)
     return {
-        "cryst. rho": max(abs(spearmanr(v[odd], true[odd]).statistic) for v in values.T),
+        "cryst. rho": max(abs(spearmanr(v[disordered], true[disordered]).statistic) for v in values.T),
         "cryst. R2": float(1 - ((true[odd] - order) ** 2).mean() / true[odd].var()),
         "edge rho": max(abs(spearmanr(v[near], t["edge_px"][near]).statistic) for v in values.T),
         "edge AUC": separation(-edges[at_edge | far], at_edge[at_edge | far]),
@@ -187,9 +195,9 @@ def draw(made: dict[tuple[int, str], Result], movie: xr.Dataset, atoms: xr.Datas
     """
     sizes = list(dict.fromkeys(size for size, _ in made))
     figure = new_figure(17.0, 3.3 * len(sizes))
-    parts = np.atleast_2d(figure.subfigures(len(sizes), 7))
+    parts = np.atleast_2d(figure.subfigures(len(sizes), len(DRAWN) + 3))
     for row, size in zip(parts, sizes, strict=True):
-        for part, name in zip(row, LEARNERS, strict=False):
+        for part, name in zip(row, DRAWN, strict=False):
             result = made[size, name]
             if "manifold" in result.sides:
                 inputs = {"model": result.sides["model"], "data": result.data}
@@ -199,8 +207,8 @@ def draw(made: dict[tuple[int, str], Result], movie: xr.Dataset, atoms: xr.Datas
             part.suptitle(f"{name}, {size} px", fontsize="medium")
         crops = apply("transform", "crops", {"size_px": size}, {"data": movie, "atoms": atoms}).data
         found = ronchi.encode(crops, "rvae", model=made[size, "rvae"].sides["model"])
-        plot.angle_map(found, n_fold=3, figure=row[4])
-        for part, name in zip(row[5:], map(str, found["component"].values), strict=False):
+        plot.angle_map(found, n_fold=3, figure=row[len(DRAWN)])
+        for part, name in zip(row[len(DRAWN) + 1 :], map(str, found["component"].values), strict=False):
             plot.atom_maps(found, name, figure=part)
     return figure
 
@@ -222,6 +230,15 @@ def read_atoms(movie: Path) -> xr.Dataset:
     return atoms_schema.make(**given).assign(kept).assign_attrs(is_truth=1)
 
 
+def cell(lines: list[dict[str, float]], key: str) -> str:
+    """Mean of a column over the fits, and its range if it has one."""
+    if key not in lines[0]:
+        return "–"
+    values, form = [line[key] for line in lines], COLUMNS[key].format
+    low, high = form(min(values)), form(max(values))
+    return form(np.mean(values)) + (f" ({low} to {high})" if low != high else "")
+
+
 def main() -> None:
     """Learn, print the table, draw the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -230,6 +247,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=3, help="take one atom of so many")
     parser.add_argument("--samples", type=int, default=4000, help="crops that networks learn from")
     parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=1, help="fits of each; means and ranges are printed")
     parser.add_argument("--picture", type=Path, help="PNG to write")
     asked = parser.parse_args()
     movie, truth = ronchi.read(asked.movie), read_atoms(asked.movie)
@@ -238,13 +256,16 @@ def main() -> None:
     made = {}
     for size, (name, (learner, params)) in itertools.product(asked.sizes, LEARNERS.items()):
         crops = apply("transform", "crops", {"size_px": size}, {"data": movie, "atoms": truth}).data
-        start, given = time.process_time(), dict(params)
+        given = dict(params)
         if name != "gmm":
             given |= {"max_samples": asked.samples, "epochs": asked.epochs}
-        made[size, name] = ronchi.learn(crops, learner, **given)
-        line = {"s": time.process_time() - start} | figures(made[size, name], truth, crops)
-        cells = [form.format(line[key]) if key in line else "–" for key, form in COLUMNS.items()]
-        print(f"| {size} px, {name} | " + " | ".join(cells) + " |", flush=True)
+        lines = []
+        for seed in range(asked.seeds):
+            start = time.process_time()
+            fitted = apply("descriptor_learner", learner, given, {"data": crops}, seed=seed)
+            lines.append({"s": time.process_time() - start} | figures(fitted, truth, crops))
+            made.setdefault((size, name), fitted)
+        print(f"| {size} px, {name} | " + " | ".join(cell(lines, key) for key in COLUMNS) + " |", flush=True)
     if asked.picture:
         atoms = read_atoms(asked.movie)
         last = atoms.isel(atom=atoms["frame"].values == int(atoms["frame"].max()))

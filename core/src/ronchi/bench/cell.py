@@ -74,6 +74,11 @@ def _measure_time(told: Mapping[str, Any], options: Mapping[str, Any], outcome: 
             seconds, peak_mb = cache.took(again.steps[told["slot"]].key)
             outcome.seconds.append(seconds)
             outcome.peak_mb.append(round(max(0.0, peak_mb - before_mb), 1))
+    read = told["pipeline"]["steps"][told["slot"]].get("data")
+    if outcome.seconds and read is not None and "intensity" in again[read]:
+        intensity = again[read]["intensity"]
+        outcome.gigabytes = intensity.nbytes / 1e9
+        outcome.patterns = intensity.sizes.get("scan_y", 0) * intensity.sizes.get("scan_x", 0)
 
 
 def _told(error: str, folder: str) -> str:

@@ -23,7 +23,8 @@ class Cell:
     number : int
         Place in the benchmark, from 0.
     factors : mapping of str to label or value
-        Step to the entry's label where a step has several; ``step.param`` to the value where one varies.
+        Step to the entry's label where a step has several; ``step.param``, or ``run.option``, to the value where one
+        varies.
     repeat : int
     pipeline : mapping
         What `ronchi.run` takes.
@@ -46,28 +47,29 @@ class Cell:
 
 def make_cells(config: BenchConfig) -> list[Cell]:
     """All cells, repeats last: the first round of a long benchmark shows every entry."""
-    choices = list(_choices(config.slots))
-    return [
-        _cell(config, number, repeat, chosen)
-        for number, (repeat, chosen) in enumerate(itertools.product(range(config.protocol.repeats), choices))
-    ]
+    choices = itertools.product(range(config.protocol.repeats), _rows(config.run_vary), list(_choices(config.slots)))
+    return [_cell(config, number, *chosen) for number, chosen in enumerate(choices)]
 
 
 _Chosen = Mapping[str, tuple[Entry, Mapping[str, int]]]
 
 
+def _rows(vary: Mapping[str, tuple[Any, ...]]) -> list[dict[str, int]]:
+    """Numbers of the values of everything that varies, in all combinations."""
+    numbers = itertools.product(*[range(len(values)) for values in vary.values()])
+    return [dict(zip(vary, row, strict=True)) for row in numbers]
+
+
 def _choices(slots: Mapping[str, Slot]) -> Iterator[_Chosen]:
     """Step to its entry and, for every parameter that varies, the number of its value."""
-    options = []
-    for slot in slots.values():
-        numbers = itertools.product(*[range(len(values)) for values in slot.vary.values()])
-        grid = [dict(zip(slot.vary, row, strict=True)) for row in numbers]
-        options.append([(slot.step, (entry, row)) for entry in slot.entries for row in grid])
+    options = [
+        [(slot.step, (entry, row)) for entry in slot.entries for row in _rows(slot.vary)] for slot in slots.values()
+    ]
     for chosen in itertools.product(*options):
         yield dict(chosen)
 
 
-def _cell(config: BenchConfig, number: int, repeat: int, chosen: _Chosen) -> Cell:
+def _cell(config: BenchConfig, number: int, repeat: int, options: Mapping[str, int], chosen: _Chosen) -> Cell:
     factors: dict[str, Any] = {}
     places: dict[FieldPath, FieldPath] = {}
     steps: dict[str, Any] = {}
@@ -94,6 +96,10 @@ def _cell(config: BenchConfig, number: int, repeat: int, chosen: _Chosen) -> Cel
     for section in ("plugins", "run"):
         if section in config.source.data:
             pipeline[section] = copy.deepcopy(config.source.data[section])
+    for key, value_number in options.items():
+        pipeline["run"].pop("vary", None)
+        pipeline["run"][key] = factors[f"run.{key}"] = config.run_vary[key][value_number]
+        places["run", key] = ("run", "vary", key, value_number)
     return Cell(number, factors, repeat, pipeline, places)
 
 

@@ -131,6 +131,8 @@ class BenchConfig:
     slots: Mapping[str, Slot]
     protocol: Protocol
     compare: Comparison | None
+    run_vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    """Options of ``run`` that vary, such as ``workers``."""
 
 
 def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = None) -> BenchConfig:
@@ -145,11 +147,13 @@ def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = No
     source.data.setdefault("name", "benchmark")
     head = validated_head(source, _Head, _TOP, SCHEMA)
     slots = _slots(source)
+    run = source.data.get("run")
+    run_vary = _vary(source, ("run",), run, "workers: [1, 2, 4]") if isinstance(run, dict) else {}
     if head is not None:
         _check_meaning(source, head, slots)
     source.check()
     assert head is not None
-    return BenchConfig(source, head.name, head.about, head.seed, slots, head.protocol, head.compare)
+    return BenchConfig(source, head.name, head.about, head.seed, slots, head.protocol, head.compare, run_vary)
 
 
 def _slots(source: Source) -> dict[str, Slot]:
@@ -172,24 +176,33 @@ def _slot(source: Source, name: str, body: Any) -> Slot | None:
         source.fault(at, what, f"exactly one of: {', '.join(STEP_KINDS)}", key=True)
         return None
     kind = kinds[0]
-    sections: dict[str, dict[str, Any]] = {}
-    for section in ("params", "vary"):
-        value = body.get(section) or {}
-        if not isinstance(value, dict):
-            source.fault((*at, section), f"expected a mapping, got {value!r}")
-            value = {}
-        sections[section] = value
-    vary = {}
-    for field_name, values in sections["vary"].items():
-        if isinstance(values, list) and values:
-            vary[field_name] = tuple(values)
-        else:
-            source.fault((*at, "vary", field_name), f"expected a list of values, got {values!r}", "dose_e: [1e3, 1e4]")
-        if field_name in sections["params"]:
+    params = _mapping(source, at, body, "params")
+    vary = _vary(source, at, body, "dose_e: [1e3, 1e4]")
+    for field_name in vary:
+        if field_name in params:
             source.fault((*at, "vary", field_name), "is fixed under `params` too", "leave out one of them", key=True)
     inputs = {key: value for key, value in body.items() if key not in (kind, "params", "vary")}
     entries = _entries(source, (*at, kind), body[kind])
-    return Slot(name, kind, entries, inputs, sections["params"], vary) if entries else None
+    return Slot(name, kind, entries, inputs, params, vary) if entries else None
+
+
+def _vary(source: Source, at: FieldPath, body: Mapping[str, Any], example: str) -> dict[str, tuple[Any, ...]]:
+    """Lists of values of the mapping ``vary`` of a step, or of ``run``."""
+    made = {}
+    for key, values in _mapping(source, at, body, "vary").items():
+        if isinstance(values, list) and values:
+            made[key] = tuple(values)
+        else:
+            source.fault((*at, "vary", key), f"expected a list of values, got {values!r}", example)
+    return made
+
+
+def _mapping(source: Source, at: FieldPath, body: Mapping[str, Any], section: str) -> dict[str, Any]:
+    value = body.get(section) or {}
+    if isinstance(value, dict):
+        return value
+    source.fault((*at, section), f"expected a mapping, got {value!r}")
+    return {}
 
 
 def _entries(source: Source, at: tuple[str, ...], raw: Any) -> tuple[Entry, ...]:

@@ -38,8 +38,8 @@ def to_dataset(result: BenchResult) -> xr.Dataset:
         for key, listed in values.items():
             column[at[key], : len(listed)] = listed
         made[figure] = (("cell", "timing"), column) if figure in COSTS else ("cell", column[:, 0])
-    units = {"seconds": "s", "peak_mb": "MB"}
-    for figure in set(COSTS) & set(made.data_vars):
-        made[figure].attrs["units"] = units[str(figure)]
+    for figure, unit in COSTS.items():
+        if figure in made:
+            made[figure].attrs["units"] = unit
     config = json.dumps(result.config.source.data, default=str)
     return made.assign_attrs(name=result.config.name, about=result.config.about, config=config)

@@ -21,7 +21,8 @@ def side_of(better: Mapping[str, Mapping[str, str]], figure: str) -> Side:
     better : mapping
         Metric step to names of figures, with ``*``, to ``"lower"`` or ``"higher"``.
     figure : str
-        ``step.figure``, or one of the costs. Memory is told and not judged: some MB are the allocator's.
+        ``step.figure``, or one of the costs. Memory and rates are told and not judged: some MB are the allocator's,
+        and rates are the time again.
     """
     step, _, name = figure.partition(".")
     rules = {SECONDS: "lower"} if figure == SECONDS else better.get(step, {})

@@ -27,6 +27,8 @@ class Outcome:
         Wall times of the compared step in a warm process, without writing its result.
     peak_mb : list of float
         Highest resident memory during each of those, above that just before.
+    patterns, gigabytes : float
+        What the compared step reads as ``data``; 0 where that has no patterns, or no intensity.
     """
 
     status: str
@@ -34,3 +36,5 @@ class Outcome:
     scores: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     peak_mb: list[float] = field(default_factory=list)
+    patterns: int = 0
+    gigabytes: float = 0.0

@@ -26,7 +26,8 @@ _HASH_LENGTH = 16
 _MOST_FIGURES = 6
 _COSTS = (
     "Time is that of the compared step alone, in a warm process, without the writing of its result; data that are read "
-    "lazily are read in it. Memory is what the step takes on top of what was there before."
+    "lazily are read in it. Rates are those of the patterns that it reads. Memory is what the step takes on top of "
+    "what was there before."
 )
 
 

@@ -13,10 +13,11 @@ from ronchi.bench.cells import Cell
 from ronchi.bench.outcome import Outcome
 from ronchi.pipeline.cache import write_atomically
 
-__all__ = ["COSTS", "PEAK_MB", "SECONDS", "Row", "Table"]
+__all__ = ["COSTS", "SECONDS", "Row", "Table"]
 
-SECONDS, PEAK_MB = COSTS = ("seconds", "peak_mb")
-"""Figures of the timed step, beside those of the metrics; they alone differ from run to run."""
+SECONDS = "seconds"
+COSTS = {SECONDS: "s", "patterns_per_s": "1/s", "GB_per_s": "GB/s", "peak_mb": "MB"}
+"""Figures of the timed step and their units, beside those of the metrics; they alone differ from run to run."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Table:
             values = tuple(_text(cell.factors[name]) for name in names)
             ended.append((values, cell.repeat, outcome.status, outcome.error))
             rows += [Row(values, cell.repeat, figure, value) for figure, value in outcome.scores.items()]
-            for figure, measured in zip(COSTS, (outcome.seconds, outcome.peak_mb), strict=True):
+            for figure, measured in zip(COSTS, _costs(outcome), strict=True):
                 rows += [Row(values, cell.repeat, figure, value) for value in measured]
         return cls(names, tuple(rows), tuple(ended))
 
@@ -104,6 +105,12 @@ class Table:
             ("cells.csv", [*head, "status", "error"], ended),
         ):
             write_atomically(folder / name, _csv(columns, listed).encode())
+
+
+def _costs(outcome: Outcome) -> tuple[list[float], ...]:
+    """Values of the `COSTS` of a cell; none of rates where there is nothing to count."""
+    rates = [[size / took for took in outcome.seconds if size] for size in (outcome.patterns, outcome.gigabytes)]
+    return outcome.seconds, *rates, outcome.peak_mb
 
 
 def _text(value: Any) -> str:

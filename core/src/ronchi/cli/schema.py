@@ -8,6 +8,9 @@ import json
 
 __all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema"]
 
+_LISTS = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
+"""What ``vary`` is: names to values."""
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -79,6 +82,7 @@ def benchmark_schema() -> dict[str, object]:
     from ronchi.bench.config import SCHEMA, Comparison, Protocol
     from ronchi.pipeline.config import RunOptions
 
+    run = RunOptions.model_json_schema()
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": SCHEMA,
@@ -89,7 +93,7 @@ def benchmark_schema() -> dict[str, object]:
             "about": {"type": "string", "description": "What it is for and what the data are; opens the report."},
             "seed": {"type": "integer", "minimum": 0, "description": "Of the first repeat; the next has the next."},
             "plugins": {"type": "object"},
-            "run": RunOptions.model_json_schema(),
+            "run": {**run, "properties": {**run["properties"], "vary": _LISTS}},
             "steps": {"type": "object", "additionalProperties": {"anyOf": _steps(lists=True)}},
             "protocol": Protocol.model_json_schema(),
             "compare": Comparison.model_json_schema(),
@@ -141,7 +145,7 @@ def _step_of_many(kind: str, names: list[str]) -> dict[str, object]:
         "properties": {
             kind: {"anyOf": [name, entry, {"type": "array", "items": {"anyOf": [name, entry]}, "minItems": 1}]},
             "params": {"type": "object", "description": "Of all entries."},
-            "vary": {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}},
+            "vary": _LISTS,
         },
         "required": [kind],
         "additionalProperties": {"type": "string", "description": "An input: step, or step.side."},
