@@ -13,7 +13,7 @@ from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Summary, differences, summaries
 from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, unscored, verdict
-from ronchi.bench.table import COSTS, SECONDS
+from ronchi.bench.table import COSTS, RATES, SECONDS
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
 from ronchi.report.elements import Section, citation, code, key_figures, messages, paragraph, table
@@ -136,7 +136,7 @@ def _pairs(result: BenchResult, album: Album) -> Section:
     single = differences(result.table, compared, baseline, confidence)
     others = [name for name in result.table.factors if name != compared]
     body = ""
-    for figure in shown_of(result):
+    for figure in (name for name in shown_of(result) if name not in RATES):
         together, apart = ([each for each in listed if each.figure == figure] for listed in (pooled, single))
         if together:
             side = better[figure]

@@ -15,7 +15,7 @@ from ronchi.bench.leaderboard import standings
 from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
-from ronchi.bench.table import COSTS
+from ronchi.bench.table import COSTS, RATES
 from ronchi.pipeline.cache import write_atomically
 
 __all__ = [
@@ -82,7 +82,7 @@ def print_summary(result: BenchResult) -> str:
         confidence, better = confidence_of(result), better_of(result)
         pairs = differences(result.table, compared, baseline, confidence, pooled=True)
         rows = [[d.entry, d.figure, f"{d.median:+.4g}", interval(d, "+"), verdict(d, better, confidence), str(d.n)]
-                for d in pairs if d.figure in figures]  # fmt: skip
+                for d in pairs if d.figure in figures and d.figure not in RATES]  # fmt: skip
         title = f"\ndifferences from {baseline}, pair by pair"
         parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
     rows = [[entry, str(cells), error] for entry, cells, error in unscored(result)]

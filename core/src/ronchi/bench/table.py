@@ -13,10 +13,12 @@ from ronchi.bench.cells import Cell
 from ronchi.bench.outcome import Outcome
 from ronchi.pipeline.cache import write_atomically
 
-__all__ = ["COSTS", "SECONDS", "Row", "Table"]
+__all__ = ["COSTS", "RATES", "SECONDS", "Row", "Table"]
 
 SECONDS = "seconds"
-COSTS = {SECONDS: "s", "patterns_per_s": "1/s", "GB_per_s": "GB/s", "peak_mb": "MB"}
+RATES = ("patterns_per_s", "GB_per_s")
+"""The time again, and not compared a second time."""
+COSTS = {SECONDS: "s", RATES[0]: "1/s", RATES[1]: "GB/s", "peak_mb": "MB"}
 """Figures of the timed step and their units, beside those of the metrics; they alone differ from run to run."""
 
 
