@@ -36,7 +36,8 @@ class Runs:
     begun : (r,) bool
         The track was in another class in the frame before.
     ended : (r,) bool
-        It is in another class in the frame after. If not, the movie or the track ends, or a frame is missed.
+        It is in another class in the frame after. If not, the movie or the track ends, or a frame is missed, and of
+        the last frame nobody knows whether the run ended with it.
     """
 
     label: Ints
@@ -91,9 +92,8 @@ def transition_counts(track: Ints, frame: Ints, label: Ints, n_classes: int) -> 
 def transition_interval(counts: Ints, confidence: float, prior: float) -> tuple[Floats, Floats, Floats]:
     """Probabilities of transitions, and their intervals; NaN for a class that nothing was seen to start from.
 
-    Each entry of a row is a proportion of the row with a Beta prior, which is the marginal of a Dirichlet
-    distribution. The interval ends at 0 or 1 where none or all were seen to go there (Brown, Cai & DasGupta 2001,
-    doi:10.1214/ss/1009213286).
+    Each entry is a proportion of its row, by itself, with a Beta prior. The interval ends at 0 or 1 where none or all
+    were seen to go there (Brown, Cai & DasGupta 2001, doi:10.1214/ss/1009213286).
 
     Parameters
     ----------
@@ -151,6 +151,10 @@ def runs_of(track: Ints, frame: Ints, label: Ints) -> Runs:
 def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> Survival:
     """Kaplan-Meier estimate with Greenwood's variance on the scale log(-log S).
 
+    A run that is lost from sight after ``n`` frames is known to have lasted beyond ``n - 1`` of them: whether it ended
+    with the ``n``-th nobody saw. It is censored at ``n - 1``; to count it among those that could have ended after
+    ``n`` makes stays too long.
+
     Parameters
     ----------
     length : (r,) int
@@ -161,7 +165,7 @@ def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> 
         The estimate is for 0 to so many frames.
     """
     times = np.arange(longest + 1)
-    at_risk = (length[None] >= times[:, None]).sum(1).astype(float)
+    at_risk = (length - ~ended >= times[:, None]).sum(1).astype(float)
     events = ((length[None] == times[:, None]) & ended[None]).sum(1)
     known = at_risk > 0
     rest = np.where(known, at_risk, np.nan)

@@ -126,7 +126,7 @@ class Dynamics:
         made |= _with_interval("transition", dims, three, "probability to be in it a frame later")
         runs = runs_of(track, frame, label)
         used = runs.begun if p.dwell_from == "change" else np.ones(len(runs.label), bool)
-        longest = int(runs.length[used].max(initial=0))
+        longest = int((runs.length - ~runs.ended)[used].max(initial=0))
         each = [
             survival_of(runs.length[mine], runs.ended[mine], longest, p.confidence)
             for mine in (used & (runs.label == k) for k in range(n))
