@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial import cKDTree
 
-__all__ = ["Motion", "motion_between"]
+__all__ = ["LEAST_ATOMS", "Motion", "motion_between"]
 
 Floats = NDArray[np.float64]
 
@@ -22,7 +22,8 @@ _INSIDE = 1 / 3
 _CLEARLY = 3.0
 """By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
 _ROUNDS = 12
-_FEW = 3
+LEAST_ATOMS = 3
+"""Of fewer no motion is read off."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def motion_between(
     """
     pivot = (field[0] + field[1]) / 2
     rest = Motion(0.0, np.zeros(2), pivot)
-    if min(len(before), len(after)) < _FEW or not spacing > 0:
+    if min(len(before), len(after)) < LEAST_ATOMS or not spacing > 0:
         return rest
     trees = cKDTree(before), cKDTree(after)
     # A step at which the corners of the field move by a third of the width of a peak.
@@ -147,7 +148,7 @@ def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> M
     for _ in range(_ROUNDS):
         distance, partner = tree.query(motion.apply(before), distance_upper_bound=spacing / 2)
         near = distance < np.inf
-        if near.sum() < _FEW:
+        if near.sum() < LEAST_ATOMS:
             return motion
         a, b, d = before[near] - motion.pivot, tree.data[partner[near]] - motion.pivot, distance[near]
         scale = max(3 * float(np.median(d)), 1e-9 * spacing)

@@ -34,7 +34,7 @@ class Tracks:
         """Compare.
 
         A link joins an atom to the next one of its track. Only atoms that are paired count, so that the figures are
-        those of the tracking, not of the finding.
+        those of the tracking, not of the finding; true atoms of no track have no say.
 
         Returns
         -------
@@ -48,7 +48,7 @@ class Tracks:
         Raises
         ------
         DataError
-            The atoms or the truth have no tracks.
+            The atoms or the truth have no tracks, or a position is not finite.
         CalibrationError
             One is in angstrom and the other in pixels, and nothing tells the size of a pixel.
         """
@@ -58,18 +58,19 @@ class Tracks:
         found, true = _paired(result, truth, self.params.radius)
         track, frame = result["track"].values.astype(np.int64)[found], result["frame"].values.astype(np.int64)[found]
         identity = truth["track"].values.astype(np.int64)[true]
+        n_paired = len(true)
+        track, frame, identity = (values[identity >= 0] for values in (track, frame, identity))
         kept = track >= 0
         got, right = _links(track[kept], frame[kept], identity[kept])
         wanted, hit = _links(identity, frame, track)
-        n_links = float(wanted)
         return {
             "link_precision": right / got if got else np.nan,
             "link_recall": hit / wanted if wanted else np.nan,
             "identity_switches": float(wanted - hit),
-            "switches_per_1000": 1000 * (wanted - hit) / n_links if wanted else np.nan,
+            "switches_per_1000": 1000 * (wanted - hit) / wanted if wanted else np.nan,
             "purity": _share(track[kept], identity[kept]),
             "completeness": _share(identity, track),
-            "paired": len(true) / max(1, truth.sizes["atom"]),
+            "paired": n_paired / max(1, truth.sizes["atom"]),
         }
 
 
@@ -78,7 +79,11 @@ def _paired(result: xr.Dataset, truth: xr.Dataset, radius: float) -> tuple[Ints,
     points, places = _in_one_unit(result, truth)
     times, rows = frames_of(result)
     true_times, true_rows = frames_of(truth)
-    reach = radius * spacing_of([places[row] for row in true_rows])
+    spacing = spacing_of([places[row] for row in true_rows])
+    if len(places) and not spacing > 0:
+        what = "no frame has two true atoms, whose distance is the unit of `radius`"
+        raise DataError(what, where="tracks", fix="give a truth of more atoms")
+    reach = radius * spacing
     by_time = dict(zip(times.tolist(), rows, strict=True))
     found, true = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for time, row in zip(true_times.tolist(), true_rows, strict=True):

@@ -39,7 +39,7 @@ class Network:
     members : (m, 2) int64
         Ring and atom, one row for each atom of each ring.
     n_larger : int
-        Closed faces, other than rings of at most ``max_size`` atoms: holes.
+        Closed faces with more than ``max_size`` sides: holes.
     """
 
     bonds: Ints

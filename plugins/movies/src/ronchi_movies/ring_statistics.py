@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ronchi.api import Context, DataError, Result
+from ronchi.api import Context, Result
 from ronchi.schema import atoms as atoms_schema
 from ronchi.schema import dynamics
 from ronchi.schema.common import variable
@@ -51,8 +51,6 @@ class Rings:
         """
         p = self.params
         points, units = positions_of(atoms, "rings")
-        if not np.isfinite(points).all():
-            raise DataError("positions are not finite", where="rings", fix="leave these atoms out")
         times, rows = frames_of(atoms)
         frames = [points[row] for row in rows]
         cutoff = p.cutoff or bond_cutoff(frames)

@@ -17,12 +17,15 @@ def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], st
     Raises
     ------
     DataError
-        y and x have different units.
+        y and x have different units, or a position is not finite.
     """
     units = [str(atoms[name].attrs.get("units", "pixel")) for name in ("y", "x")]
     if units[0] != units[1]:
         raise DataError(f"y is in {units[0]}, x in {units[1]}", where=where, fix="give both in angstrom")
-    return np.stack([atoms[name].values.astype(np.float64) for name in ("y", "x")], 1).reshape(-1, 2), units[0]
+    points = np.stack([atoms[name].values.astype(np.float64) for name in ("y", "x")], 1)
+    if not np.isfinite(points).all():
+        raise DataError("positions are not finite", where=where, fix="leave these atoms out")
+    return points, units[0]
 
 
 def frames_of(atoms: xr.Dataset) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:

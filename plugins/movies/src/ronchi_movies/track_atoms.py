@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ronchi.api import Context, DataError
+from ronchi.api import Context
 from ronchi.schema import atoms as atoms_schema
 from ronchi.schema.common import variable
 from ronchi_movies.assignment import spacing_of
@@ -50,8 +50,6 @@ class TrackAtoms:
         """
         p = self.params
         points, units = positions_of(atoms, "track-atoms")
-        if not np.isfinite(points).all():
-            raise DataError("positions are not finite", where="track-atoms", fix="leave these atoms out")
         times, rows = frames_of(atoms)
         frames = [points[row] for row in rows]
         spacing = spacing_of(frames)
@@ -69,7 +67,7 @@ class TrackAtoms:
             track[row] = numbers
         made = atoms.drop_vars(_SET, errors="ignore").drop_dims("movie_frame", errors="ignore")
         if p.species == "vote":
-            voted = majority(track, species, np.maximum(atoms["score"].values.astype(float), 1e-6))
+            voted = majority(track, species, np.fmax(atoms["score"].values.astype(float), 1e-6))
             made["species_found"] = atoms["species"]
             made["species"] = atoms["species"].copy(data=voted.astype(atoms["species"].dtype))
         short = np.bincount(track, minlength=1)[track] < p.min_length

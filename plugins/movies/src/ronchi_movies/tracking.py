@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ronchi_movies.assignment import pair_off
-from ronchi_movies.drift import Motion, motion_between
+from ronchi_movies.drift import LEAST_ATOMS, Motion, motion_between
 
 __all__ = ["Links", "follow_sheet", "link", "majority"]
 
@@ -46,23 +46,20 @@ def follow_sheet(
     Parameters
     ----------
     frames : sequence of (n, 2) float
-        Positions (y, x); a frame without atoms moves as the one before.
+        Positions (y, x), at least one in each. A frame of too few atoms to tell stays as the one before, and the next
+        is compared with that.
     spacing, max_drift : float
         In the units of the positions; ``max_drift`` and ``max_turn`` [rad] from one frame to the next.
     """
-    filled = [points for points in frames if len(points)]
-    field = (np.min([p.min(0) for p in filled], 0), np.max([p.max(0) for p in filled], 0)) if filled else _NOWHERE
+    field = np.min([points.min(0) for points in frames], 0), np.max([points.max(0) for points in frames], 0)
     motions = [Motion(0.0, np.zeros(2), (field[0] + field[1]) / 2)]
     last = frames[0]
     for number, points in enumerate(frames[1:], 1):
         step = motion_between(last, points, field, spacing, max_drift, max_turn)
         motions.append(motions[-1].then(step))
-        last = points if len(points) else last
+        last = points if len(points) >= LEAST_ATOMS else last
         progress(number, len(frames))
     return motions
-
-
-_NOWHERE = (np.zeros(2), np.zeros(2))
 
 
 def link(frames: Sequence[Floats], times: Sequence[int], species: Sequence[Ints], links: Links) -> list[Ints]:
