@@ -66,6 +66,19 @@ def test_options_of_the_run_vary_like_parameters(tmp_path: Path) -> None:
         load_config(cell_source(bad, make_cells(bad)[-1]))
     with pytest.raises(ConfigError, match=r"run\.vary\.workers: expected a list of values, got 2"):
         load_bench(_write(tmp_path, text.replace("[1, 2]", "2")))
+    with pytest.raises(ConfigError, match=r"run\.vary\.workers: is fixed under `run` too"):
+        load_bench(_write(tmp_path, text.replace("{executor", "{workers: 3, executor")))
+    with pytest.raises(ConfigError, match=r"load\.vary\.radius_px: is fixed under `params` too"):
+        load_bench(_write(tmp_path, TEXT.replace("    vary:", "    params: {radius_px: 3}\n    vary:")))
+
+
+def test_a_run_in_which_nothing_varies_is_one(tmp_path: Path) -> None:
+    for vary in ("{}", ""):
+        text = TEXT.replace("seed: 5\n", f"seed: 5\nrun: {{threads: 1, vary: {vary}}}\n")
+        config = load_bench(_write(tmp_path, text))
+        cells = make_cells(config)
+        assert len(cells) == 2 * 2 * 3
+        load_config(cell_source(config, cells[0]))
 
 
 def test_a_cell_is_a_pipeline_that_loads(tmp_path: Path) -> None:

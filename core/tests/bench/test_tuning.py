@@ -55,12 +55,13 @@ def _params(config: BenchConfig) -> dict[str, Any]:
 
 @pytest.mark.parametrize("higher", [False, True])
 def test_every_entry_with_a_space_gets_its_trials_on_data_of_its_own(higher: bool) -> None:
-    config = load_bench(_bench(repeats=3))
+    config = load_bench({**_bench(repeats=3), "run": {"executor": "process", "vary": {"workers": [1, 2]}}})
     seeds: set[int] = set()
     calls: dict[str, int] = {}
 
     def evaluate(trial: BenchConfig) -> float:
         cells = make_cells(trial)
+        assert len(cells) == 3  # a repeat each, and not one for every number of workers
         seeds.update(cell.pipeline["seed"] for cell in cells)
         params = _params(trial)
         label = "hybrid" if "power" in params else "crosscorr"

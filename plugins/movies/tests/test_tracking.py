@@ -134,7 +134,7 @@ def test_a_frame_with_next_to_nothing_on_it_does_not_lose_the_drift(sheet):
     points = holey(sheet(9))
     table, who = movie(points, 4, drift=(0.0, 1.0))
     kept = table["frame"].values != 2
-    y, x = sheet(9).mean(0) + [5.0, 3.0]  # in the hole
+    y, x = sheet(9).mean(0) + np.array([5.0, 3.0])  # in the hole
     false = atoms.make(frame=[2], y=[y], x=[x], units="angstrom")
     found = track(xr.concat([table.isel(atom=kept), false], "atom", combine_attrs="override"))
     # 0.1 angstrom of noise on 140 atoms: 0.01 on the mean. In frame 2 nothing tells.

@@ -96,8 +96,10 @@ def _cell(config: BenchConfig, number: int, repeat: int, options: Mapping[str, i
     for section in ("plugins", "run"):
         if section in config.source.data:
             pipeline[section] = copy.deepcopy(config.source.data[section])
-    for key, value_number in options.items():
+    if "run" in pipeline:
+        # `load_bench` has made `run_vary` of it.
         pipeline["run"].pop("vary", None)
+    for key, value_number in options.items():
         pipeline["run"][key] = factors[f"run.{key}"] = config.run_vary[key][value_number]
         places["run", key] = ("run", "vary", key, value_number)
     return Cell(number, factors, repeat, pipeline, places)

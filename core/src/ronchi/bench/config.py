@@ -148,7 +148,9 @@ def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = No
     head = validated_head(source, _Head, _TOP, SCHEMA)
     slots = _slots(source)
     run = source.data.get("run")
-    run_vary = _vary(source, ("run",), run, "workers: [1, 2, 4]") if isinstance(run, dict) else {}
+    run_vary = {}
+    if isinstance(run, dict):
+        run_vary = _vary(source, ("run",), run, run, "workers: [1, 2, 4]")
     if head is not None:
         _check_meaning(source, head, slots)
     source.check()
@@ -177,23 +179,25 @@ def _slot(source: Source, name: str, body: Any) -> Slot | None:
         return None
     kind = kinds[0]
     params = _mapping(source, at, body, "params")
-    vary = _vary(source, at, body, "dose_e: [1e3, 1e4]")
-    for field_name in vary:
-        if field_name in params:
-            source.fault((*at, "vary", field_name), "is fixed under `params` too", "leave out one of them", key=True)
+    vary = _vary(source, at, body, params, "dose_e: [1e3, 1e4]")
     inputs = {key: value for key, value in body.items() if key not in (kind, "params", "vary")}
     entries = _entries(source, (*at, kind), body[kind])
     return Slot(name, kind, entries, inputs, params, vary) if entries else None
 
 
-def _vary(source: Source, at: FieldPath, body: Mapping[str, Any], example: str) -> dict[str, tuple[Any, ...]]:
-    """Lists of values of the mapping ``vary`` of a step, or of ``run``."""
+def _vary(
+    source: Source, at: FieldPath, body: Mapping[str, Any], fixed: Mapping[str, Any], example: str
+) -> dict[str, tuple[Any, ...]]:
+    """Lists of values of the mapping ``vary`` of a step, or of ``run``; none may be ``fixed`` there too."""
     made = {}
     for key, values in _mapping(source, at, body, "vary").items():
         if isinstance(values, list) and values:
             made[key] = tuple(values)
         else:
             source.fault((*at, "vary", key), f"expected a list of values, got {values!r}", example)
+        if key in fixed:
+            where = "`params`" if at[0] == "steps" else "`run`"
+            source.fault((*at, "vary", key), f"is fixed under {where} too", "leave out one of them", key=True)
     return made
 
 

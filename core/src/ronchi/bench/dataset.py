@@ -20,7 +20,7 @@ def to_dataset(result: BenchResult) -> xr.Dataset:
     -------
     xarray.Dataset
         Coordinates ``repeat`` and every factor over ``cell``, numbers where all its values are; variables
-        ``status``, every figure ``step.figure``, and, where time was measured, ``seconds`` and ``peak_mb``.
+        ``status``, every figure ``step.figure``, and, where time was measured, its `COSTS`.
     """
     table = result.table
     n = len(table.cells)

@@ -136,7 +136,8 @@ def _pairs(result: BenchResult, album: Album) -> Section:
     single = differences(result.table, compared, baseline, confidence)
     others = [name for name in result.table.factors if name != compared]
     body = ""
-    for figure in (name for name in shown_of(result) if name not in RATES):
+    compared_figures = [name for name in shown_of(result) if name not in RATES]
+    for figure in compared_figures:
         together, apart = ([each for each in listed if each.figure == figure] for listed in (pooled, single))
         if together:
             side = better[figure]
@@ -149,7 +150,7 @@ def _pairs(result: BenchResult, album: Album) -> Section:
     rows = [
         (each.entry, each.figure, f"{each.median:+.4g}", interval(each, "+"), each.n,
          verdict(each, better, confidence))
-        for each in pooled if each.figure in shown_of(result)
+        for each in pooled if each.figure in compared_figures
     ]  # fmt: skip
     head = (compared, "figure", "median difference", "interval", "pairs", "")
     return Section("Paired differences", body + table(head, rows, f"From {baseline}, over all pairs"))

@@ -49,7 +49,7 @@ class Table:
     Parameters
     ----------
     factors : tuple of str
-        Names: steps with several entries, and ``step.param`` that vary.
+        Names: steps with several entries, and each ``step.param`` and ``run.option`` that varies.
     rows : tuple of Row
     cells : tuple
         ``(factors, repeat, status, error)`` of every cell.

@@ -91,7 +91,9 @@ def _of_entry(config: BenchConfig, entry: Entry, tuning: Tuning) -> BenchConfig:
     slot = config.slots[config.compare.slot]
     slots = {**config.slots, slot.step: replace(slot, entries=(entry,))}
     protocol = config.protocol.model_copy(update={"repeats": tuning.repeats, "timings": 0, "tuning": None})
-    return replace(config, seed=config.seed + SEED_OFFSET, slots=slots, protocol=protocol)
+    # Options of the run change no figure but the costs: one value of each is enough.
+    run_vary = {key: values[:1] for key, values in config.run_vary.items()}
+    return replace(config, seed=config.seed + SEED_OFFSET, slots=slots, protocol=protocol, run_vary=run_vary)
 
 
 def _search(alone: BenchConfig, entry: Entry, n_trials: int, higher: bool, evaluate: Evaluate) -> Tuned:
