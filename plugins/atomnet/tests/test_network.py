@@ -21,8 +21,8 @@ from ronchi_atomnet.weights import load_weights
 from ronchi_torch.weights import write_weights
 
 CARD = {
-    "format": 1, "classes": ["carbon", "silicon"], "pixel_angstrom": 0.25, "period_px": 8.52, "threshold": 0.4,
-    "error_line": [0.01, 0.5],
+    "format": 2, "classes": ["carbon", "silicon"], "pixel_angstrom": 0.25, "period_px": 8.52, "threshold": 0.4,
+    "target_sigma_px": 1.1, "error_weights": [0.2, 0.3],
 }  # fmt: skip
 
 
@@ -163,7 +163,7 @@ def test_weights_are_checked(network, file, tmp_path, monkeypatch):
         load_weights(tmp_path / "none.safetensors")
     other = tmp_path / "other.safetensors"
     write_weights(other, network, {**CARD, "format": 99, "settings": network.settings})
-    with pytest.raises(DataError, match="format 1"):
+    with pytest.raises(DataError, match="format 2"):
         load_weights(other)
     write_weights(other, network, {**CARD, "settings": {"widths": [4, 6, 9], "classes": 3}})
     with pytest.raises(DataError, match="do not fit"):

@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import CalibrationError, Context
-from ronchi_atomnet.errors import stated_variance
+from ronchi_atomnet.errors import NORMAL_MEDIAN, fits_from_odds, spread_of_odds, stated_variance
 from ronchi_atomnet.frames import Found, collect, step_of
 from ronchi_atomnet.gaussians import Fit, fit_gaussians
 from ronchi_atomnet.params import AtomnetParams
@@ -79,7 +79,8 @@ class Atomnet:
         fit = fit_gaussians(image, points, sigma_px)
         near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
         if p.position == "odds" or (p.position == "auto" and _agree(points, fit, near)):
-            variance = stated_variance(fit.variance, tuple(learned.card["error_line"]), scale)
+            spread = spread_of_odds(score, float(learned.card["target_sigma_px"]))
+            variance = stated_variance(spread, fits_from_odds(points, fit), tuple(learned.card["error_weights"]), scale)
             return Found(points, np.sqrt(variance), fit.height, score, species)
         fitted = np.where(near[:, None], fit.points, points)
         return Found(fitted, np.where(near[:, None], np.sqrt(fit.variance), np.nan), fit.height, score, species)
@@ -118,4 +119,4 @@ def _agree(points: Array, fit: Fit, near: NDArray[np.bool_]) -> bool:
     """
     square = ((fit.points - points) ** 2 / fit.variance)[near]
     square = square[np.isfinite(square)]
-    return not len(square) or float(np.median(square)) < 0.455 * _STRANGE**2
+    return not len(square) or float(np.median(square)) < NORMAL_MEDIAN * _STRANGE**2

@@ -8,9 +8,10 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 
 from ronchi_atomnet.blobs import parabola
 
-__all__ = ["find_peaks"]
+__all__ = ["SMOOTHING_PX", "find_peaks"]
 
-_SMOOTHING_PX = 0.7
+SMOOTHING_PX = 0.7
+"""Standard deviation of the smoothing of odds."""
 
 
 def find_peaks(
@@ -34,7 +35,7 @@ def find_peaks(
     species : (n,) int64
         The likeliest one within a pixel.
     """
-    smooth = gaussian_filter(odds.astype(np.float64), (0, _SMOOTHING_PX, _SMOOTHING_PX), mode="nearest")
+    smooth = gaussian_filter(odds.astype(np.float64), (0, SMOOTHING_PX, SMOOTHING_PX), mode="nearest")
     atom = 1 - smooth[0]
     rows, columns = np.nonzero((atom == maximum_filter(atom, 3, mode="nearest")) & (atom >= threshold))
     return parabola(atom, rows, columns), atom[rows, columns], smooth[1:, rows, columns].argmax(0).astype(np.int64)

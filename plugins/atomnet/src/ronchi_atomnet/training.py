@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ronchi.api import Context, DataError
 from ronchi.schema import atoms
-from ronchi_atomnet.errors import error_line
+from ronchi_atomnet.errors import error_weights, fits_from_odds, spread_of_odds
 from ronchi_atomnet.gaussians import fit_gaussians
 from ronchi_atomnet.movies import IdealFrame, ideal_frames
 from ronchi_atomnet.patches import draw_patch, odds
@@ -38,7 +38,7 @@ _AS_GOOD = 0.002
 _TOLERANCE_ANGSTROM = 0.5
 _GRAPHENE_PERIOD_ANGSTROM = 2.13
 _GRAPHENE_SIGMA_ANGSTROM = 0.4
-_ERRORS = ("error_offset_px2", "error_slope")
+_ERRORS = ("error_by_odds", "error_by_fits")
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -167,14 +167,13 @@ class _Training:
         # Of thresholds that are as good, the lowest finds most in images that are worse than these.
         highest = max(each["f1"] for each in figures.values())
         best = min(threshold for threshold in _THRESHOLDS if figures[threshold]["f1"] >= highest - _AS_GOOD)
-        offset, slope = error_line(*_errors(seen, found[best], true, _GRAPHENE_SIGMA_ANGSTROM / p.pixel_angstrom))
+        by_odds, by_fits = error_weights(*_errors(seen, found[best], true, p))
         row = {
             "step": float(self.step + 1),
             "learned_loss": sum(self.losses) / len(self.losses),
             "loss": float(np.mean(losses)),
             "threshold": best,
-            "error_offset_px2": offset,
-            "error_slope": slope,
+            **dict(zip(_ERRORS, (by_odds, by_fits), strict=True)),
         } | {
             name: float(figures[best][name])
             for name in ("precision", "recall", "f1", "rms_angstrom", "species_accuracy", "species_balanced")
@@ -191,8 +190,9 @@ class _Training:
             "classes": list(p.classes),
             "pixel_angstrom": p.pixel_angstrom,
             "period_px": _GRAPHENE_PERIOD_ANGSTROM / p.pixel_angstrom,
+            "target_sigma_px": p.target_sigma_px,
             "threshold": self.curve[-1]["threshold"] if self.curve else 0.4,
-            "error_line": [self.curve[-1][name] for name in _ERRORS] if self.curve else [0.0, 1.0],
+            "error_weights": [self.curve[-1][name] for name in _ERRORS] if self.curve else [0.0, 1.0],
             "training": p.model_dump(mode="json", exclude={"checkpoint_s"}),
             "seeds": self.seeds,
             "frames": [len(self.learned), len(self.held_out)],
@@ -225,7 +225,7 @@ class _Training:
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
         free = {"steps", "validate_every", "validation_batches", "checkpoint_s"}
-        return fingerprint(self.p.model_dump_json(exclude=free), json.dumps(self.seeds))
+        return fingerprint(str(FORMAT), self.p.model_dump_json(exclude=free), json.dumps(self.seeds))
 
     def _resume(self) -> None:
         path = self.folder / _CHECKPOINT
@@ -233,7 +233,7 @@ class _Training:
             return
         saved = read_checkpoint(path)
         if saved.told.get("identity") != self._identity():
-            what = "the checkpoint is of a training with other parameters"
+            what = "the checkpoint is of a training with other parameters, or of another version"
             raise DataError(what, where=str(path), fix="remove it, or use another -o")
         self.network.load_state_dict(saved.group("network"))
         self.averaged.load_state_dict(saved.group("averaged"))
@@ -254,19 +254,24 @@ def _rows(frame: int, points: Any, score: Any, species: Any) -> np.ndarray[Any, 
     return np.column_stack([np.full(len(points), frame), points, score, species])
 
 
-def _errors(images: list[Any], found: list[Any], true: list[Any], sigma_px: float) -> tuple[Any, Any]:
-    """Squared errors of found coordinates, and the variances that fits state for them, of atoms well inside."""
-    squares, variances = [np.empty(0)], [np.empty(0)]
+def _errors(images: list[Any], found: list[Any], true: list[Any], p: TrainParams) -> tuple[Any, Any, Any]:
+    """Squared errors of found coordinates and the two signs of them, of atoms well inside: see `error_weights`."""
+    furthest = _TOLERANCE_ANGSTROM / p.pixel_angstrom
+    made = [np.empty((3, 0, 2))]
     for image, mine, theirs in zip(images, found, true, strict=True):
-        points = mine[:, 1:3]
+        points, score = mine[:, 1:3], mine[:, 3]
         if not len(points) or not len(theirs):
             continue
-        variance = fit_gaussians(image.astype(np.float64), points, sigma_px).variance
+        fit = fit_gaussians(image.astype(np.float64), points, _GRAPHENE_SIGMA_ANGSTROM / p.pixel_angstrom)
         apart, which = cKDTree(theirs[:, 1:3]).query(points)
-        inside = ((points > 4) & (points < np.array(image.shape) - 5)).all(1) & (apart < 2 * sigma_px)
-        squares.append(((points - theirs[which, 1:3])[inside] ** 2).ravel())
-        variances.append(variance[inside].ravel())
-    return np.concatenate(squares), np.concatenate(variances)
+        # What is further away is no match for the metric either: another atom, or none.
+        inside = ((points > 4) & (points < np.array(image.shape) - 5)).all(1) & (apart < furthest)
+        square = (points - theirs[which, 1:3]) ** 2
+        spread = spread_of_odds(score, p.target_sigma_px)[:, None]
+        signs = np.broadcast_arrays(square, spread, fits_from_odds(points, fit))
+        made.append(np.stack(signs)[:, inside])
+    squares, spreads, aparts = np.concatenate(made, 1).reshape(3, -1)
+    return squares, spreads, aparts
 
 
 def _table(rows: list[Any], p: TrainParams) -> Any:

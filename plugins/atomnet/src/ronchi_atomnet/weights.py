@@ -16,9 +16,9 @@ from ronchi_torch.weights import read_weights
 
 __all__ = ["FORMAT", "SHIPPED_FOLDER", "Learned", "load_weights", "shipped"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when networks change so that older weights give other results."""
-_NEEDED = ("classes", "pixel_angstrom", "period_px", "threshold", "error_line", "settings")
+_NEEDED = ("classes", "pixel_angstrom", "period_px", "target_sigma_px", "threshold", "error_weights", "settings")
 SHIPPED_FOLDER = Path(__file__).parent / "shipped"
 """Weights that come with the plugin."""
 
@@ -33,8 +33,8 @@ class Learned:
         Ready to be used.
     card : mapping
         ``classes``, names of the species; ``pixel_angstrom`` of the images that it learned from; ``period_px``, the
-        distance of the lattice planes in them; ``threshold`` that suited held-out images and ``error_line``
-        of the positions in them; and its training.
+        distance of the lattice planes in them; ``target_sigma_px`` of the odds that it learned; ``threshold`` that
+        suited held-out images and ``error_weights`` of the positions in them; and its training.
     sha256 : str
         Of the file.
     """
