@@ -98,6 +98,15 @@ def test_components_on_atoms_and_their_distributions():
     counts = against_frame.axes[0].collections[0].get_array()
     assert counts.shape == (6, 60)
     assert np.nansum(counts) == 60
+    # A frame that is not in the data stays empty, and is not stretched over.
+    gap = data.isel(sample=data["frame"].values != 2)
+    mesh = plot.latent_histograms(gap).axes[0].collections[0]
+    assert mesh.get_array().shape == (6, 60)
+    assert np.isnan(np.ma.filled(mesh.get_array(), np.nan)[2]).all()
+    (bar,) = (patch for patch in plot.atom_maps(data, "z1").axes[0].patches if patch.get_gid() == "scale-bar")
+    assert bar.get_width() > 0
+    with pytest.raises(DataError, match="no samples to draw"):
+        plot.atom_maps(data.isel(sample=slice(0)), "z1")
     over_scan = plot.latent_histograms(on_scan())
     heights = sum(patch.get_height() for patch in over_scan.axes[0].patches)
     assert heights == 24  # stacked bars
@@ -160,6 +169,20 @@ def test_images_carry_their_class_and_weight():
     assert len({ax.images[0].get_clim() for ax in axes}) == 1
     signed = decoded.make(np.random.default_rng(0).normal(size=(2, 5, 5)), dims=("component", "y", "x"))
     assert plot.decoded_images(signed).axes[0].images[0].get_clim() == (-1, 1)
+    # The sign of a component is arbitrary.
+    negative = signed.assign(image=-abs(signed["image"]))
+    shown = plot.decoded_images(negative).axes[0].images[0]
+    assert shown.get_clim()[0] <= float(np.nanmin(shown.get_array()))
+
+
+def test_small_images_have_the_size_of_their_pixels():
+    coords = {dim: variable(dim, (np.arange(5) - 2) * 0.5, "angstrom", dim) for dim in ("y", "x")}
+    data = decoded.make(np.random.default_rng(0).random((2, 5, 5)), dims=("class", "y", "x"), coords=coords)
+    first, second = plot.decoded_images(data).axes
+    (bar,) = (patch for patch in first.patches if patch.get_gid() == "scale-bar")
+    assert (bar.get_width(), first.texts[0].get_text()) == (0.5, "0.5 Å")
+    np.testing.assert_allclose(first.images[0].get_extent(), (-1.25, 1.25, 1.25, -1.25))
+    assert not second.texts
 
 
 def test_only_the_crops_that_are_shown_are_made():

@@ -118,7 +118,15 @@ def test_atoms_lie_on_their_image_in_either_unit(units):
     left, right, bottom, top = figure.axes[0].images[0].get_extent()
     np.testing.assert_allclose([right - left, bottom - top], [52 * size, 32 * size])
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["carbon", "silicon"]
-    plot.atom_frames(table(units)).draw_without_rendering()
+    bare = plot.atom_frames(table(units))
+    bare.draw_without_rendering()
+    for each in (figure, bare):
+        (bar,) = (patch for patch in each.axes[0].patches if patch.get_gid() == "scale-bar")
+        assert [text.get_text() for text in each.axes[0].texts] == ["10 px" if units == "pixel" else "1 nm"]
+        assert bar.get_width() == 10
+    # Nothing tells where atoms in angstrom lie on an image in pixels.
+    unknown = plot.atom_frames(table(units), images.make(np.zeros((6, 32, 52))))
+    assert len(unknown.axes[0].images) == (units == "pixel")
 
 
 def test_rings_on_atoms_and_tracks():
@@ -128,6 +136,12 @@ def test_rings_on_atoms_and_tracks():
     held = held.assign_coords(ring_size=variable("ring_size", np.array([5, 6, 7]), "1", "size"))
     names = [text.get_text() for text in plot.atom_rings(held).legends[0].get_texts()]
     assert names == ["hexagons only", "pentagon", "heptagon", "pentagon and heptagon"]
+    # An octagon beside two hexagons is not hexagons only; with `max_size: 6` heptagons are not told apart at all.
+    apart = np.where(np.arange(120)[:, None] % 3 == 0, [0, 2, 1], [1, 2, 0])
+    for last, words in ((8, ["pentagon", "another ring"]), (4, ["pentagon", "another ring"])):
+        few = held.assign(rings=variable(("atom", "ring_size"), apart, "1", "rings"))
+        few = few.assign_coords(ring_size=variable("ring_size", np.array([5, 6, last]), "1", "size"))
+        assert [text.get_text() for text in plot.atom_rings(few).legends[0].get_texts()] == words
     assert len(plot.track_summary(table()).axes) == 2
     drift = {f"drift_{axis}": variable("movie_frame", np.arange(3.0), "pixel", "drift") for axis in "yx"}
     moving = table().assign(drift).assign_coords(movie_frame=variable("movie_frame", np.arange(3), "1", "frame"))

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from ronchi.errors import DataError
 from ronchi.plot.canvas import CATEGORIES, colormap, new_figure
-from ronchi.plot.labels import titled, unit_text
+from ronchi.plot.labels import titled
 from ronchi.plot.limits import robust_limits
+from ronchi.plot.scalebar import add_scale_bar
 
 __all__ = ["atom_frames", "atom_rings", "track_summary"]
 
@@ -19,7 +20,8 @@ _MOST_FRAMES = 6
 _SPECIES_COLOURS = (0, 5, 3, 4, 2, 6, 1)
 _GROUND = "0.15"
 _RINGS = (("hexagons only", "0.55"), ("pentagon", CATEGORIES[6]), ("heptagon", CATEGORIES[5]),
-          ("pentagon and heptagon", CATEGORIES[2]), ("no whole ring", "0.8"))  # fmt: skip
+          ("pentagon and heptagon", CATEGORIES[2]), ("another ring", CATEGORIES[4]),
+          ("no whole ring", "0.8"))  # fmt: skip
 
 
 def atom_frames(
@@ -32,7 +34,8 @@ def atom_frames(
     atoms : xarray.Dataset
         ``atoms/1``.
     images : xarray.Dataset, optional
-        ``images/1`` that they were found in; only the frames that are drawn are read.
+        ``images/1`` that they were found in; only the frames that are drawn are read. Left out where atoms are in
+        angstrom and images in pixels: nothing tells where one lies on the other.
     n : int
         At most so many frames.
     figure : matplotlib Figure or SubFigure, optional
@@ -75,9 +78,14 @@ def atom_rings(atoms: xr.Dataset, *, n: int = 4, figure: Any = None) -> Any:
     if "rings" not in atoms:
         raise DataError("no variable 'rings' to draw", where="atoms")
     rings = atoms["rings"]
-    five, seven = ((rings.sel(ring_size=size).values > 0) for size in (5, 7))
-    whole = rings.values.any(1)
-    chosen = (whole & ~five & ~seven, five & ~seven, seven & ~five, five & seven, ~whole)
+    on = {int(size): rings.values[:, k] > 0 for k, size in enumerate(atoms["ring_size"].values)}
+    none = np.zeros(atoms.sizes["atom"], bool)
+    six, five, seven = (on.pop(size, none) for size in (6, 5, 7))
+    other = np.any([none, *on.values()], axis=0) & ~five & ~seven
+    chosen = (
+        six & ~five & ~seven & ~other, five & ~seven, seven & ~five, five & seven, other,
+        ~(six | five | seven | other),
+    )  # fmt: skip
     groups = [
         (name, colour, np.asarray(mine)) for (name, colour), mine in zip(_RINGS, chosen, strict=True) if mine.any()
     ]
@@ -113,8 +121,7 @@ def _frames_with_groups(
         ax.set_axis_off()
     if not axes[0].yaxis_inverted():
         axes[0].invert_yaxis()
-    units = unit_text(str(atoms["x"].attrs.get("units", "pixel")))
-    axes[0].set_xlabel(f"{float(np.ptp(x)):.3g} {units} wide", fontsize="x-small", loc="left")
+    add_scale_bar(axes[0], str(atoms["x"].attrs.get("units", "pixel")))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small", frameon=False, markerscale=3)
     return figure
@@ -123,6 +130,8 @@ def _frames_with_groups(
 def _draw_frame(ax: Any, images: xr.Dataset | None, number: int, *, in_px: bool) -> None:
     ax.set_facecolor(_GROUND)
     if images is None or number not in images["frame"].values:
+        return
+    if not in_px and images["x"].attrs.get("units", "pixel") == "pixel":
         return
     image = images["intensity"].sel(frame=number)
     low, high = robust_limits(values := np.asarray(image.values, float), tail_percent=0.5)

@@ -25,6 +25,7 @@ __all__ = [
     "box_ratio",
     "colormap",
     "draw_image",
+    "extent_of",
     "new_figure",
     "panels",
     "round_ticks",
@@ -79,7 +80,7 @@ def _step(coordinate: xr.DataArray) -> float | None:
     return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else None
 
 
-def _extent(y: xr.DataArray, x: xr.DataArray) -> tuple[float, float, float, float]:
+def extent_of(y: xr.DataArray, x: xr.DataArray) -> tuple[float, float, float, float]:
     """``(left, right, bottom, top)`` with row 0 at the top; a lone row or column gets square pixels."""
     y_step, x_step = _step(y), _step(x)
     half_y, half_x = (y_step or x_step or 1.0) / 2, (x_step or y_step or 1.0) / 2
@@ -87,7 +88,7 @@ def _extent(y: xr.DataArray, x: xr.DataArray) -> tuple[float, float, float, floa
 
 
 def _true_ratio(y: xr.DataArray, x: xr.DataArray) -> float:
-    left, right, bottom, top = _extent(y, x)
+    left, right, bottom, top = extent_of(y, x)
     return (right - left) / (bottom - top)
 
 
@@ -117,7 +118,7 @@ def draw_image(ax: Any, image: xr.DataArray, *, cmap: str, norm: Any, values: ND
     stretch = _true_ratio(y, x) / box_ratio(y, x)
     shown = ax.imshow(
         np.asarray(image.values if values is None else values),
-        extent=_extent(y, x),
+        extent=extent_of(y, x),
         origin="upper",
         interpolation="none",
         cmap=colormap(cmap),

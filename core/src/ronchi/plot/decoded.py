@@ -9,8 +9,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import colormap, new_figure
+from ronchi.plot.canvas import colormap, extent_of, new_figure
 from ronchi.plot.limits import robust_limits, symmetric_limit
+from ronchi.plot.scalebar import add_scale_bar
 
 __all__ = ["crop_gallery", "decoded_images", "manifold_grid"]
 
@@ -32,17 +33,17 @@ def crop_gallery(crops: xr.Dataset, *, n: int = _MOST_IMAGES, figure: Any = None
     Returns
     -------
     matplotlib Figure or SubFigure
-        Each crop is titled with its frame and atom.
+        Each crop is titled with its frame and atom; the first has a scale bar.
     """
     total = crops.sizes["sample"]
     chosen = np.unique(np.linspace(0, total - 1, min(n, total)).astype(int))
-    images = crops["intensity"].isel(sample=chosen).values.astype(float)
+    images = crops["intensity"].isel(sample=chosen).astype(float).compute()
     if "bad_pixel" in crops:
-        images[:, crops["bad_pixel"].values != 0] = np.nan
+        images = images.where(crops["bad_pixel"] == 0)
     titles = [
         f"frame {f}, atom {a}" for f, a in zip(*(crops[k].values[chosen] for k in ("frame", "atom")), strict=True)
     ]
-    return _rows_of_images(images, titles, robust_limits(images), "inferno", figure)
+    return _rows_of_images(images, titles, robust_limits(images.values), "inferno", figure)
 
 
 def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
@@ -52,13 +53,13 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     ----------
     decoded : xarray.Dataset
         ``decoded/1`` whose images are numbered by one dimension. Classes share one scale, components have each
-        their own, about 0 if they have both signs.
+        their own, about 0 if any is negative.
     figure : matplotlib Figure or SubFigure, optional
 
     Returns
     -------
     matplotlib Figure or SubFigure
-        Each image is titled with its number and weight.
+        Each image is titled with its number and weight; the first has a scale bar where the pixels have a size.
 
     Raises
     ------
@@ -68,23 +69,23 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     image = decoded["image"]
     if image.ndim != 3:
         raise DataError(f"the images have dims {image.dims}: draw them as a grid", where="decoded images")
-    values = _without_outside(image.values[:_MOST_IMAGES])
     dim = str(image.dims[0])
-    labels = decoded[dim].values if dim in decoded.coords else np.arange(len(image))
+    image = image[:_MOST_IMAGES]
+    values = _without_outside(image.values)
+    labels = image[dim].values
     weight = decoded["weight"].values if "weight" in decoded else None
     titles = [
         f"{dim} {labels[i]}" + ("" if weight is None else f", {100 * float(weight[i]):.3g} %")
         for i in range(len(values))
     ]
     finite = values[np.isfinite(values)]
-    signed = dim == "component" and len(finite) > 0 and finite.min() < 0 < finite.max()
+    # The sign of a component is arbitrary: one that is negative everywhere needs the scale about 0 too.
+    signed = len(finite) > 0 and finite.min() < 0
     if dim == "component":
-        half = [symmetric_limit(each, tail_percent=0.1) for each in values]
-        values = values / np.array([h or 1.0 for h in half])[:, None, None]
-        return _rows_of_images(
-            values, titles, (-1.0, 1.0) if signed else (0.0, 1.0), "RdBu_r" if signed else "inferno", figure
-        )
-    return _rows_of_images(values, titles, robust_limits(values), "inferno", figure)
+        values = values / np.array([symmetric_limit(each, tail_percent=0.1) for each in values])[:, None, None]
+        limits, cmap = ((-1.0, 1.0), "RdBu_r") if signed else ((0.0, 1.0), "inferno")
+        return _rows_of_images(image.copy(data=values), titles, limits, cmap, figure)
+    return _rows_of_images(image.copy(data=values), titles, robust_limits(values), "inferno", figure)
 
 
 def _without_outside(images: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,20 +96,23 @@ def _without_outside(images: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _rows_of_images(
-    images: NDArray[Any], titles: list[str], limits: tuple[float, float], cmap: str, figure: Any
+    images: xr.DataArray, titles: list[str], limits: tuple[float, float], cmap: str, figure: Any
 ) -> Any:
+    y, x = (images[dim] for dim in images.dims[1:])
     columns = min(len(images), _PER_ROW)
     rows = -(-len(images) // columns)
     ratio = min(4.0, max(0.25, images.shape[2] / images.shape[1]))
     figure = figure or new_figure(1.25 * columns + 0.1, rows * (1.25 / ratio + 0.3))
-    for number, (image, title) in enumerate(zip(images, titles, strict=True)):
+    for number, (image, title) in enumerate(zip(images.values, titles, strict=True)):
         ax = figure.add_subplot(rows, columns, number + 1)
         ax.imshow(
-            image, cmap=colormap(cmap), vmin=limits[0], vmax=limits[1], interpolation="none",
+            image, cmap=colormap(cmap), vmin=limits[0], vmax=limits[1], interpolation="none", extent=extent_of(y, x),
             aspect="equal" if image.shape[0] > 1 else "auto",
         )  # fmt: skip
         ax.set(xticks=[], yticks=[])
         ax.set_title(title, fontsize="xx-small", pad=2)
+        if number == 0 and "units" in x.attrs and image.shape[0] > 1:
+            add_scale_bar(ax, str(x.attrs["units"]))
     return figure
 
 

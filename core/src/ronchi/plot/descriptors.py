@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from ronchi.errors import DataError
 from ronchi.plot.canvas import CATEGORIES, add_colorbar, box_ratio, colormap, draw_image, new_figure, panels
 from ronchi.plot.images import add_scan_scale_bar
-from ronchi.plot.labels import unit_text
+from ronchi.plot.labels import titled
 from ronchi.plot.limits import robust_limits, symmetric_limit
+from ronchi.plot.scalebar import add_scale_bar
 from ronchi.schema.descriptors import usual_fold
 
 __all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "scale_of", "training_curves"]
@@ -108,7 +109,8 @@ def atom_maps(descriptors: xr.Dataset, component: str, *, figure: Any = None) ->
     """
     values = descriptors["z"].sel(component=component).values.astype(float)
     norm, cmap = scale_of(values)
-    figure = _draw_places(descriptors, values, cmap, norm, figure, component, None)
+    label = titled(component, str(descriptors["z"].attrs.get("units", "1")))
+    figure = _draw_places(descriptors, values, cmap, norm, figure, label, None)
     figure.suptitle(f"Descriptor {component}", fontsize="medium")
     return figure
 
@@ -146,6 +148,8 @@ def _draw_places(
     if missing:
         raise DataError(f"nothing says where the samples are: no {', '.join(missing)}", where="descriptors")
     frames = np.unique(descriptors["frame"].values)
+    if not len(frames):
+        raise DataError("there are no samples to draw", where="descriptors")
     chosen = frames[np.unique(np.linspace(0, len(frames) - 1, min(len(frames), _MOST_FRAMES)).astype(int))]
     y, x = descriptors["position_y"].values, descriptors["position_x"].values
     columns = 2 if len(chosen) == _MOST_FRAMES else len(chosen)
@@ -171,9 +175,8 @@ def _draw_places(
         ax.set(aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"frame {frame}", fontsize="small", loc="left")
     axes[0].invert_yaxis()
-    units = unit_text(str(descriptors["position_x"].attrs.get("units", "pixel")))
-    width = float(np.ptp(x)) if len(x) else 0.0
-    axes[0].set_xlabel(f"{width:.3g} {units} wide", fontsize="x-small", loc="left")
+    if np.ptp(x) > 0:
+        add_scale_bar(axes[0], str(descriptors["position_x"].attrs.get("units", "pixel")))
     bar = figure.colorbar(shown, ax=list(axes), ticks=ticks, fraction=0.03, pad=0.02)
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
@@ -218,7 +221,7 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
             ax.hist(groups, edges, stacked=True, color=colours)
         else:
             ax.hist(z[good], edges, color="0.35")
-        ax.set_title(name, fontsize="small", loc="left")
+        ax.set_title(titled(name, str(descriptors["z"].attrs.get("units", "1"))), fontsize="small", loc="left")
         ax.tick_params(labelsize="x-small")
     for ax in axes[len(names) :]:
         ax.set_axis_off()
@@ -227,8 +230,8 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
 
 
 def _against_frame(ax: Any, z: NDArray[Any], frame: NDArray[Any], edges: NDArray[Any]) -> None:
-    numbers = np.unique(frame)
-    steps = np.append(numbers - 0.5, numbers[-1] + 0.5)
+    # Frames that are not in the data stay empty, and are not stretched over.
+    steps = np.arange(frame.min(), frame.max() + 2) - 0.5
     counts = np.histogram2d(frame, z, (steps, edges))[0]
     norm = LogNorm(1, max(2.0, float(counts.max(initial=2))))
     ax.pcolormesh(edges, steps, np.where(counts > 0, counts, np.nan), cmap="viridis", norm=norm)

@@ -10,6 +10,7 @@ import xarray as xr
 from ronchi import plot
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.film import film
+from ronchi.plot.labels import unit_text
 from ronchi.report.elements import key_figures, slider, table
 from ronchi.report.figures import Album, plain_style, png_bytes
 from ronchi.schema import descriptors, images, schema_of
@@ -46,7 +47,8 @@ def atoms_figures(result: RunResult, step: StepResult, album: Album) -> str:
         tracks = np.unique(atoms["track"].values)
         numbers.append(("tracks", str(int((tracks >= 0).sum()))))
     if "bond_cutoff" in atoms.attrs:
-        numbers.append(("longest bond", f"{float(atoms.attrs['bond_cutoff']):.3g} {atoms['x'].attrs.get('units', '')}"))
+        units = unit_text(atoms["x"].attrs.get("units", "pixel"))
+        numbers.append(("longest bond", f"{float(atoms.attrs['bond_cutoff']):.3g} {units}"))
     body = key_figures(numbers)
     drawn = [
         before.data
