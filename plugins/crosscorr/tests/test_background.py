@@ -7,6 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import xarray as xr
+from scipy.spatial import cKDTree
+
+import ronchi
 
 
 def positions(batch: Any) -> np.ndarray:
@@ -53,3 +57,22 @@ def test_a_halo_around_the_beam_hides_no_faint_disk_far_from_it(scene: SimpleNam
     for begin, end in zip(ends - batch.counts, ends, strict=True):
         _, missed, false = scene.pair(positions(batch)[begin:end], sites)
         assert (missed, false) == (0, 0)
+
+
+def _with_pattern(peaks: xr.Dataset) -> np.ndarray:
+    """(peak, 3): place in the list of patterns, far apart, and centre in px of 0.02 1/angstrom."""
+    number = np.repeat(np.arange(peaks.sizes["pos"]), peaks["n_peaks"].values)
+    return np.stack([1000 * number, peaks["qy"].values / 0.02, peaks["qx"].values / 0.02], 1)
+
+
+def test_light_elsewhere_is_not_expected_around_faint_disks() -> None:
+    """A glow around the beam, and disks that fall off with their order: the faint ones stand in the dark."""
+    made = ronchi.simulate(
+        "disks", seed=4, scan_shape=(4, 8), pattern_shape=(96, 112), radius_px=5.0, edge_px=0.5, slope=0.3, dose_e=10000
+    )
+    truth, found = made.sides["truth_peaks"], ronchi.detect(made.data, "crosscorr")
+    electrons = truth["intensity"].values
+    faint = (truth["flags"].values == 0) & (electrons > 20) & (electrons < 50)
+    near = cKDTree(_with_pattern(found)).query(_with_pattern(truth)[faint])[0]
+    assert len(near) > 50
+    assert (near < 4).mean() > 0.7

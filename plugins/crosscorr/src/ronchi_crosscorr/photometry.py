@@ -17,8 +17,8 @@ SECTORS = 16
 Between disks that all but touch, wider sectors would each hold a piece of a neighbour."""
 _JOINED = 2
 """Sectors judged together when the light must be even: one of them holds few counts."""
-_FEW = 4.0
-"""Electrons in the ring for which it counts as much as what is known of the background elsewhere."""
+_FEW = 6.0
+"""Electrons that what is known of the background elsewhere counts for, beside those in the ring."""
 _LEAST_EXPECTED = 0.05
 """Electrons expected in a disk without any background: a lone count is none."""
 
@@ -217,10 +217,11 @@ def measure(
     if not gain > 0:
         return intensity, pixel_variance, snr, snr, evenness, background
     ring = pixel_variance * n_disk / gain**2
-    elsewhere = known_background * n_disk / gain
-    # A ring of few counts says little; one of many knows better than the rest of the pattern.
-    trust = _FEW / (_FEW + ring * n_used / max(n_disk, 1))
-    expected = max(ring + trust * max(elsewhere - ring, 0.0), _LEAST_EXPECTED)
+    # A ring of few counts says little, but an empty one where many were to be expected says that there are few here:
+    # the mean of a Gamma distribution after the ring was seen. Brighter than elsewhere is as bright as it is.
+    seen_px = _FEW * gain / max(known_background, 1e-6 * gain)
+    both = (_FEW * n_disk + ring * n_used) / (seen_px + n_used)
+    expected = max(ring, both, _LEAST_EXPECTED)
     excess = intensity / gain - (expected - ring)
     evenness /= -np.expm1(-max(excess, 1e-6) / (SECTORS / _JOINED))
     sigmas = significance(excess, expected, n_disk / max(n_used, 1))
