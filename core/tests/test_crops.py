@@ -20,6 +20,7 @@ from ronchi.builtin.motifs import draw_atoms
 from ronchi.errors import CalibrationError, DataError
 from ronchi.pipeline.encode import _encode_all
 from ronchi.schema import atoms, crops, descriptors, images
+from ronchi.schema.common import variable
 
 
 def movie(
@@ -197,6 +198,16 @@ def test_back_on_the_atoms():
     assert np.isnan(table["b"].values[lost]).all()
     assert (table["label"].values[lost] == -1).all()
     assert table["angle"].attrs["n_fold"] == 3
+    flags = told.assign(
+        sure=variable("sample", np.ones(n, bool), "1", "sure"),
+        code=variable("sample", np.ones(n, np.uint8), "1", "code"),
+    )
+    for name in ("sure", "code"):
+        values = back_project(flags, where)[name].values
+        assert (values[found["atom"]] == 1).all()
+        assert (values[lost] == -1).all()
+    with pytest.raises(DataError, match="other frames"):
+        back_project(told, where.isel(atom=slice(None, None, -1)))
     with pytest.raises(DataError, match="which atoms"):
         back_project(told.drop_vars("atom"), where)
     with pytest.raises(DataError, match="but there are 2"):

@@ -45,14 +45,20 @@ def back_project(descriptors: xr.Dataset, atoms: xr.Dataset) -> xr.Dataset:
         what = "the descriptors do not say which atoms they are of"
         raise DataError(what, where="back-project", fix="learn from crops made by the transform `crops`")
     index, n = descriptors["atom"].values, atoms.sizes["atom"]
-    if len(index) and (index.min() < 0 or index.max() >= n):
-        raise DataError(f"the descriptors are of atom {index.max()}, but there are {n}", where="back-project")
+    outside = index[(index < 0) | (index >= n)]
+    if len(outside):
+        raise DataError(f"the descriptors are of atom {outside[0]}, but there are {n}", where="back-project")
+    if "frame" in descriptors.coords and (atoms["frame"].values[index] != descriptors["frame"].values).any():
+        what = "the descriptors are of atoms in other frames than these"
+        raise DataError(what, where="back-project", fix="give the atoms that the crops were cut at")
     apart = {str(name): descriptors["z"][:, i] for i, name in enumerate(descriptors["component"].values)}
     others = {str(name): v for name, v in descriptors.data_vars.items() if v.dims[:1] == ("sample",) and name != "z"}
     added = {}
     for name, var in (apart | others).items():
-        whole = var.dtype.kind in "iu"
-        values = np.full((n, *var.shape[1:]), -1 if whole else np.nan, var.dtype)
+        whole = var.dtype.kind in "biu"
+        # Neither -1 nor NaN is a bool or an unsigned number.
+        dtype = np.result_type(var.dtype, np.int8) if whole else var.dtype
+        values = np.full((n, *var.shape[1:]), -1 if whole else np.nan, dtype)
         values[index] = var.values
         attrs = {"long_name": f"descriptor {name}", **var.attrs}
         added[name if name not in atoms else f"{name}_found"] = xr.Variable(("atom", *var.dims[1:]), values, attrs)
@@ -125,9 +131,10 @@ class Manifold:
         features = images.dims[1:] if isinstance(images, xr.DataArray) else ("y", "x")
         held = images.coords if isinstance(images, xr.DataArray) else {}
         row_name = names[row] if row != column else "row"
+        units = str(data["z"].attrs.get("units", "1"))
         coords = {
-            row_name: variable(row_name, rows, "1", f"latent {row_name}"),
-            names[column]: variable(names[column], along[column], "1", f"latent {names[column]}"),
+            row_name: variable(row_name, rows, units, f"latent {row_name}"),
+            names[column]: variable(names[column], along[column], units, f"latent {names[column]}"),
             **{str(dim): held[dim].variable for dim in features if dim in held},
         }
         return decoded.make(
