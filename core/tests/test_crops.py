@@ -139,6 +139,8 @@ def test_angstrom_and_pixels():
     np.testing.assert_allclose(np.diff(a["y"]), 0.2)
     with pytest.raises(CalibrationError, match="atoms are in angstrom"):
         cut(movie()[0], scaled, size_px=9)
+    with pytest.raises(CalibrationError, match="'y' in 'nm'"):
+        cut(data, atoms.make(frame=where["frame"], y=where["y"], x=where["x"], units="nm"), size_px=9)
 
 
 def test_unequal_pixels_become_square_so_that_nothing_is_sheared():

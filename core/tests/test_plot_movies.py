@@ -156,6 +156,7 @@ def test_a_film_has_a_small_picture_a_frame():
     made = plot.film(described(), movie)
     assert made.frames == (0, 1, 2)
     assert made.panels == ("image", "z0", "angle from x to y, modulo 120° [°]")
+    assert made.width == "1.59 nm"  # 160 pixels of 0.1 angstrom, from middle to middle
     sizes = {Image.open(io.BytesIO(picture)).size for picture in made.pictures}
     ((width, height),) = sizes
     assert width == 3 * 340 + 2 * 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def test_a_film_has_all_frames_and_shows_the_first(result):
     assert body.count("data:image/jpeg;base64,") == 3
     assert body.count(" hidden>") == 2
     assert "image, z0" in body
+    assert re.search(r"each is [\d.]+ (Å|nm|px) wide", body)
     assert 'max="2"' in body
     single = result.steps["learn"].data
     one = step("one", "descriptor_learner", single.isel(sample=single["frame"].values == 0))

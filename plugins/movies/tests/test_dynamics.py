@@ -209,6 +209,7 @@ def test_descriptors_of_a_scan_are_refused():
         (lambda ds: ds.isel(latent_bin=slice(1, None)), "one edge more"),
         (lambda ds: ds.transpose("class", ...), "has dims"),
         (lambda ds: ds.drop_vars("frame"), "'frame' of dynamics/1 is missing"),
+        (lambda ds: ds.isel(frame=slice(None, None, -1)), "do not ascend"),
     ],
 )
 def test_the_schema_names_the_fault(spoil, message):

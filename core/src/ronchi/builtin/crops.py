@@ -51,7 +51,7 @@ class Crops:
         Raises
         ------
         CalibrationError
-            Atoms in angstrom on images in pixels.
+            Atoms in angstrom on images in pixels, or in another unit.
         DataError
             Atoms of frames that are not there, or no crop lies within its frame.
         """
@@ -214,6 +214,9 @@ def _places(data: xr.Dataset, atoms: xr.Dataset) -> tuple[Array, Array, NDArray[
             raise DataError(f"the atoms have no {dim!r}", where="crops")
         values = atoms[name].values.astype(np.float64)
         given = "pixel" if name != dim else str(atoms[name].attrs.get("units", "pixel"))
+        if given not in ("angstrom", "pixel"):
+            fix = "give them in angstrom or in pixels"
+            raise CalibrationError(f"the atoms have {name!r} in {given!r}", where="crops", fix=fix)
         if given == "angstrom" and units != "angstrom":
             fix = "give the images a pixel size"
             raise CalibrationError("the atoms are in angstrom, the images in pixels", where="crops", fix=fix)

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from ronchi.errors import DataError
 from ronchi.plot.canvas import colormap, new_figure
 from ronchi.plot.descriptors import scale_of
+from ronchi.plot.labels import length_text
 from ronchi.plot.limits import robust_limits
 from ronchi.schema.descriptors import usual_fold
 
@@ -45,12 +46,15 @@ class Film:
         Makes a matplotlib Figure with the colour bars.
     panels : tuple of str
         What the panels show, from left to right.
+    width : str
+        Of a panel, with its unit, between the middles of its first and its last pixel.
     """
 
     frames: tuple[int, ...]
     pictures: tuple[bytes, ...]
     draw_legend: Callable[[], Any]
     panels: tuple[str, ...]
+    width: str
 
 
 def film(descriptors: xr.Dataset, images: xr.Dataset | None = None, *, most: int = _MOST_FRAMES) -> Film:
@@ -89,7 +93,9 @@ def film(descriptors: xr.Dataset, images: xr.Dataset | None = None, *, most: int
         panels += [_discs(where, colours[here], radius, shape) for colours in (layer[1] for layer in layers)]
         pictures.append(_jpeg(panels))
     names = (*(("image",) if images is not None else ()), *(layer[0] for layer in layers))
-    return Film(tuple(map(int, shown)), tuple(pictures), lambda: _legend(layers), names)
+    units = str(descriptors["position_x"].attrs.get("units", "pixel"))
+    width = length_text(float(f"{step * (shape[1] - 1):.3g}"), units)
+    return Film(tuple(map(int, shown)), tuple(pictures), lambda: _legend(layers), names, width)
 
 
 Layer = tuple[str, NDArray[np.uint8], Any, Any]

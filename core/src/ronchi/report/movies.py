@@ -111,7 +111,10 @@ def film_figure(result: RunResult, step: StepResult) -> str:
     with plain_style():
         legend = png_bytes(made.draw_legend(), _FILM_DPI)
     panels = ", ".join(made.panels)
-    caption = f"Frames of the movie; from left to right: {panels}. Move the slider, or use the arrow keys on it."
+    caption = (
+        f"Frames of the movie; from left to right: {panels}; each is {made.width} wide. Move the slider, or use the "
+        "arrow keys on it."
+    )
     return slider(made.pictures, [f"frame {number}" for number in made.frames], legend, "Frames of the movie", caption)
 
 

@@ -54,12 +54,14 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     Raises
     ------
     SchemaError
-        Besides what all schemas ask for: a part is there in parts, an angle without the attribute ``n_fold``, bins
-        and edges that do not fit, or a probability outside of its interval.
+        Besides what all schemas ask for: frames that do not ascend, a part that is there in parts, an angle without
+        the attribute ``n_fold``, bins and edges that do not fit, or a probability outside of its interval.
     """
     all_dims = {name: dims for part in PARTS.values() for name, dims in part.items()}
     check_dataset(ds, NAME, {"frame": ("frame",)}, {**all_dims, "n_samples": ("frame",)}, where)
     where = where or "data set"
+    if (np.diff(ds["frame"].values) <= 0).any():
+        raise fail(where, "the numbers in 'frame' do not ascend", "sort them, each once")
     for part, variables in PARTS.items():
         there = [name for name in variables if name in ds]
         if there and len(there) < len(variables):
