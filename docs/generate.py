@@ -169,7 +169,8 @@ def files() -> str:
     steps = (
         "As in a pipeline, and besides: the key of the kind takes a list; an entry is a name or "
         "`{name: NAME, as: LABEL, params: {…}}`, with `params` on top of the step's own; "
-        "`vary: {PARAMETER: [VALUE, …]}` gives a parameter several values. `run` and `plugins` are as in a pipeline; "
+        "`vary: {PARAMETER: [VALUE, …]}` gives a parameter several values, and in `run` an option. Else `run` and "
+        "`plugins` are as in a pipeline; "
         "`about` opens the report; the seed of a repeat is `seed` plus its number."
     )
     parts.append(f"## Benchmark: steps\n\n{steps}\n")

@@ -19,8 +19,11 @@ import pytest
 import xarray as xr
 import yaml
 
+from ronchi.bench.config import load_bench
+from ronchi.bench.report import write_bench_report
 from ronchi.bench.run import BenchResult, run_bench
 from ronchi.bench.summary import print_summary
+from ronchi.bench.table import Row, Table
 from ronchi.cli.main import main
 from ronchi.errors import ConfigError
 
@@ -201,6 +204,21 @@ def test_time_and_memory_are_those_of_the_step_alone(small: dict[str, Any]) -> N
     # Three patterns of 48 x 48 16-bit counts.
     assert rates == pytest.approx([3 / value for value in times])
     assert bandwidths == pytest.approx([3 * 48 * 48 * 2e-9 / value for value in times])
+
+
+def test_rates_are_the_time_again_and_not_compared_a_second_time(small: dict[str, Any], tmp_path: Path) -> None:
+    values = {"seconds": 2.0, "patterns_per_s": 1.5, "GB_per_s": 0.25, "score.median_px": 0.1}
+    rows = tuple(Row((entry,), 0, name, value) for entry in ("near", "far") for name, value in values.items())
+    cells = tuple(((entry,), 0, "done", "") for entry in ("near", "far"))
+    table = Table(("find",), rows, cells)
+    result = BenchResult(load_bench(small), table, tmp_path, {}, {}, {"score": {"median_px": "lower"}}, {})
+    path = write_bench_report(result, tmp_path / "report.html")
+    pairs, medians = path.read_text().partition("Paired differences</h2>")[2].split("Medians</h2>")
+    printed = print_summary(result).partition("pair by pair")[2]
+    for told in (pairs, printed):
+        assert "seconds" in told
+        assert "per_s" not in told
+    assert "patterns_per_s" in medians
 
 
 def test_what_is_lazy_cannot_be_timed(small: dict[str, Any]) -> None:
