@@ -80,7 +80,10 @@ def _differences(root: Tensor, flat: Tensor) -> Tensor:
     """
     height, width = root.shape[-2:]
     y, x = (place[:, None] for place in (flat.flatten(1).argmax(1) // width, flat.flatten(1).argmax(1) % width))
-    rows, columns = torch.fft.fftfreq(height, device=root.device), torch.fft.rfftfreq(width, device=root.device)
+    # As `torch.fft.fftfreq` and `rfftfreq` have it, which ONNX does not know.
+    rows = torch.arange(height, device=root.device)
+    rows = torch.where(rows < (height + 1) // 2, rows, rows - height) * (1 / height)
+    columns = torch.arange(width // 2 + 1, device=root.device) * (1 / width)
     squared = 2 * torch.pi**2 * (rows[:, None].square() + columns.square())
     narrow, wide = (torch.exp(-(sigma**2) * squared) for sigma in _RIM_SIGMAS_PX)
     rims = torch.fft.irfft2(torch.fft.rfft2(root) * (narrow - wide), s=(height, width))
