@@ -113,6 +113,22 @@ def test_a_border_is_forgiven_on_both_sides():
     assert (scored["recall"], scored["precision"]) == (1, 1)
 
 
+def test_the_border_of_a_part_is_where_the_part_ends():
+    shifted = GRID + np.array([200, 300])
+    for scale, more in ((1.0, {}), (0.2, {"units": "angstrom", "step_angstrom": [0.2, 0.2]})):
+        part = {**more, "image_shape": [60, 80], "image_start": [200 * scale, 300 * scale]}
+        inner = ((GRID > 6) & (np.array([53, 73]) > GRID)).all(1)
+        scored = figures(table(shifted, scale=scale, **part), table(shifted, scale=scale, **more), border_px=6)
+        assert (scored["n_true"], scored["n_found"]) == (inner.sum(), inner.sum())
+
+
+def test_atoms_without_a_position_are_refused():
+    lost = GRID.copy()
+    lost[3, 1] = np.nan
+    with pytest.raises(DataError, match="1 of 48 atoms have no position"):
+        figures(table(lost), table(GRID))
+
+
 @given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(0, 40))
 @settings(max_examples=30, deadline=None)
 def test_groups_are_matched_as_the_whole(seed, n, m):

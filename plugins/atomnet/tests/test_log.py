@@ -121,6 +121,34 @@ def test_noise_alone_has_hardly_an_atom():
     assert sum(counts) <= 3
 
 
+@pytest.mark.parametrize("blank", [0.0, np.nan], ids=["zeros", "missing"])
+@pytest.mark.parametrize("radius_px", [95, 70, 60])
+def test_a_blank_part_does_not_make_atoms_of_the_noise_of_the_rest(blank, radius_px, ctx):
+    """As in the round field of an aperture, or in the corners of an image that was turned."""
+    y, x = np.ogrid[:200, :200]
+    beyond = np.hypot(y - 100, x - 100) > radius_px
+    image = np.random.default_rng(13).normal(10, 1, (200, 200))
+    # Squares across the border tell too much: 7 % here.
+    assert noise_level(np.where(beyond, 0, image)) == pytest.approx(1, rel=0.1)
+    found = points_of(LogFinder(LogParams(sigma_px=2.0)).find(images.make(np.where(beyond, blank, image)), ctx))
+    # The border of blank zeros is a feature itself, of some 50 maxima, and 5 % of all may be of noise.
+    inner = np.hypot(*(found - 100).T) < radius_px - 6
+    assert inner.sum() <= (8 if blank == 0 else 2)
+
+
+def test_limits_of_species_that_do_not_ascend_are_refused():
+    with pytest.raises(ValueError, match="ascend"):
+        LogParams(species_above=(3.0, 2.0))
+
+
+@pytest.mark.parametrize("counts", [0.01, 0.02, 0.05])
+def test_single_counts_are_no_atoms(counts, ctx):
+    image = np.random.default_rng(14).poisson(counts, (200, 200))
+    found = LogFinder(LogParams(sigma_px=2.0)).find(images.make(image), ctx)
+    # A pair of counts within an atom is rarer than one a hundred pixels, and no more than that.
+    assert found.sizes["atom"] <= 4
+
+
 @pytest.mark.parametrize("image", [np.full((1, 30, 40), 7.0), np.full((2, 30, 40), np.nan), np.zeros((1, 2, 2))])
 def test_images_of_nothing_have_no_atoms(image, ctx):
     assert LogFinder(LogParams()).find(images.make(image), ctx).sizes["atom"] == 0
@@ -140,6 +168,16 @@ def test_missing_pixels_hide_their_atoms_only(draw, honeycomb, ctx):
     hidden = ((true > [38, 48]) & (true < [71, 61])).all(1)
     assert worst(found, true[~hidden]) < 1
     assert not ((found > [39.6, 49.6]) & (found < [69.4, 59.4])).all(1).any()
+
+
+def test_atoms_of_a_part_lie_where_they_are_in_the_whole(draw, honeycomb, ctx):
+    true = honeycomb(border=8)
+    image = draw(true, (120, 140), 2.0, 60.0) + np.random.default_rng(10).normal(0, 1, (120, 140))
+    part = images.make(image, step=(0.2, 0.2)).isel(y=slice(40, None), x=slice(30, None))
+    found = LogFinder(LogParams(sigma_px=2.0)).find(part, ctx)
+    inner = (true > [44, 34]).all(1)
+    assert worst(points_of(found) / 0.2, true[inner]) < 1
+    assert found.attrs["image_start"] == pytest.approx([8.0, 6.0])
 
 
 def test_frames_are_read_one_by_one(draw, honeycomb, ctx):

@@ -20,6 +20,7 @@ from ronchi_atomnet.unet import UNet
 from ronchi_atomnet.weights import load_weights
 from ronchi_torch.weights import write_weights
 
+CTX = Context(rng=np.random.default_rng(0))
 CARD = {
     "format": 2, "classes": ["carbon", "silicon"], "pixel_angstrom": 0.25, "period_px": 8.52, "threshold": 0.4,
     "target_sigma_px": 1.1, "error_weights": [0.2, 0.3],
@@ -83,6 +84,19 @@ def test_tiles_say_what_the_whole_says(network, shape):
     assert max(max(each) for each in calls) <= 160
     # Convolutions of another size add up in another order.
     assert np.abs(tiled - whole).max() < 1e-5
+
+
+def test_tiles_that_a_deep_network_needs_larger_are_no_larger_than_that():
+    """Asked for 128, it needs two overlaps of 120: not the whole image, for which there may be no memory."""
+    calls = []
+
+    def counted(tile):
+        calls.append(tile.shape)
+        return np.ones((2, *tile.shape), np.float32)
+
+    made = by_tiles(np.zeros((1000, 600), np.float32), counted, 128, 51, 8)
+    assert max(max(each) for each in calls) <= 256
+    assert made == pytest.approx(np.ones((2, 1000, 600)))
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (5, 64), (33, 47)])
@@ -152,6 +166,14 @@ def test_normalised_frames_do_not_depend_on_brightness():
     assert 1 < np.delete(plain.ravel(), 3 * 60 + 3).std() < 1.5
 
 
+def test_a_few_atoms_on_black_are_normalised_too(draw):
+    frame = draw(np.array([[20.0, 20.0], [30.0, 50.0]]), (60, 70), background=0.0)
+    frame[frame < 1] = 0
+    plain = normalise(frame)
+    assert plain.std() == pytest.approx(1, rel=1e-5)
+    assert plain == pytest.approx(normalise(1e6 * frame), abs=1e-4)
+
+
 def test_weights_are_checked(network, file, tmp_path, monkeypatch):
     loaded = load_weights(file)
     assert loaded.card["classes"] == ["carbon", "silicon"]
@@ -175,6 +197,13 @@ def test_weights_are_checked(network, file, tmp_path, monkeypatch):
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(DataError, match="sha256"):
         load_weights("mine")
+
+
+@pytest.mark.parametrize("step", [0.001, 12.0])
+def test_pixels_that_can_show_no_atoms_are_refused_before_memory_is_taken(file, step):
+    noise = np.random.default_rng(4).normal(size=(1, 64, 64))
+    with pytest.raises(CalibrationError, match="angstrom a pixel"):
+        Atomnet(AtomnetParams(weights=file)).find(images.make(noise, step=(step, step)), CTX)
 
 
 def test_images_without_scale_and_lattice_ask_for_one(file):

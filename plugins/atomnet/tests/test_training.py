@@ -95,6 +95,28 @@ def test_movies_are_kept_and_are_ideal(movies, tmp_path):
     ideal_frames(TINY, tmp_path, refuse, 3, 1, logging.getLogger())
 
 
+def test_processes_that_write_the_same_movie_do_not_disturb_each_other(tmp_path, monkeypatch):
+    create, written = get_manager().create, np.savez
+
+    def beside(file, **held):
+        monkeypatch.setattr(np, "savez", written)
+        with monkeypatch.context() as other:
+            other.setattr("os.getpid", lambda: 1)
+            ideal_frames(TINY, tmp_path, create, 3, 1, logging.getLogger())
+        written(file, **held)
+
+    monkeypatch.setattr(np, "savez", beside)
+    (frame,) = ideal_frames(TINY, tmp_path, create, 3, 1, logging.getLogger())
+    assert len(frame.points) > 10
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_species_without_a_name_are_refused(tmp_path):
+    p = TINY.model_copy(update={"classes": ("carbon",)})
+    with pytest.raises(DataError, match="2 species, of which 1 have names"):
+        ideal_frames(p, tmp_path, get_manager().create, 3, 1, logging.getLogger())
+
+
 def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
     create = get_manager().create
     whole = Trainer(TINY).train(tmp_path / "whole", context(), create)

@@ -132,7 +132,7 @@ def score_frames(result: xr.Dataset, truth: xr.Dataset, params: AtomsParams) -> 
     CalibrationError
         As in `Atoms.score`.
     DataError
-        A border is to be left out, and nothing tells the shape of the images.
+        A border is to be left out, and nothing tells the shape of the images; or a position is no number.
     """
     step = _step_angstrom(result, truth, params)
     found_px, sigma_px = _in_px(result, step)
@@ -148,7 +148,7 @@ def score_frames(result: xr.Dataset, truth: xr.Dataset, params: AtomsParams) -> 
         tolerance_px = params.tolerance / step
     frames = [ds["frame"].values.astype(np.int64) for ds in (result, truth)]
     species = [ds["species"].values.astype(np.int64) for ds in (result, truth)]
-    inside = [_inside(points, result, truth, params.border_px) for points in (found_px, true_px)]
+    inside = [_inside(points, result, truth, params.border_px, step) for points in (found_px, true_px)]
     made = []
     for frame in np.unique(np.concatenate(frames)).tolist():
         mine, theirs = (np.flatnonzero(numbers == frame) for numbers in frames)
@@ -231,20 +231,30 @@ def _in_px(ds: xr.Dataset, step: Array | None) -> tuple[Array, Array]:
             )
         scale = step
     points = np.stack([ds[name].values.astype(np.float64) for name in names], 1) / scale
+    if not np.isfinite(points).all():
+        lost = int((~np.isfinite(points)).any(1).sum())
+        raise DataError(f"{lost} of {len(points)} atoms have no position", where="atoms", fix="leave them out")
     if "sigma_y" not in ds or "sigma_x" not in ds:
         return points, np.full(points.shape, np.nan)
     return points, np.stack([ds[name].values.astype(np.float64) for name in ("sigma_y", "sigma_x")], 1) / scale
 
 
-def _inside(points: Array, result: xr.Dataset, truth: xr.Dataset, border_px: float) -> NDArray[np.bool_]:
+def _inside(
+    points: Array, result: xr.Dataset, truth: xr.Dataset, border_px: float, step: Array | None
+) -> NDArray[np.bool_]:
+    """Points (n, 2) in px that do not lie in the border of the images that were searched."""
     if not border_px:
         return np.ones(len(points), bool)
-    shape = next((ds.attrs["image_shape"] for ds in (result, truth) if "image_shape" in ds.attrs), None)
-    if shape is None:
+    told = next((ds for ds in (result, truth) if "image_shape" in ds.attrs), None)
+    if told is None:
         what = "nothing tells the shape of the images, whose border is to be left out"
         raise DataError(what, where="border_px", fix="give atoms the attribute `image_shape`, or leave `border_px` out")
-    last = np.asarray(shape, np.float64) - 1
-    return np.asarray(((points >= border_px) & (points <= last - border_px)).all(1))
+    # A part of a movie begins elsewhere than at 0.
+    first = np.broadcast_to(np.asarray(told.attrs.get("image_start", 0.0), np.float64), (2,))
+    if step is not None and "y" in told and told["y"].attrs.get("units") == "angstrom":
+        first = first / step
+    last = first + np.asarray(told.attrs["image_shape"], np.float64) - 1
+    return np.asarray(((points >= first + border_px) & (points <= last - border_px)).all(1))
 
 
 def _lowest(values: Iterator[float]) -> float:

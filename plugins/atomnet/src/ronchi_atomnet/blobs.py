@@ -17,7 +17,9 @@ _WEAK_MAXIMA = 0.047
 alone, as the formula for high ones does not hold for them."""
 
 
-def find_blobs(image: Array, sigma_px: float, threshold: float, max_false: float) -> tuple[Array, Array, Array]:
+def find_blobs(
+    image: Array, sigma_px: float, threshold: float, max_false: float, good: NDArray[np.bool_] | None = None
+) -> tuple[Array, Array]:
     """Find bright blobs.
 
     Parameters
@@ -28,26 +30,28 @@ def find_blobs(image: Array, sigma_px: float, threshold: float, max_false: float
         Least response over that of a typical blob, the median of those that stand out of the noise.
     max_false : float
         Largest part of the blobs that noise alone would give.
+    good : (rows, columns) bool, optional
+        Pixels that were measured, all by default; the others hold no blob.
 
     Returns
     -------
     points : (n, 2) float64
         Row and column, by a parabola through the maximum.
     snr : (n,) float64
-    response : (rows, columns) float64
     """
     response = -(sigma_px**2) * gaussian_laplace(image, sigma_px, mode="reflect")
-    rows, columns = np.nonzero((response == maximum_filter(response, 3, mode="nearest")) & (response > 0))
+    measured = np.ones(image.shape, bool) if good is None else good
+    maxima = (response == maximum_filter(response, 3, mode="nearest")) & (response > 0) & measured
+    rows, columns = np.nonzero(maxima)
     # White noise of variance s^2 leaves s^2 / (2 pi sigma^2) behind the filter.
-    noise = noise_level(image) / (np.sqrt(2 * np.pi) * sigma_px)
+    noise = noise_level(image, good) / (np.sqrt(2 * np.pi) * sigma_px)
     heights = response[rows, columns]
     snr = heights / max(noise, 1e-9 * float(np.ptp(image)))
-    strong = snr >= _least_snr(snr, image.size / sigma_px**2, max_false)
+    strong = snr >= _least_snr(snr, np.count_nonzero(measured) / sigma_px**2, max_false)
     if not strong.any():
-        return np.empty((0, 2)), np.empty(0), response
+        return np.empty((0, 2)), np.empty(0)
     chosen = strong & (heights >= threshold * np.median(heights[strong]))
-    points = parabola(response, rows[chosen], columns[chosen])
-    return points, snr[chosen], response
+    return parabola(response, rows[chosen], columns[chosen]), snr[chosen]
 
 
 def _least_snr(snr: Array, area: float, max_false: float) -> float:

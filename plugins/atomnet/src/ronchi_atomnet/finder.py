@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 import xarray as xr
@@ -13,7 +11,7 @@ from ronchi.api import CalibrationError, Context
 from ronchi_atomnet.errors import NORMAL_MEDIAN, fits_from_odds, spread_of_odds, stated_variance
 from ronchi_atomnet.frames import Found, collect, step_of
 from ronchi_atomnet.gaussians import Fit, fit_gaussians
-from ronchi_atomnet.params import AtomnetParams
+from ronchi_atomnet.params import LARGEST_SCALE, SMALLEST_SCALE, AtomnetParams
 from ronchi_atomnet.peaks import find_peaks
 from ronchi_atomnet.scaling import normalise, resample
 from ronchi_atomnet.spacing import estimate_period
@@ -50,7 +48,8 @@ class Atomnet:
         Raises
         ------
         CalibrationError
-            The images have neither a scale nor a lattice, and `AtomnetParams.scale` is not given.
+            `AtomnetParams.scale` is not given, and the images have neither a scale nor a lattice, or pixels of a size
+            that shows no atoms.
         DataError
             The weights cannot be used.
         """
@@ -59,10 +58,11 @@ class Atomnet:
         learned = self._learned
         learned.network.to(ctx.device, memory_format=torch.channels_last)
         step = step_of(images)
+        pixel = None if step is None else float(np.mean(step))
         with thread_limit(ctx.n_threads):
             return collect(
                 images,
-                partial(self._search, learned=learned, pixel=None if step is None else float(np.mean(step)), ctx=ctx),
+                lambda frame, _: self._search(frame, learned, pixel, ctx),
                 ctx,
                 " ".join(learned.card["classes"]),
             )
@@ -91,6 +91,12 @@ class Atomnet:
             return self.params.scale
         if pixel is not None:
             scale = pixel / float(learned.card["pixel_angstrom"])
+            if not SMALLEST_SCALE < scale <= LARGEST_SCALE:
+                raise CalibrationError(
+                    f"the images have {pixel:.3g} angstrom a pixel, at which no atoms show",
+                    where="atomnet",
+                    fix="check their calibration, or give `scale`",
+                )
         else:
             period = estimate_period(image)
             if period is None:

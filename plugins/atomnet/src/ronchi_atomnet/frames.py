@@ -51,7 +51,9 @@ class Found:
         )
 
 
-def collect(images: xr.Dataset, find: Callable[[Array], Found], ctx: Context, species: str = "") -> xr.Dataset:
+def collect(
+    images: xr.Dataset, find: Callable[[Array, NDArray[np.bool_]], Found], ctx: Context, species: str = ""
+) -> xr.Dataset:
     """Search frame after frame, of which one alone is in memory.
 
     Pixels that are not finite are given the value of the nearest one that is, and no atom is found on them. A frame
@@ -62,7 +64,7 @@ def collect(images: xr.Dataset, find: Callable[[Array], Found], ctx: Context, sp
     images : xarray.Dataset
         ``images/1``.
     find : callable
-        From a frame (rows, columns) float64, all of it finite.
+        From a frame (rows, columns) float64, all of it finite, and its pixels that were measured.
     ctx : Context
     species : str
         Names of the species, with spaces between.
@@ -70,7 +72,8 @@ def collect(images: xr.Dataset, find: Callable[[Array], Found], ctx: Context, sp
     Returns
     -------
     xarray.Dataset
-        ``atoms/1`` in the units of the images' axes, numbered as their frames, sorted by row in each.
+        ``atoms/1`` in the units of the images' axes, numbered as their frames, sorted by row in each. The attribute
+        ``image_start`` (y, x) is the place of the first pixel, where that is not 0.
     """
     parts = [Found.nothing()]
     numbers = [np.empty(0, np.int64)]
@@ -95,6 +98,7 @@ def collect(images: xr.Dataset, find: Callable[[Array], Found], ctx: Context, sp
         intensity_units=str(images["intensity"].attrs.get("units", "1")),
         step_angstrom=None if (known := step_of(images)) is None else [float(each) for each in known],
         image_shape=[images.sizes["y"], images.sizes["x"]],
+        image_start=[float(each) for each in start] if start.any() else None,
         species_meanings=species or None,
     )
 
@@ -119,14 +123,14 @@ def _frames(images: xr.Dataset) -> Iterator[tuple[int, Array]]:
         yield number, values
 
 
-def _search(frame: Array, find: Callable[[Array], Found]) -> Found:
+def _search(frame: Array, find: Callable[[Array, NDArray[np.bool_]], Found]) -> Found:
     good = np.isfinite(frame)
     if min(frame.shape) < 3 or not good.any() or np.ptp(frame[good]) <= 1e-9 * np.abs(frame[good]).max():
         return Found.nothing()
     if not good.all():
         rows, columns = distance_transform_edt(~good, return_distances=False, return_indices=True)
         frame = frame[rows, columns]
-    found = find(frame)
+    found = find(frame, good)
     # What shines in from beside the frame is fitted there.
     last = np.array(frame.shape) - 0.5
     found = found.select(np.asarray(((found.points >= -0.5) & (found.points < last)).all(1)))

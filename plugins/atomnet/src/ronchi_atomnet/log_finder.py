@@ -30,14 +30,14 @@ class LogFinder:
 
     def find(self, images: xr.Dataset, ctx: Context) -> xr.Dataset:
         """From ``images/1`` to ``atoms/1``; ``score`` is the signal-to-noise ratio of the filter's response."""
-        return collect(images, lambda frame: find_in_frame(frame, self.params), ctx)
+        return collect(images, lambda frame, good: find_in_frame(frame, good, self.params), ctx)
 
 
-def find_in_frame(frame: Array, p: LogParams) -> Found:
-    """Atoms of a frame (rows, columns), all of it finite."""
+def find_in_frame(frame: Array, good: NDArray[np.bool_], p: LogParams) -> Found:
+    """Atoms of a frame (rows, columns), all of it finite, of which the ``good`` pixels were measured."""
     image = -frame if p.dark else frame
     sigma_px = p.sigma_px if p.sigma_px is not None else blob_sigma(image)
-    points, snr, _ = find_blobs(image, sigma_px, p.threshold, p.max_false)
+    points, snr = find_blobs(image, sigma_px, p.threshold, p.max_false, good)
     points = centre_of_mass(image, points, sigma_px)
     if p.refine:
         fit = fit_gaussians(image, points, sigma_px)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def ideal_frames(
     Raises
     ------
     DataError
-        The simulator gives no true atoms.
+        The simulator gives no true atoms, or species that are not in ``p.classes``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # A movie of other parameters must not be taken for one of these.
@@ -60,6 +61,10 @@ def ideal_frames(
             log.info("simulating movie %d of %d", number + 1, count)
             _simulate(p, path, create, np.random.default_rng([seed, number]))
         made += _read(path)
+    most = max((int(frame.species.max()) for frame in made if len(frame.species)), default=0)
+    if most >= len(p.classes):
+        what = f"the simulator {p.simulator!r} gives {most + 1} species, of which {len(p.classes)} have names"
+        raise DataError(what, where="classes", fix="name every species of it")
     return made
 
 
@@ -69,12 +74,14 @@ def _simulate(p: TrainParams, path: Path, create: Callable[..., Any], rng: np.ra
     truth = result.sides.get("truth")
     if truth is None or "species" not in truth:
         raise DataError(f"the simulator {p.simulator!r} gives no true atoms", where="simulator")
-    step = np.array([float(result.data[dim][1] - result.data[dim][0]) for dim in ("y", "x")])
+    start, step = (
+        np.array([float(result.data[dim][i] - i * result.data[dim][0]) for dim in ("y", "x")]) for i in (0, 1)
+    )
     points = np.stack([truth[dim].values.astype(np.float64) for dim in ("y", "x")], 1)
     if truth["y"].attrs.get("units") == "angstrom":
-        points /= step
-    # A partial file must not be taken for a whole one.
-    partial = path.with_name(f".{path.name}")
+        points = (points - start) / step
+    # A partial file must not be taken for a whole one, nor for that of another process of the same training.
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
     with partial.open("wb") as file:
         np.savez(
             file,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from ronchi.api import Field, Params
 
-__all__ = ["AtomnetParams", "LogParams", "Weights"]
+__all__ = ["LARGEST_SCALE", "SMALLEST_SCALE", "AtomnetParams", "LogParams", "Weights"]
+
+SMALLEST_SCALE, LARGEST_SCALE = 0.05, 20.0
+"""Of images to a network's pixel: beyond, an atom is hundreds of pixels or less than one."""
 
 _PX: dict[str, Any] = {"unit": "px"}
 _ONE: dict[str, Any] = {"unit": "1"}
@@ -57,6 +61,12 @@ class LogParams(Params):
         json_schema_extra=_ONE,
     )
 
+    @model_validator(mode="after")
+    def _ascends(self) -> Self:
+        if any(low >= high for low, high in pairwise(self.species_above)):
+            raise ValueError(f"species_above must ascend, got {self.species_above}")
+        return self
+
 
 class AtomnetParams(Params):
     """Find atoms and their species by a network that has learned from simulated movies."""
@@ -73,8 +83,8 @@ class AtomnetParams(Params):
     )
     scale: float | None = Field(
         None,
-        gt=0.05,
-        le=20,
+        gt=SMALLEST_SCALE,
+        le=LARGEST_SCALE,
         description="Pixels of the network a pixel of the images, so that atoms are as far apart as the network has "
         "learned. From the calibration if absent, and without one from the image's own spacing.",
         json_schema_extra=_ONE,

@@ -14,10 +14,13 @@ Array = NDArray[np.float64]
 def normalise(frame: Array) -> NDArray[np.float32]:
     """A frame with mean 0 and standard deviation 1, as they are without its darkest and brightest pixels.
 
-    Up to 15 % of a frame may be bright contamination, which then decides nothing.
+    Up to 15 % of a frame may be bright contamination, which then decides nothing; but of a frame that is even up to
+    there, as with a few atoms on black, the rest decides.
     """
     clipped = np.clip(frame, *np.quantile(frame, (0.01, 0.85)))
     spread = float(clipped.std())
+    if spread <= 1e-9 * float(np.ptp(frame)):
+        clipped, spread = frame, float(frame.std())
     return ((frame - clipped.mean()) / (spread if spread > 0 else 1.0)).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter, minimum_filter, uniform_filter
 
 __all__ = ["blob_sigma", "estimate_period", "noise_level"]
 
@@ -19,14 +19,26 @@ _SIGMA_OF_PERIOD = 0.2
 the atoms of a honeycomb apart, which are nearer than a period."""
 
 
-def noise_level(image: Array) -> float:
+def noise_level(image: Array, good: NDArray[np.bool_] | None = None) -> float:
     """Standard deviation of white noise, whatever smooth image is below it.
 
     The filter is blind to planes and to products of lines (Immerkaer 1996, Comput. Vis. Image Underst. 64, 300,
-    doi:10.1006/cviu.1996.0060); the median leaves out the few pixels where the image bends.
+    doi:10.1006/cviu.1996.0060); the median leaves out the few pixels where the image bends. Squares of 3 x 3 equal
+    pixels are left out: blanked, saturated or without a count, they would tell that there is no noise.
+
+    Parameters
+    ----------
+    image, good : (rows, columns)
+        Pixels that were measured, all by default: the filter takes nothing from the others.
     """
+    if min(image.shape) < 3:
+        return 0.0
     twice = np.diff(np.diff(image, 2, axis=0), 2, axis=1)
-    return float(np.median(np.abs(twice)) / 0.6745 / 6) if twice.size else 0.0
+    inner = (slice(1, -1), slice(1, -1))
+    told = (maximum_filter(image, 3) != minimum_filter(image, 3))[inner]
+    if good is not None:
+        told &= minimum_filter(good, 3)[inner]
+    return float(np.median(np.abs(twice[told])) / 0.6745 / 6) if told.any() else 0.0
 
 
 def estimate_period(image: Array) -> float | None:

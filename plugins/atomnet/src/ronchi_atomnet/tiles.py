@@ -24,7 +24,7 @@ def by_tiles(image: Image, network: Callable[[Image], Image], tile_px: int, marg
     network : callable
         From (rows, columns), multiples of ``stride``, to (classes, rows, columns).
     tile_px : int
-        Side of a tile.
+        Side of a tile; larger if the network sees so far that two tiles could not overlap.
     margin_px : int
         How far the network sees.
     stride : int
@@ -57,10 +57,11 @@ def by_tiles(image: Image, network: Callable[[Image], Image], tile_px: int, marg
 
 def _tiles(size: int, tile_px: int, margin_px: int, stride: int) -> list[tuple[int, int]]:
     """Begin and end of the tiles along an axis: as few as there can be, with overlaps that hold both margins."""
-    tile = max(tile_px // stride, 1) * stride
     # Both margins, and something in between over which one tile hands over to the next.
     overlap = (2 * margin_px // stride + 3) * stride
-    if size <= tile or tile <= 2 * overlap:
+    # A network that sees far needs tiles that say something on their own.
+    tile = max(tile_px // stride * stride, 2 * overlap + stride)
+    if size <= tile:
         return [(0, size)]
     count = -(-(size - overlap) // (tile - overlap))
     starts = np.linspace(0, size - tile, count) // stride * stride
