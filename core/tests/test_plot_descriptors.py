@@ -107,9 +107,12 @@ def test_components_on_atoms_and_their_distributions():
     assert bar.get_width() > 0
     with pytest.raises(DataError, match="no samples to draw"):
         plot.atom_maps(data.isel(sample=slice(0)), "z1")
-    over_scan = plot.latent_histograms(on_scan())
-    heights = sum(patch.get_height() for patch in over_scan.axes[0].patches)
-    assert heights == 24  # stacked bars
+    for lost in (0, 2):  # samples without a class are counted too
+        scan = on_scan()
+        scan["label"].values[:lost, 0] = -1
+        over_scan = plot.latent_histograms(scan)
+        heights = sum(patch.get_height() for patch in over_scan.axes[0].patches)
+        assert heights == 24  # stacked bars
 
 
 @pytest.mark.parametrize("dims", [("class",), ("z1", "z0")])

@@ -22,7 +22,7 @@ __all__ = ["angle_map", "atom_maps", "class_map", "latent_histograms", "scale_of
 _MOST_FRAMES = 4
 _MOST_COMPONENTS = 8
 _UNKNOWN = "0.75"
-"""Colour of scan positions without a value."""
+"""Colour of scan positions without a value, and of samples without a class."""
 _GROUND, _CROSS = "0.74", "0.4"
 """Behind atoms, where the white middle of diverging colours has to be seen; and crosses for atoms without a value."""
 
@@ -216,8 +216,9 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
         if by_frame:
             _against_frame(ax, z[good], frame[good], edges)
         elif label is not None:
-            groups = [z[good & (label == k)] for k in range(int(label.max(initial=-1)) + 1)]
-            colours = [CATEGORIES[k % len(CATEGORIES)] for k in range(len(groups))]
+            numbers = range(-1 if (label < 0).any() else 0, int(label.max(initial=-1)) + 1)
+            groups = [z[good & (label == k)] for k in numbers]
+            colours = [CATEGORIES[k % len(CATEGORIES)] if k >= 0 else _UNKNOWN for k in numbers]
             ax.hist(groups, edges, stacked=True, color=colours)
         else:
             ax.hist(z[good], edges, color="0.35")

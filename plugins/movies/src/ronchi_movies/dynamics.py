@@ -115,7 +115,9 @@ class Dynamics:
         counts = np.zeros((n_frames, n), np.int64)
         np.add.at(counts, (row[label >= 0], label[label >= 0]), 1)
         three = proportion_interval(counts, counts.sum(1, keepdims=True), self.params.confidence)
-        return _with_interval("fraction", ("frame", "class"), three, "part of the samples of the frame")
+        return _with_interval(
+            "fraction", ("frame", "class"), three, "part of the samples of the frame that have a class"
+        )
 
     def _chains(self, track: Ints, frame: Ints, label: Ints, n: int) -> tuple[Variables, Variables]:
         p = self.params

@@ -41,7 +41,7 @@ class Tracks:
         dict
             ``link_precision``, part of the links found, between paired atoms, that join one true atom to itself;
             ``link_recall``, part of the true links, between paired atoms, that are found; ``identity_switches``,
-            how often a true atom gets another track than it had before; ``switches_per_1000``, of its links;
+            how often a true atom gets another track than it had before, or none; ``switches_per_1000``, of its links;
             ``purity``, part of the atoms that belong to the true track that is most of their track; ``completeness``,
             the same with true and found exchanged; ``paired``, part of the true atoms that are paired.
 
