@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 
 import numpy as np
 import pytest
@@ -62,6 +63,51 @@ def test_stopped_between_steps_it_saves_and_in_the_middle_of_one_it_does_not() -
     with pytest.raises(KeyboardInterrupt):
         take_steps(within, 5, 1e9, _context())
     assert (between.saved, within.saved) == ([3], [])
+
+
+class Signalled(Counting):
+    """Is sent signals in the middle of its third step."""
+
+    def __init__(self, *numbers: signal.Signals) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def advance(self) -> None:
+        self.half_done = True
+        if self.step == 2:
+            for number in self.numbers:
+                signal.raise_signal(number)
+        super().advance()
+
+
+@pytest.mark.parametrize(("number", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_in_the_middle_of_a_step_lets_it_end_and_saves_it(
+    number: signal.Signals, raised: type[BaseException]
+) -> None:
+    before, training = signal.getsignal(number), Signalled(number)
+    with pytest.raises(raised):
+        take_steps(training, 5, 1e9, _context())
+    assert training.saved == [3]
+    assert signal.getsignal(number) is before
+
+
+def test_a_step_that_fails_after_a_signal_was_stopped_by_it() -> None:
+    class Starved(Counting):
+        def advance(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            raise RuntimeError("a process that loads batches is gone")
+
+    training = Starved()
+    with pytest.raises(KeyboardInterrupt):
+        take_steps(training, 5, 1e9, _context())
+    assert training.saved == []
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    training = Signalled(signal.SIGINT, signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        take_steps(training, 5, 1e9, _context())
+    assert (training.step, training.saved) == (2, [])
 
 
 def test_it_ends_early_where_more_is_of_no_use() -> None:

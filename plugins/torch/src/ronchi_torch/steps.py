@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Protocol
 
 import torch
@@ -38,6 +42,8 @@ def take_steps(
 ) -> None:
     """Advance up to a number of steps, saving now and then, and when ``ctx.progress`` or a signal stops it.
 
+    The first interrupt, or request to terminate, lets the step end, so that nothing is lost; a second one does not.
+
     Parameters
     ----------
     checkpoint_s : float
@@ -47,7 +53,7 @@ def take_steps(
     """
     saved = began = time.monotonic()
     whole = True
-    with thread_limit(ctx.n_threads):
+    with thread_limit(ctx.n_threads), _held_back() as asked:
         try:
             while training.step < steps and not stalled():
                 whole = False
@@ -59,13 +65,46 @@ def take_steps(
                     saved = began = now
                     training.save()
                 ctx.progress(training.step, steps)
+                if asked:
+                    raise _as_exception(asked[0])
         except (KeyboardInterrupt, SystemExit):
             # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
             if whole:
                 training.seconds += time.monotonic() - began
                 training.save()
             raise
+        except Exception as error:
+            if not asked:
+                raise
+            # Processes that load batches hear Ctrl-C too, and the step fails for want of them.
+            raise _as_exception(asked[0]) from error
     training.seconds += time.monotonic() - began
+
+
+@contextmanager
+def _held_back() -> Iterator[list[int]]:
+    """Signals that ask to stop, as they come; the second one is raised. Handlers of others, and threads, are let be."""
+    asked: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        if len(asked) > 1:
+            raise _as_exception(number)
+
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    mine = threading.current_thread() is threading.main_thread()
+    taken = {number: one for number, one in usual.items() if mine and signal.getsignal(number) is one}
+    for number in taken:
+        signal.signal(number, hold)
+    try:
+        yield asked
+    finally:
+        for number, before in taken.items():
+            signal.signal(number, before)
+
+
+def _as_exception(number: int) -> BaseException:
+    return KeyboardInterrupt() if number == signal.SIGINT else SystemExit(128 + number)
 
 
 def rate(step: int, warm_up: int, steps: int) -> float:

@@ -37,7 +37,9 @@ class CardedWeights:
         try:
             network.load_state_dict(self.tensors)
         except RuntimeError as error:
-            what = f"the weights do not fit the network that their card names: {str(error).splitlines()[0]}"
+            # The first line says that there are errors, and the next what the first of them is.
+            told = (str(error).splitlines()[1:] or [str(error)])[0].strip()
+            what = f"the weights do not fit the network that their card names: {told}"
             raise DataError(what, where=where, fix="train again") from error
 
 
