@@ -50,8 +50,9 @@ def make(
     intensity : (n,) float, optional
         Brightness above the background, in ``intensity_units``.
     **attrs
-        ``step_angstrom`` (y, x) and ``image_shape`` (rows, columns) tell about the images, ``species_meanings`` names
-        the species, with spaces between; those that are None are left out.
+        ``step_angstrom`` (y, x) and ``image_shape`` (rows, columns) tell about the images, and ``image_start`` (y, x),
+        in the units of the positions, where their first pixel is if not at 0; ``species_meanings`` names the species,
+        with spaces between. Those that are None are left out.
     """
     n = len(np.asarray(y))
     data = {
