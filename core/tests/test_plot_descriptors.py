@@ -162,6 +162,13 @@ def test_a_manifold_is_tiled_with_values_growing_upwards():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("z0", "z1")
 
 
+def test_means_of_named_descriptors_are_drawn_as_rows():
+    named = {"x": ["rvae0", "rvae1", "rvae2"]}
+    data = decoded.make(np.arange(6.0).reshape(2, 1, 3), dims=("class", "y", "x")).assign_coords(named)
+    axes = plot.decoded_images(data).axes
+    assert [ax.images[0].get_array().shape for ax in axes] == [(1, 3)] * 2
+
+
 def test_images_carry_their_class_and_weight():
     data = decoded.make(
         np.random.default_rng(0).random((3, 5, 5)), dims=("class", "y", "x"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,14 @@ import torch
 
 from ronchi.api import Context
 from ronchi_torch.steps import follow, rate, take_steps
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Ctrl-C as in a terminal: what a shell has started in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class Counting:

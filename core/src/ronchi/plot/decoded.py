@@ -98,7 +98,8 @@ def _without_outside(images: NDArray[Any]) -> NDArray[np.float64]:
 def _rows_of_images(
     images: xr.DataArray, titles: list[str], limits: tuple[float, float], cmap: str, figure: Any
 ) -> Any:
-    y, x = (images[dim] for dim in images.dims[1:])
+    # Means of descriptors are images of one row, whose places have names.
+    y, x = (images[dim] if images[dim].dtype.kind in "iuf" else _numbered(images[dim]) for dim in images.dims[1:])
     columns = min(len(images), _PER_ROW)
     rows = -(-len(images) // columns)
     ratio = min(4.0, max(0.25, images.shape[2] / images.shape[1]))
@@ -114,6 +115,10 @@ def _rows_of_images(
         if number == 0 and "units" in x.attrs and image.shape[0] > 1:
             add_scale_bar(ax, str(x.attrs["units"]))
     return figure
+
+
+def _numbered(names: xr.DataArray) -> xr.DataArray:
+    return names.copy(data=np.arange(names.size))
 
 
 def manifold_grid(decoded: xr.Dataset, *, figure: Any = None) -> Any:
