@@ -31,7 +31,8 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Verbs:
         matched = signal.template_match_disk(disk_r=told["disk_r"], lazy_output=False)
         found = matched.get_diffraction_vectors(method="local_max", **told["find"])
         lists = [_finite(found.data[n, 0]) for n in range(len(frames))]
-        if told["refine"] and any(map(len, lists)):
+        # It fails to refine where no pattern has more than one disk: those stay at their pixels.
+        if told["refine"] and max(map(len, lists)) > 1:
             by_template = told["refine"]["method"] == "cross-correlation"
             refined = found.subpixel_refine(signal if by_template else matched, **told["refine"])
             lists = [_finite(refined.data[n, 0]) for n in range(len(frames))]
