@@ -40,7 +40,7 @@ def test_pure_noise_has_no_disks(scene: SimpleNamespace, min_snr: float, most: i
     detector = scene.make_detector((128, 128), scene.probe((128, 128), 4.0), min_snr=min_snr)
     for mean in (0.02, 1.0, 50.0):
         frames = np.random.default_rng(6).poisson(mean, (20, 128, 128)).astype(np.uint16)
-        # Of 20 patterns: 0.04 and 0.4 are expected.
+        # Of 20 patterns: 0.1 and 0.6 are expected.
         assert detector.detect(frames).counts.sum() <= most, mean
 
 

@@ -74,9 +74,8 @@ def _simulate(p: TrainParams, path: Path, create: Callable[..., Any], rng: np.ra
     truth = result.sides.get("truth")
     if truth is None or "species" not in truth:
         raise DataError(f"the simulator {p.simulator!r} gives no true atoms", where="simulator")
-    start, step = (
-        np.array([float(result.data[dim][i] - i * result.data[dim][0]) for dim in ("y", "x")]) for i in (0, 1)
-    )
+    start, second = (np.array([float(result.data[dim][i]) for dim in ("y", "x")]) for i in (0, 1))
+    step = second - start
     points = np.stack([truth[dim].values.astype(np.float64) for dim in ("y", "x")], 1)
     if truth["y"].attrs.get("units") == "angstrom":
         points = (points - start) / step

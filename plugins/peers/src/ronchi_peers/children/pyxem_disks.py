@@ -32,7 +32,7 @@ def start(told: Mapping[str, Any], arrays: Arrays) -> Verbs:
         found = matched.get_diffraction_vectors(method="local_max", **told["find"])
         lists = [_finite(found.data[n, 0]) for n in range(len(frames))]
         # It fails to refine where no pattern has more than one disk: those stay at their pixels.
-        if told["refine"] and max(map(len, lists)) > 1:
+        if told["refine"] and max(map(len, lists), default=0) > 1:
             by_template = told["refine"]["method"] == "cross-correlation"
             refined = found.subpixel_refine(signal if by_template else matched, **told["refine"])
             lists = [_finite(refined.data[n, 0]) for n in range(len(frames))]
