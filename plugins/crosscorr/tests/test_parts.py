@@ -14,11 +14,11 @@ from ronchi.api import DataError
 from ronchi.bad_pixels import BadPixelFill
 from ronchi.disk import ProbeShape, measure_disk
 from ronchi_crosscorr.grid import Grid, fast_size
-from ronchi_crosscorr.noise import measure_gain, quiet_level
 from ronchi_crosscorr.photometry import SECTORS, aperture, measure, significance
 from ronchi_crosscorr.refine import newton, parabola
 from ronchi_crosscorr.search import local_maxima
 from ronchi_crosscorr.template import Template
+from ronchi_disks.noise import measure_gain, quiet_level
 
 
 @settings(max_examples=30, deadline=None)

@@ -13,12 +13,12 @@ from ronchi.bad_pixels import without_bad_pixels
 from ronchi.disk import probe_shape
 from ronchi_crosscorr.blind import BlindSearch, Candidates
 from ronchi_crosscorr.correlate import limited_threads
-from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
-from ronchi_crosscorr.likelihood import NOT_REFINED, DiskFits, fit_disks
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.search import COLUMNS, FLAG_NOT_REFINED, REASONS
 from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
 from ronchi_crosscorr.template import Template
+from ronchi_disks.disk_model import model_of_probe, model_of_radius
+from ronchi_disks.likelihood import NOT_REFINED, DiskFits, fit_disks
 
 __all__ = ["CrossCorr"]
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_crosscorr.noise import measure_gain, quiet_level
 from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
+from ronchi_disks.noise import measure_gain, quiet_level
 
 __all__ = ["COLUMNS", "REASONS", "Rules", "local_maxima", "search"]
 

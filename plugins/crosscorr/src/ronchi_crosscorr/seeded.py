@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 from ronchi_crosscorr.blind import BlindSearch, Candidates, not_finite
-from ronchi_crosscorr.noise import measure_gain
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.search import COLUMNS
 from ronchi_crosscorr.template import Template
+from ronchi_disks.noise import measure_gain
 
 __all__ = ["Lattice", "SeededSearch", "find_lattice", "lattice_sites"]
 

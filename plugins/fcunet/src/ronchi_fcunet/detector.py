@@ -17,6 +17,7 @@ from ronchi_fcunet.binning import binned, binned_template, unbinned
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_image, peaks_of_maps
 from ronchi_fcunet.params import FcunetParams
+from ronchi_fcunet.refine import Refiner
 from ronchi_fcunet.symmetry import mean_maps
 from ronchi_fcunet.template import probe_template
 from ronchi_fcunet.weights import load_weights
@@ -75,6 +76,7 @@ class Fcunet:
         self._radius = torch.tensor([radius_px / self._binned], device=self._device)
         centre = [(place - (self._binned - 1) / 2) / self._binned for place in geometry.centre_px]
         self._centre = torch.tensor([centre], dtype=torch.float32, device=self._device)
+        self._refiner = Refiner(geometry, probe, p.probe_radius_px) if p.refine == "likelihood" else None
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
 
@@ -126,8 +128,10 @@ class Fcunet:
         # Of a pattern that is the same everywhere the views would show rounding errors.
         filled[np.ptp(filled, axis=(1, 2)) <= _NO_CONTRAST * np.abs(filled).mean((1, 2))] = 0
         if self._binned > 1:
-            return unbinned(self._found(binned(filled, self._binned)), self._binned)
-        return self._found(filled)
+            found = unbinned(self._found(binned(filled, self._binned)), self._binned)
+        else:
+            found = self._found(filled)
+        return found if self._refiner is None else self._refiner(filled, found)
 
     def _found(self, filled: NDArray[np.float32]) -> PeakBatch:
         p = self.params

@@ -12,29 +12,14 @@ from ronchi.api import DataError, Geometry, RonchiError
 from ronchi.bad_pixels import BadPixelFill
 from ronchi.schema import fourd, peaks
 from ronchi_fcunet.decode import beam_radius_px
-from ronchi_fcunet.samples import LibrarySamples, Sample, Samples
+from ronchi_fcunet.samples import Sample
 from ronchi_fcunet.template import probe_template
-from ronchi_fcunet.train_params import Labelled, TrainParams
+from ronchi_fcunet.train_params import Labelled
 
-__all__ = ["LabelledSamples", "open_samples"]
+__all__ = ["LabelledSamples"]
 
 _LABEL_SIGMA_PX = 0.65
 """Width of a lattice point in the images of a library, which fall to 0.29 within a pixel."""
-
-
-def open_samples(p: TrainParams, split: str) -> Samples:
-    """What a training learns from, or what it is judged by.
-
-    Raises
-    ------
-    SchemaError
-        A prototype is in two splits.
-    DataError
-        The data cannot be read, or there are none of this split.
-    """
-    if p.library is not None:
-        return LibrarySamples(p.library, split)
-    return LabelledSamples(p.labelled, split)
 
 
 class LabelledSamples:

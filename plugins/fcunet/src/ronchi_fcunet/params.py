@@ -45,6 +45,11 @@ class FcunetParams(Params):
     probe_radius_px: float | None = Field(
         None, gt=0.5, description="Radius of the disks; measured on the probe if absent.", json_schema_extra=_unit("px")
     )
+    refine: Literal["likelihood", "none"] = Field(
+        "likelihood",
+        description="Position below a pixel: likelihood: fit of each disk to the counts around it, where one holds, "
+        "several times as exact where disks are apart; none: as the network says.",
+    )
     passes: int = Field(
         1,
         ge=1,

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from ronchi.api import DataError
 from ronchi.schema import library
 
-__all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches"]
+__all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches", "prototypes_of"]
 
 _SAME_POINT_PX = 1.0
 """Lattice points closer than this make one disk."""
@@ -109,6 +109,7 @@ class LibrarySamples:
             raise DataError(f"the library has no runs for {split}", where=str(path), fix="make a larger one")
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
+        self.pattern_shape = (data.sizes["qy"], data.sizes["qx"])
         # Variables and sizes come in the order in which the store was listed, which changes.
         sizes = sorted((str(name), size) for name, size in data.sizes.items())
         told = [sorted(data.attrs.items()), sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
@@ -140,6 +141,15 @@ class LibrarySamples:
             "peaks": self._store.points(run),
             "on_zone": np.bool_(here["zone_axis"].values.any()) if "zone_axis" in here else np.bool_(False),
         }
+
+
+def prototypes_of(path: Path) -> dict[str, set[str]]:
+    """Prototypes of each split that a library has. Raises `DataError`."""
+    data = _open(path)
+    found: dict[str, set[str]] = {}
+    for split, prototype in zip(data["split"].values, data["prototype"].values, strict=True):
+        found.setdefault(str(split), set()).add(str(prototype))
+    return found
 
 
 class _Store:

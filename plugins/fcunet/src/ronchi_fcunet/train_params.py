@@ -38,7 +38,9 @@ class Labelled(Params):
 class TrainParams(Params):
     """Train a network on a diffraction library; the seed of the file decides weights, batches and augmentation."""
 
-    library: Path | None = Field(None, description="Store made by `ronchi simulate library`.")
+    library: Path | tuple[Path, ...] | None = Field(
+        None, description="Store made by `ronchi simulate library`, or several of them, whose samples are mixed."
+    )
     labelled: tuple[Labelled, ...] = Field((), description="Patterns of one's own instead of a library.")
     network: NetworkParams = Field(NetworkParams(), description="Which network is trained.")
     augment: str = Field("augment", description="Transform that makes patterns look recorded.")

@@ -15,9 +15,9 @@ from torch import nn
 from ronchi.api import Context, DataError
 from ronchi_fcunet.cards import training_card, write_json
 from ronchi_fcunet.compact import CompactDetector
-from ronchi_fcunet.labelled import open_samples
 from ronchi_fcunet.samples import Augmentation, Batch, Samples, batches
 from ronchi_fcunet.scores import Tally, judge, loss_of
+from ronchi_fcunet.sources import open_samples
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
 from ronchi_fcunet.views import probe_radius_px

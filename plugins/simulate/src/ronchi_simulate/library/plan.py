@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi_simulate.library.common import common_crystals
 from ronchi_simulate.library.crystals import Crystal, Split, crystals, split_of
 from ronchi_simulate.library.orientation import beam_along, random_rotation, zone_axes
 from ronchi_simulate.params.library import LibraryParams
@@ -69,7 +70,8 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
     part of the runs has zone axes and random orientations alike. After all orientations the crystals come again with
     other draws.
     """
-    known = [crystal for crystal in crystals(params.variants) if _is_wanted(crystal, params)]
+    every = common_crystals() if params.materials == "common" else crystals(params.variants)
+    known = [crystal for crystal in every if _is_wanted(crystal, params)]
     axes: dict[int, list[tuple[int, int, int]]] = {}
     for index in range(params.runs):
         number = index % len(known)

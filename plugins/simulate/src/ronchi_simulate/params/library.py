@@ -21,11 +21,16 @@ class LibraryParams(Params):
     """
 
     runs: int = Field(1334, ge=1, description="Runs: crystals in an orientation; the first ones are all different.")
+    materials: Literal["prototypes", "common"] = Field(
+        "prototypes",
+        description="Which crystals: some 250 prototypes, rare ones as often as usual ones, or 276 metals, "
+        "semiconductors, ceramics and salts as they are, which most specimens are made of.",
+    )
     variants: int = Field(
         4,
         ge=1,
         le=12,
-        description="Crystals of a prototype at most: itself, and with other elements of their families.",
+        description="`prototypes`: crystals of each at most, itself and with other elements of their families.",
     )
     splits: tuple[Literal["train", "validation", "test"], ...] = Field(
         (), description="Only crystals whose prototypes are for these; all if none is given."
@@ -121,15 +126,16 @@ class LibraryParams(Params):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_splits(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `splits` out where there are none.
+    def _without_later_ones(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave `splits` and `materials` out where they are as they come.
 
         Random numbers are drawn from the parameters as they are written: by the same seed a library is then the same as
-        before there was this one.
+        before there were these.
         """
         values: dict[str, Any] = dumped(self)
-        if not self.splits:
-            values.pop("splits", None)
+        for name in ("splits", "materials"):
+            if getattr(self, name) == type(self).model_fields[name].default:
+                values.pop(name, None)
         return values
 
     @property

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ronchi.api import DataError
-from ronchi_crosscorr.disk_model import model_of_probe, model_of_radius
-from ronchi_crosscorr.likelihood import EDGE, NOT_REFINED, OVERLAP, DiskFits, fit_disks
+from ronchi_disks.disk_model import model_of_probe, model_of_radius
+from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, DiskFits, fit_disks
 
 Array = NDArray[np.float64]
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
-from ronchi_crosscorr.fisher import N_PARAMETERS, invert, normal_equations, solve
-from ronchi_crosscorr.window import (
+from ronchi_disks.disk_model import N_PHASES, DiskModel
+from ronchi_disks.fisher import N_PARAMETERS, invert, normal_equations, solve
+from ronchi_disks.window import (
     EDGE,
     NOT_REFINED,
     OVERLAP,

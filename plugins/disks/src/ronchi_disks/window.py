@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_crosscorr.disk_model import N_PHASES, DiskModel
+from ronchi_disks.disk_model import N_PHASES, DiskModel
 
 __all__ = [
     "EDGE",

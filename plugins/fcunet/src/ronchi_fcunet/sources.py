@@ -1,0 +1,80 @@
+"""Where the samples of a training come from: libraries, one or several, or patterns of one's own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+
+from ronchi.api import DataError, SchemaError
+from ronchi_fcunet.labelled import LabelledSamples
+from ronchi_fcunet.samples import LibrarySamples, Sample, Samples, prototypes_of
+from ronchi_fcunet.train_params import TrainParams
+
+__all__ = ["MixedSamples", "open_samples"]
+
+
+def open_samples(p: TrainParams, split: str) -> Samples:
+    """What a training learns from, or what it is judged by.
+
+    Raises
+    ------
+    SchemaError
+        A prototype is in two splits, be it of two libraries.
+    DataError
+        The data cannot be read, there are none of this split, or the patterns of libraries differ in size.
+    """
+    if p.library is None:
+        return LabelledSamples(p.labelled, split)
+    if isinstance(p.library, Path):
+        return LibrarySamples(p.library, split)
+    _check_apart(p.library)
+    holding = [path for path in p.library if prototypes_of(path).get(split)]
+    if not holding:
+        what = f"the libraries have no runs for {split}"
+        raise DataError(what, where=", ".join(map(str, p.library)), fix="make a larger one")
+    parts = [LibrarySamples(path, split) for path in holding]
+    shapes = {part.pattern_shape: part.path for part in parts}
+    if len(shapes) > 1:
+        told = ", ".join(f"{shape[0]} x {shape[1]} px in {path}" for shape, path in shapes.items())
+        raise DataError(f"patterns are of several sizes: {told}", where="library", fix="the same `pattern_px` for all")
+    return MixedSamples(parts)
+
+
+def _check_apart(paths: Sequence[Path]) -> None:
+    """Raise `SchemaError` where crystals of a prototype are learned from in one library and judged by in another."""
+    used: dict[str, tuple[str, Path]] = {}
+    for path in paths:
+        for split, prototypes in prototypes_of(path).items():
+            for prototype in sorted(prototypes):
+                known, first = used.setdefault(prototype, (split, path))
+                if known != split:
+                    what = f"the prototype {prototype} is for {known} in {first}, and for {split} here"
+                    raise SchemaError(what, where=str(path), fix="make both with the same `validation` and `test`")
+
+
+class MixedSamples:
+    """Samples of several sources behind one another: each is drawn as often as any other, whichever it is of.
+
+    Parameters
+    ----------
+    parts : sequence of Samples
+        Their patterns are of one shape.
+    """
+
+    def __init__(self, parts: Sequence[Samples]) -> None:
+        self.parts = list(parts)
+        self._ends = list(accumulate(len(part) for part in self.parts))
+        self.prototypes = set[str]().union(*(part.prototypes for part in self.parts))
+        self.identity = hashlib.sha256(" ".join(part.identity for part in self.parts).encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def sample(self, number: int) -> Sample:
+        """One of them."""
+        place = int(np.searchsorted(self._ends, number, side="right"))
+        return self.parts[place].sample(number - (self._ends[place] - len(self.parts[place])))
