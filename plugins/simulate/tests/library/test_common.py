@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ronchi.api import DataError
 from ronchi_simulate.library.common import JUDGED_BY, MATERIALS, common_crystals
 from ronchi_simulate.library.crystals import Crystal
 from ronchi_simulate.library.plan import plan_runs
@@ -78,6 +79,11 @@ def test_a_library_of_them_has_each_before_any_comes_again() -> None:
     assert len({(run.crystal.prototype, run.crystal.formula) for run in runs[:n]}) == n
     assert runs[n].crystal is runs[0].crystal
     assert len({run.crystal.prototype for run in runs[:30]}) == 30
+
+
+def test_splits_that_no_material_is_for_are_refused() -> None:
+    with pytest.raises(DataError, match="none of the crystals .common. is for test"):
+        next(plan_runs(LibraryParams(materials="common", splits=("test",)), seed=0))
 
 
 def test_the_library_that_was_made_before_is_made_again() -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.api import DataError
 from ronchi_simulate.library.common import common_crystals
 from ronchi_simulate.library.crystals import Crystal, Split, crystals, split_of
 from ronchi_simulate.library.orientation import beam_along, random_rotation, zone_axes
@@ -69,9 +70,17 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
     Every crystal comes once before any comes again, in another of its orientations; those are shuffled, so that a
     part of the runs has zone axes and random orientations alike. After all orientations the crystals come again with
     other draws.
+
+    Raises
+    ------
+    DataError
+        No crystal is for the wanted splits.
     """
     every = common_crystals() if params.materials == "common" else crystals(params.variants)
     known = [crystal for crystal in every if _is_wanted(crystal, params)]
+    if not known:
+        what = f"none of the crystals ({params.materials}) is for {', '.join(params.splits)}"
+        raise DataError(what, where="splits", fix="materials: prototypes" if params.materials == "common" else "")
     axes: dict[int, list[tuple[int, int, int]]] = {}
     for index in range(params.runs):
         number = index % len(known)
