@@ -67,6 +67,14 @@ def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
     assert not bool(targets.counted[0, 5, 5])
     assert bool(targets.counted[0, 8, 8])
     assert not bool(targets.present[0, 5, 5] | targets.present[0, 8, 8])
+    # Whoever finds the faint one all the same says how weak it is, and nothing is asked about its place.
+    assert targets.weighed[0, [2, 5, 8], [2, 5, 8]].tolist() == [True, True, False]
+    assert not bool(targets.near[0, 5, 5])
+    assert float(targets.amplitude[0, 5, 5]) == pytest.approx(0.01)
+    maps = _perfect(points, (20, 20), 1)
+    said_right = float(disk_loss(maps, targets)[0])
+    maps.amplitude[0, 5, 5] = 0.1
+    assert float(disk_loss(maps, targets)[0]) > said_right + 0.01
 
 
 def test_what_the_detector_does_not_show_is_not_counted() -> None:

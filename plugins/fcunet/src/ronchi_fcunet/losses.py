@@ -21,13 +21,14 @@ def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tenso
     """Sum of the three losses, and each of them."""
     found = targets.near
     n = found.sum().clamp_min(1)
+    weighed = targets.weighed
     amplitude = functional.smooth_l1_loss(
-        maps.amplitude[found], targets.amplitude[found], beta=_AMPLITUDE_SCALE, reduction="sum"
+        maps.amplitude[weighed], targets.amplitude[weighed], beta=_AMPLITUDE_SCALE, reduction="sum"
     )
     parts = {
         "detection": detection_loss(maps.logit, targets),
         "position": position_loss(maps, targets, found) / n,
-        "amplitude": amplitude / n,
+        "amplitude": amplitude / weighed.sum().clamp_min(1),
     }
     weights = {"detection": 1.0, "position": _POSITION_WEIGHT, "amplitude": _AMPLITUDE_WEIGHT}
     return torch.stack([weights[name] * value for name, value in parts.items()]).sum(), parts

@@ -15,7 +15,7 @@ __all__ = ["IGNORED_AMPLITUDE", "LEAST_AMPLITUDE", "Targets", "make_targets"]
 LEAST_AMPLITUDE = 0.03
 """Structure factor, over the largest of the pattern, above which a lattice point is to be found."""
 IGNORED_AMPLITUDE = 0.005
-"""Between this and `LEAST_AMPLITUDE` neither a find nor its absence is wrong."""
+"""Between this and `LEAST_AMPLITUDE` neither a find nor its absence is wrong, but what it says of the strength is."""
 _NEAR_PX = 1.5
 """A cell whose middle is closer than this to a disk may claim it: noise decides on which side of a border it lies."""
 
@@ -29,24 +29,28 @@ class Targets:
     present : Tensor of bool
         A disk to be found has its centre in the cell.
     near : Tensor of bool
-        One is in the cell or close to it: offset and amplitude are asked for.
+        One is in the cell or close to it: its offset is asked for.
+    weighed : Tensor of bool
+        That one, or a fainter lattice point, is there: the amplitude is asked for. A detector that never learned how
+        weak the faint ones are would say that they are as strong as the weakest to be found.
     counted : Tensor of bool
         Whether the cell is asked if there is a disk.
     offset_px : (n, 2, cy, cx) Tensor
         Nearest of those disks relative to the middle of the cell, (y, x).
     amplitude : Tensor
-        Its structure factor over the largest of the pattern.
+        Structure factor over the largest of the pattern, of what is weighed.
     """
 
     present: Tensor
     near: Tensor
+    weighed: Tensor
     counted: Tensor
     offset_px: Tensor
     amplitude: Tensor
 
     def to(self, device: torch.device) -> Targets:
         """The same on a device."""
-        names = ("present", "near", "counted", "offset_px", "amplitude")
+        names = ("present", "near", "weighed", "counted", "offset_px", "amplitude")
         return Targets(*(getattr(self, name).to(device) for name in names))
 
 
@@ -85,17 +89,23 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
     made = Targets(
         present=torch.zeros(n, *cells, dtype=torch.bool),
         near=torch.zeros(n, *cells, dtype=torch.bool),
+        weighed=torch.zeros(n, *cells, dtype=torch.bool),
         counted=visible[:, ::STRIDE_PX, ::STRIDE_PX].clone(),
         offset_px=torch.zeros(n, 2, *cells),
         amplitude=torch.zeros(n, *cells),
     )
     faint = inside & (strength < LEAST_AMPLITUDE) & (strength >= IGNORED_AMPLITUDE)
     made.counted[pattern[faint], cell[faint][:, 0], cell[faint][:, 1]] = False
+    order = _first_of_each(pattern[faint], cell[faint], -strength[faint], cells)
+    number, (y, x) = pattern[faint][order], cell[faint][order].unbind(1)
+    made.weighed[number, y, x] = True
+    made.amplitude[number, y, x] = strength[faint][order]
     wanted = inside & (strength >= LEAST_AMPLITUDE)
     # The disk in a cell comes before the nearest one beside it; of two in a cell the stronger.
     order = _first_of_each(pattern[wanted], cell[wanted], torch.where(mine, -strength, 1 + distance)[wanted], cells)
     number, (y, x) = pattern[wanted][order], cell[wanted][order].unbind(1)
     made.near[number, y, x] = True
+    made.weighed[number, y, x] = True
     made.counted[number, y, x] = False
     made.amplitude[number, y, x] = strength[wanted][order]
     made.offset_px[number, :, y, x] = offset[wanted][order]
@@ -104,5 +114,6 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
     seen = visible[number, (STRIDE_PX * y).clamp_max(height - 1), (STRIDE_PX * x).clamp_max(width - 1)]
     made.present[number[seen], y[seen], x[seen]] = True
     made.counted[number[seen], y[seen], x[seen]] = True
-    made.near[...] &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
+    for asked in (made.near, made.weighed):
+        asked &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
     return made
