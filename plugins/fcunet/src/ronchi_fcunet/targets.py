@@ -114,6 +114,6 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
     seen = visible[number, (STRIDE_PX * y).clamp_max(height - 1), (STRIDE_PX * x).clamp_max(width - 1)]
     made.present[number[seen], y[seen], x[seen]] = True
     made.counted[number[seen], y[seen], x[seen]] = True
-    for asked in (made.near, made.weighed):
-        asked &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
+    made.near[...] &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
+    made.weighed[...] &= visible[:, ::STRIDE_PX, ::STRIDE_PX]
     return made
