@@ -27,9 +27,10 @@ def make_library(
     runs: int = 6,
     split: tuple[str, ...] = ("train", "train", "validation"),
     prototypes: tuple[str, ...] = ("P0", "P1", "P2"),
+    seed: int = 0,
 ) -> Path:
     """Square lattices turned by any angle; strengths fall with the distance from the middle."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     intensity = np.zeros((runs, 1, 2, SIDE, SIDE), np.float32)
     labels, points = np.zeros((runs, SIDE, SIDE), np.float32), []
     radius = 3.0

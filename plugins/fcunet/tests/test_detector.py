@@ -42,7 +42,9 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return made
 
 
-def _detector(path: Path, probe: NDArray[Any] | None, bad: NDArray[np.bool_] | None = None, **params: Any) -> Fcunet:
+def _detector(
+    path: Path | str, probe: NDArray[Any] | None, bad: NDArray[np.bool_] | None = None, **params: Any
+) -> Fcunet:
     detector = Fcunet(FcunetParams(weights=path, **params))
     geometry = Geometry(shape=SHAPE, centre_px=(24, 20), bad_pixel=bad)
     detector.prepare(geometry, probe, Context(rng=np.random.default_rng(0)))
@@ -216,3 +218,42 @@ def test_a_probe_of_another_frame_is_taken_and_of_no_image_refused(files: dict[s
     wide = 1000 / (1 + np.exp((np.hypot(*np.mgrid[-100:100, -100:100]) - 45) / 0.35))
     with pytest.raises(DataError, match="pixel size"):
         _detector(files["compact"], wide)
+
+
+@pytest.mark.parametrize("radius", [None, 3.2])
+def test_fits_move_disks_and_change_nothing_else(radius: float | None) -> None:
+    bad = np.zeros(SHAPE, bool)
+    bad[:, 30:33] = True
+    places = [(24 + 11.3 * h, 20 + 11.6 * k) for h in (-1, 0, 1) for k in (-1, 0, 1)]
+    frame = sum(_probe(place) * (0.2 if place != (24, 20) else 1) for place in places)
+    frames = np.random.default_rng(1).poisson(10 * frame + 1, (2, *SHAPE))
+    said, fitted = (
+        _detector("compact", _probe(), bad, refine=refine, probe_radius_px=radius, threshold=0.05).detect(frames)
+        for refine in ("none", "likelihood")
+    )
+    for name in ("counts", "intensity", "score"):
+        np.testing.assert_array_equal(getattr(fitted, name), getattr(said, name))
+    assert not (said.flags & 16).any()
+    kept = (fitted.flags & 16) > 0
+    assert (~kept).sum() >= 6
+    for name in ("qy_px", "qx_px", "var_yy", "var_yx", "var_xx"):
+        own, start = getattr(fitted, name), getattr(said, name)
+        np.testing.assert_array_equal(own[kept], start[kept])
+        assert own.dtype == start.dtype
+    found = np.stack([fitted.qy_px, fitted.qx_px], 1)[~kept]
+    apart = np.linalg.norm(found[:, None] - np.array(places), axis=-1).min(1)
+    assert np.median(apart) < 0.06
+
+
+def test_disks_are_measured_without_bad_pixels(files: dict[str, Path]) -> None:
+    bad = np.zeros(SHAPE, bool)
+    bad[3:6] = True
+    mean = _probe() + np.where(bad, np.nan, 0)
+    detector = Fcunet(FcunetParams(weights=files["compact"]))
+    geometry = Geometry(shape=SHAPE, centre_px=(24, 20), bad_pixel=bad, mean_pattern=mean)
+    detector.prepare(geometry, None, Context(rng=np.random.default_rng(0)))
+    calibrated = _detector(files["compact"], None, bad, probe_radius_px=3.0)
+    frames = np.random.default_rng(2).poisson(_probe((20.3, 17.6)), (2, *SHAPE))
+    one, other = (detector.detect(frames), calibrated.detect(frames))
+    beam = [np.argmin(np.hypot(p.qy_px - 20.3, p.qx_px - 17.6)) for p in (one, other)]
+    assert one.qy_px[beam[0]] == pytest.approx(other.qy_px[beam[1]], abs=0.05)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ronchi.api import Geometry, PeakBatch
+from ronchi.api import PeakBatch
+from ronchi.disk import ProbeShape, measure_disk
 from ronchi_fcunet.refine import Refiner
 
 SHAPE, RADIUS, SIGMA = (96, 90), 4.0, 0.3
-NOT_REFINED = 16
+EDGE, NOT_REFINED = 1, 16
 
 Array = NDArray[np.float64]
 
@@ -27,19 +28,19 @@ def disks(places: Array, height: float = 300.0) -> Array:
     return image
 
 
-def said(places: Array, sigma: float = SIGMA) -> PeakBatch:
-    """Peaks of one pattern, as a network states them."""
+def said(places: Array, sigma: float | tuple[float, float] = SIGMA, correlation: float = 0.0) -> PeakBatch:
+    """Peaks of one pattern, as a network states them; errors along y and x."""
     n = len(places)
     single = {"intensity": np.linspace(0.1, 1, n, dtype=np.float32), "score": np.ones(n, np.float32)}
-    variance = np.full(n, sigma**2, np.float32)
+    sy, sx = np.broadcast_to(sigma, 2)
     return PeakBatch(
         counts=np.array([n], np.int32),
         qy_px=places[:, 0].copy(),
         qx_px=places[:, 1].copy(),
         flags=np.zeros(n, np.uint16),
-        var_yy=variance,
-        var_yx=np.zeros(n, np.float32),
-        var_xx=variance,
+        var_yy=np.full(n, sy**2, np.float32),
+        var_yx=np.full(n, correlation * sy * sx, np.float32),
+        var_xx=np.full(n, sx**2, np.float32),
         **single,
     )
 
@@ -47,7 +48,7 @@ def said(places: Array, sigma: float = SIGMA) -> PeakBatch:
 @pytest.fixture
 def refiner() -> Refiner:
     probe = disks(np.array([[40.3, 40.7]]), 1e4) - 2
-    return Refiner(Geometry(shape=SHAPE, centre_px=(48.0, 45.0)), probe, None)
+    return Refiner(measure_disk(probe), probe)
 
 
 GRID = np.array([(y, x) for y in (20.2, 47.6, 75.1) for x in (18.4, 44.0, 70.9)])
@@ -94,23 +95,57 @@ def test_a_fit_that_goes_to_another_disk_is_not_believed(refiner: Refiner) -> No
     np.testing.assert_allclose(unsure.qy_px, GRID[:, 0], atol=0.02)
 
 
-def test_bad_pixels_are_left_out(refiner: Refiner) -> None:
+@pytest.mark.parametrize(
+    ("off", "sigma", "correlation", "held"),
+    [
+        ((0.0, 1.0), (0.05, 0.5), 0.0, True),
+        ((0.0, 1.0), (0.5, 0.05), 0.0, False),
+        # Along the long axis of the error ellipse, and across it.
+        ((0.6, 0.6), (0.4, 0.4), 0.95, True),
+        ((0.6, -0.6), (0.4, 0.4), 0.95, False),
+    ],
+)
+def test_how_far_is_too_far_is_told_by_the_error_ellipse(
+    refiner: Refiner, off: tuple[float, float], sigma: tuple[float, float], correlation: float, held: bool
+) -> None:
+    found = refiner(disks(GRID).astype(np.float32)[None], said(GRID + np.array(off), sigma, correlation))
+    assert ((found.flags & NOT_REFINED) == 0).tolist() == [held] * len(GRID)
+
+
+def test_bad_pixels_are_left_out() -> None:
     bad = np.zeros(SHAPE, bool)
     bad[45:50, 44:46] = True
     pattern = disks(GRID)
     pattern[bad] = 1e5
-    masked = Refiner(Geometry(shape=SHAPE, centre_px=(48.0, 45.0), bad_pixel=bad), None, RADIUS)
+    masked = Refiner(ProbeShape(RADIUS, 0.35, (48.0, 45.0)), None, bad)
     found = masked(pattern.astype(np.float32)[None], said(GRID + 0.2))
     np.testing.assert_allclose(np.stack([found.qy_px, found.qx_px], 1), GRID, atol=0.03)
 
 
-def test_peaks_at_and_beyond_the_border_and_patterns_without_any(refiner: Refiner) -> None:
-    edge = np.array([[-0.9, 30.0], [SHAPE[0] - 0.2, 44.0], [30.0, -0.4]])
-    pattern = np.zeros((3, *SHAPE), np.float32)
-    start = replace(said(edge), counts=np.array([0, 3, 0], np.int32))
-    found = refiner(pattern, start)
-    np.testing.assert_array_equal(found.qy_px, start.qy_px)
-    assert (found.flags & NOT_REFINED).all()
+@pytest.mark.parametrize("gain", [1.0, 80.0])
+def test_errors_are_the_same_where_a_part_of_the_detector_is_filled_in(refiner: Refiner, gain: float) -> None:
+    bad = np.zeros(SHAPE, bool)
+    bad[:14] = bad[-14:] = True
+    places = GRID[3:6]
+    pattern = np.random.default_rng(4).poisson(disks(places)).astype(np.float32) * np.float32(gain)
+    whole = refiner(pattern[None], said(places + 0.2))
+    # As interpolated: without noise.
+    pattern[bad] = pattern[~bad].mean()
+    masked = Refiner(ProbeShape(RADIUS, 0.35, (48.0, 45.0)), None, bad)(pattern[None], said(places + 0.2))
+    np.testing.assert_allclose(masked.var_yy, whole.var_yy, rtol=0.1)
+
+
+def test_disks_that_the_border_cuts_are_fitted_and_what_lies_in_the_dark_is_not(refiner: Refiner) -> None:
+    cut = np.array([[0.5, 40.2], [50.3, SHAPE[1] - 1.4]])
+    found = refiner(disks(cut).astype(np.float32)[None], said(cut + 0.2))
+    np.testing.assert_allclose(np.stack([found.qy_px, found.qx_px], 1), cut, atol=0.05)
+    assert (found.flags & EDGE).all()
+    beyond = np.array([[-0.9, 30.0], [SHAPE[0] - 0.2, 44.0], [30.0, -0.4]])
+    start = replace(said(beyond), counts=np.array([0, 3, 0], np.int32))
+    kept = refiner(np.zeros((3, *SHAPE), np.float32), start)
+    for name in ("qy_px", "qx_px"):
+        np.testing.assert_array_equal(getattr(kept, name), getattr(start, name))
+    assert (kept.flags & NOT_REFINED).all()
 
 
 def test_what_a_pattern_gives_does_not_depend_on_the_others(refiner: Refiner) -> None:

@@ -10,6 +10,7 @@ from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, params_json, step_key
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.resources import has_cuda
+from ronchi.pipeline.shared import shared_parts
 from ronchi.pipeline.steps import is_stored
 
 __all__ = ["Identities"]
@@ -92,6 +93,8 @@ class Identities:
         }
         if step.editable is not None:
             components["code"] = code_digest(step.editable)
+        if parts := shared_parts(step.dist):
+            components["shared"] = parts
         if step.files:
             components["files"] = {name: self._files.of(path) for name, path in step.files.items()}
         if config.kind != "reader":

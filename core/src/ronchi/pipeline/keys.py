@@ -144,6 +144,8 @@ def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
                 found.append("the content of an input file changed")
         elif name == "code":
             found.append("the source code of its editable distribution changed")
+        elif name.startswith("shared.") and name.endswith(".code"):
+            found.append(f"the source code of {name.removeprefix('shared.').removesuffix('.code')} changed")
         else:
             found.append(f"{name} changed {_short(was)} -> {_short(now)}")
     return found

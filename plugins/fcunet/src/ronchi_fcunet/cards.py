@@ -107,7 +107,7 @@ sha256 `{digest}` · licence {card["licence"]} · commit `{card["commit"]}`
 
 ## Data and split
 
-{data["samples"]} samples of {data["prototypes"]} prototypes; the library is `{data["library"]}`. {started}
+{data["samples"]} samples of {data["prototypes"]} prototypes; library `{data["library"]}`. {started}
 
 Not learned from, and judged by: {", ".join(data["held_out_prototypes"])}.
 

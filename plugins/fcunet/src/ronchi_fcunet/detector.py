@@ -67,7 +67,8 @@ class Fcunet:
         self._entropy = int(ctx.rng.integers(2**63))
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
-        template, radius_px = probe_template(geometry, probe, p.probe_radius_px)
+        template, shape = probe_template(geometry, probe, p.probe_radius_px)
+        radius_px = shape.radius_px
         self._binned = self._binning(radius_px)
         self._frame = geometry.shape
         if self._binned > 1:
@@ -76,7 +77,8 @@ class Fcunet:
         self._radius = torch.tensor([radius_px / self._binned], device=self._device)
         centre = [(place - (self._binned - 1) / 2) / self._binned for place in geometry.centre_px]
         self._centre = torch.tensor([centre], dtype=torch.float32, device=self._device)
-        self._refiner = Refiner(geometry, probe, p.probe_radius_px) if p.refine == "likelihood" else None
+        measured = probe if p.probe_radius_px is None else None
+        self._refiner = Refiner(shape, measured, geometry.bad_pixel) if p.refine == "likelihood" else None
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
 

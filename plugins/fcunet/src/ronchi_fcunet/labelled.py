@@ -100,10 +100,10 @@ class _File:
             bad_pixel=bad, beam_energy_eV=data.attrs.get("beam_energy_eV"),
             semiangle_mrad=data.attrs.get("semiangle_mrad"),
         )  # fmt: skip
-        self.probe, radius_px = probe_template(geometry, data["probe"].values if "probe" in data else None)
+        self.probe, shape = probe_template(geometry, data["probe"].values if "probe" in data else None)
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         self._patterns, self._centre = data["intensity"], geometry.centre_px
-        self._beam_px = beam_radius_px(radius_px)
+        self._beam_px = beam_radius_px(shape.radius_px)
         self._scan = np.stack([found["scan_y_index"].values, found["scan_x_index"].values], 1)
         self._offsets = peaks.offsets(found)
         self.places = np.stack(peaks.pixels(found), 1)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.api import Geometry, PeakBatch
+from ronchi.api import PeakBatch
 from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import probe_shape
+from ronchi.disk import ProbeShape
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, fit_disks
 from ronchi_disks.noise import measure_gain
@@ -28,21 +28,27 @@ class Refiner:
 
     Parameters
     ----------
-    geometry : Geometry
+    shape : ProbeShape
+        Of the disks.
     probe : (qy, qx) array or None
-        Without one, or with a radius of one's own, disks are round with a soft edge.
-    radius_px : float, optional
+        Probe over vacuum with a disk of that shape; without one disks are round with a soft edge.
+    bad_pixel : (qy, qx) bool array or None
+        Where the detector is not to be believed.
+
+    Raises
+    ------
+    DataError
+        There is no disk in the probe.
     """
 
-    def __init__(self, geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None) -> None:
-        self._bad = geometry.bad_pixel
-        if probe is not None:
-            probe = without_bad_pixels(probe, self._bad)
-        shape = probe_shape(geometry, probe, radius_px)
-        if probe is not None and radius_px is None:
-            self._model = model_of_probe(probe, shape.radius_px, shape.centre_px)
-        else:
+    def __init__(
+        self, shape: ProbeShape, probe: NDArray[Any] | None = None, bad_pixel: NDArray[np.bool_] | None = None
+    ) -> None:
+        self._bad = bad_pixel
+        if probe is None:
             self._model = model_of_radius(shape.radius_px, shape.edge_px)
+        else:
+            self._model = model_of_probe(without_bad_pixels(probe, bad_pixel), shape.radius_px, shape.centre_px)
 
     def __call__(self, patterns: NDArray[np.float32], peaks: PeakBatch) -> PeakBatch:
         """Peaks with the positions of the fits, and their covariances, where these hold.
@@ -54,7 +60,9 @@ class Refiner:
             Of these patterns. What is too faint to be fitted, is no disk of the probe's shape, or lies elsewhere than
             the network says keeps its position, and is flagged ``not_refined``.
         """
-        gains = np.array([measure_gain(pattern, *pattern.shape) for pattern in patterns])
+        # Pixels that were filled in have no noise, and those that are dark tell nothing of the gain.
+        shown = patterns if self._bad is None else np.where(self._bad, np.float32(0), patterns)
+        gains = np.array([measure_gain(pattern, *pattern.shape) for pattern in shown])
         fits = fit_disks(
             patterns,
             peaks.counts,
@@ -64,9 +72,11 @@ class Refiner:
             bad_pixel=self._bad,
             counts_per_electron=np.where(gains > 0, gains, 1.0),
         )
-        moved = np.square(fits.y - peaks.qy_px) + np.square(fits.x - peaks.qx_px)
-        expected = peaks.var_yy.astype(float) + peaks.var_xx
-        held = ((fits.flags & NOT_REFINED) == 0) & (moved < 0.5 * _MOST_SIGMAS**2 * expected)
+        dy, dx = fits.y - peaks.qy_px, fits.x - peaks.qx_px
+        yy, yx, xx = (getattr(peaks, name).astype(float) for name in ("var_yy", "var_yx", "var_xx"))
+        # Mahalanobis' distance times the determinant, which may be 0.
+        near = xx * dy**2 - 2 * yx * dy * dx + yy * dx**2 <= _MOST_SIGMAS**2 * (yy * xx - yx**2)
+        held = ((fits.flags & NOT_REFINED) == 0) & near
 
         def chosen(fitted: NDArray[Any], said: NDArray[Any]) -> NDArray[Any]:
             return np.where(held, fitted, said).astype(said.dtype)

@@ -106,7 +106,8 @@ class LibrarySamples:
         data = _open(path)
         self.runs = np.flatnonzero([str(name) == split for name in data["split"].values])
         if not len(self.runs):
-            raise DataError(f"the library has no runs for {split}", where=str(path), fix="make a larger one")
+            fix = "make a larger one, or add one of all prototypes: `library` may be a list"
+            raise DataError(f"the library has no runs for {split}", where=str(path), fix=fix)
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
         self.pattern_shape = (data.sizes["qy"], data.sizes["qx"])
@@ -144,7 +145,13 @@ class LibrarySamples:
 
 
 def prototypes_of(path: Path) -> dict[str, set[str]]:
-    """Prototypes of each split that a library has. Raises `DataError`."""
+    """Prototypes of each split that a library has.
+
+    Raises
+    ------
+    DataError
+        The store is no library.
+    """
     data = _open(path)
     found: dict[str, set[str]] = {}
     for split, prototype in zip(data["split"].values, data["prototype"].values, strict=True):

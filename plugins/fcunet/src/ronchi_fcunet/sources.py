@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 
@@ -29,14 +28,15 @@ def open_samples(p: TrainParams, split: str) -> Samples:
     """
     if p.library is None:
         return LabelledSamples(p.labelled, split)
-    if isinstance(p.library, Path):
-        return LibrarySamples(p.library, split)
-    _check_apart(p.library)
-    holding = [path for path in p.library if prototypes_of(path).get(split)]
-    if not holding:
-        what = f"the libraries have no runs for {split}"
-        raise DataError(what, where=", ".join(map(str, p.library)), fix="make a larger one")
-    parts = [LibrarySamples(path, split) for path in holding]
+    paths = (p.library,) if isinstance(p.library, Path) else p.library
+    if len(paths) == 1:
+        return LibrarySamples(paths[0], split)
+    prototypes = {path: prototypes_of(path) for path in paths}
+    _check_apart(prototypes)
+    parts = [LibrarySamples(path, split) for path, known in prototypes.items() if known.get(split)]
+    if not parts:
+        what, where = f"the libraries have no runs for {split}", ", ".join(map(str, paths))
+        raise DataError(what, where=where, fix="add one of all prototypes: `ronchi simulate library`")
     shapes = {part.pattern_shape: part.path for part in parts}
     if len(shapes) > 1:
         told = ", ".join(f"{shape[0]} x {shape[1]} px in {path}" for shape, path in shapes.items())
@@ -44,12 +44,12 @@ def open_samples(p: TrainParams, split: str) -> Samples:
     return MixedSamples(parts)
 
 
-def _check_apart(paths: Sequence[Path]) -> None:
+def _check_apart(prototypes: Mapping[Path, Mapping[str, set[str]]]) -> None:
     """Raise `SchemaError` where crystals of a prototype are learned from in one library and judged by in another."""
     used: dict[str, tuple[str, Path]] = {}
-    for path in paths:
-        for split, prototypes in prototypes_of(path).items():
-            for prototype in sorted(prototypes):
+    for path, splits in prototypes.items():
+        for split, found in splits.items():
+            for prototype in sorted(found):
                 known, first = used.setdefault(prototype, (split, path))
                 if known != split:
                     what = f"the prototype {prototype} is for {known} in {first}, and for {split} here"
@@ -63,13 +63,20 @@ class MixedSamples:
     ----------
     parts : sequence of Samples
         Their patterns are of one shape.
+
+    Attributes
+    ----------
+    prototypes : set of str
+        Those of all parts.
+    identity : str
+        Theirs, joined by ``" + "``.
     """
 
     def __init__(self, parts: Sequence[Samples]) -> None:
         self.parts = list(parts)
         self._ends = list(accumulate(len(part) for part in self.parts))
         self.prototypes = set[str]().union(*(part.prototypes for part in self.parts))
-        self.identity = hashlib.sha256(" ".join(part.identity for part in self.parts).encode()).hexdigest()
+        self.identity = " + ".join(part.identity for part in self.parts)
 
     def __len__(self) -> int:
         return self._ends[-1]

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError, Geometry
 from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import centred_probe, offsets_px, probe_shape
+from ronchi.disk import ProbeShape, centred_probe, offsets_px, probe_shape
 
 __all__ = ["probe_template"]
 
 
 def probe_template(
     geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None = None
-) -> tuple[NDArray[np.float32], float]:
-    """Template (qy, qx), centred at N // 2, and the radius of its disk in px.
+) -> tuple[NDArray[np.float32], ProbeShape]:
+    """Template (qy, qx), centred at N // 2, and size and place of the disk in the frame of the probe.
 
     Parameters
     ----------
@@ -55,4 +55,4 @@ def probe_template(
         made = 1 / (1 + np.exp(np.clip((rho - shape.radius_px) / shape.edge_px, -50, 50)))
     else:
         made = centred_probe(np.asarray(probe, np.float64), shape, geometry.shape)
-    return made.astype(np.float32), shape.radius_px
+    return made.astype(np.float32), shape

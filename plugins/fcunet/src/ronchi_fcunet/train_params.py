@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import model_validator
 
@@ -38,7 +38,7 @@ class Labelled(Params):
 class TrainParams(Params):
     """Train a network on a diffraction library; the seed of the file decides weights, batches and augmentation."""
 
-    library: Path | tuple[Path, ...] | None = Field(
+    library: Path | Annotated[tuple[Path, ...], Field(min_length=1)] | None = Field(
         None, description="Store made by `ronchi simulate library`, or several of them, whose samples are mixed."
     )
     labelled: tuple[Labelled, ...] = Field((), description="Patterns of one's own instead of a library.")

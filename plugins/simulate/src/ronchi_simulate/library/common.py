@@ -2,8 +2,9 @@
 
 The prototypes of `ronchi_simulate.library.crystals` are many and rare alike: of them one in twenty is a structure that
 most laboratories know, diamond is carbon alone, and zincblende knows no gallium arsenide. Lattice constants are those
-at room temperature of the usual tables (Wyckoff 1963; CRC Handbook of Chemistry and Physics), good to about a per cent;
-free coordinates are those of the prototype.
+of the usual tables (Wyckoff 1963; CRC Handbook of Chemistry and Physics), good to about a per cent, at room temperature
+where the structure is stable there, and of the idealised cell where it is not: cubic perovskites, zirconia, NiTi. Free
+coordinates are those of the compound that stands for the structure; all spinels are normal ones.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["JUDGED_BY", "MATERIALS", "common_crystals"]
 
 JUDGED_BY = ("Ni", "Pt", "Mo", "Ge", "LiF", "InP", "BaTiO3", "Zn", "AlN", "SnO2")
-"""Materials that detectors are judged by, and which are therefore in no table here."""
+"""Materials of the twenty single patterns that detectors are judged by; no table here has them."""
 
 MATERIALS = {
     ("A_cF4_225_a", "Cu"): "Al 4.050, Ca 5.588, Cu 3.615, Sr 6.085, Rh 3.803, Pd 3.891, Ag 4.086, Ce 5.161, Yb 5.485, "
@@ -71,7 +72,6 @@ MATERIALS = {
     ("A2B_tP6_136_f_a", "TiO2"): "TiO2 4.594 2.959, VO2 4.555 2.851, MnO2 4.398 2.873, RuO2 4.492 3.107, "
     "IrO2 4.505 3.159, CrO2 4.421 2.917, PbO2 4.957 3.389, GeO2 4.395 2.860, MgF2 4.621 3.053, MnF2 4.873 3.310, "
     "FeF2 4.697 3.309, NiF2 4.651 3.084, ZnF2 4.703 3.134",
-    ("A2B_tI12_141_e_a", "TiO2"): "TiO2 3.785 9.514",
     ("A2B_hP9_152_c_a", "SiO2"): "SiO2 4.913 5.405, GeO2 4.987 5.652",
     ("A2B_cF24_227_d_a", "MgCu2"): "MgCu2 7.048, CaAl2 8.040, LaAl2 8.148, CeAl2 8.061, GdAl2 7.900, YAl2 7.860, "
     "TiCr2 6.943, NbCr2 6.991, ZrCo2 6.951, ZrV2 7.439",

@@ -23,7 +23,7 @@ class LibraryParams(Params):
     runs: int = Field(1334, ge=1, description="Runs: crystals in an orientation; the first ones are all different.")
     materials: Literal["prototypes", "common"] = Field(
         "prototypes",
-        description="Which crystals: some 250 prototypes, rare ones as often as usual ones, or 276 metals, "
+        description="Which crystals: some 250 prototypes, rare ones as often as usual ones, or 275 metals, "
         "semiconductors, ceramics and salts as they are, which most specimens are made of.",
     )
     variants: int = Field(

@@ -1,0 +1,52 @@
+"""The distributions that a plugin shares with others count among what its results depend on."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from ronchi.pipeline.keys import code_digest
+from ronchi.pipeline.shared import shared_parts
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A plugin that needs a library that needs another one."""
+    needs = {
+        "ronchi_aa": ["ronchi>=0.1,<0.2", "numpy>=1", "ronchi-bb<3,>=2", 'ronchi-no; extra == "more"'],
+        "ronchi_bb": ["ronchi-cc"],
+        "ronchi_cc": [],
+    }
+    for number, (name, required) in enumerate(needs.items()):
+        info = tmp_path / f"{name}-{number}.0.dist-info"
+        info.mkdir()
+        lines = "".join(f"Requires-Dist: {requirement}\n" for requirement in required)
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: {number}.0\n{lines}"
+        )
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"number = {number}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+    shared_parts.cache_clear()
+    code_digest.cache_clear()
+    return tmp_path
+
+
+def test_versions_and_code_of_what_is_shared_are_seen(installed: Path) -> None:
+    parts = shared_parts("ronchi-aa")
+    assert {name: part["version"] for name, part in parts.items()} == {"ronchi-bb": "1.0", "ronchi-cc": "2.0"}
+    before = parts["ronchi-cc"]["code"]
+    (installed / "ronchi_cc" / "__init__.py").write_text("number = 7\n")
+    shared_parts.cache_clear()
+    code_digest.cache_clear()
+    after = shared_parts("ronchi-aa")
+    assert after["ronchi-cc"]["code"] != before
+    assert after["ronchi-bb"] == parts["ronchi-bb"]
+
+
+def test_what_shares_nothing_and_what_is_no_distribution_have_no_parts(installed: Path) -> None:
+    assert shared_parts("ronchi-cc") == {}
+    assert shared_parts("a plugin of this process alone") == {}
