@@ -242,7 +242,8 @@ def test_fits_move_disks_and_change_nothing_else(radius: float | None) -> None:
         assert own.dtype == start.dtype
     found = np.stack([fitted.qy_px, fitted.qx_px], 1)[~kept]
     apart = np.linalg.norm(found[:, None] - np.array(places), axis=-1).min(1)
-    assert np.median(apart) < 0.06
+    # A radius of 3.2 px is not that of these disks, and draws them towards each other.
+    assert np.median(apart) < (0.06 if radius is None else 0.2)
 
 
 def test_disks_are_measured_without_bad_pixels(files: dict[str, Path]) -> None:
