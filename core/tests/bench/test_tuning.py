@@ -64,7 +64,7 @@ def test_every_entry_with_a_space_gets_its_trials_on_data_of_its_own(higher: boo
         assert len(cells) == 3  # a repeat each, and not one for every number of workers
         seeds.update(cell.pipeline["seed"] for cell in cells)
         params = _params(trial)
-        label = "hybrid" if "power" in params else "crosscorr"
+        label = params.get("mode", "crosscorr")
         calls[label] = calls.get(label, 0) + 1
         worth = (params.get("low_pass", 0.0) - 0.2) ** 2 + (params.get("template") == "edge")
         worth += (params.get("power", 0.7) - 0.7) ** 2
@@ -89,13 +89,20 @@ def test_trials_that_fail_are_kept_and_not_chosen() -> None:
     config = load_bench(_bench())
 
     def evaluate(trial: BenchConfig) -> float:
-        return math.nan if _params(trial).get("template") == "disk" else 1.0
+        return {"disk": math.nan, "edge": 1.0}.get(_params(trial).get("template"), 2.0)
 
     _, (first, _) = tune(config, higher=False, evaluate=evaluate)
     assert first.params["template"] == "edge"
     assert any(math.isnan(each["value"]) for each in first.trials)
     unchanged, (first, _) = tune(config, higher=False, evaluate=lambda trial: math.nan)
     assert first.params == {}
+    assert _params(unchanged) == {}
+
+
+def test_what_no_trial_betters_stays_as_it_comes() -> None:
+    config = load_bench(_bench())
+    unchanged, (first, _) = tune(config, higher=True, evaluate=lambda trial: -float(len(_params(trial))))
+    assert first.params == first.trials[0]["params"] == {}
     assert _params(unchanged) == {}
 
 

@@ -25,7 +25,7 @@ class Tuning(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    trials: int = Field(ge=1, description="Trials an entry, by Optuna's seeded TPE sampler.")
+    trials: int = Field(ge=1, description="Trials an entry: as it comes, then by Optuna's seeded TPE sampler.")
     figure: str = Field(description="score.figure that is made better, over all data.")
     repeats: int = Field(default=1, ge=1, description="Repeats of a trial, with seeds that the benchmark does not use.")
 
