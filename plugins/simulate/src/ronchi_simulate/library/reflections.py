@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,6 @@ __all__ = ["Reflections", "reflections", "structure_factors"]
 
 _ROWS = 4096
 """Reflections whose phases are held at a time."""
-_SAME_PLACE_ANGSTROM = 1e-3
-_SAME_PHASE = 0.02
-"""Of a turn; centring translations are halves and thirds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +50,7 @@ def reflections(
     """All points within a circle on the detector and near the Ewald sphere, also those that symmetry extinguishes.
 
     Extinguished points may still light up by multiple scattering, so whoever looks for false positives must know them.
-    Those that a centred cell extinguishes by its centring are no points of the reciprocal lattice, and are left out.
+    Of a centred cell those that its centring extinguishes are among them: reflections of the next Laue zone lie there.
 
     Parameters
     ----------
@@ -84,27 +80,10 @@ def reflections(
     q_squared = (q**2).sum(axis=1)
     excitation = -(g[:, 2] + wavelength / 2 * q_squared)
     seen = np.flatnonzero((q_squared <= q_max**2) & (np.abs(excitation) <= excitation_max))
-    phases = hkl[seen] @ _centring(crystal).T
-    seen = seen[(np.abs(phases - np.rint(phases)) < _SAME_PHASE).all(axis=1)]
     order = seen[np.lexsort((*hkl[seen].T, np.round(q_squared[seen], 9)))]
     hkl = hkl[order]
     factor = structure_factors(crystal, hkl, (g[order] ** 2).sum(axis=1), u_angstrom)
     return Reflections(hkl.astype(np.int16), q[order], excitation[order], factor)
-
-
-def _centring(crystal: Crystal) -> NDArray[np.float64]:
-    """Translations (n, 3) in fractions of the cell that leave the crystal as it is; without any, zero alone."""
-    import spglib
-
-    cell = (crystal.lattice_angstrom, crystal.fractional, crystal.numbers)
-    with warnings.catch_warnings():
-        # Every call warns of the way in which a later version will report errors.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        found = spglib.get_symmetry(cell, symprec=_SAME_PLACE_ANGSTROM)
-    if found is None:
-        return np.zeros((1, 3))
-    turns, shifts = found["rotations"], found["translations"]
-    return np.asarray(shifts[(turns == np.eye(3, dtype=int)).all(axis=(1, 2))], float)
 
 
 def structure_factors(
