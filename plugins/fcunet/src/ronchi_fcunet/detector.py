@@ -29,7 +29,8 @@ _MOST_AT_A_TIME = 64
 _NO_CONTRAST = 1e-3
 """Of the mean: a counted pattern has more than that between its pixels."""
 _BEYOND = 1.5
-"""Disks this many times larger or smaller than those of the training are still found."""
+"""Disks this many times smaller than those of the training are still found. Larger ones are binned: those of the
+training are hardly ever as large as the largest."""
 
 _NO_PEAKS = PeakBatch(
     counts=np.zeros(0, np.int32),
@@ -93,7 +94,7 @@ class Fcunet:
                 where="probe",
                 fix="train on disks like these",
             )
-        return 1 if radius_px < known[1] * _BEYOND else math.ceil(radius_px / known[1])
+        return max(1, math.ceil(radius_px / known[1]))
 
     def _affordable(self) -> int:
         """Patterns at a time: those asked for, else as many as the memory holds."""
