@@ -187,7 +187,7 @@ class Manager:
     def dist(self, kind: str, name: str) -> tuple[str, str, Path | None]:
         """``(dist, version, source folder if editable)`` of an algorithm."""
         entry = self.entry(kind, name)
-        return entry.dist, entry.version, _editable_root(entry.module)
+        return entry.dist, entry.version, editable_root(entry.module)
 
     def load_all(self) -> None:
         """Import every advertised plugin; what fails ends in `problems`."""
@@ -241,7 +241,8 @@ def _as_error(problem: PluginProblem, what: str) -> PluginError:
     return PluginError(what, where=problem.module or problem.dist, fix=problem.fix)
 
 
-def _editable_root(module: str) -> Path | None:
+def editable_root(module: str) -> Path | None:
+    """Source folder of the package of a module, or None if it is installed among the others, or not at all."""
     spec = importlib.util.find_spec(module.partition(".")[0])
     if spec is None or not spec.origin:
         return None

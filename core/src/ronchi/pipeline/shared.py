@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
-import re
 from importlib.metadata import PackageNotFoundError, requires, version
-from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ronchi.manager import editable_root
 from ronchi.pipeline.keys import code_digest
 
 __all__ = ["shared_parts"]
-
-_NAME = re.compile(r"ronchi-[a-z0-9-]+", re.IGNORECASE)
 
 
 @functools.cache
@@ -27,20 +26,13 @@ def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
     except PackageNotFoundError:
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for requirement in needed:
-        name = _NAME.match(requirement)
-        if name is None or "extra ==" in requirement:
+    for requirement in map(Requirement, needed):
+        part = canonicalize_name(requirement.name)
+        if not part.startswith("ronchi-") or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
-        part = name.group().lower()
         found[part] = {"version": version(part)}
-        root = _editable_root(part.replace("-", "_"))
+        root = editable_root(part.replace("-", "_"))
         if root is not None:
             found[part]["code"] = code_digest(root)
         found |= shared_parts(part)
     return dict(sorted(found.items()))
-
-
-def _editable_root(package: str) -> Path | None:
-    spec = importlib.util.find_spec(package)
-    root = Path(spec.origin).parent if spec is not None and spec.origin else None
-    return None if root is None or {"site-packages", "dist-packages"} & set(root.parts) else root

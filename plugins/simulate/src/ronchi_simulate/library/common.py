@@ -5,6 +5,8 @@ most laboratories know, diamond is carbon alone, and zincblende knows no gallium
 of the usual tables (Wyckoff 1963; CRC Handbook of Chemistry and Physics), good to about a per cent, at room temperature
 where the structure is stable there, and of the idealised cell where it is not: cubic perovskites, zirconia, NiTi. Free
 coordinates are those of the compound that stands for the structure; all spinels are normal ones.
+The materials of the twenty single patterns that detectors are judged by are left out: Ni, Pt, Mo, Ge, LiF, InP, BaTiO3,
+Zn, AlN and SnO2.
 """
 
 from __future__ import annotations
@@ -22,10 +24,7 @@ from ronchi_simulate.library.crystals import Crystal
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["JUDGED_BY", "MATERIALS", "common_crystals"]
-
-JUDGED_BY = ("Ni", "Pt", "Mo", "Ge", "LiF", "InP", "BaTiO3", "Zn", "AlN", "SnO2")
-"""Materials of the twenty single patterns that detectors are judged by; no table here has them."""
+__all__ = ["MATERIALS", "common_crystals"]
 
 MATERIALS = {
     ("A_cF4_225_a", "Cu"): "Al 4.050, Ca 5.588, Cu 3.615, Sr 6.085, Rh 3.803, Pd 3.891, Ag 4.086, Ce 5.161, Yb 5.485, "
