@@ -258,3 +258,12 @@ def test_disks_are_measured_without_bad_pixels(files: dict[str, Path]) -> None:
     one, other = (detector.detect(frames), calibrated.detect(frames))
     beam = [np.argmin(np.hypot(p.qy_px - 20.3, p.qx_px - 17.6)) for p in (one, other)]
     assert one.qy_px[beam[0]] == pytest.approx(other.qy_px[beam[1]], abs=0.05)
+
+
+@pytest.mark.parametrize(("radius", "n"), [(2.8, 1), (3.6, 2), (6.6, 3)])
+def test_disks_larger_than_any_of_the_training_are_binned(tmp_path: Path, radius: float, n: int) -> None:
+    path = tmp_path / "small.safetensors"
+    save_weights(
+        path, CompactDetector((4, 8), attention=0), {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [1.0, 3.0]}
+    )
+    assert _detector(path, _probe(radius=radius))._binned == n
