@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from ronchi_fcunet.compact import DiskMaps
 from ronchi_fcunet.decode import beam_radius_px, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import detection_loss, disk_loss, position_loss
+from ronchi_fcunet.maps import DiskMaps
 from ronchi_fcunet.targets import make_targets
 
 
@@ -28,13 +28,14 @@ def _perfect(points: torch.Tensor, shape: tuple[int, int], n: int) -> DiskMaps:
         log_sigma=torch.full_like(targets.offset_px, -3.0),
         correlation=zeros,
         amplitude=targets.amplitude,
+        lit_logit=torch.where(targets.lit, 30.0, -30.0),
     )
 
 
 @settings(max_examples=40, deadline=None)
 @given(y=st.floats(2.0, 27.9), x=st.floats(2.0, 20.9))
 def test_what_targets_say_is_what_is_decoded(y: float, x: float) -> None:
-    points = torch.tensor([[0, y, x, 0.5], [1, y, x, 0.7]])
+    points = torch.tensor([[0, y, x, 0.5, 1], [1, y, x, 0.7, 1]])
     found = peaks_of_maps(_perfect(points, (31, 24), 2), (31, 24), 0.5, 10)
     assert found.counts.tolist() == [1, 1]
     np.testing.assert_allclose(found.qy_px, y, atol=1e-4)
@@ -45,7 +46,7 @@ def test_what_targets_say_is_what_is_decoded(y: float, x: float) -> None:
 
 def test_the_likeliest_are_kept_where_there_are_too_many() -> None:
     grid = torch.stack(torch.meshgrid(torch.arange(4, 40, 6.0), torch.arange(4, 40, 6.0), indexing="ij"), -1)
-    points = torch.cat([torch.zeros(36, 1), grid.reshape(-1, 2), torch.full((36, 1), 0.5)], 1)
+    points = torch.cat([torch.zeros(36, 1), grid.reshape(-1, 2), torch.full((36, 1), 0.5), torch.ones(36, 1)], 1)
     maps = _perfect(points, (44, 44), 1)
     maps.logit[0, 2, 2] = 8.0
     found = peaks_of_maps(maps, (44, 44), 0.5, 1)
@@ -54,14 +55,14 @@ def test_the_likeliest_are_kept_where_there_are_too_many() -> None:
 
 
 def test_of_two_points_in_a_cell_the_stronger_is_the_target() -> None:
-    points = torch.tensor([[0, 10.1, 10.2, 0.9], [0, 10.4, 10.3, 0.2]])
+    points = torch.tensor([[0, 10.1, 10.2, 0.9, 1], [0, 10.4, 10.3, 0.2, 1]])
     targets = make_targets(points, _visible())
     assert targets.amplitude.max() == pytest.approx(0.9)
     assert int(targets.present.sum()) == 1
 
 
 def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
-    points = torch.tensor([[0, 4.0, 4.0, 0.9], [0, 10.0, 10.0, 0.01], [0, 16.0, 16.0, 0.001]])
+    points = torch.tensor([[0, 4.0, 4.0, 0.9, 1], [0, 10.0, 10.0, 0.01, 1], [0, 16.0, 16.0, 0.001, 1]])
     targets = make_targets(points, _visible())
     assert bool(targets.counted[0, 2, 2])
     assert not bool(targets.counted[0, 5, 5])
@@ -77,16 +78,37 @@ def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
     assert float(disk_loss(maps, targets)[0]) > said_right + 0.01
 
 
+def test_a_dark_lattice_point_is_no_disk_unless_dark_ones_are_wanted() -> None:
+    points = torch.tensor([[0, 4.0, 4.0, 0.9, 1], [0, 14.0, 14.0, 0.8, 0]])
+    maps = _perfect(points, (20, 20), 1)
+    assert peaks_of_maps(maps, (20, 20), 0.2, 10).qy_px.round(3).tolist() == [4.0]
+    assert peaks_of_maps(maps, (20, 20), 0.2, 10, dark=True).qy_px.round(3).tolist() == [4.0, 14.0]
+    cost = float(disk_loss(maps, make_targets(points, _visible()))[0])
+    maps.lit_logit[...] = 30.0
+    assert float(disk_loss(maps, make_targets(points, _visible()))[0]) > cost + 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(point=st.floats(-3.0, 8.0), light=st.floats(-4.0, 8.0))
+def test_a_disk_is_as_likely_as_its_lattice_point_and_its_light_together(point: float, light: float) -> None:
+    maps = _perfect(torch.tensor([[0, 10.0, 10.0, 1.0, 1]]), (20, 20), 1)
+    maps.logit[...] = -30.0
+    maps.logit[0, 5, 5], maps.lit_logit[0, 5, 5] = point, light
+    alone = peaks_of_maps(maps, (20, 20), 1e-9, 1, dark=True).score[0]
+    both = peaks_of_maps(maps, (20, 20), 1e-9, 1).score[0]
+    assert 1 / (1 + np.exp(-both)) == pytest.approx(1 / (1 + np.exp(-alone)) / (1 + np.exp(-light)), rel=1e-4)
+
+
 def test_what_the_detector_does_not_show_is_not_counted() -> None:
     visible = torch.ones(1, 20, 20, dtype=torch.bool)
     visible[:, :, 8:14] = False
-    targets = make_targets(torch.tensor([[0, 4.0, 10.0, 0.9]]), visible)
+    targets = make_targets(torch.tensor([[0, 4.0, 10.0, 0.9, 1]]), visible)
     assert not bool(targets.counted[0, 2, 5])
 
 
 def test_the_position_loss_is_the_negative_log_likelihood() -> None:
-    targets = make_targets(torch.tensor([[0, 9.3, 10.1, 1.0]]), _visible())
-    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (20, 20), 1)
+    targets = make_targets(torch.tensor([[0, 9.3, 10.1, 1.0, 1]]), _visible())
+    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0, 1]]), (20, 20), 1)
     maps.offset_px[...] += torch.tensor([0.1, -0.2])[None, :, None, None]
     maps.log_sigma[...] = torch.tensor([-1.0, -0.5])[None, :, None, None]
     maps.correlation[...] = 0.4
@@ -97,7 +119,7 @@ def test_the_position_loss_is_the_negative_log_likelihood() -> None:
 
 
 def test_the_truth_costs_less_than_anything_else() -> None:
-    points = torch.tensor([[0, 9.3, 10.1, 1.0], [0, 15.2, 4.4, 0.3]])
+    points = torch.tensor([[0, 9.3, 10.1, 1.0, 1], [0, 15.2, 4.4, 0.3, 1]])
     targets, maps = make_targets(points, _visible()), _perfect(points, (20, 20), 1)
     best, parts = disk_loss(maps, targets)
     assert float(parts["amplitude"]) == 0
@@ -129,8 +151,8 @@ def test_a_beam_that_is_off_the_middle_sets_no_scale() -> None:
 
 
 def test_equal_neighbours_are_one_disk_and_no_more_than_asked_for_come_back() -> None:
-    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0]]), (40, 40), 1)
-    maps.logit[...], maps.amplitude[...] = -9.0, 0.5
+    maps = _perfect(torch.tensor([[0, 9.3, 10.1, 1.0, 1]]), (40, 40), 1)
+    maps.logit[...], maps.amplitude[...], maps.lit_logit[...] = -9.0, 0.5, 30.0
     maps.logit[0, 4, 4:8] = 30.0
     assert peaks_of_maps(maps, (40, 40), 0.5, 10).counts.tolist() == [1]
     maps.logit[0, ::4, ::4] = 30.0
@@ -138,7 +160,7 @@ def test_equal_neighbours_are_one_disk_and_no_more_than_asked_for_come_back() ->
 
 
 def test_a_disk_on_the_border_of_two_cells_may_be_claimed_by_either() -> None:
-    targets = make_targets(torch.tensor([[0, 9.45, 10.5, 0.8]]), _visible())
+    targets = make_targets(torch.tensor([[0, 9.45, 10.5, 0.8, 1]]), _visible())
     assert int(targets.present.sum()) == 1
     claimed = torch.nonzero(targets.near[0])
     assert len(claimed) > 1

@@ -40,7 +40,8 @@ def test_a_sample_is_the_pattern_with_its_disks(scans: Path) -> None:
     sample, data = samples.sample(4), ronchi.read(scans / "a.nc")
     frame = data["intensity"][1, 1].values
     np.testing.assert_allclose(sample["pattern"], frame / frame.sum(), rtol=1e-5)
-    y, x, strength, beam = sample["peaks"].T
+    y, x, strength, beam, lit = sample["peaks"].T
+    assert (lit == 1).all()
     assert beam.sum() == 1
     centre = np.array(frame.shape) // 2
     assert np.hypot(*(sample["peaks"][beam == 1, :2] - centre).T) < 2

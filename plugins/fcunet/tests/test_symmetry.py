@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ronchi_fcunet.compact import CompactDetector, DiskMaps
+from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_maps
+from ronchi_fcunet.maps import DiskMaps
 from ronchi_fcunet.symmetry import mean_maps
 from ronchi_fcunet.targets import make_targets
 
@@ -23,13 +24,13 @@ class Seeing(CompactDetector):
         middle = (probe[0] == probe.max()).nonzero()[0].tolist()
         assert middle == [probe.shape[-2] // 2, probe.shape[-1] // 2]
         found = (pattern > 0).nonzero().float()
-        points = torch.cat([found, torch.full((len(found), 1), 0.5)], 1)
+        points = torch.cat([found, torch.full((len(found), 1), 0.5), torch.ones(len(found), 1)], 1)
         targets = make_targets(points, torch.ones(pattern.shape, dtype=torch.bool))
         correlation = 0.5 * torch.ones_like(targets.amplitude)
         log_sigma = torch.zeros_like(targets.offset_px)
         log_sigma[:, 1] = -1.0
         logit = torch.where(targets.present, 6.0, -9.0)
-        return DiskMaps(logit, targets.offset_px, log_sigma, correlation, targets.amplitude)
+        return DiskMaps(logit, targets.offset_px, log_sigma, correlation, targets.amplitude, 0 * logit + 30)
 
 
 @pytest.mark.parametrize(("shape", "n"), [((20, 26), 8), ((21, 26), 4), ((20, 27), 4), ((21, 27), 2)])

@@ -15,8 +15,9 @@ import torch
 
 from ronchi.api import Context, DataError, SchemaError
 from ronchi_fcunet import training
-from ronchi_fcunet.compact import CompactDetector, DiskMaps
+from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_maps
+from ronchi_fcunet.maps import DiskMaps
 from ronchi_fcunet.samples import LibrarySamples, batches
 from ronchi_fcunet.scores import Tally, judge
 from ronchi_fcunet.targets import make_targets
@@ -41,7 +42,7 @@ def test_a_sample_has_its_points_where_its_disks_are(small_library: Path, plain:
     samples = LibrarySamples(small_library, "train")
     assert len(samples) == 8
     sample = samples.sample(0)
-    y, x, strength, beam = sample["peaks"].T
+    y, x, strength, beam, _ = sample["peaks"].T
     assert (y[beam == 1], x[beam == 1]) == pytest.approx((24, 24), abs=1e-3)
     assert strength[beam == 1] == pytest.approx(1.0)
     ring = np.abs(np.hypot(y - 24, x - 24) - 11) < 0.1
@@ -151,7 +152,7 @@ def test_a_library_without_a_split_is_refused(tmp_path: Path, library_maker: Any
 def test_a_network_that_finds_the_direct_beam_alone_scores_nothing(small_library: Path, plain: Any) -> None:
     samples = LibrarySamples(small_library, "train")
     (batch,) = batches(samples, plain, size=4, seed=0, numbers=range(1))
-    beam = torch.cat([torch.arange(4.0)[:, None], batch.centre_px, torch.ones(4, 1)], 1)
+    beam = torch.cat([torch.arange(4.0)[:, None], batch.centre_px, torch.ones(4, 2)], 1)
     for points, least, most in ((beam, 0.0, 0.0), (batch.points, 0.95, 1.0)):
         tally = Tally()
         judge(Perfect(points), batch, tally, 0.5, half=False)
@@ -173,6 +174,7 @@ class Perfect(CompactDetector):
             log_sigma=torch.full_like(targets.offset_px, -2.0),
             correlation=torch.zeros_like(targets.amplitude),
             amplitude=targets.amplitude,
+            lit_logit=torch.full_like(targets.amplitude, 30.0),
         )
 
 
@@ -254,7 +256,7 @@ def test_the_shares_of_a_batch_are_the_batch(small_library: Path, plain: Any) ->
 def test_patience_ends_a_training_with_the_best_weights(small_library: Path, plain: Any, tmp_path: Path) -> None:
     told: list[float] = []
     # Steps so large that it gets worse at once.
-    p = _params(small_library, steps=40, validate_every=1, learning_rate=0.3, warm_up=0, average=0.0, patience=2)
+    p = _params(small_library, steps=40, validate_every=1, learning_rate=0.1, warm_up=0, average=0.0, patience=2)
     card = train(p, plain, _context(), tmp_path, watch=lambda figures: told.append(figures["loss"]))
     losses = [row["loss"] for row in card["curve"]]
     assert told == losses

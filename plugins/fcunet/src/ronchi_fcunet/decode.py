@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from ronchi.api import PeakBatch
-from ronchi_fcunet.compact import STRIDE_PX, DiskMaps
-from ronchi_fcunet.losses import log_odds
+from ronchi_fcunet.focal import log_odds
+from ronchi_fcunet.maps import STRIDE_PX, DiskMaps
 
 __all__ = ["beam_radius_px", "peaks_of_image", "peaks_of_maps"]
 
@@ -29,13 +29,18 @@ def beam_radius_px(radius_px: float) -> float:
     return max(_BEAM_RADII * radius_px, _LEAST_BEAM_PX)
 
 
-def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int) -> PeakBatch:
+def peaks_of_maps(
+    maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int, *, dark: bool = False
+) -> PeakBatch:
     """Disks in cells whose probability is a local maximum above ``threshold``.
 
     ``intensity`` is the square of the structure factor that is to be expected: that of the disk over the largest of the
-    pattern, times the probability that there is one. ``score`` is the log-odds of that probability.
+    pattern, times the probability that there is one. ``score`` is the log-odds of that probability: that there is a
+    lattice point with a structure factor and, unless ``dark`` ones are wanted, that it is lit.
     """
     odds = log_odds(maps.logit, maps.amplitude)
+    if not dark:
+        odds = _both(odds, maps.lit_logit.float())
     pattern, y, x = _strongest(odds, math.log(threshold / (1 - threshold)), max_peaks)
     score = odds[pattern, y, x]
     expected = maps.amplitude[pattern, y, x].clamp_min(0) * torch.sigmoid(score)
@@ -52,6 +57,12 @@ def peaks_of_maps(maps: DiskMaps, shape: tuple[int, int], threshold: float, max_
         (sigma[:, 0] ** 2, maps.correlation[pattern, y, x] * sigma.prod(1), sigma[:, 1] ** 2),
         shape,
     )
+
+
+def _both(one: Tensor, other: Tensor) -> Tensor:
+    """Log-odds of two things at once, from those of the one and those of the other where the first is true."""
+    # p q / (1 - p q) with p = 1 / (1 + e^-a): the inverse is e^-a + e^-b + e^-(a + b).
+    return -torch.logsumexp(torch.stack([-one, -other, -one - other]), 0)
 
 
 def peaks_of_image(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ronchi.api import PluginError
-from ronchi_fcunet.compact import DiskMaps
+from ronchi_fcunet.maps import DiskMaps
 from ronchi_fcunet.weights import Loaded
 
 __all__ = ["export_onnx"]
@@ -27,16 +27,14 @@ class _Plain(nn.Module):
 
     def forward(self, pattern: Tensor, probe: Tensor) -> tuple[Tensor, ...]:
         said = self.network(pattern, probe)
-        if isinstance(said, DiskMaps):
-            return said.logit, said.offset_px, said.log_sigma, said.correlation, said.amplitude
-        return (said,)
+        return tuple(vars(said).values()) if isinstance(said, DiskMaps) else (said,)
 
 
 def export_onnx(loaded: Loaded, shape: tuple[int, int], path: Path) -> None:
     """Write a network for patterns of one size; the number of patterns stays open.
 
     The file has the inputs ``pattern`` (n, qy, qx) and ``probe`` (1, qy, qx), centred at N // 2, both float32, and the
-    outputs that `ronchi_fcunet.compact.DiskMaps` names, in its order, or ``structure_factor``. The model card is in
+    outputs that `ronchi_fcunet.maps.DiskMaps` names, in its order, or ``structure_factor``. The model card is in
     the metadata, under ``ronchi``. What turns maps into peaks is not in the file.
 
     Parameters

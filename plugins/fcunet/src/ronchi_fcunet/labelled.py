@@ -133,7 +133,7 @@ class _File:
         }
 
     def _points(self, places: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Peaks (m, 4) as in `LibrarySamples.sample`; the direct beam is put where q = 0 if it is not among them."""
+        """Peaks (m, 5) as in `LibrarySamples.sample`, all lit; the direct beam is put at q = 0 if it is absent."""
         away = np.hypot(*(places - self._centre).T)
         beam = np.zeros(len(places), bool)
         if away.min() < self._beam_px:
@@ -143,7 +143,7 @@ class _File:
             beam = np.append(beam, True)
         top = max(float(strength[~beam].max(initial=0.0)), 1e-30)
         relative = np.where(beam, 1.0, strength / top)
-        return np.concatenate([places, relative[:, None], beam[:, None]], 1).astype(np.float32)
+        return np.column_stack([places, relative, beam, np.ones(len(places))]).astype(np.float32)
 
 
 def _image(points: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:

@@ -6,19 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ronchi_fcunet.compact import DiskMaps
-from ronchi_fcunet.targets import LEAST_AMPLITUDE, Targets
+from ronchi_fcunet.focal import FOCUS
+from ronchi_fcunet.maps import DiskMaps
+from ronchi_fcunet.targets import Targets
 
-__all__ = ["detection_loss", "disk_loss", "log_odds", "position_loss"]
+__all__ = ["detection_loss", "disk_loss", "light_loss", "position_loss"]
 
-_FOCUS = 2.0
 _AMPLITUDE_WEIGHT = 2.0
 _POSITION_WEIGHT = 0.2
 _AMPLITUDE_SCALE = 0.1
+_LIGHT_WEIGHT = 0.5
 
 
 def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tensor]]:
-    """Sum of the three losses, and each of them."""
+    """Sum of the four losses, and each of them."""
     found = targets.near
     n = found.sum().clamp_min(1)
     weighed = targets.weighed
@@ -29,8 +30,11 @@ def disk_loss(maps: DiskMaps, targets: Targets) -> tuple[Tensor, dict[str, Tenso
         "detection": detection_loss(maps.logit, targets),
         "position": position_loss(maps, targets, found) / n,
         "amplitude": amplitude / weighed.sum().clamp_min(1),
+        "light": light_loss(maps, targets, found) / n,
     }
-    weights = {"detection": 1.0, "position": _POSITION_WEIGHT, "amplitude": _AMPLITUDE_WEIGHT}
+    weights = {
+        "detection": 1.0, "position": _POSITION_WEIGHT, "amplitude": _AMPLITUDE_WEIGHT, "light": _LIGHT_WEIGHT,
+    }  # fmt: skip
     return torch.stack([weights[name] * value for name, value in parts.items()]).sum(), parts
 
 
@@ -41,30 +45,18 @@ def detection_loss(logit: Tensor, targets: Targets) -> Tensor:
     might claim it are not asked.
     """
     probability = torch.sigmoid(logit)
-    miss = functional.softplus(-logit) * (1 - probability) ** _FOCUS * targets.amplitude.sqrt()
-    false = functional.softplus(logit) * probability**_FOCUS
+    miss = functional.softplus(-logit) * (1 - probability) ** FOCUS * targets.amplitude.sqrt()
+    false = functional.softplus(logit) * probability**FOCUS
     loss = torch.where(targets.present, miss, false) * targets.counted
     return loss.sum() / (targets.present & targets.counted).sum().clamp_min(1)
 
 
-def log_odds(logit: Tensor, amplitude: Tensor) -> Tensor:
-    """Log-odds of a disk that a network means, which has learned by `detection_loss`.
-
-    The focal loss is least not at the probability itself but at one nearer to a half, from which this finds the way
-    back (Charoenphakdee et al., CVPR 2021, arXiv:2011.09172); it then takes out the weight that a disk has by its
-    structure factor. Of held-out crystals the share of disks agrees with it from one in a thousand up.
-
-    Parameters
-    ----------
-    logit, amplitude : Tensor
-        As in `DiskMaps`.
-    """
-    # Exponentials of more would overflow in the end.
-    x = logit.float().clamp(-30, 30)
-    sure, unsure = functional.softplus(x), functional.softplus(-x)
-    found = -_FOCUS * unsure + sure + torch.log1p(_FOCUS * torch.exp(-x) * sure)
-    missed = -_FOCUS * sure + unsure + torch.log1p(_FOCUS * torch.exp(x) * unsure)
-    return found - missed - 0.5 * torch.log(amplitude.float().clamp(LEAST_AMPLITUDE, 1.0))
+def light_loss(maps: DiskMaps, targets: Targets, found: Tensor) -> Tensor:
+    """Sum of the negative log-likelihoods of the disks' being lit or dark, weighed as in `detection_loss`."""
+    wrong = functional.binary_cross_entropy_with_logits(
+        maps.lit_logit[found], targets.lit[found].float(), reduction="none"
+    )
+    return (wrong * targets.amplitude[found].sqrt()).sum()
 
 
 def position_loss(maps: DiskMaps, targets: Targets, found: Tensor) -> Tensor:

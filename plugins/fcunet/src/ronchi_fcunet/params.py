@@ -41,6 +41,11 @@ class FcunetParams(Params):
         "As the weights were validated, if absent.",
         json_schema_extra=_unit("1"),
     )
+    dark: bool = Field(
+        False,
+        description="compact: lattice points with a structure factor are found as well where no light fell, less than "
+        "1e-5 of the beam.",
+    )
     max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, likeliest first.")
     probe_radius_px: float | None = Field(
         None, gt=0.5, description="Radius of the disks; measured on the probe if absent.", json_schema_extra=_unit("px")

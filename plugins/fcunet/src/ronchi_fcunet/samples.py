@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ronchi.api import DataError
 from ronchi.schema import library
+from ronchi_fcunet.light import lit
 
 __all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches", "prototypes_of"]
 
@@ -63,8 +64,9 @@ class Batch:
     ----------
     pattern, probe, label : (n, qy, qx) float32 Tensor
         Counts; probe centred at N // 2; structure-factor image over its largest value.
-    points : (m, 4) float32 Tensor
-        Sample, y and x in px, structure factor over the largest of the sample outside the direct beam, which has 1.
+    points : (m, 5) float32 Tensor
+        Sample, y and x in px, structure factor over the largest of the sample outside the direct beam, which has 1, and
+        1 where the disk is lit.
     centre_px : (n, 2) float32 Tensor
         Direct beam (y, x).
     covered : (n, qy, qx) bool Tensor
@@ -125,21 +127,23 @@ class LibrarySamples:
         return {**self.__dict__, "_store": None}
 
     def sample(self, number: int) -> Sample:
-        """One sample without noise: ``pattern, probe, label``, ``peaks`` (m, 4) and ``on_zone``.
+        """One sample without noise: ``pattern, probe, label``, ``peaks`` (m, 5) and ``on_zone``.
 
-        The columns of the peaks are y and x in px, strength over the largest outside the direct beam, and 1 for that.
+        The columns of the peaks are y and x in px, strength over the largest outside the direct beam, 1 for that beam,
+        and 1 where the disk is lit.
         """
         if self._store is None:
             self._store = _Store(_open(self.path))
         place, angle, depth = (int(i) for i in np.unravel_index(number, (len(self.runs), *self.shape)))
         run = int(self.runs[place])
         here = self._store.data.isel(run=run, semiangle=angle)
-        label = here["structure_factor"].values
+        label, probe = here["structure_factor"].values, here["probe"].values
+        pattern, points = here["intensity"].isel(thickness=depth).values.astype(np.float32), self._store.points(run)
         return {
-            "pattern": here["intensity"].isel(thickness=depth).values.astype(np.float32),
-            "probe": here["probe"].values,
+            "pattern": pattern,
+            "probe": probe,
             "label": label / label.max(),
-            "peaks": self._store.points(run),
+            "peaks": np.column_stack([points, lit(pattern, probe, points[:, :2])]),
             "on_zone": np.bool_(here["zone_axis"].values.any()) if "zone_axis" in here else np.bool_(False),
         }
 
@@ -242,7 +246,7 @@ class _Stream(IterableDataset[Batch]):
 
 def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> Batch:
     most = max(len(sample["peaks"]) for sample in samples)
-    peaks = np.full((len(samples), most, 4), np.nan, np.float32)
+    peaks = np.full((len(samples), most, 5), np.nan, np.float32)
     for row, sample in zip(peaks, samples, strict=True):
         row[: len(sample["peaks"])] = sample["peaks"]
     images = {name: np.stack([sample[name] for sample in samples]) for name in ("pattern", "probe", "label")}
@@ -258,7 +262,7 @@ def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> 
         pattern=made["pattern"],
         probe=made["probe"],
         label=made["label"],
-        points=torch.cat([sample[:, None].float(), points[:, :3]], 1),
+        points=torch.cat([sample[:, None].float(), points[:, :3], points[:, 4:]], 1),
         centre_px=centre,
         covered=covered,
         on_zone=torch.tensor([bool(sample["on_zone"]) for sample in samples]),

@@ -12,15 +12,17 @@ from scipy.spatial import cKDTree
 from torch import nn
 
 from ronchi.api import PeakBatch
-from ronchi_fcunet.compact import DiskMaps
 from ronchi_fcunet.decode import beam_radius_px, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import disk_loss
+from ronchi_fcunet.maps import DiskMaps
 from ronchi_fcunet.samples import Batch
 from ronchi_fcunet.targets import LEAST_AMPLITUDE, make_targets
 from ronchi_fcunet.views import probe_radius_px
 
-__all__ = ["Tally", "judge", "loss_of"]
+__all__ = ["Tally", "judge", "losses_of"]
 
+Said = DiskMaps | list[DiskMaps] | torch.Tensor
+"""Of a network: maps of one look, of all looks in training, or a structure-factor image."""
 _HIT_RADII = 0.5
 """A find closer to a disk than this, in radii of the probe, is right: the paper's 0.05 1/angstrom for the middle one of
 its probes, 2 mrad at 300 kV."""
@@ -51,14 +53,15 @@ class Tally:
         }
 
 
-def loss_of(said: DiskMaps | torch.Tensor, batch: Batch) -> torch.Tensor:
-    """What a network pays for what it said about a batch."""
-    if isinstance(said, DiskMaps):
-        return disk_loss(said, make_targets(batch.points, ~batch.covered).to(batch.pattern.device))[0]
+def losses_of(said: Said, batch: Batch) -> list[torch.Tensor]:
+    """What a network pays for what it said about a batch, at every look."""
+    if not isinstance(said, torch.Tensor):
+        targets = make_targets(batch.points, ~batch.covered).to(batch.pattern.device)
+        return [disk_loss(maps, targets)[0] for maps in (said if isinstance(said, list) else [said])]
     seen = (~batch.covered).to(batch.pattern.device).float()
     error = (said.float() - batch.label).square() * seen
     # Most of a label is 0: the mean over its pixels would be too small a number to step by.
-    return error.sum() / batch.label.square().sum().clamp_min(1e-12)
+    return [error.sum() / batch.label.square().sum().clamp_min(1e-12)]
 
 
 @torch.no_grad()
@@ -67,7 +70,7 @@ def judge(network: nn.Module, batch: Batch, tally: Tally, threshold: float, *, h
     network.eval()
     with torch.autocast(batch.pattern.device.type, torch.bfloat16, enabled=half):
         said = network(batch.pattern, batch.probe)
-        tally.loss.append(float(loss_of(said, batch)))
+        tally.loss.append(float(losses_of(said, batch)[-1]))
     radius = probe_radius_px(batch.probe).cpu()
     if isinstance(said, DiskMaps):
         found = peaks_of_maps(said, (batch.pattern.shape[1], batch.pattern.shape[2]), threshold, _MOST)
@@ -78,6 +81,8 @@ def judge(network: nn.Module, batch: Batch, tally: Tally, threshold: float, *, h
     for number in range(len(found.counts)):
         rows = slice(first[number], first[number + 1])
         true = points[points[:, 0] == number, 1:]
+        if isinstance(said, DiskMaps):
+            true = true[true[:, 3] > 0]
         true = true[_in_sight(true[:, :2], hidden[number])]
         centre = batch.centre_px[number].numpy()
         _judge_pattern(found, rows, true, centre, hidden[number], float(radius[number]), tally)

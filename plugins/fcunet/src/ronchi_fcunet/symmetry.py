@@ -7,7 +7,8 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from ronchi_fcunet.compact import CompactDetector, DiskMaps
+from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.maps import DiskMaps
 
 __all__ = ["mean_maps"]
 
@@ -36,9 +37,9 @@ def _seen(network: CompactDetector, patterns: Tensor, probe: Tensor, flips: tupl
     centred = probe.flip(flips).roll([1] * len(flips), flips) if flips else probe
     images = [image.mT if swap else image for image in (patterns.flip(flips), centred)]
     maps = network(images[0].contiguous(), images[1].contiguous())
-    logit, offset, log_sigma, correlation, amplitude = (getattr(maps, f.name) for f in fields(DiskMaps))
+    logit, offset, log_sigma, correlation, amplitude, lit = (getattr(maps, f.name) for f in fields(DiskMaps))
     if swap:
-        logit, correlation, amplitude = logit.mT, correlation.mT, amplitude.mT
+        logit, correlation, amplitude, lit = logit.mT, correlation.mT, amplitude.mT, lit.mT
         offset, log_sigma = offset.mT.flip(1), log_sigma.mT.flip(1)
     signs = torch.tensor([-1.0 if axis in flips else 1.0 for axis in (-2, -1)], device=offset.device)
     return DiskMaps(
@@ -47,4 +48,5 @@ def _seen(network: CompactDetector, patterns: Tensor, probe: Tensor, flips: tupl
         log_sigma=log_sigma.flip(flips),
         correlation=correlation.flip(flips) * signs.prod(),
         amplitude=amplitude.flip(flips),
+        lit_logit=lit.flip(flips),
     )

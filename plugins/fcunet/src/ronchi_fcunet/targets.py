@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ronchi_fcunet.compact import STRIDE_PX
+from ronchi_fcunet.maps import STRIDE_PX
 
 __all__ = ["IGNORED_AMPLITUDE", "LEAST_AMPLITUDE", "Targets", "make_targets"]
 
@@ -39,6 +39,8 @@ class Targets:
         Nearest of those disks relative to the middle of the cell, (y, x).
     amplitude : Tensor
         Structure factor over the largest of the pattern, of what is weighed.
+    lit : Tensor of bool
+        Of what is near, whether its disk is lit.
     """
 
     present: Tensor
@@ -47,11 +49,11 @@ class Targets:
     counted: Tensor
     offset_px: Tensor
     amplitude: Tensor
+    lit: Tensor
 
     def to(self, device: torch.device) -> Targets:
         """The same on a device."""
-        names = ("present", "near", "weighed", "counted", "offset_px", "amplitude")
-        return Targets(*(getattr(self, name).to(device) for name in names))
+        return Targets(*(getattr(self, f.name).to(device) for f in fields(Targets)))
 
 
 def _first_of_each(pattern: Tensor, cell: Tensor, rank: Tensor, cells: tuple[int, int]) -> Tensor:
@@ -67,9 +69,9 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
 
     Parameters
     ----------
-    points : (m, 4) float32 Tensor
-        Pattern, y and x in px, structure factor over the largest of its pattern; the direct beam is among them,
-        with 1.
+    points : (m, 5) float32 Tensor
+        Pattern, y and x in px, structure factor over the largest of its pattern, and 1 where the disk is lit; the
+        direct beam is among them, with 1.
     visible : (n, qy, qx) bool Tensor
         False where the detector is covered: what lies there is not asked for.
     """
@@ -93,6 +95,7 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
         counted=visible[:, ::STRIDE_PX, ::STRIDE_PX].clone(),
         offset_px=torch.zeros(n, 2, *cells),
         amplitude=torch.zeros(n, *cells),
+        lit=torch.zeros(n, *cells, dtype=torch.bool),
     )
     faint = inside & (strength < LEAST_AMPLITUDE) & (strength >= IGNORED_AMPLITUDE)
     made.counted[pattern[faint], cell[faint][:, 0], cell[faint][:, 1]] = False
@@ -109,6 +112,7 @@ def make_targets(points: Tensor, visible: Tensor) -> Targets:
     made.counted[number, y, x] = False
     made.amplitude[number, y, x] = strength[wanted][order]
     made.offset_px[number, :, y, x] = offset[wanted][order]
+    made.lit[number, y, x] = points[:, 4, None].expand(-1, len(around))[wanted][order] > 0
     own_only = wanted & mine
     number, (y, x) = pattern[own_only], cell[own_only].unbind(1)
     seen = visible[number, (STRIDE_PX * y).clamp_max(height - 1), (STRIDE_PX * x).clamp_max(width - 1)]

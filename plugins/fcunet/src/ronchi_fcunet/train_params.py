@@ -18,8 +18,12 @@ class NetworkParams(Params):
 
     kind: Literal["compact", "unet", "spectral-unet", "fcunet"] = Field("compact", description="Network.")
     widths: tuple[int, ...] = Field((24, 48, 96, 128), description="compact: channels at strides 2, 4, 8, 16.")
-    blocks: int = Field(2, ge=1, description="compact: residual blocks of a level.")
+    blocks: int = Field(2, ge=1, description="compact: residual blocks of a level; the coarsest has one.")
     attention: int = Field(2, ge=0, description="compact: layers of attention at the coarsest level.")
+    completion: tuple[int, ...] = Field(
+        (24, 48, 64),
+        description="compact: channels of the second look at strides 2, 4, 8; [] for the first look alone.",
+    )
     filters: int = Field(32, ge=1, description="Other networks: channels of the first level.")
     depth: int = Field(4, ge=1, description="Other networks: convolutions of a block.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Other networks: share of the values dropped in training.")

@@ -16,7 +16,7 @@ from ronchi.api import Context, DataError
 from ronchi_fcunet.cards import training_card, write_json
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.samples import Augmentation, Batch, Samples, batches
-from ronchi_fcunet.scores import Tally, judge, loss_of
+from ronchi_fcunet.scores import Tally, judge, losses_of
 from ronchi_fcunet.sources import open_samples
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
@@ -41,7 +41,7 @@ def _watch_nothing(figures: Mapping[str, float]) -> None: ...
 def build(p: NetworkParams) -> nn.Module:
     """Network with fresh weights, from torch's random numbers."""
     if p.kind == "compact":
-        return CompactDetector(p.widths, p.blocks, p.attention)
+        return CompactDetector(p.widths, p.blocks, p.attention, p.completion)
     return FourierUNet(p.kind, p.filters, p.depth, p.dropout, p.levels, p.activation)
 
 
@@ -175,9 +175,9 @@ class _Training:
         self.wrapped.train()
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=p.half):
-            loss = loss_of(self.wrapped(batch.pattern, batch.probe), batch)
-        loss.backward()
-        value = self.world.total(loss.detach().clone()) / self.world.size
+            losses = losses_of(self.wrapped(batch.pattern, batch.probe), batch)
+        torch.stack(losses).mean().backward()
+        value = self.world.total(losses[-1].detach().clone()) / self.world.size
         if not math.isfinite(value):
             raise DataError(f"the loss is {value} in batch {self.step}", where="training", fix="lower `learning_rate`")
         nn.utils.clip_grad_norm_(self.network.parameters(), _CLIP)

@@ -19,7 +19,7 @@ from ronchi_torch.weights import read_weights, write_weights
 
 __all__ = ["FORMAT", "Loaded", "load_weights", "save_weights"]
 
-FORMAT = 1
+FORMAT = 2
 """Raised when networks change so that older weights give other results."""
 
 
@@ -106,5 +106,5 @@ def _network(card: Mapping[str, Any]) -> nn.Module:
     # Networks begin with random weights, which are overwritten: nobody's random numbers are to change by that.
     with torch.random.fork_rng(devices=[]):
         if card["kind"] == "compact":
-            return CompactDetector(**{**settings, "widths": tuple(settings["widths"])})
+            return CompactDetector(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
         return FourierUNet(**settings)
