@@ -35,6 +35,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     compact, unet = CompactDetector((4, 8), attention=1), FourierUNet("fcunet", 2, 1, 0.3, 2)
     torch.nn.init.normal_(compact.head.weight, std=0.5)
     torch.nn.init.zeros_(compact.head.bias)
+    torch.nn.init.constant_(compact.head.bias[7:], 5.0)  # all of it is lit
     torch.nn.init.normal_(unet.head[-1].weight, std=0.5)
     made = {name: tmp_path / f"{name}.safetensors" for name in ("compact", "unet")}
     save_weights(made["compact"], compact, {"threshold": 0.5, "sigma_px": 1.0})
@@ -152,6 +153,7 @@ def test_disks_that_are_too_large_are_found_in_smaller_patterns(tmp_path: Path) 
     network, path = CompactDetector((4, 8), attention=0), tmp_path / "w.safetensors"
     torch.nn.init.normal_(network.head.weight, std=0.5)
     torch.nn.init.zeros_(network.head.bias)
+    torch.nn.init.constant_(network.head.bias[7:], 5.0)
     save_weights(path, network, {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [2.5, 3.0]})
     small = _detector(path, _probe()).detect(_frames())
     detector = Fcunet(FcunetParams(weights=path))
