@@ -44,6 +44,20 @@ def test_reflections_belong_to_their_runs() -> None:
     assert float(data["qy"][4]) == 0
 
 
+def test_reflections_are_weighed_by_their_distance_from_the_sphere_or_from_the_plane() -> None:
+    data = small()
+    q, s, sigma = 1.2, 0.03, 0.04
+    for name, value in {"reflection_qy": q, "reflection_qx": 0.0, "excitation_error": s, "amplitude": 2.0}.items():
+        data[name].values[:] = value
+    data.attrs["sigma_inv_angstrom"] = sigma
+    sphere = library.reflections(data, 0)["weighed_amplitude"]
+    np.testing.assert_allclose(sphere, 2 * np.exp(-(s**2) / (2 * sigma**2)), rtol=1e-6)
+    data.attrs["weighed_from"] = "plane"
+    # Electrons of 200 keV have 0.02508 angstrom: the sphere is lambda q^2 / 2 below the plane, at -0.01806.
+    plane = library.reflections(data, 0)["weighed_amplitude"]
+    np.testing.assert_allclose(plane, 2 * np.exp(-((-s - 0.01806) ** 2) / (2 * sigma**2)), rtol=1e-4)
+
+
 def test_runs_are_chosen_by_split() -> None:
     data = small()
     assert data.isel(run=data["split"] == "test")["formula"].values.tolist() == ["W"]

@@ -87,6 +87,14 @@ def test_what_one_library_is_judged_by_no_other_may_teach(
         open_samples(TrainParams(library=(two[0], leaking)), "train")
 
 
+def test_strengths_of_two_meanings_are_refused(two: tuple[Path, Path]) -> None:
+    import zarr
+
+    zarr.open_group(two[1], mode="r+").attrs["weighed_from"] = "plane"
+    with pytest.raises(DataError, match=r"weighed from the sphere in .*, the plane in .*b"):
+        open_samples(TrainParams(library=two), "train")
+
+
 def test_patterns_of_several_sizes_are_refused(two: tuple[Path, Path], tmp_path: Path) -> None:
     small: xr.Dataset = ronchi.read(two[1]).load().isel(qy=slice(8, -8), qx=slice(8, -8))
     ronchi.write(small, tmp_path / "small.zarr")

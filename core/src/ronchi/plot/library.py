@@ -20,8 +20,6 @@ Sample = tuple[int, int, int]
 
 _LEAST = 1e-7
 """Fraction of the beam in a pixel that is black."""
-_SIGMA = 0.05
-"""1/angstrom of excitation error, where the library does not say how its structure-factor images weigh them."""
 
 
 def spread_samples(data: xr.Dataset, columns: int = 5, rows: int = 5) -> list[Sample]:
@@ -48,7 +46,7 @@ def library_samples(
     columns : int
         Patterns in a row.
     points : bool
-        Circle the reflections, larger with |V_g| weighed by the excitation error as in the structure-factor image.
+        Circle the reflections, larger with |V_g| weighed as in the structure-factor image.
     least_V : float
         Weakest weighed |V_g| that is circled.
 
@@ -70,13 +68,13 @@ def library_samples(
         axis.imshow(np.log10(pattern + _LEAST), cmap="magma", vmin=-7, vmax=-2, extent=(-edge, edge, edge, -edge))
         axis.set(xlim=(-edge, edge), ylim=(edge, -edge))
         if points:
-            _circle(axis, schema.reflections(data, run), float(data.attrs.get("sigma_inv_angstrom", _SIGMA)), least_V)
+            _circle(axis, schema.reflections(data, run), least_V)
         axis.set_title(_title(one, angle, depth), fontsize=7)
     return figure
 
 
-def _circle(axis: object, found: xr.Dataset, sigma: float, least_V: float) -> None:
-    weighed = (found["amplitude"] * np.exp(-(found["excitation_error"] ** 2) / (2 * sigma**2))).values
+def _circle(axis: object, found: xr.Dataset, least_V: float) -> None:
+    weighed = found["weighed_amplitude"].values
     shown = weighed > least_V
     if shown.any():
         size = 30 * np.sqrt(weighed[shown] / weighed.max())

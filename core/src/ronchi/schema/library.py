@@ -8,12 +8,13 @@ so kept once, per unit of thickness.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.optics import wavelength_angstrom
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "PER_REFLECTION",
     "PER_RUN",
     "SPLITS",
+    "WeighedFrom",
     "contents",
     "describe",
     "make",
@@ -57,6 +59,10 @@ PER_REFLECTION = {
     "excitation_error": ("1/angstrom", "excitation error s_g, positive where the point is inside the Ewald sphere"),
 }
 """Variable along ``reflection`` to its units and name."""
+
+WeighedFrom = Literal["sphere", "plane"]
+"""From where the distance of a reflection is told that weighs it in a structure-factor image."""
+_SIGMA_INV_ANGSTROM = 0.05
 
 _LISTED = 6
 """As many values are told one by one."""
@@ -173,9 +179,22 @@ def offsets(ds: xr.Dataset) -> NDArray[np.int64]:
 
 
 def reflections(ds: xr.Dataset, run: int) -> xr.Dataset:
-    """Reflections of one run, by its place in the data set."""
+    """Reflections of one run, by its place in the data set.
+
+    Besides what is kept of each there is its ``weighed_amplitude`` in volt, its height in the structure-factor image:
+    the amplitude times a Gaussian of its distance from the Ewald sphere or, where the attribute ``weighed_from`` is
+    ``"plane"``, from the plane through the origin across the beam; ``sigma_inv_angstrom`` is the Gaussian's.
+    """
     edges = offsets(ds)
-    return ds[list(PER_REFLECTION)].isel(reflection=slice(int(edges[run]), int(edges[run + 1])))
+    found = ds[list(PER_REFLECTION)].isel(reflection=slice(int(edges[run]), int(edges[run + 1])))
+    distance = found["excitation_error"].values.astype(float)
+    if ds.attrs.get("weighed_from", "sphere") == "plane":
+        q_squared = found["reflection_qy"].values.astype(float) ** 2 + found["reflection_qx"].values.astype(float) ** 2
+        distance = -distance - wavelength_angstrom(float(ds["beam_energy_eV"].values[run])) / 2 * q_squared
+    sigma = float(ds.attrs.get("sigma_inv_angstrom", _SIGMA_INV_ANGSTROM))
+    weighed = found["amplitude"].values * np.exp(-(distance**2) / (2 * sigma**2))
+    found["weighed_amplitude"] = variable("reflection", weighed, "V", "height in the structure-factor image")
+    return found
 
 
 def contents(ds: xr.Dataset) -> dict[str, str]:

@@ -113,6 +113,7 @@ class LibrarySamples:
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
         self.pattern_shape = (data.sizes["qy"], data.sizes["qx"])
+        self.weighed_from = str(data.attrs.get("weighed_from", "sphere"))
         # Variables and sizes come in the order in which the store was listed, which changes.
         sizes = sorted((str(name), size) for name, size in data.sizes.items())
         told = [sorted(data.attrs.items()), sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
@@ -168,22 +169,18 @@ class _Store:
 
     def __init__(self, data: xr.Dataset) -> None:
         self.data = data
-        self._offsets = library.offsets(data)
-        self._columns = {name: data[name].values for name in ("reflection_qy", "reflection_qx", "h", "k", "l")}
-        sigma = float(data.attrs.get("sigma_inv_angstrom", 0.05))
-        self._weight = data["amplitude"].values * np.exp(-(data["excitation_error"].values ** 2) / (2 * sigma**2))
+        self._listed = data[[*library.PER_REFLECTION, "n_reflections", "beam_energy_eV"]].load()
         self._known: dict[int, NDArray[np.float32]] = {}
 
     def points(self, run: int) -> NDArray[np.float32]:
         """Disks (m, 4) of a run; see `LibrarySamples.sample`."""
         if run not in self._known:
-            rows = slice(int(self._offsets[run]), int(self._offsets[run + 1]))
-            column = {name: values[rows] for name, values in self._columns.items()}
+            found = library.reflections(self._listed, run)
             axes = [self.data[name].values for name in ("qy", "qx")]
-            found = [column[f"reflection_{name}"] for name in ("qy", "qx")]
-            place = np.stack([(q - axis[0]) / (axis[1] - axis[0]) for q, axis in zip(found, axes, strict=True)], 1)
-            beam = (column["h"] == 0) & (column["k"] == 0) & (column["l"] == 0)
-            self._known[run] = _disks(place, self._weight[rows], beam)
+            q = [found[f"reflection_{name}"].values for name in ("qy", "qx")]
+            place = np.stack([(at - axis[0]) / (axis[1] - axis[0]) for at, axis in zip(q, axes, strict=True)], 1)
+            beam = np.all([found[index].values == 0 for index in "hkl"], 0)
+            self._known[run] = _disks(place, found["weighed_amplitude"].values, beam)
         return self._known[run]
 
 

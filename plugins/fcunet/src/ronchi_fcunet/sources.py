@@ -24,7 +24,8 @@ def open_samples(p: TrainParams, split: str) -> Samples:
     SchemaError
         A prototype is in two splits, be it of two libraries.
     DataError
-        The data cannot be read, there are none of this split, or the patterns of libraries differ in size.
+        The data cannot be read, there are none of this split, or libraries differ in the size of their patterns or in
+        what their lattice points are weighed from.
     """
     if p.library is None:
         return LabelledSamples(p.labelled, split)
@@ -41,6 +42,10 @@ def open_samples(p: TrainParams, split: str) -> Samples:
     if len(shapes) > 1:
         told = ", ".join(f"{shape[0]} x {shape[1]} px in {path}" for shape, path in shapes.items())
         raise DataError(f"patterns are of several sizes: {told}", where="library", fix="the same `pattern_px` for all")
+    weighed = {part.weighed_from: part.path for part in parts}
+    if len(weighed) > 1:
+        told = ", ".join(f"the {surface} in {path}" for surface, path in weighed.items())
+        raise DataError(f"lattice points are weighed from {told}", where="library", fix="one `weighed_from` for all")
     return MixedSamples(parts)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,7 +18,7 @@ FCC = np.array([(0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0)])
 SILICON = Crystal("A_cF8_227_a", "Si", np.eye(3) * 5.431, np.concatenate([FCC, FCC + 0.25]), np.full(8, 14))
 
 
-def seen(rotation: np.ndarray, **more: float) -> Reflections:
+def seen(rotation: np.ndarray, **more: Any) -> Reflections:
     return reflections(SILICON, rotation, beam_energy_eV=200e3, q_max=1.5, **more)
 
 
@@ -27,6 +29,7 @@ def test_positions_and_excitation_errors_are_those_of_the_reciprocal_lattice(see
     found = seen(rotation)
     g = found.hkl @ (np.eye(3) / 5.431) @ rotation.T
     np.testing.assert_allclose(found.q_inv_angstrom, g[:, [1, 0]], atol=1e-12)
+    np.testing.assert_allclose(found.height_inv_angstrom, g[:, 2], atol=1e-12)
     wave_number = 1 / wavelength_angstrom(200e3)
     # Exact: how far g must be moved along the beam to lie on the sphere about (0, 0, -1 / wavelength).
     on_sphere = np.sqrt(wave_number**2 - (g[:, :2] ** 2).sum(axis=1)) - wave_number
@@ -45,6 +48,15 @@ def test_none_is_missing() -> None:
     s = -(g[:, 2] + wavelength_angstrom(200e3) / 2 * (g[:, :2] ** 2).sum(axis=1))
     expected = hkl[(np.linalg.norm(g[:, :2], axis=1) <= 1.5) & (np.abs(s) <= 0.15)]
     assert {tuple(row) for row in expected} == {tuple(row) for row in found.hkl}
+
+
+def test_those_near_the_plane_are_all_there_however_far_from_the_sphere() -> None:
+    rotation = beam_along(SILICON, (0, 0, 1), in_plane_deg=17)
+    found = seen(rotation, near="plane", distance_max=0.01)
+    hkl = np.stack(np.meshgrid(*[np.arange(-20, 21)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    zone = hkl[(hkl[:, 2] == 0) & (np.linalg.norm(hkl, axis=1) <= 1.5 * 5.431)]
+    assert {tuple(row) for row in zone} == {tuple(row) for row in found.hkl}
+    assert np.abs(found.excitation_error).max() > 0.02
 
 
 def test_silicon_has_its_extinctions_and_its_mean_inner_potential() -> None:

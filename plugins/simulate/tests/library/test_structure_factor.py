@@ -36,8 +36,10 @@ def test_the_window_has_no_pole() -> None:
     np.testing.assert_allclose(tukey_transform(at, side, alpha), near, atol=1e-3)
 
 
-def one(q: tuple[float, float], excitation: float = 0.0, factor: complex = 2 - 1j) -> Reflections:
-    return Reflections(np.array([[1, 0, 0]], np.int16), np.array([q]), np.array([excitation]), np.array([factor]))
+def one(q: tuple[float, float], excitation: float = 0.0, factor: complex = 2 - 1j, height: float = 0.0) -> Reflections:
+    return Reflections(
+        np.array([[1, 0, 0]], np.int16), np.array([q]), np.array([excitation]), np.array([height]), np.array([factor])
+    )
 
 
 def test_a_point_on_a_pixel_has_the_modulus_of_its_structure_factor() -> None:
@@ -49,6 +51,14 @@ def test_a_point_on_a_pixel_has_the_modulus_of_its_structure_factor() -> None:
 def test_points_fade_away_from_the_ewald_sphere() -> None:
     shape = {"pattern_shape": (32, 32), "q_step_inv_angstrom": STEP, "sigma_inv_angstrom": 0.05}
     on, off = (structure_factor_image(one((0.0, 0.0), s), **shape).max() for s in (0.0, 0.05))
+    assert off / on == pytest.approx(np.exp(-0.5), rel=1e-6)
+
+
+def test_points_fade_away_from_the_plane_instead_where_that_is_asked_for() -> None:
+    shape = {"pattern_shape": (32, 32), "q_step_inv_angstrom": STEP, "weighed_from": "plane"}
+    points = [one((0.0, 0.0), 0.1, height=0.0), one((0.0, 0.0), 0.0, height=0.05)]
+    on, off = (structure_factor_image(point, **shape).max() for point in points)
+    assert on == pytest.approx(5**0.5, rel=1e-6)
     assert off / on == pytest.approx(np.exp(-0.5), rel=1e-6)
 
 
@@ -91,7 +101,7 @@ CUBIC = {
 
 @pytest.mark.parametrize("number", CUBIC)
 def test_points_and_images_agree_with_those_made_by_other_code(number: int, shared_data: Path) -> None:
-    """That code weighs by the distance from the plane, so the test gives that as the excitation error."""
+    """That code weighs by the distance from the plane."""
     formula, a, sites = CUBIC[number]
     crystal = Crystal("", formula, np.eye(3) * a, np.array([f for _, f in sites]), np.array([z for z, _ in sites]))
     with xr.open_dataset(shared_data / "sim" / "bragg_single.nc") as file:
@@ -103,19 +113,19 @@ def test_points_and_images_agree_with_those_made_by_other_code(number: int, shar
         data["orientation"].values,
         beam_energy_eV=energy,
         q_max=4.0,
-        excitation_max=0.5,
+        distance_max=0.5,
+        near="plane",
         u_angstrom=float(data["dw_rms"]),
     )
-    height = -points.excitation_error - float(data["wavelength"]) / 2 * (points.q_inv_angstrom**2).sum(axis=1)
-    flat = Reflections(points.hkl, points.q_inv_angstrom, height, points.structure_factor_V)
     count = int(data["n_peaks"])
     listed = np.stack([data[name].values[:count] for name in ("peak_qy", "peak_qx", "peak_gz")], axis=1)
-    mine = np.column_stack([flat.q_inv_angstrom, height])
+    height = points.height_inv_angstrom
+    mine = np.column_stack([points.q_inv_angstrom, height])
     nearest = np.array([((mine - row) ** 2).sum(axis=1).argmin() for row in listed])
     np.testing.assert_allclose(mine[nearest], listed, atol=1e-5)
-    amplitude = np.abs(flat.structure_factor_V[nearest]) * np.exp(-(height[nearest] ** 2) / (2 * 0.05**2))
+    amplitude = np.abs(points.structure_factor_V[nearest]) * np.exp(-(height[nearest] ** 2) / (2 * 0.05**2))
     np.testing.assert_allclose(amplitude, data["peak_amp"].values[:count], rtol=1e-4)
-    image = structure_factor_image(flat, pattern_shape=(256, 256), q_step_inv_angstrom=STEP)
+    image = structure_factor_image(points, pattern_shape=(256, 256), q_step_inv_angstrom=STEP, weighed_from="plane")
     theirs = data["structure_factor"].values
     # Theirs leaves out points below a hundredth of the strongest.
     assert np.corrcoef(image.ravel(), theirs.ravel())[0, 1] > 0.998

@@ -103,13 +103,12 @@ def _one(values: xr.DataArray, what: str, setting: str) -> float:
 
 def _truth(data: xr.Dataset, runs: NDArray[np.int64], scan: xr.Dataset, least_relative: float) -> xr.Dataset:
     """``peaks/1``, the same for every thickness of a run."""
-    sigma = float(data.attrs["sigma_inv_angstrom"])
     n_columns = scan.sizes["scan_x"]
     column: dict[str, list[NDArray[Any]]] = {name: [] for name in ("qy", "qx", "height")}
     counts = []
     for run in runs.tolist():
         found = schema.reflections(data, run)
-        height = found["amplitude"].values * np.exp(-(found["excitation_error"].values ** 2) / (2 * sigma**2))
+        height = found["weighed_amplitude"].values
         shown = height > least_relative * height.max(initial=0)
         values = {"height": height, "qy": found["reflection_qy"].values, "qx": found["reflection_qx"].values}
         for name, listed in column.items():

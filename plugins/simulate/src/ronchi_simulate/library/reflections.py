@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.optics import wavelength_angstrom
+from ronchi.schema.library import WeighedFrom
 from ronchi_simulate.library.crystals import Crystal
 from ronchi_simulate.multislice.scattering import abtem_scattering, projected_form_factor
 
@@ -28,6 +29,8 @@ class Reflections:
         (y, x) on the detector: the centre of the disk, to the accuracy of the paraxial wave equation.
     excitation_error : (n,) float64
         s_g = -(g_z + wavelength q^2 / 2), in 1/angstrom: positive inside the Ewald sphere.
+    height_inv_angstrom : (n,) float64
+        g_z, distance from the plane through the origin across the beam, in 1/angstrom.
     structure_factor_V : (n,) complex128
         Mean over the cell of V(r) exp(-2 pi i g.r), damped by the thermal motion, for the crystal's own origin.
     """
@@ -35,6 +38,7 @@ class Reflections:
     hkl: NDArray[np.int16]
     q_inv_angstrom: NDArray[np.float64]
     excitation_error: NDArray[np.float64]
+    height_inv_angstrom: NDArray[np.float64]
     structure_factor_V: NDArray[np.complex128]
 
 
@@ -44,7 +48,8 @@ def reflections(
     *,
     beam_energy_eV: float,
     q_max: float,
-    excitation_max: float = 0.15,
+    distance_max: float = 0.15,
+    near: WeighedFrom = "sphere",
     u_angstrom: float = 0.0,
 ) -> Reflections:
     """All points within a circle on the detector and near the Ewald sphere, also those that symmetry extinguishes.
@@ -60,8 +65,10 @@ def reflections(
     beam_energy_eV : float
     q_max : float
         Radius of the circle, in 1/angstrom.
-    excitation_max : float
+    distance_max : float
         Largest excitation error, in 1/angstrom.
+    near : {"sphere", "plane"}
+        ``"plane"``: points near the plane through the origin across the beam instead, no farther than that from it.
     u_angstrom : float
         Rms thermal displacement along one axis.
 
@@ -72,18 +79,19 @@ def reflections(
     """
     wavelength = wavelength_angstrom(beam_energy_eV)
     reciprocal = np.linalg.inv(crystal.lattice_angstrom).T @ rotation.T
-    deep = wavelength * q_max**2 / 2 + excitation_max
+    deep = wavelength * q_max**2 / 2 + distance_max
     most = np.floor(np.hypot(q_max, deep) * np.linalg.norm(crystal.lattice_angstrom, axis=1)).astype(int)
     hkl = np.stack(np.meshgrid(*[np.arange(-n, n + 1) for n in most], indexing="ij"), axis=-1).reshape(-1, 3)
     g = hkl @ reciprocal
     q = g[:, 1::-1]
     q_squared = (q**2).sum(axis=1)
     excitation = -(g[:, 2] + wavelength / 2 * q_squared)
-    seen = np.flatnonzero((q_squared <= q_max**2) & (np.abs(excitation) <= excitation_max))
+    distance = excitation if near == "sphere" else g[:, 2]
+    seen = np.flatnonzero((q_squared <= q_max**2) & (np.abs(distance) <= distance_max))
     order = seen[np.lexsort((*hkl[seen].T, np.round(q_squared[seen], 9)))]
     hkl = hkl[order]
     factor = structure_factors(crystal, hkl, (g[order] ** 2).sum(axis=1), u_angstrom)
-    return Reflections(hkl.astype(np.int16), q[order], excitation[order], factor)
+    return Reflections(hkl.astype(np.int16), q[order], excitation[order], g[order, 2], factor)
 
 
 def structure_factors(

@@ -91,6 +91,7 @@ def simulate_run(
         points,
         pattern_shape=(n, n),
         q_step_inv_angstrom=params.q_step_inv_angstrom,
+        weighed_from=params.weighed_from,
         sigma_inv_angstrom=params.sigma_inv_angstrom,
         tukey_alpha=params.tukey_alpha,
         phase_centre_angstrom=centre,
@@ -142,7 +143,8 @@ def _points(run: Run, params: LibraryParams) -> tuple[Reflections, tuple[float, 
         beam_energy_eV=run.beam_energy_eV,
         # Waves have no higher frequencies, so that the corners of the pattern stay dark.
         q_max=params.pattern_px // 2 * params.q_step_inv_angstrom,
-        excitation_max=params.excitation_max_inv_angstrom,
+        distance_max=params.excitation_max_inv_angstrom,
+        near=params.weighed_from,
         u_angstrom=run.u_angstrom,
     )
     corner = run.origin @ run.crystal.lattice_angstrom @ run.rotation.T

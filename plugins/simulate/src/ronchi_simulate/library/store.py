@@ -77,6 +77,7 @@ def attributes(params: LibraryParams) -> dict[str, Any]:
     """Attributes of the data set that say how to read it."""
     return {
         "title": "diffraction library",
+        "weighed_from": params.weighed_from,
         "sigma_inv_angstrom": params.sigma_inv_angstrom,
         "tukey_alpha": params.tukey_alpha,
         "frozen_phonons": params.frozen_phonons,

@@ -2,10 +2,10 @@
 
 The image is the modulus of a 3-D Fourier transform of the crystal's potential, in which a Tukey window in the plane
 gives each reciprocal-lattice point its width and a Gaussian along the beam weighs it by its distance from the Ewald
-sphere (Munshi et al. 2022, doi:10.1038/s41524-022-00939-9). For a crystal that is a sum over reflections, which needs
-no grid in space:
+sphere (Munshi et al. 2022, doi:10.1038/s41524-022-00939-9), or, as in the code that was published with that paper, from
+the plane through the origin across the beam. For a crystal that is a sum over reflections, and needs no grid in space:
 
-    I(q) = | sum_g V_g exp(-s_g^2 / (2 sigma^2)) W(q - g) |        W(0) = 1
+    I(q) = | sum_g V_g exp(-d_g^2 / (2 sigma^2)) W(q - g) |        W(0) = 1, d_g = s_g or g_z
 
 in volt, per unit of thickness. Times the thickness in angstrom it is the image of the paper, which is linear in
 thickness. It is not convolved with the probe: it shows points, whatever the semiangle.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.schema.library import WeighedFrom
 from ronchi_simulate.library.reflections import Reflections
 
 __all__ = ["structure_factor_image", "tukey_transform"]
@@ -29,6 +30,7 @@ def structure_factor_image(
     *,
     pattern_shape: tuple[int, int],
     q_step_inv_angstrom: float,
+    weighed_from: WeighedFrom = "sphere",
     sigma_inv_angstrom: float = 0.05,
     tukey_alpha: float = 0.5,
     phase_centre_angstrom: tuple[float, float] = (0.0, 0.0),
@@ -42,8 +44,10 @@ def structure_factor_image(
         (qy, qx), q = 0 at N // 2.
     q_step_inv_angstrom : float
         The window's side is 1 / q_step.
+    weighed_from : {"sphere", "plane"}
+        What the Gaussian lies about.
     sigma_inv_angstrom : float
-        Of the Gaussian about the Ewald sphere.
+        Of the Gaussian.
     tukey_alpha : float
         Part of the window that is taper: 0 is a box, 1 a Hann window.
     phase_centre_angstrom : tuple of float
@@ -55,7 +59,8 @@ def structure_factor_image(
     (qy, qx) float32
         In volt.
     """
-    weight = np.exp(-(points.excitation_error**2) / (2 * sigma_inv_angstrom**2))
+    distance = points.excitation_error if weighed_from == "sphere" else points.height_inv_angstrom
+    weight = np.exp(-(distance**2) / (2 * sigma_inv_angstrom**2))
     factor = points.structure_factor_V * weight
     counted = np.abs(factor) > _LEAST * np.abs(factor).max(initial=0)
     factor, q = factor[counted], points.q_inv_angstrom[counted]

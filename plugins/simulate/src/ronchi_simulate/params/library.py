@@ -7,6 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ronchi.api import Field, Params
+from ronchi.schema.library import WeighedFrom
 
 __all__ = ["LibraryParams"]
 
@@ -90,17 +91,22 @@ class LibraryParams(Params):
         description="Rms thermal displacement along one axis, drawn for each run.",
         json_schema_extra={"unit": "angstrom"},
     )
+    weighed_from: WeighedFrom = Field(
+        "sphere",
+        description="What the Gaussian of the structure-factor image lies about: the Ewald sphere, or the plane "
+        "through the origin across the beam. The first is what a thin crystal shows, the second the lattice of a zone.",
+    )
     sigma_inv_angstrom: float = Field(
         0.05,
         gt=0,
-        description="Gaussian of the structure-factor image about the Ewald sphere.",
+        description="Gaussian of the structure-factor image about the sphere or the plane.",
         json_schema_extra={"unit": "1/angstrom"},
     )
     tukey_alpha: float = Field(0.5, ge=0, le=1, description="Taper of the structure-factor image's window.")
     excitation_max_inv_angstrom: float = Field(
         0.15,
         gt=0,
-        description="Reflections up to this excitation error are listed.",
+        description="Reflections up to this far from the sphere or the plane are listed.",
         json_schema_extra={"unit": "1/angstrom"},
     )
     validation: float = Field(0.1, ge=0, lt=1, description="Fraction of the prototypes for validation.")
@@ -127,13 +133,13 @@ class LibraryParams(Params):
 
     @model_serializer(mode="wrap")
     def _without_later_ones(self, dumped: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave `splits` and `materials` out where they are as they come.
+        """Leave out those that came later where they are as they come.
 
         Random numbers are drawn from the parameters as they are written: by the same seed a library is then the same as
         before there were these.
         """
         values: dict[str, Any] = dumped(self)
-        for name in ("splits", "materials"):
+        for name in ("splits", "materials", "weighed_from"):
             if getattr(self, name) == type(self).model_fields[name].default:
                 values.pop(name, None)
         return values
