@@ -55,7 +55,8 @@ class Loaded:
         """Real planes of the size of a pattern that a pass takes at its peak, as measured on a CPU in float32."""
         settings = self.card["settings"]
         if self.card["kind"] == "compact":
-            return 20 + 2.3 * float(settings["widths"][0])
+            second = 45 + 2.5 * float(settings["completion"][0]) if settings["completion"] else 0.0
+            return max(5 + 3.3 * float(settings["widths"][0]), second)
         return float(settings["filters"]) * (35 if settings["variant"] == "fcunet" else 19)
 
 
