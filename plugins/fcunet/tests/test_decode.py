@@ -78,6 +78,15 @@ def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
     assert float(disk_loss(maps, targets)[0]) > said_right + 0.01
 
 
+def test_disks_weaker_than_a_share_of_the_strongest_can_be_left_out() -> None:
+    points = torch.tensor([[0, 4.0, 4.0, 0.5, 1], [0, 10.0, 10.0, 0.04, 1], [1, 14.0, 14.0, 0.06, 1]])
+    maps = _perfect(points, (20, 20), 2)
+    assert peaks_of_maps(maps, (20, 20), 0.2, 10).counts.tolist() == [2, 1]
+    found = peaks_of_maps(maps, (20, 20), 0.2, 10, min_relative=0.05)
+    assert found.counts.tolist() == [1, 1]
+    assert found.qy_px.round(3).tolist() == [4.0, 14.0]
+
+
 def test_a_dark_lattice_point_is_no_disk_unless_dark_ones_are_wanted() -> None:
     points = torch.tensor([[0, 4.0, 4.0, 0.9, 1], [0, 14.0, 14.0, 0.8, 0]])
     maps = _perfect(points, (20, 20), 1)

@@ -30,9 +30,15 @@ def beam_radius_px(radius_px: float) -> float:
 
 
 def peaks_of_maps(
-    maps: DiskMaps, shape: tuple[int, int], threshold: float, max_peaks: int, *, dark: bool = False
+    maps: DiskMaps,
+    shape: tuple[int, int],
+    threshold: float,
+    max_peaks: int,
+    *,
+    dark: bool = False,
+    min_relative: float = 0.0,
 ) -> PeakBatch:
-    """Disks in cells whose probability is a local maximum above ``threshold``.
+    """Disks in cells whose probability is a local maximum above ``threshold``, none weaker than ``min_relative``.
 
     ``intensity`` is the square of the structure factor that is to be expected: that of the disk over the largest of the
     pattern, times the probability that there is one. ``score`` is the log-odds of that probability: that there is a
@@ -42,6 +48,8 @@ def peaks_of_maps(
     if not dark:
         odds = _both(odds, maps.lit_logit.float())
     pattern, y, x = _strongest(odds, math.log(threshold / (1 - threshold)), max_peaks)
+    strong = maps.amplitude[pattern, y, x] >= min_relative
+    pattern, y, x = pattern[strong], y[strong], x[strong]
     score = odds[pattern, y, x]
     expected = maps.amplitude[pattern, y, x].clamp_min(0) * torch.sigmoid(score)
     offset = maps.offset_px[pattern, :, y, x].double()

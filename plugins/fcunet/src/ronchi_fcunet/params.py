@@ -46,6 +46,14 @@ class FcunetParams(Params):
         description="compact: lattice points with a structure factor are found as well where no light fell, less than "
         "1e-5 of the beam.",
     )
+    min_relative: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="compact: least structure factor of a disk over the largest of the pattern. The published score "
+        "counts none below 0.05.",
+        json_schema_extra=_unit("1"),
+    )
     max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, likeliest first.")
     probe_radius_px: float | None = Field(
         None, gt=0.5, description="Radius of the disks; measured on the probe if absent.", json_schema_extra=_unit("px")
