@@ -8,7 +8,7 @@ so kept once, per unit of thickness.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -22,7 +22,6 @@ __all__ = [
     "PER_REFLECTION",
     "PER_RUN",
     "SPLITS",
-    "WeighedFrom",
     "contents",
     "describe",
     "make",
@@ -60,8 +59,6 @@ PER_REFLECTION = {
 }
 """Variable along ``reflection`` to its units and name."""
 
-WeighedFrom = Literal["sphere", "plane"]
-"""From where the distance of a reflection is told that weighs it in a structure-factor image."""
 _SIGMA_INV_ANGSTROM = 0.05
 
 _LISTED = 6

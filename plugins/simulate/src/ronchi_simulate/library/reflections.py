@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.optics import wavelength_angstrom
-from ronchi.schema.library import WeighedFrom
 from ronchi_simulate.library.crystals import Crystal
 from ronchi_simulate.multislice.scattering import abtem_scattering, projected_form_factor
+from ronchi_simulate.params.library import WeighedFrom
 
 __all__ = ["Reflections", "reflections", "structure_factors"]
 

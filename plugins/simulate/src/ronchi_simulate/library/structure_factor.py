@@ -16,8 +16,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.schema.library import WeighedFrom
 from ronchi_simulate.library.reflections import Reflections
+from ronchi_simulate.params.library import WeighedFrom
 
 __all__ = ["structure_factor_image", "tukey_transform"]
 

@@ -7,11 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ronchi.api import Field, Params
-from ronchi.schema.library import WeighedFrom
 
-__all__ = ["LibraryParams"]
+__all__ = ["LibraryParams", "WeighedFrom"]
 
 Pair = tuple[float, float]
+WeighedFrom = Literal["sphere", "plane"]
+"""From where the distance of a reflection is told that weighs it in a structure-factor image."""
 
 
 class LibraryParams(Params):
