@@ -58,6 +58,11 @@ def test_reflections_are_weighed_by_their_distance_from_the_sphere_or_from_the_p
     np.testing.assert_allclose(plane, 2 * np.exp(-((-s - 0.01806) ** 2) / (2 * sigma**2)), rtol=1e-4)
 
 
+def test_a_surface_that_there_is_not_is_refused() -> None:
+    with pytest.raises(SchemaError, match="'weighed_from' is 'plain', allowed: sphere, plane"):
+        library.validate(small().assign_attrs(weighed_from="plain"))
+
+
 def test_runs_are_chosen_by_split() -> None:
     data = small()
     assert data.isel(run=data["split"] == "test")["formula"].values.tolist() == ["W"]

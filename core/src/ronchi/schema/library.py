@@ -28,6 +28,7 @@ __all__ = [
     "offsets",
     "reflections",
     "validate",
+    "weighed_from",
 ]
 
 NAME = "library/1"
@@ -59,7 +60,9 @@ PER_REFLECTION = {
 }
 """Variable along ``reflection`` to its units and name."""
 
+_SURFACES = ("sphere", "plane")
 _SIGMA_INV_ANGSTROM = 0.05
+"""Where a library does not say it."""
 
 _LISTED = 6
 """As many values are told one by one."""
@@ -92,6 +95,8 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     splits = {str(name) for name in ds["split"].values}
     if splits - set(SPLITS):
         raise fail(where, f"'split' holds {sorted(splits - set(SPLITS))}, allowed: {', '.join(SPLITS)}")
+    if weighed_from(ds) not in _SURFACES:
+        raise fail(where, f"'weighed_from' is {weighed_from(ds)!r}, allowed: {', '.join(_SURFACES)}")
     used: dict[str, set[str]] = {}
     for prototype, split in zip(ds["prototype"].values, ds["split"].values, strict=True):
         used.setdefault(str(prototype), set()).add(str(split))
@@ -175,6 +180,11 @@ def offsets(ds: xr.Dataset) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(ds["n_reflections"].values, dtype=np.int64)])
 
 
+def weighed_from(ds: xr.Dataset) -> str:
+    """What the distance of a reflection is told from that weighs it: ``"sphere"`` or ``"plane"``."""
+    return str(ds.attrs.get("weighed_from", _SURFACES[0]))
+
+
 def reflections(ds: xr.Dataset, run: int) -> xr.Dataset:
     """Reflections of one run, by its place in the data set.
 
@@ -185,7 +195,7 @@ def reflections(ds: xr.Dataset, run: int) -> xr.Dataset:
     edges = offsets(ds)
     found = ds[list(PER_REFLECTION)].isel(reflection=slice(int(edges[run]), int(edges[run + 1])))
     distance = found["excitation_error"].values.astype(float)
-    if ds.attrs.get("weighed_from", "sphere") == "plane":
+    if weighed_from(ds) == "plane":
         q_squared = found["reflection_qy"].values.astype(float) ** 2 + found["reflection_qx"].values.astype(float) ** 2
         distance = -distance - wavelength_angstrom(float(ds["beam_energy_eV"].values[run])) / 2 * q_squared
     sigma = float(ds.attrs.get("sigma_inv_angstrom", _SIGMA_INV_ANGSTROM))

@@ -142,9 +142,8 @@ class Fcunet:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=p.precision == "bfloat16"):
             if isinstance(self._network, CompactDetector):
                 maps = mean_maps(self._network, patterns, self._probe, p.passes)
-                shape = (filled.shape[1], filled.shape[2])
                 return peaks_of_maps(
-                    maps, shape, self._threshold, p.max_peaks, dark=p.dark, min_relative=p.min_relative
+                    maps, filled.shape[1:], self._threshold, p.max_peaks, dark=p.dark, min_relative=p.min_relative
                 )
             images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
         return peaks_of_image(

@@ -19,7 +19,7 @@ def log_odds(logit: Tensor, amplitude: Tensor) -> Tensor:
 
     The focal loss is least not at the probability itself but at one nearer to a half, from which this finds the way
     back (Charoenphakdee et al., CVPR 2021, arXiv:2011.09172); it then takes out the weight that a disk has by its
-    structure factor. Of held-out crystals the share of disks agrees with it from one in a thousand up.
+    structure factor.
 
     Parameters
     ----------

@@ -24,13 +24,13 @@ from ronchi.api import DataError
 from ronchi.schema import library
 from ronchi_fcunet.light import lit
 
-__all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches", "prototypes_of"]
+__all__ = ["Augmentation", "Batch", "LibrarySamples", "Sample", "Samples", "batches", "told_by"]
 
 _SAME_POINT_PX = 1.0
 """Lattice points closer than this make one disk."""
 
 Sample = dict[str, NDArray[Any]]
-"""``pattern, probe, label`` (qy, qx), ``peaks`` (m, 4), ``on_zone``; see `LibrarySamples.sample`."""
+"""``pattern, probe, label`` (qy, qx), ``peaks`` (m, 5), ``on_zone``; see `LibrarySamples.sample`."""
 
 
 class Augmentation(Protocol):
@@ -113,7 +113,6 @@ class LibrarySamples:
         self.prototypes = {str(name) for name in data["prototype"].values[self.runs]}
         self.shape = (data.sizes["semiangle"], data.sizes["thickness"])
         self.pattern_shape = (data.sizes["qy"], data.sizes["qx"])
-        self.weighed_from = str(data.attrs.get("weighed_from", "sphere"))
         # Variables and sizes come in the order in which the store was listed, which changes.
         sizes = sorted((str(name), size) for name, size in data.sizes.items())
         told = [sorted(data.attrs.items()), sizes, data["formula"].values.tolist(), data["h"].values.tobytes()]
@@ -149,8 +148,8 @@ class LibrarySamples:
         }
 
 
-def prototypes_of(path: Path) -> dict[str, set[str]]:
-    """Prototypes of each split that a library has.
+def told_by(path: Path) -> tuple[dict[str, set[str]], str]:
+    """Prototypes of each split that a library has, and what its strengths are weighed from.
 
     Raises
     ------
@@ -161,7 +160,7 @@ def prototypes_of(path: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for split, prototype in zip(data["split"].values, data["prototype"].values, strict=True):
         found.setdefault(str(split), set()).add(str(prototype))
-    return found
+    return found, library.weighed_from(data)
 
 
 class _Store:

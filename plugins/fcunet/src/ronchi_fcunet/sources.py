@@ -10,7 +10,7 @@ import numpy as np
 
 from ronchi.api import DataError, SchemaError
 from ronchi_fcunet.labelled import LabelledSamples
-from ronchi_fcunet.samples import LibrarySamples, Sample, Samples, prototypes_of
+from ronchi_fcunet.samples import LibrarySamples, Sample, Samples, told_by
 from ronchi_fcunet.train_params import TrainParams
 
 __all__ = ["MixedSamples", "open_samples"]
@@ -32,20 +32,23 @@ def open_samples(p: TrainParams, split: str) -> Samples:
     paths = (p.library,) if isinstance(p.library, Path) else p.library
     if len(paths) == 1:
         return LibrarySamples(paths[0], split)
-    prototypes = {path: prototypes_of(path) for path in paths}
+    told = {path: told_by(path) for path in paths}
+    prototypes = {path: known for path, (known, _) in told.items()}
     _check_apart(prototypes)
+    weighed = {surface: path for path, (_, surface) in told.items()}
+    if len(weighed) > 1:
+        listed = ", ".join(f"the {surface} in {path}" for surface, path in weighed.items())
+        raise DataError(f"lattice points are weighed from {listed}", where="library", fix="one `weighed_from` for all")
     parts = [LibrarySamples(path, split) for path, known in prototypes.items() if known.get(split)]
     if not parts:
         what, where = f"the libraries have no runs for {split}", ", ".join(map(str, paths))
         raise DataError(what, where=where, fix="add one of all prototypes: `ronchi simulate library`")
     shapes = {part.pattern_shape: part.path for part in parts}
     if len(shapes) > 1:
-        told = ", ".join(f"{shape[0]} x {shape[1]} px in {path}" for shape, path in shapes.items())
-        raise DataError(f"patterns are of several sizes: {told}", where="library", fix="the same `pattern_px` for all")
-    weighed = {part.weighed_from: part.path for part in parts}
-    if len(weighed) > 1:
-        told = ", ".join(f"the {surface} in {path}" for surface, path in weighed.items())
-        raise DataError(f"lattice points are weighed from {told}", where="library", fix="one `weighed_from` for all")
+        listed = ", ".join(f"{shape[0]} x {shape[1]} px in {path}" for shape, path in shapes.items())
+        raise DataError(
+            f"patterns are of several sizes: {listed}", where="library", fix="the same `pattern_px` for all"
+        )
     return MixedSamples(parts)
 
 
