@@ -97,6 +97,20 @@ def test_the_loss_falls_and_the_card_says_so(small_library: Path, plain: Any, tm
     assert again["curve"] == card["curve"]
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_a_compiled_network_learns_the_same(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    network = NetworkParams(kind="compact", widths=(8, 16), blocks=1, attention=0, completion=(8,))
+    eager = train(_params(small_library, network=network), plain, _context(), tmp_path / "eager")
+    fused = train(_params(small_library, network=network, compile=True), plain, _context(), tmp_path / "fused")
+    for one, other in zip(eager["curve"], fused["curve"], strict=True):
+        assert other["learned_loss"] == pytest.approx(one["learned_loss"], rel=1e-3)
+        assert other["loss"] == pytest.approx(one["loss"], rel=1e-2)
+    # A training may be compiled half-way: the checkpoint is the same one's.
+    more = train(_params(small_library, network=network, steps=9), plain, _context(), tmp_path / "fused")
+    assert more["curve"][:2] == fused["curve"]
+
+
 @pytest.mark.parametrize("kind", ["compact", "fcunet"])
 def test_a_training_that_was_stopped_goes_on_bit_for_bit(
     small_library: Path, plain: Any, tmp_path: Path, kind: Any

@@ -78,6 +78,11 @@ class TrainParams(Params):
     )
     workers: int = Field(1, ge=0, description="Processes that load and augment.")
     half: bool = Field(False, description="Products in bfloat16, faster where the processor has it.")
+    compile: bool = Field(
+        False,
+        description="Fuse the network's operations with torch.compile, which needs a C++ compiler on a CPU: the first "
+        "batch takes minutes, every later one of the compact detector a quarter less.",
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

@@ -23,6 +23,7 @@ from ronchi_fcunet.unet import FourierUNet
 from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights, save_weights
 from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.compiled import compiled
 from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.world import World, join_world
 
@@ -127,6 +128,7 @@ class _Training:
         self.network = network.to(world.device)
         # Levels for which the patterns are too small are never passed.
         self.wrapped = world.wrap(self.network, all_used=isinstance(network, CompactDetector))
+        self.forward = compiled(self.wrapped) if p.compile else self.wrapped
         self.averaged = copy.deepcopy(self.network)
         self.best: dict[str, torch.Tensor] = {}
         # Norms, biases and the heads' offsets are no products that could grow without need.
@@ -175,7 +177,7 @@ class _Training:
         self.wrapped.train()
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=p.half):
-            losses = losses_of(self.wrapped(batch.pattern, batch.probe), batch)
+            losses = losses_of(self.forward(batch.pattern, batch.probe), batch)
         torch.stack(losses).mean().backward()
         value = self.world.total(losses[-1].detach().clone()) / self.world.size
         if not math.isfinite(value):
@@ -249,7 +251,7 @@ class _Training:
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
         free = {"library", "labelled", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers",
-                "steps", "patience"}  # fmt: skip
+                "steps", "patience", "compile"}  # fmt: skip
         told = self.p.model_dump_json(exclude=free)
         return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
