@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from ronchi.manager import get_manager
-from ronchi_fcunet.samples import LibrarySamples
+from ronchi_fcunet.library_samples import LibrarySamples
 from ronchi_fcunet.weights import load_weights
 
 _SIGMA_PX, _TRUNCATE = 1.5, 3.5

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 import ronchi
 from ronchi.api import DataError, SchemaError
 from ronchi.cli.main import main
-from ronchi_fcunet.samples import LibrarySamples, batches
+from ronchi_fcunet.library_samples import LibrarySamples
+from ronchi_fcunet.samples import batches
 from ronchi_fcunet.sources import MixedSamples, open_samples
 from ronchi_fcunet.train_params import TrainParams
 

@@ -17,8 +17,9 @@ from ronchi.api import Context, DataError, SchemaError
 from ronchi_fcunet import training
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.decode import peaks_of_maps
+from ronchi_fcunet.library_samples import LibrarySamples
 from ronchi_fcunet.maps import DiskMaps
-from ronchi_fcunet.samples import LibrarySamples, batches
+from ronchi_fcunet.samples import batches
 from ronchi_fcunet.scores import Tally, judge
 from ronchi_fcunet.targets import make_targets
 from ronchi_fcunet.train_params import NetworkParams, TrainParams

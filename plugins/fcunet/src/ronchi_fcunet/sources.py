@@ -10,7 +10,8 @@ import numpy as np
 
 from ronchi.api import DataError, SchemaError
 from ronchi_fcunet.labelled import LabelledSamples
-from ronchi_fcunet.samples import LibrarySamples, Sample, Samples, told_by
+from ronchi_fcunet.library_samples import LibrarySamples, told_by
+from ronchi_fcunet.samples import Sample, Samples
 from ronchi_fcunet.train_params import TrainParams
 
 __all__ = ["MixedSamples", "open_samples"]
