@@ -15,7 +15,15 @@ from torch.nn import functional
 
 from ronchi_fcunet.compact_layers import Residual
 from ronchi_fcunet.focal import log_odds
-from ronchi_fcunet.maps import N_MAPS, STRIDE_PX, DiskMaps, disk_maps
+from ronchi_fcunet.maps import (
+    AMPLITUDE_CHANNEL,
+    LIT_CHANNEL,
+    LOGIT_CHANNEL,
+    N_MAPS,
+    STRIDE_PX,
+    DiskMaps,
+    disk_maps,
+)
 
 __all__ = ["Completion", "lattice_votes"]
 
@@ -120,4 +128,5 @@ def _seen(made: Tensor) -> Tensor:
     rows = (torch.arange(height, device=made.device) - height // 2) / (height / 2)
     columns = (torch.arange(width, device=made.device) - width // 2) / (width / 2)
     away = (rows[:, None].square() + columns.square()).sqrt().expand(n, 1, -1, -1)
-    return torch.cat([made[:, :1] / _LOGIT_UNIT, made[:, 6:7], nodes, away, made[:, 7:] / _LOGIT_UNIT], 1)
+    disk, amplitude, lit = (made[:, [c]] for c in (LOGIT_CHANNEL, AMPLITUDE_CHANNEL, LIT_CHANNEL))
+    return torch.cat([disk / _LOGIT_UNIT, amplitude, nodes, away, lit / _LOGIT_UNIT], 1)

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["N_MAPS", "STRIDE_PX", "DiskMaps", "disk_maps"]
+__all__ = ["AMPLITUDE_CHANNEL", "LIT_CHANNEL", "LOGIT_CHANNEL", "N_MAPS", "STRIDE_PX", "DiskMaps", "disk_maps"]
 
 STRIDE_PX = 2
 """Pixels of a pattern along the side of a cell: a disk centre falls into one cell."""
 N_MAPS = 8
 """Channels from which `disk_maps` makes its maps."""
+LOGIT_CHANNEL, AMPLITUDE_CHANNEL, LIT_CHANNEL = 0, 6, 7
 _LEAST_LOG_SIGMA, _MOST_LOG_SIGMA = -4.5, 1.5
 """Bounds of the logarithm of a position's standard deviation in px."""
 
@@ -49,10 +50,10 @@ class DiskMaps:
 def disk_maps(made: Tensor) -> DiskMaps:
     """Maps of what a head has made, (n, N_MAPS, cy, cx): in the order of `DiskMaps`."""
     return DiskMaps(
-        logit=made[:, 0],
+        logit=made[:, LOGIT_CHANNEL],
         offset_px=made[:, 1:3],
         log_sigma=made[:, 3:5].clamp(_LEAST_LOG_SIGMA, _MOST_LOG_SIGMA),
         correlation=0.95 * torch.tanh(made[:, 5]),
-        amplitude=functional.softplus(made[:, 6]),
-        lit_logit=made[:, 7],
+        amplitude=functional.softplus(made[:, AMPLITUDE_CHANNEL]),
+        lit_logit=made[:, LIT_CHANNEL],
     )
