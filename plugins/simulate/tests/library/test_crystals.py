@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ronchi_simulate.library.crystals import FAMILIES, Crystal, crystals, split_of
+from ronchi_simulate.library.crystals import FAMILIES, JUDGED_BY, Crystal, crystals, split_of
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,13 @@ def test_they_are_the_same_every_time_and_fewer_are_a_part_of_more(known: list[C
         assert old.formula == new.formula
         np.testing.assert_array_equal(old.lattice_angstrom, new.lattice_angstrom)
         np.testing.assert_array_equal(old.fractional, new.fractional)
+
+
+def test_none_is_one_that_detectors_are_judged_by() -> None:
+    most = {(crystal.prototype, crystal.formula) for crystal in crystals(12)}
+    assert len(JUDGED_BY) == 10
+    assert not JUDGED_BY & most
+    assert {prototype for prototype, _ in JUDGED_BY} & {prototype for prototype, _ in most}
 
 
 def test_elements_are_swapped_within_families_only(known: list[Crystal]) -> None:

@@ -5,8 +5,7 @@ most laboratories know, diamond is carbon alone, and zincblende knows no gallium
 of the usual tables (Wyckoff 1963; CRC Handbook of Chemistry and Physics), good to about a per cent, at room temperature
 where the structure is stable there, and of the idealised cell where it is not: cubic perovskites, zirconia, NiTi. Free
 coordinates are those of the compound that stands for the structure; all spinels are normal ones.
-The materials of the twenty single patterns that detectors are judged by are left out: Ni, Pt, Mo, Ge, LiF, InP, BaTiO3,
-Zn, AlN and SnO2.
+Those in `ronchi_simulate.library.crystals.JUDGED_BY` are left out.
 """
 
 from __future__ import annotations
