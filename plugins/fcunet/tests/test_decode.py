@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 from ronchi_fcunet.decode import beam_radius_px, peaks_of_image, peaks_of_maps
 from ronchi_fcunet.losses import detection_loss, disk_loss, position_loss
 from ronchi_fcunet.maps import DiskMaps
+from ronchi_fcunet.strength import strong_odds
 from ronchi_fcunet.targets import make_targets
 
 
@@ -78,13 +79,41 @@ def test_faint_points_are_not_asked_for_and_fainter_ones_are_nothing() -> None:
     assert float(disk_loss(maps, targets)[0]) > said_right + 0.01
 
 
-def test_disks_weaker_than_a_share_of_the_strongest_can_be_left_out() -> None:
-    points = torch.tensor([[0, 4.0, 4.0, 0.5, 1], [0, 10.0, 10.0, 0.04, 1], [1, 14.0, 14.0, 0.06, 1]])
+def test_disks_that_are_probably_weaker_than_asked_for_are_left_out() -> None:
+    points = torch.tensor([[0, 4.0, 4.0, 0.5, 1], [0, 10.0, 10.0, 0.04, 1], [1, 14.0, 14.0, 0.3, 1]])
     maps = _perfect(points, (20, 20), 2)
-    assert peaks_of_maps(maps, (20, 20), 0.2, 10).counts.tolist() == [2, 1]
-    found = peaks_of_maps(maps, (20, 20), 0.2, 10, min_relative=0.05)
-    assert found.counts.tolist() == [1, 1]
+    everything = peaks_of_maps(maps, (20, 20), 0.2, 10)
+    assert everything.counts.tolist() == [2, 1]
+    found = peaks_of_maps(maps, (20, 20), 0.2, 10, min_relative=0.2)
     assert found.qy_px.round(3).tolist() == [4.0, 14.0]
+    # What is less likely is expected to be less strong.
+    assert found.intensity[1] < 0.7 * everything.intensity[2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(stated=st.floats(0.02, 0.9), least=st.floats(0.0, 0.5))
+def test_the_odds_of_strong_disks_are_those_of_true_ones_spread_about_what_is_stated(
+    stated: float, least: float
+) -> None:
+    true = stated * np.exp(0.7 * np.random.default_rng(0).normal(size=200_000))
+    counted = true[true >= 0.03]
+    said = 1 / (1 + np.exp(-float(strong_odds(torch.tensor(stated), least))))
+    assert said == pytest.approx((counted >= least).mean(), abs=0.01)
+
+
+@settings(max_examples=30, deadline=None)
+@given(one=st.floats(-3.0, 4.0), other=st.floats(-3.0, 4.0))
+def test_a_disk_that_may_be_in_either_of_two_cells_has_the_odds_of_both(one: float, other: float) -> None:
+    maps = _perfect(torch.tensor([[0, 10.0, 10.0, 1.0, 1]]), (20, 20), 1)
+    alone = []
+    for cells in ([(5, 5, one)], [(5, 6, other)], [(5, 5, one), (5, 6, other)]):
+        maps.logit[...] = -30.0
+        for y, x, logit in cells:
+            maps.logit[0, y, x] = logit
+        maps.amplitude[...] = 1.0
+        (score,) = peaks_of_maps(maps, (20, 20), 1e-9, 1, dark=True).score
+        alone.append(np.exp(score))
+    assert alone[2] == pytest.approx(alone[0] + alone[1], rel=1e-4)
 
 
 def test_a_dark_lattice_point_is_no_disk_unless_dark_ones_are_wanted() -> None:

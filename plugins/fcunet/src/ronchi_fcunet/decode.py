@@ -12,6 +12,7 @@ from torch.nn import functional
 from ronchi.api import PeakBatch
 from ronchi_fcunet.focal import log_odds
 from ronchi_fcunet.maps import STRIDE_PX, DiskMaps
+from ronchi_fcunet.strength import strong_odds
 
 __all__ = ["beam_radius_px", "peaks_of_image", "peaks_of_maps"]
 
@@ -38,19 +39,18 @@ def peaks_of_maps(
     dark: bool = False,
     min_relative: float = 0.0,
 ) -> PeakBatch:
-    """Disks in cells whose probability is a local maximum above ``threshold``, none weaker than ``min_relative``.
+    """Disks in cells that are likelier than those around them, and likelier than ``threshold``.
 
-    ``intensity`` is the square of the structure factor that is to be expected: that of the disk over the largest of the
-    pattern, times the probability that there is one. ``score`` is the log-odds of that probability: that there is a
-    lattice point with a structure factor and, unless ``dark`` ones are wanted, that it is lit.
+    ``score`` is the log-odds of the probability that there is a lattice point with a structure factor of at least
+    ``min_relative`` over the largest of the pattern and, unless ``dark`` ones are wanted, that it is lit. ``intensity``
+    is the square of the structure factor that is to be expected: the stated one, times that probability.
     """
-    odds = log_odds(maps.logit, maps.amplitude)
+    odds, lit = log_odds(maps.logit, maps.amplitude), maps.lit_logit.float()
+    either = _both(_around(odds), strong_odds(maps.amplitude, min_relative))
     if not dark:
-        odds = _both(odds, maps.lit_logit.float())
-    pattern, y, x = _strongest(odds, math.log(threshold / (1 - threshold)), max_peaks)
-    strong = maps.amplitude[pattern, y, x] >= min_relative
-    pattern, y, x = pattern[strong], y[strong], x[strong]
-    score = odds[pattern, y, x]
+        odds, either = _both(odds, lit), _both(either, lit)
+    pattern, y, x = _strongest(odds, either, math.log(threshold / (1 - threshold)), max_peaks)
+    score = either[pattern, y, x]
     expected = maps.amplitude[pattern, y, x].clamp_min(0) * torch.sigmoid(score)
     offset = maps.offset_px[pattern, :, y, x].double()
     sigma = maps.log_sigma[pattern, :, y, x].exp()
@@ -71,6 +71,16 @@ def _both(one: Tensor, other: Tensor) -> Tensor:
     """Log-odds of two things at once, from those of the one and those of the other where the first is true."""
     # p q / (1 - p q) with p = 1 / (1 + e^-a): the inverse is e^-a + e^-b + e^-(a + b).
     return -torch.logsumexp(torch.stack([-one, -other, -one - other]), 0)
+
+
+def _around(odds: Tensor) -> Tensor:
+    """Log-odds (n, cy, cx) of a disk in a cell or in one of its eight neighbours.
+
+    Beside the cell of a disk no cell is asked for it in training. So the odds of a cell are those of a disk right there
+    to none anywhere near; as a disk is in one cell alone, they add up.
+    """
+    summed = 9 * functional.avg_pool2d(odds.double().clamp(-80, 80).exp()[:, None], 3, stride=1, padding=1)
+    return torch.log(summed[:, 0])
 
 
 def peaks_of_image(
@@ -96,7 +106,8 @@ def peaks_of_image(
     squared = (rows - centre[:, :1]).square()[:, :, None] + (columns - centre[:, 1:]).square()[:, None, :]
     reach = (_BEAM_RADII * radius_px.to(images.device)).clamp_min(_LEAST_BEAM_PX)[:, None, None]
     top = images.masked_fill(squared < reach.square(), 0.0).flatten(1).amax(1).clamp_min(1e-12)
-    pattern, y, x = _strongest(images / top[:, None, None], min_relative, max_peaks)
+    relative = images / top[:, None, None]
+    pattern, y, x = _strongest(relative, relative, min_relative, max_peaks)
     inside = (y > 0) & (x > 0) & (y < height - 1) & (x < width - 1)
     pattern, y, x = pattern[inside], y[inside], x[inside]
     step = torch.arange(-1, 2, device=images.device)
@@ -109,16 +120,17 @@ def peaks_of_image(
     return _batch(n, pattern, y + dy, x + dx, intensity, score, covariance, (height, width))
 
 
-def _strongest(values: Tensor, least: float, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pattern, row and column of maxima among the eight neighbours, at most ``most`` a pattern, in pattern order.
+def _strongest(values: Tensor, worth: Tensor, least: float, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Pattern, row and column of maxima of values among the eight neighbours, in pattern order.
 
-    Of equal neighbours the first one counts.
+    Those of a pattern are at most ``most``, the worthiest, all worth more than ``least``. Of equal neighbours the first
+    one counts.
     """
     n, height, width = values.shape
-    later = torch.arange(height * width, device=values.device).reshape(height, width)
-    ranked = values.double() - 1e-9 * later / (height * width)
-    peak = (ranked >= functional.max_pool2d(ranked[:, None], 3, stride=1, padding=1)[:, 0]) & (values > least)
-    kept = torch.where(peak, ranked, -torch.inf).flatten(1)
+    later = 1e-9 * torch.arange(height * width, device=values.device).reshape(height, width) / (height * width)
+    ranked = values.double() - later
+    peak = (ranked >= functional.max_pool2d(ranked[:, None], 3, stride=1, padding=1)[:, 0]) & (worth > least)
+    kept = torch.where(peak, worth.double() - later, -torch.inf).flatten(1)
     best, place = kept.topk(min(most, height * width), dim=1)
     chosen = torch.zeros_like(kept, dtype=torch.bool).scatter_(1, place, torch.isfinite(best))
     pattern, y, x = torch.nonzero(chosen.reshape(n, height, width), as_tuple=True)

@@ -50,8 +50,8 @@ class FcunetParams(Params):
         0.0,
         ge=0,
         lt=1,
-        description="compact: least structure factor of a disk over the largest of the pattern. The published score "
-        "counts none below 0.05.",
+        description="compact: least structure factor over the largest of the pattern that a disk is to have, with the "
+        "probability that it says. Below 0.03 none was learned; the published score counts none below 0.05.",
         json_schema_extra=_unit("1"),
     )
     max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, likeliest first.")
