@@ -91,7 +91,7 @@ def test_the_loss_falls_and_the_card_says_so(small_library: Path, plain: Any, tm
     assert last["loss"] < 0.8 * first["loss"]
     loaded = load_weights(tmp_path / "out" / "weights.safetensors")
     assert loaded.card["step"] == 60
-    assert loaded.threshold == 0.2
+    assert loaded.threshold == 0.5
     # All disks of the library have 3 px, and a soft edge that adds to the second moment.
     assert loaded.card["radii_px"] == pytest.approx([3.3, 3.3], abs=0.2)
     again = train(p, plain, _context(), tmp_path / "out")
@@ -151,6 +151,24 @@ def test_trained_weights_are_where_fine_tuning_begins(small_library: Path, plain
     before, after = load_weights(weights).network, load_weights(tmp_path / "tuned" / "weights.safetensors").network
     for (name, a), b in zip(before.named_parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4, msg=name)
+
+
+def test_a_share_of_what_training_began_with_is_kept(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    train(_params(small_library), plain, _context(), tmp_path / "first")
+    weights = tmp_path / "first" / "weights.safetensors"
+    options = {"learning_rate": 1e-2, "average": 0.0, "start_from": weights}
+    for share in (0.0, 0.25):
+        train(_params(small_library, **options, keep_of_start=share), plain, _context(), tmp_path / str(share))
+    begun, moved, kept = (
+        load_weights(path).network.state_dict()
+        for path in (weights, tmp_path / "0.0/weights.safetensors", tmp_path / "0.25/weights.safetensors")
+    )
+    for name, value in kept.items():
+        if value.dtype.is_floating_point:
+            torch.testing.assert_close(value, 0.25 * begun[name] + 0.75 * moved[name], msg=name)
+    assert not torch.allclose(moved["head.weight"], begun["head.weight"], atol=1e-4)
+    with pytest.raises(ValueError, match="`keep_of_start` needs `start_from`"):
+        _params(small_library, keep_of_start=0.5)
 
 
 def test_a_prototype_in_two_splits_is_refused(tmp_path: Path, library_maker: Any) -> None:

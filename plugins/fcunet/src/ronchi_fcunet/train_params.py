@@ -52,6 +52,13 @@ class TrainParams(Params):
     start_from: Weights | None = Field(
         None, description="Weights to begin with, a name or a file, instead of fresh ones of `network`: fine-tuning."
     )
+    keep_of_start: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the weights of `start_from` in those that are left at the end: the mean of both is often "
+        "better than either, and forgets less (Wortsman et al., ICML 2022, arXiv:2203.05482).",
+    )
     window_px: int | None = Field(
         None,
         ge=32,
@@ -85,7 +92,9 @@ class TrainParams(Params):
     )
 
     @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
+    def _has_its_sources(self) -> Self:
         if (self.library is None) == (not self.labelled):
             raise ValueError("needs either `library` or `labelled`")
+        if self.keep_of_start and self.start_from is None:
+            raise ValueError("`keep_of_start` needs `start_from`")
         return self

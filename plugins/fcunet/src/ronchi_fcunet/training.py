@@ -31,7 +31,7 @@ __all__ = ["Trainer", "build", "train"]
 
 _CHECKPOINT = "checkpoint.safetensors"
 _CLIP = 1.0
-_COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.2, 0.05
+_COMPACT_THRESHOLD, _IMAGE_THRESHOLD = 0.5, 0.05
 
 Watch = Callable[[Mapping[str, float]], None]
 
@@ -124,6 +124,7 @@ class _Training:
         begun = load_weights(p.start_from) if p.start_from is not None else None
         self.started_from = "" if begun is None else begun.sha256
         network = build(p.network) if begun is None else begun.network
+        self.begun = {name: value.clone() for name, value in network.state_dict().items()} if p.keep_of_start else {}
         self.threshold = _COMPACT_THRESHOLD if isinstance(network, CompactDetector) else _IMAGE_THRESHOLD
         self.network = network.to(world.device)
         # Levels for which the patterns are too small are never passed.
@@ -227,6 +228,9 @@ class _Training:
         if self.best:
             self.averaged.load_state_dict(self.best)
             card["kept_step"] = int(self.curve[_lowest([row["loss"] for row in self.curve])]["step"])
+        for name, value in self.averaged.state_dict().items():
+            if name in self.begun and value.dtype.is_floating_point:
+                value.lerp_(self.begun[name].to(value), self.p.keep_of_start)
         if self.world.rank == 0:
             digest = save_weights(self.folder / "weights.safetensors", self.averaged, card)
             write_json(self.folder / "training.json", {**card, "sha256": digest})
@@ -251,7 +255,7 @@ class _Training:
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
         free = {"library", "labelled", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers",
-                "steps", "patience", "compile"}  # fmt: skip
+                "steps", "patience", "compile", "keep_of_start"}  # fmt: skip
         told = self.p.model_dump_json(exclude=free)
         return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
