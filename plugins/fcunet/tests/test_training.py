@@ -154,11 +154,13 @@ def test_trained_weights_are_where_fine_tuning_begins(small_library: Path, plain
 
 
 def test_a_share_of_what_training_began_with_is_kept(small_library: Path, plain: Any, tmp_path: Path) -> None:
-    train(_params(small_library), plain, _context(), tmp_path / "first")
+    first = train(_params(small_library), plain, _context(), tmp_path / "first")
     weights = tmp_path / "first" / "weights.safetensors"
     options = {"learning_rate": 1e-2, "average": 0.0, "start_from": weights}
-    for share in (0.0, 0.25):
-        train(_params(small_library, **options, keep_of_start=share), plain, _context(), tmp_path / str(share))
+    last = {}
+    for share in (0.0, 0.25, 0.999):
+        p = _params(small_library, **options, keep_of_start=share)
+        last[share] = train(p, plain, _context(), tmp_path / str(share))["curve"][-1]["loss"]
     begun, moved, kept = (
         load_weights(path).network.state_dict()
         for path in (weights, tmp_path / "0.0/weights.safetensors", tmp_path / "0.25/weights.safetensors")
@@ -167,6 +169,10 @@ def test_a_share_of_what_training_began_with_is_kept(small_library: Path, plain:
         if value.dtype.is_floating_point:
             torch.testing.assert_close(value, 0.25 * begun[name] + 0.75 * moved[name], msg=name)
     assert not torch.allclose(moved["head.weight"], begun["head.weight"], atol=1e-4)
+    # What is judged is what is left.
+    begun_with = first["curve"][-1]["loss"]
+    assert last[0.999] == pytest.approx(begun_with, rel=1e-3)
+    assert abs(last[0.0] / begun_with - 1) > 0.01
     with pytest.raises(ValueError, match="`keep_of_start` needs `start_from`"):
         _params(small_library, keep_of_start=0.5)
 

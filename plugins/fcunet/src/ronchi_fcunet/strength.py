@@ -25,10 +25,11 @@ def strong_odds(amplitude: Tensor, least: float) -> Tensor:
     least : float
         Over the largest of the pattern; up to `LEAST_AMPLITUDE` it is certain.
     """
+    if least <= LEAST_AMPLITUDE:
+        return torch.full_like(amplitude, torch.inf)
     stated = amplitude.double().clamp_min(1e-6)
     passed, counted = (
-        torch.special.log_ndtr(torch.log(stated / bound) / _LOG_SPREAD)
-        for bound in (max(least, LEAST_AMPLITUDE), LEAST_AMPLITUDE)
+        torch.special.log_ndtr(torch.log(stated / bound) / _LOG_SPREAD) for bound in (least, LEAST_AMPLITUDE)
     )
     log_probability = (passed - counted).clamp_max(0.0)
     return log_probability - torch.log(-torch.expm1(log_probability))

@@ -191,9 +191,10 @@ class _Training:
         return value
 
     def _validate(self) -> None:
-        """Judge the averaged weights, in the first process; the others are told the loss, by which all of them stop."""
+        """Judge what would be left now, in the first process; the others are told the loss, by which all stop."""
         p, first = self.p, self.world.rank == 0
         figures = {"step": float(self.step + 1), "learned_loss": sum(self.losses) / len(self.losses), "loss": 0.0}
+        kept = self._kept()
         if first:
             tally = Tally()
             held_out = batches(
@@ -201,15 +202,25 @@ class _Training:
                 numbers=range(p.validation_batches), window_px=p.window_px,
             )  # fmt: skip
             for batch in held_out:
-                judge(self.averaged, batch.to(self.world.device), tally, self.threshold, half=p.half)
+                judge(kept, batch.to(self.world.device), tally, self.threshold, half=p.half)
             figures |= tally.figures()
         figures["loss"] = self.world.total(torch.tensor(figures["loss"], dtype=torch.float64, device=self.world.device))
         self.losses.clear()
         if p.patience is not None and figures["loss"] < min((row["loss"] for row in self.curve), default=math.inf):
-            self.best = {name: value.clone() for name, value in self.averaged.state_dict().items()}
+            self.best = {name: value.clone() for name, value in kept.state_dict().items()}
         self.curve.append(figures)
         if first:
             self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
+
+    def _kept(self) -> nn.Module:
+        """The averaged weights, with the share that is kept of those that the training began with."""
+        if not self.begun:
+            return self.averaged
+        kept = copy.deepcopy(self.averaged)
+        for name, value in kept.state_dict().items():
+            if value.dtype.is_floating_point:
+                value.lerp_(self.begun[name].to(value), self.p.keep_of_start)
+        return kept
 
     def _stalled(self) -> bool:
         losses = [row["loss"] for row in self.curve]
@@ -225,14 +236,12 @@ class _Training:
     def _finish(self) -> dict[str, Any]:
         card = self._card()
         self.save()
+        kept = self._kept()
         if self.best:
-            self.averaged.load_state_dict(self.best)
+            kept.load_state_dict(self.best)
             card["kept_step"] = int(self.curve[_lowest([row["loss"] for row in self.curve])]["step"])
-        for name, value in self.averaged.state_dict().items():
-            if name in self.begun and value.dtype.is_floating_point:
-                value.lerp_(self.begun[name].to(value), self.p.keep_of_start)
         if self.world.rank == 0:
-            digest = save_weights(self.folder / "weights.safetensors", self.averaged, card)
+            digest = save_weights(self.folder / "weights.safetensors", kept, card)
             write_json(self.folder / "training.json", {**card, "sha256": digest})
         return card
 
