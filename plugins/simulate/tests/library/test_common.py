@@ -110,6 +110,15 @@ def test_a_library_of_them_has_each_before_any_comes_again() -> None:
     assert len({run.crystal.prototype for run in runs[:29]}) == 29
 
 
+def test_a_library_of_their_structures_begins_with_them() -> None:
+    params = LibraryParams(materials="common-structures", variants=2, runs=300)
+    runs = list(plan_runs(params, seed=0))
+    n = len(common_crystals())
+    common = {(crystal.prototype, crystal.formula) for crystal in common_crystals()}
+    assert {(run.crystal.prototype, run.crystal.formula) for run in runs[:n]} == common
+    assert not {(run.crystal.prototype, run.crystal.formula) for run in runs[n:]} & common
+
+
 def test_splits_that_no_material_is_for_are_refused() -> None:
     with pytest.raises(DataError, match=r"none of the crystals \(common\) is for test"):
         next(plan_runs(LibraryParams(materials="common", splits=("test",)), seed=0))

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ronchi_simulate.library.crystals import FAMILIES, JUDGED_BY, Crystal, crystals, split_of
+from ronchi_simulate.library.common import common_crystals
+from ronchi_simulate.library.crystals import FAMILIES, JUDGED_BY, Crystal, crystals, split_of, with_kin
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,23 @@ def test_none_is_one_that_detectors_are_judged_by() -> None:
     assert len(JUDGED_BY) == 10
     assert not JUDGED_BY & most
     assert {prototype for prototype, _ in JUDGED_BY} & {prototype for prototype, _ in most}
+
+
+def test_kin_are_of_the_same_structure_new_and_none_that_detectors_are_judged_by() -> None:
+    known = common_crystals()
+    every = with_kin(known, 4)
+    assert tuple(every[: len(known)]) == known
+    names = [(crystal.prototype, crystal.formula) for crystal in every]
+    assert len(set(names)) == len(names) > 2.5 * len(known)
+    assert not JUDGED_BY & set(names)
+    sites: dict[str, set[bytes]] = {crystal.prototype: set() for crystal in known}
+    for crystal in known:
+        sites[crystal.prototype].add(crystal.fractional.tobytes())
+    for crystal in every[len(known) :]:
+        assert crystal.fractional.tobytes() in sites[crystal.prototype]
+        assert 3 < crystal.volume_angstrom3 / len(crystal.numbers) < 71
+    fewer = with_kin(known, 2)
+    assert [crystal.formula for crystal in fewer] == [crystal.formula for crystal in every[: len(fewer)]]
 
 
 def test_elements_are_swapped_within_families_only(known: list[Crystal]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
-__all__ = ["FAMILIES", "JUDGED_BY", "LONGEST_AXIS_ANGSTROM", "Crystal", "Split", "crystals", "split_of"]
+__all__ = ["FAMILIES", "JUDGED_BY", "LONGEST_AXIS_ANGSTROM", "Crystal", "Split", "crystals", "split_of", "with_kin"]
 
 Split = Literal["train", "validation", "test"]
 
@@ -134,6 +135,32 @@ def crystals(variants: int = 4) -> list[Crystal]:
             if made is not None:
                 rounds[variant].append(_crystal(prototype, made))
     return [c for each in rounds for c in each if (c.prototype, c.formula) not in JUDGED_BY]
+
+
+def with_kin(known: Iterable[Crystal], variants: int) -> list[Crystal]:
+    """Crystals as they are, then each with other elements, and so on, none of a structure and formula twice.
+
+    Parameters
+    ----------
+    known : iterable of Crystal
+    variants : int
+        Crystals that one of them stands for at most, itself included.
+    """
+    from pymatgen.core import Structure
+
+    every = list(known)
+    seen = {(crystal.prototype, crystal.formula) for crystal in every} | JUDGED_BY
+    structures = [Structure(crystal.lattice_angstrom, crystal.numbers, crystal.fractional) for crystal in every]
+    drawn = [{tuple(_elements(structure))} for structure in structures]
+    for variant in range(1, variants):
+        for crystal, structure, elements in zip(every[: len(structures)], structures, drawn, strict=True):
+            seed = hashlib.sha256(f"{crystal.prototype} {crystal.formula} {variant}".encode()).digest()
+            made = _substituted(structure, elements, np.random.default_rng(int.from_bytes(seed[:8], "little")))
+            name = None if made is None else (crystal.prototype, made.composition.reduced_formula)
+            if made is not None and name not in seen:
+                seen.add(name)
+                every.append(_crystal(crystal.prototype, made))
+    return every
 
 
 @functools.cache

@@ -5,7 +5,7 @@ A run is a function of the seed and of its number alone, so it does not matter w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 from ronchi_simulate.library.common import common_crystals
-from ronchi_simulate.library.crystals import Crystal, Split, crystals, split_of
+from ronchi_simulate.library.crystals import Crystal, Split, crystals, split_of, with_kin
 from ronchi_simulate.library.orientation import beam_along, random_rotation, zone_axes
 from ronchi_simulate.params.library import LibraryParams
 
@@ -76,11 +76,10 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
     DataError
         No crystal is for the wanted splits.
     """
-    every = common_crystals() if params.materials == "common" else crystals(params.variants)
-    known = [crystal for crystal in every if _is_wanted(crystal, params)]
+    known = [crystal for crystal in _crystals(params) if _is_wanted(crystal, params)]
     if not known:
         what = f"none of the crystals ({params.materials}) is for {', '.join(params.splits)}"
-        raise DataError(what, where="splits", fix="materials: prototypes" if params.materials == "common" else "")
+        raise DataError(what, where="splits", fix="" if params.materials == "prototypes" else "materials: prototypes")
     axes: dict[int, list[tuple[int, int, int]]] = {}
     for index in range(params.runs):
         number = index % len(known)
@@ -90,6 +89,16 @@ def plan_runs(params: LibraryParams, seed: int) -> Iterator[Run]:
             np.random.default_rng([seed, _ORIENTATIONS, number]).shuffle(axes[number])
         zone = tuple(axes[number][index // len(known) % len(axes[number])])
         yield _draw(index, crystal, zone, params, seed)
+
+
+def _crystals(params: LibraryParams) -> Iterable[Crystal]:
+    match params.materials:
+        case "prototypes":
+            return crystals(params.variants)
+        case "common":
+            return common_crystals()
+        case "common-structures":
+            return with_kin(common_crystals(), params.variants)
 
 
 def _is_wanted(crystal: Crystal, params: LibraryParams) -> bool:

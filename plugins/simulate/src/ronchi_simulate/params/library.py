@@ -23,16 +23,17 @@ class LibraryParams(Params):
     """
 
     runs: int = Field(1334, ge=1, description="Runs: crystals in an orientation; the first ones are all different.")
-    materials: Literal["prototypes", "common"] = Field(
+    materials: Literal["prototypes", "common", "common-structures"] = Field(
         "prototypes",
-        description="Which crystals: some 250 prototypes, rare ones as often as usual ones, or 275 metals, "
-        "semiconductors, ceramics and salts as they are, which most specimens are made of.",
+        description="Which crystals: some 250 prototypes, rare ones as often as usual ones; 275 metals, "
+        "semiconductors, ceramics and salts as they are, which most specimens are made of; or those and others of "
+        "the same structures.",
     )
     variants: int = Field(
         4,
         ge=1,
         le=12,
-        description="`prototypes`: crystals of each at most, itself and with other elements of their families.",
+        description="Not of `common`: crystals of each at most, itself and with other elements of their families.",
     )
     splits: tuple[Literal["train", "validation", "test"], ...] = Field(
         (), description="Only crystals whose prototypes are for these; all if none is given."
