@@ -120,6 +120,10 @@ class AlgorithmSpec:
     better : mapping of str to str
         Of a metric: names of figures, ``*`` for any letters, to ``"lower"`` or ``"higher"``; those of which
         neither is better are left out. Benchmarks judge by it.
+    files : str, optional
+        ``"module:function"`` of a light module, called with the parameters: which files the result depends on beside
+        those whose paths are parameters, as parameter name to path; such as weights that are called by a name. Their
+        content is part of the cache key and of the record of a run.
     trainer, training : str and type[Params], optional
         ``"module:Class"`` of a `Trainer` that learns what the algorithm needs, and its parameters, for `ronchi train`.
     version : int
@@ -141,6 +145,7 @@ class AlgorithmSpec:
     sides: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
     better: Mapping[str, str] = field(default_factory=dict)
+    files: str = ""
     trainer: str = ""
     training: type[Params] | None = None
     version: int = 1
@@ -156,15 +161,30 @@ class AlgorithmSpec:
         PluginError
             The factory cannot be imported or is not there.
         """
-        module, _, attribute = self.factory.partition(":")
+        make = self._imported("factory", self.factory)
+        return make(params if params is not None else self.params())
+
+    def files_of(self, params: Params) -> dict[str, Path]:
+        """Files that a result depends on beside those whose paths are parameters.
+
+        Raises
+        ------
+        PluginError
+            The function that tells them cannot be imported.
+        RonchiError
+            There is no such file: what the plugin says.
+        """
+        return dict(self._imported("files", self.files)(params)) if self.files else {}
+
+    def _imported(self, what: str, place: str) -> Any:
+        module, _, attribute = place.partition(":")
         try:
-            make = getattr(importlib.import_module(module), attribute)
+            return getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError, SyntaxError) as error:
             raise PluginError(
-                f"the factory {self.factory!r} of {self.name!r} cannot be imported: {error}",
+                f"the {what} {place!r} of {self.name!r} cannot be imported: {error}",
                 fix="run `ronchi doctor` and re-install the plugin",
             ) from error
-        return make(params if params is not None else self.params())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,7 @@ from ronchi.errors import ConfigError, PluginError
 from ronchi.kinds import STEP_KINDS
 from ronchi.pipeline.faults import note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.param_files import beside
 from ronchi.pipeline.progress import make_progress
 from ronchi.pipeline.resources import has_cuda
 from ronchi.pipeline.result import StepResult
@@ -210,17 +211,4 @@ def _params(source: Source, model: type[Params]) -> Params | None:
     except ValidationError as error:
         note_validation_error(source, ("params",), error, model)
         return None
-    return _beside(params, source.base)
-
-
-def _beside(params: Params, base: Path) -> Params:
-    """Parameters whose relative paths start at a folder, also inside of other parameters."""
-
-    def placed(value: Any) -> Any:
-        if isinstance(value, Path):
-            return base / value.expanduser()
-        if isinstance(value, Params):
-            return _beside(value, base)
-        return tuple(map(placed, value)) if isinstance(value, tuple) else value
-
-    return params.model_copy(update={name: placed(getattr(params, name)) for name in type(params).model_fields})
+    return beside(params, source.base)

@@ -271,10 +271,13 @@ def test_folders_are_digested_by_content(tmp_path):
     assert digests.of(folder) != before
 
 
-def test_code_digest_sees_python_files_only(tmp_path):
+def test_code_digest_sees_all_files_but_those_that_are_made_of_them(tmp_path):
     (tmp_path / "a.py").write_text("x = 1")
     before = code_digest.__wrapped__(tmp_path)
-    (tmp_path / "a.txt").write_text("note")
+    for made in ("a.cpython-312.pyc", "a.f-1.py312.nbi", "a.f-1.py312.1.nbc"):
+        (tmp_path / made).write_text("made")
     assert code_digest.__wrapped__(tmp_path) == before
+    (tmp_path / "table.json").write_text("{}")
+    with_table = code_digest.__wrapped__(tmp_path)
     (tmp_path / "a.py").write_text("x = 2")
-    assert code_digest.__wrapped__(tmp_path) != before
+    assert len({before, with_table, code_digest.__wrapped__(tmp_path)}) == 3

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ronchi.errors import ConfigError
+from ronchi.pipeline.keys import FileDigests
 from ronchi.pipeline.provenance import replay
 from ronchi.pipeline.resources import scratch_folder
 from ronchi.pipeline.run import run_pipeline
@@ -134,3 +135,17 @@ def test_scratch_of_killed_runs_is_removed(tmp_path):
         assert other.exists()
         other.rmdir()
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_was_read_is_checked_like_a_file(record, tmp_path, toys):
+    store = tmp_path / "in.zarr"
+    store.mkdir()
+    (store / "c").write_bytes(b"1")
+    data = json.loads(record.read_text())
+    known = FileDigests(tmp_path / "files.json").of(store)
+    data["inputs"]["other.params.path"] = {"path": str(store), **known}
+    record.write_text(json.dumps(data))
+    assert replay(record, manager=toys, progress=False).equal
+    (store / "c").write_bytes(b"2")
+    with pytest.raises(ConfigError, match="has changed since the run"):
+        replay(record, manager=toys, progress=False)

@@ -274,3 +274,34 @@ def test_a_killed_scan_goes_on_and_equals_an_uninterrupted_one(rows: dict[str, s
     xr.testing.assert_identical(xr.open_dataset("a.nc"), xr.open_dataset("b.nc"))
     assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
     assert not list(tmp_path.glob("*.lock"))
+
+
+STOPPED = """
+import sys
+from ronchi.cli.main import main
+from ronchi.pipeline import simulation
+def stopped(path):
+    raise KeyboardInterrupt
+simulation._remove = stopped
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_finished_store_survives_a_stop_while_the_older_one_is_removed(
+    pieces: dict[str, str], tmp_path: Path
+) -> None:
+    assert simulate(pieces, "pieces", "--seed", "1", "-o", "a.zarr").returncode == 0
+    command = ["simulate", "pieces", "--seed", "2", "-o", "a.zarr", "--overwrite"]
+    stopped = subprocess.run(
+        [sys.executable, "-c", STOPPED, *command], env=pieces, capture_output=True, timeout=120, check=False
+    )
+    assert stopped.returncode == 130
+    made = tmp_path / f"a.zarr{PARTIAL_SUFFIX}" / "store" / "intensity" / "c"
+    before = [path.stat().st_mtime_ns for path in sorted(made.rglob("*"))]
+    assert before
+    assert simulate(pieces, *command[1:]).returncode == 0
+    kept = tmp_path / "a.zarr" / "intensity" / "c"
+    assert [path.stat().st_mtime_ns for path in sorted(kept.rglob("*"))] == before, "a piece was made again"
+    assert simulate(pieces, "pieces", "--seed", "2", "-o", "b.zarr").returncode == 0
+    assert values("a.zarr") == values("b.zarr")
+    assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))

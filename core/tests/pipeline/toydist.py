@@ -43,6 +43,16 @@ class StrainParams(Params):
 
 class MapParams(Params):
     mask: Path | None = Field(None, description="File with numbers.")
+    masks: tuple[Path, ...] = Field((), description="More of them.")
+    named: str = Field("", description="One of those in the folder TOYS.")
+
+
+def named_files(params):
+    from ronchi.api import DataError
+
+    if params.named == "nobody":
+        raise DataError("no numbers are called 'nobody'", where="named", fix="names: one")
+    return {"named": Path(os.environ["TOYS"]) / f"{params.named}.txt"} if params.named else {}
 
 
 class Mapped:
@@ -134,7 +144,12 @@ class MeanMap:
         from ronchi.schema import maps
         from ronchi.schema.common import variable
 
-        factor = float(np.loadtxt(self.params.mask)) if self.params.mask else 1.0
+        files = [
+            *([self.params.mask] if self.params.mask else []),
+            *self.params.masks,
+            *named_files(self.params).values(),
+        ]
+        factor = np.prod([float(np.loadtxt(file)) for file in files])
         mean = data["intensity"].mean(("qy", "qx")).data * factor
         coords = {dim: data[dim].variable for dim in ("scan_y", "scan_x")}
         return maps.make({"mean": variable(("scan_y", "scan_x"), mean, "counts", "mean")}, coords)
@@ -270,7 +285,7 @@ def ronchi_simulators():
 def ronchi_transforms():
     return [
         spec("halve", NoParams, "Halve", {"data": "fourd/1"}, "fourd/1"),
-        spec("meanmap", MapParams, "MeanMap", {"data": "fourd/1"}, "maps/1"),
+        spec("meanmap", MapParams, "MeanMap", {"data": "fourd/1"}, "maps/1", files="toydist:named_files"),
     ]
 
 

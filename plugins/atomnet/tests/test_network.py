@@ -10,7 +10,7 @@ import torch
 
 from ronchi.api import CalibrationError, Context, DataError
 from ronchi.schema import images
-from ronchi_atomnet import weights
+from ronchi_atomnet import registry
 from ronchi_atomnet.finder import Atomnet
 from ronchi_atomnet.params import AtomnetParams
 from ronchi_atomnet.peaks import find_peaks
@@ -192,7 +192,7 @@ def test_weights_are_checked(network, file, tmp_path, monkeypatch):
         load_weights(other)
     index = {"mine": {"file": "w.safetensors", "sha256": loaded.sha256, "summary": "of a test"}}
     (tmp_path / "weights.json").write_text(json.dumps(index))
-    monkeypatch.setattr(weights, "SHIPPED_FOLDER", tmp_path)
+    monkeypatch.setattr(registry, "SHIPPED_FOLDER", tmp_path)
     assert load_weights("mine").sha256 == loaded.sha256
     file.write_bytes(file.read_bytes()[:-1] + b"\x00")
     with pytest.raises(DataError, match="sha256"):

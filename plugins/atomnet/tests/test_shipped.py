@@ -12,7 +12,8 @@ from ronchi.manager import get_manager
 from ronchi.schema import images
 from ronchi_atomnet.finder import Atomnet
 from ronchi_atomnet.params import AtomnetParams
-from ronchi_atomnet.weights import SHIPPED_FOLDER, load_weights, shipped
+from ronchi_atomnet.registry import SHIPPED_FOLDER, shipped
+from ronchi_atomnet.weights import load_weights
 
 
 def worst(found: np.ndarray, true: np.ndarray) -> float:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from ronchi.pipeline.cache import Cache
-from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, params_json, step_key
+from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, step_key
+from ronchi.pipeline.param_files import without_files
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.resources import has_cuda
 from ronchi.pipeline.shared import shared_parts
@@ -77,9 +78,10 @@ class Identities:
         self.cache.set_last(self.plan.config.name, {**self._last, **self.components})
 
     def _components(self, step: PlannedStep) -> dict[str, Any]:
-        config, options, params = step.config, self.plan.config.run, params_json(step.params)
+        config, options = step.config, self.plan.config.run
+        # The content of files counts, not where they lie, nor the name that they are called by.
+        params = without_files(step.params)
         for name in step.files:
-            # The content counts, not where it lies.
             params.pop(name, None)
         components: dict[str, Any] = {
             "key_format": KEY_FORMAT,

@@ -27,6 +27,7 @@ KEY_FORMAT = 2
 """Raise it when the core itself changes results or their layout."""
 
 _LARGE_BYTES = 10**9
+_MADE = frozenset({".pyc", ".pyo", ".nbi", ".nbc"})
 
 
 def canonical_json(value: Any) -> str:
@@ -56,9 +57,9 @@ def entropy(seed: int, kind: str, name: str, params: Mapping[str, Any]) -> list[
 
 @functools.cache
 def code_digest(root: Path) -> str:
-    """Sha256 over names and contents of the Python files under a source folder."""
+    """Sha256 over names and contents of the files under a source folder, but for those that Python and numba make."""
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in _MADE):
         digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
     return digest.hexdigest()
 

@@ -14,6 +14,7 @@ from ronchi.api import AlgorithmSpec, Params
 from ronchi.errors import ConfigError, OutputError, PluginError, RonchiError
 from ronchi.pipeline.config import PipelineConfig, StepConfig
 from ronchi.pipeline.faults import note_validation_error
+from ronchi.pipeline.param_files import beside, files_in
 from ronchi.pipeline.reader_choice import choose_reader
 from ronchi.pipeline.source import Source
 from ronchi.pipeline.wiring import ANY_SCHEMA, check_wires, referred
@@ -42,8 +43,8 @@ class PlannedStep:
     params : Params
         With paths made absolute.
     files : dict of str to pathlib.Path
-        Parameter name to a file or folder whose content the result depends on; ``path+1``, ``path+2`` and so on
-        are what a reader opens beside its ``path``.
+        Place in the parameters to a file or folder whose content the result depends on, ``masks.0`` for the first of
+        several; ``path+1``, ``path+2`` and so on are what a reader opens beside its ``path``.
     """
 
     config: StepConfig
@@ -130,23 +131,30 @@ def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: lis
     except ValidationError as error:
         note_validation_error(source, (*at, "params"), error, spec.params)
         return None
-    files = {} if path is None else {"path": path}
-    absolute = {}
-    for field_name in spec.params.model_fields:
-        value = getattr(params, field_name)
-        if isinstance(value, Path):
-            absolute[field_name] = files[field_name] = base / value.expanduser()
-    for field_name, file in files.items():
+    params = beside(params, base)
+    files = ({} if path is None else {"path": path}) | files_in(params)
+    for place, file in files.items():
         if not file.exists():
+            parts = (int(part) if part.isdigit() else part for part in place.split("."))
             fix = f"relative paths start at {base}"
-            source.fault((*at, "params", field_name), f"there is no file {str(file)!r}", fix)
+            source.fault((*at, "params", *parts), f"there is no file {str(file)!r}", fix)
+    try:
+        # One that is gone is told of by the algorithm, which knows what to do about it.
+        files |= {name: file for name, file in spec.files_of(params).items() if name not in files and file.exists()}
+    except PluginError as error:
+        source.fault((*at, step.kind), error.what, error.fix)
+        return None
+    except RonchiError as error:
+        named = [error.where] if error.where in spec.params.model_fields else []
+        source.fault((*at, "params", *named), error.what, error.fix)
+        return None
     if path is not None and path.exists():
         try:
             files |= _companions(spec, params, path)
         except PluginError as error:
             source.fault((*at, step.kind), error.what, error.fix)
             return None
-    return PlannedStep(step, name, spec, dist, version, editable, params.model_copy(update=absolute), files)
+    return PlannedStep(step, name, spec, dist, version, editable, params, files)
 
 
 def _reader_path(source: Source, step: StepConfig) -> Path | None:

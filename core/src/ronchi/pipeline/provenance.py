@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 from ronchi.errors import ConfigError, OutputError
 from ronchi.pipeline.arrays import array_digests
 from ronchi.pipeline.cache import file_sha256, write_atomically
+from ronchi.pipeline.keys import FileDigests
+from ronchi.pipeline.shared import required, shared_parts
 from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ __all__ = ["FILE_NAME", "SCHEMA", "Replay", "replay", "versions_of", "write_prov
 
 SCHEMA = "ronchi.provenance/1"
 FILE_NAME = "provenance.json"
-_LIBRARIES = ("ronchi", "numpy", "scipy", "numba", "xarray", "dask", "netCDF4", "pydantic")
+_LIBRARIES = ("ronchi", "numpy", "scipy", "numba", "xarray", "dask", "netcdf4", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,14 @@ class Replay:
 
 
 def versions_of(plan: Plan) -> dict[str, str]:
-    """Versions of Python, of what computes, and of the distributions that a plan uses."""
+    """Versions of Python and its libraries, and of the distributions that a plan uses with all that they ask for."""
     dists = {step.dist: step.version for step in plan.steps.values()}
     dists |= {writer.dist: writer.version for writer in plan.writers.values()}
+    for dist in list(dists):
+        dists |= {part: known["version"] for part, known in shared_parts(dist).items() if part not in dists}
+    needed = {name for dist in ("ronchi", *dists) for name in required(dist)}
     found = {"python": platform.python_version()}
-    for name in (*_LIBRARIES, *(["torch"] if "torch" in sys.modules else [])):
+    for name in dict.fromkeys((*_LIBRARIES, *sorted(needed - dists.keys()))):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -179,7 +183,7 @@ def replay(
         return replay_store(Path(path), out=out, manager=manager, progress=progress)
     record = _read(Path(path))
     with tempfile.TemporaryDirectory(prefix="ronchi-replay-") as folder:
-        _check_inputs(record, overrides)
+        _check_inputs(record, overrides, Path(folder) / "files.json")
         run = run_pipeline(
             record["config"],
             out=out or Path(folder) / "out",
@@ -233,15 +237,16 @@ def _read(path: Path) -> dict[str, Any]:
     return record
 
 
-def _check_inputs(record: Mapping[str, Any], overrides: tuple[str, ...]) -> None:
+def _check_inputs(record: Mapping[str, Any], overrides: tuple[str, ...], memo: Path) -> None:
     moved = {text.partition("=")[0].removeprefix("steps.") for text in overrides}
+    digests = FileDigests(memo)
     for name, known in record["inputs"].items():
         path = Path(known["path"])
-        if name in moved or path.is_dir():
+        if name in moved:
             continue
         if not path.exists():
             raise ConfigError("the input file is gone", where=str(path), fix=f"--set {name}=PATH if it has moved")
-        if file_sha256(path) != known["sha256"]:
+        if digests.of(path)["sha256"] != known["sha256"]:
             raise ConfigError("the input file has changed since the run", where=str(path), fix="restore it")
 
 

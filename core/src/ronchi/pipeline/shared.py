@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from ronchi.manager import editable_root
 from ronchi.pipeline.keys import code_digest
 
-__all__ = ["shared_parts"]
+__all__ = ["required", "shared_parts"]
 
 
 @functools.cache
@@ -21,14 +21,9 @@ def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
 
     The core is none of them: what of it matters has versions of its own.
     """
-    try:
-        needed = requires(dist) or []
-    except PackageNotFoundError:
-        return {}
     found: dict[str, dict[str, Any]] = {}
-    for requirement in map(Requirement, needed):
-        part = canonicalize_name(requirement.name)
-        if not part.startswith("ronchi-") or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
+    for part in map(canonicalize_name, required(dist)):
+        if not part.startswith("ronchi-"):
             continue
         found[part] = {"version": version(part)}
         root = editable_root(part.replace("-", "_"))
@@ -36,3 +31,12 @@ def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
             found[part]["code"] = code_digest(root)
         found |= shared_parts(part)
     return dict(sorted(found.items()))
+
+
+def required(dist: str) -> list[str]:
+    """Names, as it spells them, of what a distribution asks for without extras; none if it is not there."""
+    try:
+        needed = map(Requirement, requires(dist) or [])
+    except PackageNotFoundError:
+        return []
+    return [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]

@@ -153,27 +153,33 @@ def _simulate_store(
     store = partial / "store"
     device = options.device if options.device != "auto" else "cuda" if has_cuda() else "cpu"
     with make_progress(progress) as bars, locked(partial.with_suffix(".lock"), lambda: bars.note(_BUSY)):
-        store.mkdir(parents=True, exist_ok=True)
+        partial.mkdir(parents=True, exist_ok=True)
         _check_same(partial / "asked.json", asked)
-        executor = make_executor(options)
-        try:
-            bars.started(StepResult(step="simulate", kind="simulator", name=spec.name))
-            ctx = Context(
-                rng=np.random.default_rng(entropy(seed, "simulator", spec.name, asked["params"])),
-                device=device,
-                n_threads=options.threads,
-                progress=bars.update,
-                log=logging.getLogger("ronchi.simulate"),
-                map=executor.map_tasks,
-            )
-            algorithm.simulate_into(store, ctx)
-        finally:
-            executor.close()
-        record = {**asked, "dist": dist, "dist_version": version}
-        zarr.open_group(store, mode="r+").update_attributes({RECORD_ATTR: json.dumps(record)})
-        if target.exists():
-            _remove(target)
-        store.rename(target)
+        finished = partial / "finished"
+        if not finished.exists():
+            store.mkdir(exist_ok=True)
+            executor = make_executor(options)
+            try:
+                bars.started(StepResult(step="simulate", kind="simulator", name=spec.name))
+                ctx = Context(
+                    rng=np.random.default_rng(entropy(seed, "simulator", spec.name, asked["params"])),
+                    device=device,
+                    n_threads=options.threads,
+                    progress=bars.update,
+                    log=logging.getLogger("ronchi.simulate"),
+                    map=executor.map_tasks,
+                )
+                algorithm.simulate_into(store, ctx)
+            finally:
+                executor.close()
+            record = {**asked, "dist": dist, "dist_version": version}
+            zarr.open_group(store, mode="r+").update_attributes({RECORD_ATTR: json.dumps(record)})
+            finished.touch()
+        # Whoever was stopped while an older store was removed has only this left to do.
+        if store.exists():
+            if target.exists():
+                _remove(target)
+            store.rename(target)
         shutil.rmtree(partial)
 
 

@@ -31,6 +31,7 @@ def ronchi_atom_finders() -> Iterator[AlgorithmSpec]:
         factory="ronchi_atomnet.finder:Atomnet",
         inputs={"images": "images/1"},
         output="atoms/1",
+        files="ronchi_atomnet.registry:weights_files",
         trainer="ronchi_atomnet.training:Trainer",
         training=TrainParams,
         capabilities=frozenset({"cuda", "deterministic", "lazy", "subpixel"}),

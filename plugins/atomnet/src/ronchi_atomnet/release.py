@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ronchi.api import DataError
-from ronchi_atomnet.weights import SHIPPED_FOLDER, load_weights, shipped
+from ronchi_atomnet.registry import SHIPPED_FOLDER, shipped
+from ronchi_atomnet.weights import load_weights
 from ronchi_torch.weights import write_weights
 
 __all__ = ["NOTES", "release"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ from typing import Any
 import torch
 
 from ronchi.api import DataError
+from ronchi_atomnet.registry import locate
 from ronchi_atomnet.unet import UNet
 from ronchi_torch.weights import read_weights
 
-__all__ = ["FORMAT", "SHIPPED_FOLDER", "Learned", "load_weights", "shipped"]
+__all__ = ["FORMAT", "Learned", "load_weights"]
 
 FORMAT = 2
 """Raised when networks change so that older weights give other results."""
 _NEEDED = ("classes", "pixel_angstrom", "period_px", "target_sigma_px", "threshold", "error_weights", "settings")
-SHIPPED_FOLDER = Path(__file__).parent / "shipped"
-"""Weights that come with the plugin."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +42,6 @@ class Learned:
     sha256: str
 
 
-def shipped(folder: Path | None = None) -> dict[str, dict[str, str]]:
-    """Weights in a folder, by default that of the package: ``file``, ``sha256`` and ``summary`` by name."""
-    path = (folder or SHIPPED_FOLDER) / "weights.json"
-    held: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return held
-
-
 def load_weights(which: str | Path) -> Learned:
     """Load weights by the name of those in the package, or from a file.
 
@@ -59,16 +50,7 @@ def load_weights(which: str | Path) -> Learned:
     DataError
         There are none of that name; the file is damaged, was changed, or is of another version.
     """
-    path, sha256 = Path(which), None
-    if isinstance(which, str) and not which.endswith(".safetensors"):
-        known = shipped()
-        if which not in known:
-            raise DataError(
-                f"no weights are called {which!r}",
-                where="weights",
-                fix=f"names: {', '.join(known) or 'none are shipped yet'}; or the path of a .safetensors file",
-            )
-        path, sha256 = SHIPPED_FOLDER / known[which]["file"], known[which]["sha256"]
+    path, sha256 = locate(which)
     read = read_weights(path, sha256)
     if read.card.get("format") != FORMAT or any(name not in read.card for name in _NEEDED):
         raise DataError(

@@ -21,6 +21,7 @@ def ronchi_disk_detectors() -> Iterator[AlgorithmSpec]:
         factory="ronchi_fcunet.detector:Fcunet",
         inputs={"data": "fourd/1"},
         output="peaks/1",
+        files="ronchi_fcunet.registry:weights_files",
         trainer="ronchi_fcunet.training:Trainer",
         training=TrainParams,
         capabilities=frozenset({"cuda", "deterministic", "subpixel"}),

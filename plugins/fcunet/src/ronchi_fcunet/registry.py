@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ronchi.api import DataError
+from ronchi_fcunet.params import FcunetParams
 
 __all__ = [
     "FOLDER_VARIABLE",
@@ -25,6 +26,7 @@ __all__ = [
     "read_index",
     "select",
     "shipped_folder",
+    "weights_files",
     "write_index",
 ]
 
@@ -151,3 +153,14 @@ def locate(which: str | Path) -> tuple[Path, str | None]:
         fix=f"names: {', '.join(known) or 'none are shipped yet'}; the path of a .safetensors file; or "
         f"`python -m ronchi_fcunet fetch {which}`",
     )
+
+
+def weights_files(params: FcunetParams) -> dict[str, Path]:
+    """The file of the weights that parameters name: what they find depends on it.
+
+    Raises
+    ------
+    DataError
+        There are none of that name.
+    """
+    return {"weights": locate(params.weights)[0]}
