@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import resource
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -16,6 +18,8 @@ import xarray as xr
 import ronchi
 from ronchi.api import Context
 from ronchi.schema import library as schema
+from ronchi_simulate.library import store
+from ronchi_simulate.library.plan import plan_runs
 from ronchi_simulate.params.library import LibraryParams
 from ronchi_simulate.simulators.library import Library
 
@@ -100,6 +104,33 @@ def test_an_interrupted_library_goes_on_and_equals_a_whole_one(
     Library(tiny).simulate_into(folder, context(note))
     assert made == [2]
     assert digests(folder) == digests(whole)
+
+
+def test_a_library_that_is_whole_is_left_as_it_is(whole: Path, tiny: LibraryParams, tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    shutil.copytree(whole, folder)
+    # What is left by one who was stopped while the parts were removed.
+    (folder / ".parts").mkdir()
+
+    def none(function: Callable[[Any], Any], jobs: Iterable[Any]) -> Iterator[Any]:
+        raise AssertionError("a run is made again")
+
+    Library(tiny).simulate_into(folder, context(none))
+    assert digests(folder) == digests(whole)
+
+
+def test_more_runs_than_a_process_may_open_files_are_put_together(tiny: LibraryParams, tmp_path: Path) -> None:
+    runs = list(plan_runs(tiny, 5))
+    store.create(tmp_path, runs, tiny)
+    for index in range(300):
+        np.savez(tmp_path / ".parts" / f"run-{index:06d}.npz", **dict.fromkeys(schema.PER_REFLECTION, np.ones(2)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
+    try:
+        store.finish(tmp_path, 300)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert store.is_complete(tmp_path)
 
 
 def test_a_run_that_was_half_written_is_made_again(whole: Path, tiny: LibraryParams, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ written when all runs are there.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -25,9 +26,11 @@ __all__ = [
     "attributes",
     "create",
     "finish",
+    "is_complete",
     "is_done",
     "reflection_columns",
     "run_variables",
+    "tidy",
     "write_run",
 ]
 
@@ -182,7 +185,11 @@ def finish(folder: Path, n_runs: int) -> None:
     """Put the reflections of all runs together, and mark the store as complete."""
     import zarr
 
-    parts = [np.load(_part(folder, index)) for index in range(n_runs)]
+    parts = []
+    for index in range(n_runs):
+        # A system lets a process hold a thousand files open; there are more runs.
+        with np.load(_part(folder, index)) as part:
+            parts.append(dict(part))
     root = zarr.open_group(folder, mode="r+")
     for name in schema.PER_REFLECTION:
         dims, units, long_name = schema.describe(name)
@@ -191,7 +198,20 @@ def finish(folder: Path, n_runs: int) -> None:
     more = {"sample_dimension": "reflection"}
     _put(root, "n_reflections", ("run",), counts, "1", "number of reflections", overwrite=True, **more)
     root.update_attributes({_COMPLETE: 1})
-    shutil.rmtree(folder / _PARTS)
+    tidy(folder)
+
+
+def is_complete(folder: Path) -> bool:
+    """True if `finish` has marked the store as complete."""
+    try:
+        return bool(json.loads((folder / "zarr.json").read_text(encoding="utf-8"))["attributes"].get(_COMPLETE))
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def tidy(folder: Path) -> None:
+    """Remove what only an unfinished store needs."""
+    shutil.rmtree(folder / _PARTS, ignore_errors=True)
 
 
 def _part(folder: Path, index: int) -> Path:

@@ -37,6 +37,9 @@ class Library:
 
     def simulate_into(self, folder: Path, ctx: Context) -> None:
         """Write the library as a Zarr store, run by run; runs that are there already are not made again."""
+        if store.is_complete(folder):
+            store.tidy(folder)
+            return
         runs = list(plan_runs(self.params, _seed(ctx)))
         store.create(folder, runs, self.params)
         left = [run for run in runs if not store.is_done(folder, run.index)]
