@@ -120,6 +120,9 @@ class AlgorithmSpec:
     better : mapping of str to str
         Of a metric: names of figures, ``*`` for any letters, to ``"lower"`` or ``"higher"``; those of which
         neither is better are left out. Benchmarks judge by it.
+    columns : mapping of str to (str, str)
+        Of a disk detector: units and meaning of its ``intensity`` and ``score``, where they are not counts above the
+        background and a signal-to-noise ratio.
     files : str, optional
         ``"module:function"`` of a light module, called with the parameters: which files the result depends on beside
         those whose paths are parameters, as parameter name to path; such as weights that are called by a name. Their
@@ -145,6 +148,7 @@ class AlgorithmSpec:
     sides: Mapping[str, str] = field(default_factory=dict)
     suffixes: tuple[str, ...] = ()
     better: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     files: str = ""
     trainer: str = ""
     training: type[Params] | None = None
@@ -239,9 +243,9 @@ class PeakBatch:
     qy_px, qx_px : float64
         Row and column.
     intensity : float32
-        Background-subtracted counts in the disk.
+        Background-subtracted counts in the disk, or what the `columns` of the spec say.
     score : float32
-        Signal-to-noise ratio of the detection.
+        Signal-to-noise ratio of the detection, or what they say.
     var_yy, var_yx, var_xx : float32
         Covariance of the position, px^2.
     flags : uint16

@@ -110,3 +110,9 @@ def test_observers_are_told(toys, folder, make_dist, all_done):
     import watcher
 
     assert watcher.seen == ["toy", *all_done.items(), True]
+
+
+def test_what_a_detector_calls_its_columns_is_written_with_them(go):
+    peaks = go()["disks"]
+    assert peaks["score"].attrs["long_name"] == "height of the pixel"
+    assert peaks["intensity"].attrs["units"] == "counts"

@@ -298,6 +298,7 @@ def ronchi_disk_detectors():
             "Brightest",
             {"data": "fourd/1", "probe?": "maps/1"},
             "peaks/1",
+            columns={"score": ("1", "height of the pixel")},
             citation="Toy, J. Toys 1, 1 (2020)",
         )
     ]

@@ -172,8 +172,7 @@ class Eq1:
     def score(self, result: xr.Dataset, truth: xr.Dataset, ctx: Context) -> Mapping[str, float]:
         """Score ``peaks/1`` against ``peaks/1`` truth.
 
-        Weights are amplitudes: the root of an intensity that is in counts, and the value
-        itself of one in another unit (structure factors in volt).
+        Weights are amplitudes: structure factors, in volt, as they are, and the root of any other intensity.
 
         Returns
         -------
@@ -196,7 +195,7 @@ class Eq1:
                 "equation (1) has its tolerance in 1/angstrom, the peaks are in px", fix="calibrate the data"
             )
         p = self.params
-        roots = [ds["intensity"].attrs.get("units") == "counts" for ds in (result, truth)]
+        roots = [ds["intensity"].attrs.get("units") != "V" for ds in (result, truth)]
         scores = []
         for pair in paired_patterns(result, truth):
             (found, found_weight), (true, true_weight) = (

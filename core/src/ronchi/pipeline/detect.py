@@ -133,7 +133,10 @@ def run_detection(
         counts[tile] = batch.counts
         done += tile.size
         progress(done, total)
-    return _join(job.data, counts, _stored(folder, tiles)), len(tiles), reused
+    made = _join(job.data, counts, _stored(folder, tiles))
+    for name, (units, long_name) in job.spec.columns.items():
+        made[name].attrs.update(units=units, long_name=long_name)
+    return made, len(tiles), reused
 
 
 def geometry_of(data: xr.Dataset) -> Geometry:

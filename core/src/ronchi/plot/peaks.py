@@ -59,7 +59,9 @@ def vector_histogram(
     counts, *_ = np.histogram2d(
         peaks["qy"].values, peaks["qx"].values, bins=[edges["qy"], edges["qx"]], weights=weights
     )
-    name, units = ("Intensity of the peaks", "counts") if weight == "intensity" else ("Peaks", "per bin")
+    name, units = (
+        ("Intensity of the peaks", peaks["intensity"].attrs["units"]) if weight == "intensity" else ("Peaks", "per bin")
+    )
     return xr.DataArray(counts, centres, ("qy", "qx"), attrs={"long_name": name, "units": units})
 
 

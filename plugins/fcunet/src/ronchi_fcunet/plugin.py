@@ -21,6 +21,10 @@ def ronchi_disk_detectors() -> Iterator[AlgorithmSpec]:
         factory="ronchi_fcunet.detector:Fcunet",
         inputs={"data": "fourd/1"},
         output="peaks/1",
+        columns={
+            "intensity": ("1", "square of the structure factor over the largest of the pattern that is to be expected"),
+            "score": ("1", "log-odds of a disk; of networks without: structure factor over the threshold"),
+        },
         files="ronchi_fcunet.registry:weights_files",
         trainer="ronchi_fcunet.training:Trainer",
         training=TrainParams,

@@ -70,6 +70,7 @@ def _detector(name: str, summary: str, params: type[PeerParams], factory: str, c
         factory=f"ronchi_peers.detectors:{factory}",
         inputs={"data": "fourd/1"},
         output="peaks/1",
+        columns=dict.fromkeys(("intensity", "score"), ("1", "height of the correlation")),
         capabilities=frozenset({"install", "subpixel"}),
         citation=citation,
     )
