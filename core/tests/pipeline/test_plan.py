@@ -114,6 +114,11 @@ def test_order_follows_the_edges_not_the_text(folder, toys):
         ("path: peaks.nc", "path: peaks.csv", r"outputs\.peaks\.path: unknown extension '\.csv'"),
         ("path: peaks.nc", "path: provenance.json", r"is written by every run"),
         ("from: disks, ", "", r"'from' is missing"),
+        (
+            "{from: disks, path: peaks.nc}",
+            "peaks.nc",
+            r"toy\.yaml:12:10: outputs\.peaks: must say from where and to where, such as {from: disks, path: peaks\.nc}",
+        ),
         ("scan.npy", "scna.npy", r"toy\.yaml:6:42: load\.params\.path: there is no file .*scna\.npy"),
         ("{path: scan.npy}", "{scale: 2}", r"load\.params\.path: is missing"),
         ("seed: 3", "plugins: {allow: []}", r"ok"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ronchi.errors import ConfigError
 from ronchi.kinds import STEP_KINDS
@@ -60,6 +60,13 @@ class OutputConfig(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict, description="Parameters of the writer.")
     figures: bool = Field(default=False, description="Keep a report's figures too, in figures/ at 300 dpi.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_a_mapping(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("must say from where and to where, such as {from: disks, path: peaks.nc}")  # noqa: TRY004
+        return value
+
 
 class PluginOptions(BaseModel):
     """The section ``plugins``."""
@@ -78,6 +85,13 @@ class _Head(BaseModel):
     plugins: PluginOptions = PluginOptions()
     run: RunOptions = RunOptions()
     outputs: dict[str, OutputConfig] = Field(default_factory=dict)
+
+    @field_validator("outputs", mode="before")
+    @classmethod
+    def _are_named(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError("must be a mapping by name, such as {peaks: {from: disks, path: peaks.nc}}")  # noqa: TRY004
+        return value
 
 
 @dataclass(frozen=True)
