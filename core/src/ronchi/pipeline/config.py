@@ -64,7 +64,7 @@ class OutputConfig(BaseModel):
     @classmethod
     def _is_a_mapping(cls, value: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError("must say from where and to where, such as {from: disks, path: peaks.nc}")  # noqa: TRY004
+            raise ValueError("must say from where and to where, such as {from: disks, path: peaks.nc}")
         return value
 
 
@@ -90,7 +90,7 @@ class _Head(BaseModel):
     @classmethod
     def _are_named(cls, value: Any) -> Any:
         if not isinstance(value, dict):
-            raise ValueError("must be a mapping by name, such as {peaks: {from: disks, path: peaks.nc}}")  # noqa: TRY004
+            raise ValueError("must be a mapping by name, such as {peaks: {from: disks, path: peaks.nc}}")
         return value
 
 
