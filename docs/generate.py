@@ -26,6 +26,24 @@ from ronchi.schema import SCHEMAS
 
 REFERENCE = Path(__file__).parent / "reference"
 KIND_PAGES = Path(__file__).parent / "kinds"
+PUBLIC = {
+    "ronchi": "`read` and the other [verbs](python.md)",
+    "ronchi.api": "specs, parameters, protocols, errors: what is described below",
+    "ronchi.bad_pixels": "bad pixels filled",
+    "ronchi.blocks": "patterns piece by piece",
+    "ronchi.chunking": "blocks in which a reader gives what it opens lazily",
+    "ronchi.compiled": "loops compiled once",
+    "ronchi.disk": "the probe's radius, edge and place",
+    "ronchi.file_faults": "a damaged file told from other faults, while lazy data are read",
+    "ronchi.interop": "data as objects of other programs, and back",
+    "ronchi.interop.axis_units": "units of axes, in every spelling that files have",
+    "ronchi.interop.py4dstem": "calibration, points and strain of py4DSTEM's files, without the program",
+    "ronchi.interop.signals": "array, axes and metadata of a HyperSpy signal, without the program",
+    "ronchi.optics": "wavelength, radius of the bright disk",
+    "ronchi.schema": "data layouts, with all their modules: constructors and checks",
+    "ronchi.testing": "contracts, in tests",
+}
+"""Modules that a plugin may import, and what they have."""
 EXIT_CODES = "0 done, 1 failed, 2 wrong usage or configuration, 3 some files of a batch failed, 130 interrupted"
 HEAD = "<!-- made by docs/generate.py from the code: do not edit -->\n\n"
 END = "<!-- end -->"
@@ -85,12 +103,13 @@ def hooks() -> str:
     from ronchi import api
 
     intro = (
-        "All names below come from `ronchi.api`. A plugin may also import `ronchi.schema`, `ronchi.blocks` (patterns "
-        "piece by piece), `ronchi.optics` (wavelength, radius of the bright disk), `ronchi.disk` (the probe's radius, "
-        "edge and place), `ronchi.bad_pixels` and `ronchi.compiled` (loops compiled once), and in its tests "
-        "`ronchi.testing`. What comes in and goes out of each kind, with a minimal example, is in [kinds](../kinds)."
+        "All names further down come from `ronchi.api`. What comes in and goes out of each kind, with a minimal "
+        "example, is in [kinds](../kinds). A plugin may import the names that these modules list in `__all__`, and "
+        "nothing else of ronchi:"
     )
-    parts = [f"# Hooks and protocols\n\n{intro}\n"]
+    parts = [f"# Hooks and protocols\n\n{intro}\n\n| module | what it has |\n|---|---|"]
+    parts += [f"| `{name}` | {what} |" for name, what in PUBLIC.items()]
+    parts.append("")
     for name, function in inspect.getmembers(RonchiSpecs, inspect.isfunction):
         parts.append(f"## {name}{_signature(function)}\n\n{inspect.getdoc(function)}\n")
     parts.append("# Protocols\n")

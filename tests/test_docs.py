@@ -17,6 +17,7 @@ import pytest
 
 from ronchi import api
 from ronchi.kinds import KINDS
+from ronchi.pipeline.tiles import BASE_MB
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -154,6 +155,12 @@ def test_every_kind_has_a_page_with_its_methods() -> None:
         methods = [name for name, each in vars(getattr(api, kind.protocol)).items() if inspect.isfunction(each)]
         assert [name for name in methods if not name.startswith("_") and f"def {name}(" not in page] == []
         assert all(part in page for part in ("## What comes in", "## What goes out", "## Easily wrong"))
+
+
+def test_the_least_memory_is_what_the_page_says() -> None:
+    page = (DOCS / "how-to" / "resume-and-scale.md").read_text(encoding="utf-8")
+    assert f"above {BASE_MB:.0f} MB for one process" in page
+    assert re.search(rf"above\s{3 * BASE_MB:.0f} MB for two workers", page)
 
 
 def test_there_are_pages_and_notebooks() -> None:

@@ -84,7 +84,7 @@ def test_the_good_case_works(folder, scan, capsys):
     ids=["name", "missing-plugin", "parameter", "value", "reference", "edge", "cycle", "no-file", "field", "yaml"],
 )
 def test_faults_of_the_pipeline_are_found_before_reading(folder, scan, capsys, monkeypatch, old, new, message):
-    monkeypatch.setitem(KNOWN_DISTS, "absent", "ronchi-absent")
+    monkeypatch.setitem(KNOWN_DISTS, ("disk_detector", "absent"), "ronchi-absent")
     ronchi.write(scan, "scan.nc")
     edit(old, new)
     code = main(["run", "job.yaml", "-o", "out", "--quiet"])

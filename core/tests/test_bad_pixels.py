@@ -30,6 +30,31 @@ def test_no_frames_are_filled_without_complaint() -> None:
     assert BadPixelFill(bad)(np.zeros((0, 4, 4))).shape == (0, 4, 4)
 
 
+def test_a_frame_is_filled_alike_whatever_the_block() -> None:
+    """To the last bit, for a result must not depend on the size of blocks."""
+    rng = np.random.default_rng(0)
+    frames, bad = rng.gamma(2, 30, (7, 40, 50)).astype(np.float32), rng.random((40, 50)) < 0.1
+    fill = BadPixelFill(bad)
+    for length in (1, 2, 3):
+        parts = [fill(frames[start : start + length]) for start in range(0, 7, length)]
+        np.testing.assert_array_equal(np.concatenate(parts), fill(frames))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i2", "f4", "f8"])
+def test_the_stored_type_is_kept_and_the_largest_count_too(dtype: str) -> None:
+    kind = np.dtype(dtype)
+    high = np.iinfo(kind).max if kind.kind in "iu" else 1e30
+    frames, bad = np.full((2, 3, 9, 9), high, kind), np.eye(9, dtype=bool)
+    filled = BadPixelFill(bad).stored(frames)
+    assert filled.dtype == kind
+    np.testing.assert_allclose(filled, frames, rtol=0 if kind.kind in "iu" else 3e-7)
+
+
+def test_a_mask_of_no_bad_pixels_changes_nothing() -> None:
+    frames = np.random.default_rng(0).random((2, 5, 6), np.float32)
+    np.testing.assert_array_equal(BadPixelFill(np.zeros((5, 6), bool))(frames), frames)
+
+
 def test_a_detector_of_bad_pixels_is_refused() -> None:
     with pytest.raises(DataError, match="every pixel is marked bad"):
         BadPixelFill(np.ones((3, 3), bool))

@@ -11,9 +11,11 @@ from pydantic import ValidationError
 
 from ronchi.api import Context
 from ronchi.builtin.calibration import Calibrate, Rotation
-from ronchi.builtin.params_transforms import CalibrateParams, RotationParams
+from ronchi.builtin.params_transforms import BinParams, CalibrateParams, CropParams, RotationParams
+from ronchi.builtin.transforms_geometry import Bin, Crop
 from ronchi.errors import CalibrationError
 from ronchi.schema import fourd
+from ronchi.schema.common import variable
 
 CTX = Context(rng=np.random.default_rng(0))
 
@@ -47,6 +49,78 @@ def test_what_is_not_named_stays() -> None:
     data = calibrate(ring(), q_step_inv_angstrom=(0.01, 0.01), semiangle_mrad=2)
     assert calibrate(data, camera_length_m=0.5).drop_attrs(deep=False).identical(data.drop_attrs(deep=False))
     assert calibrate(data, camera_length_m=0.5).attrs["semiangle_mrad"] == 2
+
+
+def scattered(units: str = "pixel") -> xr.Dataset:
+    """Uncalibrated scan whose positions lie beside its grid."""
+    data = fourd.make(np.ones((6, 9, 8, 10), "u2"))
+    jitter = np.random.default_rng(0).uniform(-0.3, 0.3, (2, 6, 9))
+    return data.assign_coords(
+        {
+            name: variable(("scan_y", "scan_x"), np.indices((6, 9))[axis] + jitter[axis], units, name)
+            for axis, name in enumerate(fourd.POSITIONS)
+        }
+    )
+
+
+STEPS = {"scan_step_angstrom": (3.0, 5.0), "q_step_inv_angstrom": (0.01, 0.02)}
+
+
+def crop(data: xr.Dataset, **params: Any) -> xr.Dataset:
+    return Crop(CropParams.model_validate(params)).apply(data=data, ctx=CTX)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [{"scan_x": (3, 8)}, {"scan_y": (2, 5), "qy": (1, None)}, {"qx": (6, 9)}, {"scan_y": (4, 5), "scan_x": (7, 8)}],
+)
+def test_crop_and_calibrate_may_change_places(kept: dict[str, Any]) -> None:
+    data = scattered()
+    after, before = calibrate(crop(data, **kept), **STEPS), crop(calibrate(data, **STEPS), **kept)
+    xr.testing.assert_allclose(after, before, rtol=1e-12)
+    for name in (*fourd.DIMS, *fourd.POSITIONS):
+        assert after[name].attrs == before[name].attrs
+    assert after["position_x"].attrs["units"] == "angstrom"
+    assert float(after["position_x"][0, 0]) == pytest.approx(5 * float(crop(data, **kept)["position_x"][0, 0]))
+
+
+def test_a_cropped_scan_keeps_its_place() -> None:
+    data = crop(fourd.make(np.zeros((1, 300, 2, 2), "u1")), scan_x=(100, 200))
+    assert calibrate(data, scan_step_angstrom=(5, 5))["scan_x"].values[[0, -1]].tolist() == [500, 995]
+
+
+def test_a_binned_scan_keeps_its_place() -> None:
+    """Bins of 2 x 3 positions and 2 x 2 pixels: steps as many times larger say the same."""
+    bins = Bin(BinParams(scan=(2, 3), detector=(2, 2)))
+    after = calibrate(
+        bins.apply(data=scattered(), ctx=CTX), scan_step_angstrom=(6, 15), q_step_inv_angstrom=(0.02, 0.04)
+    )
+    xr.testing.assert_allclose(after, bins.apply(data=calibrate(scattered(), **STEPS), ctx=CTX), rtol=1e-12)
+
+
+def test_a_second_calibration_replaces_the_first() -> None:
+    once = calibrate(scattered(), scan_step_angstrom=(6, 7.5), q_step_inv_angstrom=(0.02, 0.03))
+    twice = calibrate(calibrate(scattered(), **STEPS), scan_step_angstrom=(6, 7.5), q_step_inv_angstrom=(0.02, 0.03))
+    xr.testing.assert_allclose(twice, once, rtol=1e-12)
+    # A lone row in angstrom has lost its step, and follows the columns.
+    row = crop(calibrate(scattered(), scan_step_angstrom=(3, 5)), scan_y=(4, 5))
+    assert calibrate(row, scan_step_angstrom=(6, 10))["scan_y"].values.tolist() == [24]
+
+
+def test_positions_that_were_measured_in_angstrom_stay() -> None:
+    data = scattered("angstrom")
+    for name in fourd.POSITIONS:
+        assert calibrate(data, **STEPS)[name].variable.identical(data[name].variable)
+
+
+def test_positions_in_pixels_on_a_scan_in_angstrom_are_its_steps() -> None:
+    data = scattered()
+    sized = calibrate(data.drop_vars(fourd.POSITIONS), scan_step_angstrom=(2, 2)).assign_coords(
+        {name: data[name].variable for name in fourd.POSITIONS}
+    )
+    result = calibrate(sized, **STEPS)
+    assert result["position_y"].attrs["units"] == "angstrom"
+    xr.testing.assert_allclose(result, calibrate(data, **STEPS), rtol=1e-12)
 
 
 def test_a_known_ring_sets_the_scale() -> None:

@@ -156,6 +156,47 @@ def test_saturated_counts_add_up() -> None:
     assert sum_bins(full, (1, 1, 4, 4), np.dtype("u4")).item() == 16 * 65535
 
 
+@pytest.mark.parametrize("dtype", ["u2", "i2", "f4"])
+def test_a_probe_of_counts_does_not_overflow(dtype: str) -> None:
+    high = 60000 if dtype != "i2" else 30000
+    data = fourd.make(np.zeros((1, 1, 4, 4), "u1"), probe=np.full((4, 4), high, dtype))
+    assert (bin_(data, detector=2)["probe"] == 4 * high).all()
+    assert bin_(data, scan=1)["probe"].identical(data["probe"])
+
+
+def test_means_of_whole_numbers_are_not_cut_off() -> None:
+    data = scan((2, 2, 4, 4))
+    data["exposure"] = variable(("scan_y", "scan_x"), np.array([[1, 2], [2, 2]]), "ms", "exposure")
+    assert bin_(data, scan=2)["exposure"].values.tolist() == [[1.75]]
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_positions_off_the_grid_become_those_of_the_bins(bare: bool) -> None:
+    data = scan()
+    places = {
+        "time": variable("scan_x", np.arange(6), "s", "time"),
+        "label": variable("scan_x", list("abcdef"), "1", "label"),
+        "run": variable((), "7", "1", "run"),
+    }
+    for name, values in zip(fourd.POSITIONS, np.random.default_rng(2).random((2, 4, 6)), strict=True):
+        places[name] = variable(("scan_y", "scan_x"), values, "angstrom", name)
+    data = data.assign_coords(places)
+    if bare:
+        data = data[["intensity"]]
+    binned = bin_(data, scan=(2, 3))
+    for name in fourd.POSITIONS:
+        assert name in binned.coords
+        np.testing.assert_allclose(binned[name], data[name].values.reshape(2, 2, 2, 3).mean((1, 3)), rtol=1e-12)
+        assert binned[name].attrs == data[name].attrs
+    assert binned["time"].values.tolist() == [1, 4]
+    # Text has no mean; what is not binned stays.
+    assert "label" not in binned.variables
+    assert binned["run"] == "7"
+    kept = bin_(data, scan=(2, 1))
+    assert kept["label"].identical(data["label"])
+    assert kept["time"].identical(data["time"])
+
+
 def test_bin_is_lazy_whatever_the_chunks() -> None:
     data = scan((5, 7, 12, 10))
     eager = bin_(data, detector=(2, 2), scan=(2, 3))["intensity"]

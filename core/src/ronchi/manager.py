@@ -26,23 +26,29 @@ SUPPORTED_APIS = frozenset({API_VERSION})
 """Versions of the plugin API that work; the one before stays here for the releases of its deprecation."""
 
 KNOWN_DISTS = {
-    name: f"ronchi-{dist}"
-    for dist, names in {
-        "atomnet": "atomnet",
-        "com": "com dpc",
-        "crosscorr": "crosscorr",
-        "fcunet": "fcunet",
-        "gmm": "gmm ica kmeans nmf pca",
-        "lattice": "lattice",
-        "movies": "dynamics rings track-atoms tracks",
-        "peers": "blobfinder py4dstem pyxem",
-        "rosettasciio": "hyperspy rosettasciio",
-        "rvae": "conv-ae jrvae polar-em polar-invariants rrvae rvae spatial-vae vae",
-        "simulate": "augment graphene-movie graphene-pairs graphene4d hbn library sige zincblende4d",
+    (kind, name): f"ronchi-{dist}"
+    for dist, kinds in {
+        "atomnet": {"atom_finder": "atomnet log"},
+        "com": {"descriptor_learner": "com", "transform": "dpc"},
+        "crosscorr": {"disk_detector": "crosscorr"},
+        "fcunet": {"disk_detector": "fcunet"},
+        "gmm": {"descriptor_learner": "gmm ica kmeans nmf pca"},
+        "lattice": {"strain_solver": "lattice"},
+        "movies": {"metric": "tracks", "transform": "dynamics rings track-atoms"},
+        "peers": {"descriptor_learner": "atomai pyroved", "disk_detector": "blobfinder py4dstem pyxem"},
+        "rosettasciio": {"reader": "py4dstem rosettasciio", "writer": "hyperspy py4dstem"},
+        "rvae": {
+            "descriptor_learner": "conv-ae jrvae polar-em polar-invariants rrvae rvae spatial-vae vae",
+        },
+        "simulate": {
+            "simulator": "graphene-movie graphene-pairs graphene4d hbn library sige zincblende4d",
+            "transform": "augment library-scan",
+        },
     }.items()
+    for kind, names in kinds.items()
     for name in names.split()
 }
-"""Algorithms of the project's own dists, for the hint of a missing one."""
+"""Kind and name of the algorithms of the project's own dists, for the hint of a missing one."""
 
 _log = logging.getLogger("ronchi.manager")
 
@@ -225,6 +231,9 @@ class Manager:
         return problem
 
     def _hint(self, kind: str, name: str) -> str:
+        # First, for a name may belong to several kinds, and resemble one that is installed.
+        if (kind, name) in KNOWN_DISTS:
+            return f"`pip install {KNOWN_DISTS[kind, name]}` brings it"
         names = self.names(kind)
         for other in STEP_KINDS:
             if other != kind and name in self.names(other):
@@ -232,8 +241,6 @@ class Manager:
         close = difflib.get_close_matches(name, names, 1)
         if close:
             return f"did you mean {close[0]!r}? installed: {', '.join(names)}"
-        if name in KNOWN_DISTS:
-            return f"`pip install {KNOWN_DISTS[name]}` brings it"
         return f"installed: {', '.join(names) or 'none'}; `pip install` the plugin that brings {name!r}"
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ronchi.builtin.chunking import scan_chunks
 from ronchi.builtin.native import open_native
 from ronchi.builtin.zarr_layout import SHARD_BYTES, balanced
+from ronchi.chunking import scan_chunks
 from ronchi.writing import write
 
 

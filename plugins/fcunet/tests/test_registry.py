@@ -98,6 +98,29 @@ def test_the_newest_version_and_an_archived_one_are_fetched_and_stay(url: str, p
     assert fetch("compact@1.0", url)[0].exists()
 
 
+def test_the_newest_version_is_the_highest_one_and_not_the_one_fetched_last(url: str, published: Path) -> None:
+    path = published / "weights.json"
+    index = json.loads(path.read_text())
+    index["weights"] = [{**each, "name": "mine"} for each in index["weights"]]
+    path.write_text(json.dumps(index))
+    newest, older = (_sha256(published, f"mine@{version}") for version in ("1.1", "1.0"))
+    assert fetch("mine", url)[1].version == "1.1"
+    assert fetch("mine@1.0", url)[1].version == "1.0"
+    assert newest != older
+    assert load_weights("mine").sha256 == newest
+    assert load_weights("mine@1.0").sha256 == older
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    ascending = ["0.9", "1.0a2", "1.0rc1", "1.0", "1.0.1", "1.9", "1.10", "2", "10.0"]
+    entries = [registry.Entry("mine", version, "a.safetensors", "0" * 64, "") for version in ascending]
+    for count in range(1, len(entries) + 1):
+        for some in (entries[:count], entries[:count][::-1]):
+            newest = registry.select([*some, registry.Entry("other", "99", "a.safetensors", "0" * 64, "")], "mine")
+            assert newest is not None
+            assert newest.version == ascending[count - 1]
+
+
 def test_what_is_shipped_stays_the_default(
     url: str, tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,6 +189,14 @@ PROGRAMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def environments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of environments, not the user's."""
+    folder = tmp_path / "environments"
+    monkeypatch.setenv("RONCHI_PEER_FOLDER", str(folder))
+    return folder
+
+
 @pytest.fixture
 def found() -> list[list[tuple[float, float, float]]]:
     return FOUND

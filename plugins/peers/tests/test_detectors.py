@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ronchi.api import Context, DataError, Geometry
+from ronchi.api import ConfigError, Context, DataError, Geometry
 from ronchi.manager import get_manager
 from ronchi_peers.detectors import PeerDetector
 
@@ -57,19 +57,25 @@ def test_pyxem_refines_or_not(params: dict[str, Any], fake: Callable[..., Path],
 
 
 def test_one_that_is_absent_says_how_to_get_it(
-    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: Context, environments: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("RONCHI_PEER_PYTHON_PYXEM", raising=False)
     with pytest.raises(DataError, match="there is none") as caught:
         _prepared("pyxem", context)
-    assert "ronchi bench --peers" in caught.value.fix
+    assert f"`ronchi bench FILE --peers` makes it in {environments / 'pyxem-0.21.0'}" in caught.value.fix
     assert "RONCHI_PEER_PYTHON_PYXEM" in caught.value.fix
-    with pytest.raises(DataError, match="no interpreter /nowhere/python"):
-        _prepared("pyxem", context, python="/nowhere/python")
     monkeypatch.setenv("RONCHI_PEER_PYTHON_PYXEM", "/nowhere/else")
     with pytest.raises(DataError, match="RONCHI_PEER_PYTHON_PYXEM: there is no interpreter /nowhere/else"):
         _prepared("pyxem", context)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [*(("disk_detector", name) for name in ENVIRONMENT), ("descriptor_learner", "atomai")]
+)
+def test_no_parameter_names_the_program_to_start(kind: str, name: str) -> None:
+    """A pipeline may come from somebody else, and sets parameters."""
+    with pytest.raises(ConfigError, match="python: unknown key"):
+        get_manager().create(kind, name, {"python": sys.executable})
 
 
 def test_another_version_is_an_error_unless_asked_for(fake: Callable[..., Path], context: Context) -> None:

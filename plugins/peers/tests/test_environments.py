@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import pytest
 
 from ronchi.api import DataError
 from ronchi.cli.main import main
-from ronchi_peers.environments import Environment, environment, find_python, make_environment
+from ronchi_peers.environments import Environment, environment, environments_folder, find_python, make_environment
 
 PROGRAM = {"ronchi_fake_program.py": "NAME = 'here'\n"}
 BENCHMARK = """\
@@ -48,9 +50,54 @@ def test_the_first_requirement_is_the_program_at_its_version(name: str) -> None:
     assert which.variable == f"RONCHI_PEER_PYTHON_{name.upper()}"
 
 
+def test_they_lie_in_the_users_cache_or_where_the_user_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert environments_folder() == tmp_path / "environments"
+    monkeypatch.delenv("RONCHI_PEER_FOLDER")
+    folders = set()
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        folders.add(environments_folder())
+    (folder,) = folders
+    assert folder == Path(platformdirs.user_cache_dir("ronchi-peers"))
+    assert not folder.is_relative_to(tmp_path)
+
+
+def test_nothing_in_the_current_folder_is_taken_for_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that came with a pipeline in it may hold what looks like an environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RONCHI_PEER_PYTHON_PYXEM", raising=False)
+    which = environment("pyxem")
+    for name in (which.name, f"{which.name}-{which.version}"):
+        python = tmp_path / ".ronchi/peers" / name / which.python.relative_to(which.folder)
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        (tmp_path / ".ronchi/peers" / name / "ronchi-ready").touch()
+    with pytest.raises(DataError, match="there is none"):
+        find_python(which)
+
+
+def test_one_of_another_version_or_without_its_python_is_none() -> None:
+    """They outlive the pins that they were made with, and the Python too."""
+    old, new = (Environment("fake", version, ("fake",)) for version in ("1.0", "2.0"))
+    old.python.parent.mkdir(parents=True)
+    old.python.symlink_to(sys.executable)
+    (old.folder / "ronchi-ready").touch()
+    assert find_python(old) == old.python
+    with pytest.raises(DataError, match="there is none"):
+        find_python(new)
+    old.python.unlink()
+    old.python.symlink_to("gone")
+    with pytest.raises(DataError, match="there is none"):
+        find_python(old)
+
+
 @pytest.mark.slow
 def test_an_environment_is_made_once_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    # What lies in the current folder under the names of what is started is not.
+    for name in ("venv.py", "pip.py"):
+        Path(name).write_text("raise SystemExit('this came with the data')")
     which = Environment("fake", "1.0", (str(_wheel(tmp_path, "ronchi_fake_program", "1.0", PROGRAM)),))
     told: list[str] = []
     # What an interrupted attempt leaves is no environment.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from ronchi.api import Context
@@ -19,9 +17,16 @@ __all__ = ["Calibrate", "Rotation"]
 PLAUSIBLE_Q_STEP = (1e-5, 1.0)
 """1/angstrom: outside lies a unit mistaken, such as 1/m for 1/nm, not a detector."""
 
+_POSITION = dict(zip(("scan_y", "scan_x"), fourd.POSITIONS, strict=True))
+
 
 class Calibrate:
-    """Sets steps and beam; the pixel of q = 0 and the first scan position keep their places."""
+    """Sets steps and beam; pixels and scan positions keep their places.
+
+    What was cropped or binned before is where it would be if it had been calibrated first.
+    Positions off the grid (``position_y``, ``position_x``) follow the scan's steps, unless
+    they are in angstrom already and the scan is not.
+    """
 
     def __init__(self, params: CalibrateParams) -> None:
         self.params = params
@@ -54,22 +59,37 @@ class Calibrate:
                     f"a q step of {q_step} 1/angstrom is not plausible", where="q_step_inv_angstrom",
                     fix=f"expected {low:g} to {high:g}: 1 1/nm is 0.1 1/angstrom",
                 )  # fmt: skip
-            out = _rescale(out, ("qy", "qx"), q_step, "1/angstrom", fourd.centre_px(data))
+            out = _rescale(out, ("qy", "qx"), q_step, "1/angstrom")
         if p.scan_step_angstrom is not None:
             if min(p.scan_step_angstrom) <= 0:
                 raise CalibrationError(f"scan step {p.scan_step_angstrom} is not positive", where="scan_step_angstrom")
-            out = _rescale(out, ("scan_y", "scan_x"), p.scan_step_angstrom, "angstrom", (0.0, 0.0))
+            out = _rescale(out, ("scan_y", "scan_x"), p.scan_step_angstrom, "angstrom")
         names = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "dose")
         return fourd.validate(out.assign_attrs({n: getattr(p, n) for n in names if getattr(p, n) is not None}))
 
 
-def _rescale(
-    ds: xr.Dataset, dims: tuple[str, str], steps: tuple[float, float], units: str, centre: tuple[float, float]
-) -> xr.Dataset:
-    coords: dict[str, Any] = {}
-    for dim, step, zero in zip(dims, steps, centre, strict=True):
-        coords[dim] = (dim, (np.arange(ds.sizes[dim]) - zero) * step, {**ds[dim].attrs, "units": units})
-    return ds.assign_coords(coords)
+def _rescale(ds: xr.Dataset, dims: tuple[str, str], steps: tuple[float, float], units: str) -> xr.Dataset:
+    """Multiply both coordinates, and the positions along them, by new over old step."""
+    ratios = [_ratio(ds[dim], step) for dim, step in zip(dims, steps, strict=True)]
+    # A lone row in angstrom has no step to compare with: it moves as the other axis does.
+    usual = next((ratio for ratio in ratios if ratio is not None), 1.0)
+    scaled: dict[str, xr.Variable] = {}
+    for dim, step, ratio in zip(dims, steps, ratios, strict=True):
+        # A pixel of positions on a scan in angstrom is a step of that scan.
+        factors = {"pixel": step, ds[dim].attrs["units"]: usual if ratio is None else ratio}
+        for name in {dim, _POSITION.get(dim, dim)} & set(ds.variables):
+            old = ds[name]
+            factor = factors.get(old.attrs["units"])
+            if factor is not None:
+                scaled[name] = xr.Variable(old.dims, old.data * factor, {**old.attrs, "units": units})
+    return ds.assign(scaled)
+
+
+def _ratio(axis: xr.DataArray, step: float) -> float | None:
+    """New over old step; None if there is no old one."""
+    if axis.size > 1:
+        return step / (float(axis.values[-1] - axis.values[0]) / (axis.size - 1))
+    return step if axis.attrs["units"] == "pixel" else None
 
 
 class Rotation:

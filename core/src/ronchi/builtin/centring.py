@@ -13,11 +13,11 @@ from scipy import ndimage
 from ronchi.api import Context
 from ronchi.blocks import count_positions, iter_blocks
 from ronchi.builtin.beam import direct_beam, locate_by_com, locate_by_correlation, soft_disk
-from ronchi.builtin.chunking import as_dask
 from ronchi.builtin.filling import bad_mask, fill_bad, fill_lazily
 from ronchi.builtin.params_transforms import CentreParams
 from ronchi.builtin.patterns import block_length, float_frames, mean_and_variance, valid_positions
 from ronchi.builtin.surface import fit_surface
+from ronchi.chunking import as_dask
 from ronchi.errors import CalibrationError, DataError
 from ronchi.schema import fourd
 from ronchi.schema.common import variable
@@ -36,8 +36,8 @@ class Centre:
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
         """Measure and fit the origin in one pass; patterns are moved lazily.
 
-        Positions that ``valid`` excludes are left out of the fit. Bad pixels count as the
-        median around them; moved patterns hold that, and have no ``bad_pixel`` any more.
+        Positions that ``valid`` excludes are left out of the fit. Bad pixels count as
+        `BadPixelFill` fills them; moved patterns hold that, and have no ``bad_pixel`` any more.
 
         The result has ``origin_y`` and ``origin_x`` (fitted, px), ``origin_residual`` (px,
         distance of the measured origin from the fitted one, NaN where none was measured)

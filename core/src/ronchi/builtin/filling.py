@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.builtin.chunking import as_dask
+from ronchi.bad_pixels import BadPixelFill
+from ronchi.chunking import as_dask
 
 __all__ = ["bad_mask", "fill_bad", "fill_lazily"]
 
@@ -23,34 +25,33 @@ def bad_mask(data: xr.Dataset) -> Mask:
 
 
 def fill_bad(frames: NDArray[Any], bad: Mask) -> NDArray[Any]:
-    """Replace bad pixels by the median of the good ones around, in the stored type.
+    """Replace bad pixels by those around as `BadPixelFill` does, in the stored type.
 
     Parameters
     ----------
     frames : (..., qy, qx) array
         Never written to.
     bad : (qy, qx) bool
-        Windows of 5 x 5 grow by 2 until they hold a good pixel.
 
     Returns
     -------
     (..., qy, qx) array
+
+    Raises
+    ------
+    DataError
+        No pixel is good.
     """
-    filled = frames.copy()
-    for y, x in np.argwhere(bad):
-        reach = 2
-        while True:
-            window = (slice(max(y - reach, 0), y + reach + 1), slice(max(x - reach, 0), x + reach + 1))
-            good = ~bad[window]
-            if good.any() or reach > max(bad.shape):
-                break
-            reach += 1
-        median = np.median(frames[(..., *window)][..., good], axis=-1)
-        filled[..., y, x] = np.rint(median) if frames.dtype.kind in "iu" else median
-    return filled
+    return _fill(bad.shape, bad.tobytes()).stored(frames) if bad.any() else frames.copy()
 
 
 def fill_lazily(intensity: xr.DataArray, bad: Mask) -> xr.DataArray:
     """Patterns (scan_y, scan_x, qy, qx) with bad pixels filled as by `fill_bad` when they are read."""
-    lazy = as_dask(intensity)
-    return lazy.copy(data=lazy.data.map_blocks(fill_bad, bad, dtype=lazy.dtype, meta=lazy.data._meta))
+    lazy, fill = as_dask(intensity), _fill(bad.shape, bad.tobytes())
+    return lazy.copy(data=lazy.data.map_blocks(fill.stored, dtype=lazy.dtype, meta=lazy.data._meta))
+
+
+# All steps and blocks see one mask; on a large detector its neighbours take longer to find than a block to fill.
+@functools.lru_cache(maxsize=4)
+def _fill(shape: tuple[int, int], mask: bytes) -> BadPixelFill:
+    return BadPixelFill(np.frombuffer(mask, bool).reshape(shape))

@@ -12,12 +12,12 @@ import xarray as xr
 
 from ronchi import schema
 from ronchi.api import Result
-from ronchi.builtin.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
 from ronchi.builtin.hdf5_header import HDF5_MAGIC, NETCDF3_MAGIC, NETCDF4_MARK, check_complete, check_marks
 from ronchi.builtin.hdf5_heaps import check_heaps
 from ronchi.builtin.netcdf_survey import Survey, survey
 from ronchi.builtin.params_io import NativeParams
 from ronchi.builtin.zarr_chunks import COMPLETE, check_chunks
+from ronchi.chunking import BLOCK_BYTES, chunks_of_stack, scan_chunks
 from ronchi.errors import ReadError, RonchiError, SchemaError
 
 __all__ = ["NativeReader", "open_native", "sniff"]

@@ -75,7 +75,10 @@ class BadPixelsParams(Params):
     threshold: float = Field(
         8.0, gt=0, description="Excess over the neighbours in standard errors at which a pixel is called bad."
     )
-    fill: bool = Field(False, description="Replace bad pixels by the median of good ones in a 5 x 5 window.")
+    fill: bool = Field(
+        False,
+        description="Replace bad pixels by the mean of the nearest good ones, weighed by distance, as detectors do.",
+    )
 
 
 class CentreParams(Params):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_crops import BackProjectParams, CropsParams, ManifoldParams, ReconstructParams
 from ronchi.builtin.params_disks import DisksParams
@@ -87,12 +90,21 @@ def ronchi_simulators() -> list[AlgorithmSpec]:
     ]
 
 
-def _of_patterns(name: str, summary: str, params: type[Params], factory: str, **more: str) -> AlgorithmSpec:
+def _of_patterns(
+    name: str,
+    summary: str,
+    params: type[Params],
+    factory: str,
+    version: int = 1,
+    *,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
         summary=summary,
         params=params,
         factory=f"ronchi.builtin.{factory}",
+        version=version,
         inputs={"data": "fourd/1", **more},
         output="fourd/1",
         capabilities=frozenset({"lazy"}),
@@ -104,27 +116,30 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
     """Describe the transforms."""
     return [
         _of_patterns("crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"),
-        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin"),
+        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin", 2),
         _of_patterns(
-            "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels"
+            "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels", 2
         ),
-        _of_patterns("centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre"),
+        _of_patterns(
+            "centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre", 2
+        ),
         _of_patterns(
             "ellipse",
             "Measure or set the elliptical distortion.",
             EllipseParams,
             "ellipse:Ellipse",
-            **{"peaks?": "peaks/1"},
+            more={"peaks?": "peaks/1"},
         ),
         _of_patterns("rotation", "Set the angle between scan and patterns.", RotationParams, "calibration:Rotation"),
         _of_patterns(
-            "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe"
+            "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe", 2
         ),
         AlgorithmSpec(
             name="overview",
             summary="Sum, bright field, dark field, centre of mass, mean and max pattern, in one pass.",
             params=OverviewParams,
             factory="ronchi.builtin.virtual:Overview",
+            version=2,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
@@ -133,6 +148,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             summary="Sum each pattern under a virtual detector: disk, annulus, point, rectangle or a mask.",
             params=VirtualImageParams,
             factory="ronchi.builtin.virtual:VirtualImage",
+            version=2,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
@@ -170,7 +186,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             output="fourd/1|images/1|crops/1",
             capabilities=frozenset({"lazy"}),
         ),
-        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate"),
+        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 2),
     ]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.builtin.chunking import BLOCK_BYTES
+from ronchi.chunking import BLOCK_BYTES
 from ronchi.errors import OutputError
 
 __all__ = ["Store", "StoreGroup", "Target", "plain_attrs", "plan_chunks", "slabs", "stored_dtype", "stored_values"]

@@ -11,10 +11,10 @@ import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
-from ronchi.builtin.chunking import scan_chunks
 from ronchi.builtin.store import SMALL_BYTES, Target, plain_attrs, plan_chunks, stored_dtype
 from ronchi.builtin.zarr_chunks import COMPLETE
 from ronchi.builtin.zarr_layout import Layout, balanced
+from ronchi.chunking import scan_chunks
 
 __all__ = ["ZarrStore"]
 

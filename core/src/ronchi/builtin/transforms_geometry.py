@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context
-from ronchi.builtin.chunking import as_dask
 from ronchi.builtin.params_transforms import BinParams, CropParams
+from ronchi.chunking import as_dask
 from ronchi.errors import DataError
 from ronchi.schema import fourd
 
@@ -77,10 +78,11 @@ class Bin:
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
         """Bin lazily.
 
-        Counts are summed in a wider type that cannot overflow. A coordinate becomes the
-        mean over its bin, so q = 0 stays where it was. A binned pixel is bad if one of its
-        pixels was; a binned position is valid if all were. A dose is that of the summed
-        patterns.
+        Counts, and those of the probe, are summed in a wider type that cannot overflow. A
+        coordinate becomes the mean over its bin, positions off the grid too, so q = 0 stays
+        where it was; coordinates of text, which has no mean, are left out. A binned pixel is
+        bad if one of its pixels was; a binned position is valid if all were. A dose is that
+        of the summed patterns.
 
         Raises
         ------
@@ -108,19 +110,27 @@ class Bin:
 
 
 def _bin_small(ds: xr.Dataset, factors: dict[str, int]) -> xr.Dataset:
+    """Bin everything but the patterns."""
     rules = {"probe": "sum", "bad_pixel": "max", "valid": "min"}
-    out = xr.Dataset()
-    for name, var in ds.data_vars.items():
-        here = {dim: factor for dim, factor in factors.items() if dim in var.dims}
-        reduced = getattr(var.coarsen(here), rules.get(str(name), "mean"))() if here else var
+    axes = {
+        dim: (dim, ds[dim].values.astype(float).reshape(-1, factor).mean(1), ds[dim].attrs)
+        for dim, factor in factors.items()
+    }
+    out = xr.Dataset(coords=axes)
+    bare = ds.reset_coords().drop_vars(fourd.DIMS)
+    for name, var in bare.data_vars.items():
+        here = {dim: factor for dim, factor in factors.items() if dim in var.dims and factor > 1}
+        if here and name in ds.coords and var.dtype.kind in "STU":
+            continue
+        rule = rules.get(str(name), "mean")
+        reduced = getattr(var.coarsen(here), rule)() if here else var
+        if rule == "sum":
+            reduced = reduced.astype(sum_dtype(var.dtype, math.prod(here.values())))
         if name in _ORIGIN:
             factor = factors[_ORIGIN[str(name)]]
             reduced = (reduced - (factor - 1) / 2) / factor
-        out[name] = reduced.astype(var.dtype).assign_attrs(var.attrs)
-    for dim, factor in factors.items():
-        values = ds[dim].values.astype(float).reshape(-1, factor).mean(1)
-        out = out.assign_coords({dim: (dim, values, ds[dim].attrs)})
-    return out
+        out[name] = reduced.assign_attrs(var.attrs)
+    return out.set_coords([name for name in out if name in ds.coords])
 
 
 def _bin_intensity(intensity: xr.DataArray, factors: dict[str, int]) -> Any:

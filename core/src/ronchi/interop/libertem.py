@@ -54,7 +54,7 @@ def to_libertem(data: xr.Dataset | str | Path, ctx: Any) -> Any:
     intensity = data["intensity"]
     if intensity.chunks is None and intensity.variable._in_memory:
         return ctx.load("memory", data=np.ascontiguousarray(intensity.values), sig_dims=2)
-    from ronchi.builtin.chunking import as_dask
+    from ronchi.chunking import as_dask
 
     return ctx.load("dask", as_dask(intensity).data, sig_dims=2)
 

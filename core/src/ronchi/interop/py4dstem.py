@@ -24,12 +24,26 @@ import xarray as xr
 
 from ronchi.errors import DataError, SchemaError
 from ronchi.interop.peers import need
-from ronchi.interop.py4dstem_calibration import calibration_of, frame_of
-from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, points_of
+from ronchi.interop.py4dstem_calibration import Frame, calibration_of, frame_of
+from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, peaks_of, points_of, scan_coords
 from ronchi.interop.strain_maps import Maps, assemble, rename
 from ronchi.schema import fourd, peaks, schema_of, strain
 
-__all__ = ["STRAIN", "from_py4dstem", "strain_from_slices", "to_py4dstem"]
+__all__ = [
+    "STRAIN",
+    "Frame",
+    "calibration_of",
+    "cube_of",
+    "frame_of",
+    "framed_peaks",
+    "from_py4dstem",
+    "peak_columns",
+    "peaks_of",
+    "points_of",
+    "scan_coords",
+    "strain_from_slices",
+    "to_py4dstem",
+]
 
 STRAIN = {"e_xx": ("e_yy", 1), "e_yy": ("e_xx", 1), "e_xy": ("e_xy", 1), "theta": ("theta", 1)}
 """Their strain to ours, with the sign between them."""

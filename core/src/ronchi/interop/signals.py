@@ -40,7 +40,7 @@ from ronchi.interop.signal_parts import (
 from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
 from ronchi.schema.common import ATTR, variable
 
-__all__ = ["SCHEMAS", "dataset_of", "parts_of"]
+__all__ = ["NODE", "SCHEMAS", "Parts", "dataset_of", "parts_of"]
 
 SCHEMAS = (fourd.NAME, images.NAME, peaks.NAME, strain.NAME)
 """Schemas that have a form as a signal."""
@@ -111,7 +111,7 @@ def _array(var: xr.DataArray) -> Any:
     if var.chunks is not None or var.variable._in_memory:
         return var.data
     if var.ndim == 4:
-        from ronchi.builtin.chunking import as_dask
+        from ronchi.chunking import as_dask
 
         return as_dask(var).data
     return var.chunk({str(var.dims[0]): 1}).data

@@ -1,7 +1,7 @@
 """Which weights there are: those that come with the plugin, and those that were fetched.
 
-A registry is a folder with ``weights.json`` and the files that it names, on disk or behind a URL. Of a name the first
-entry is the newest version; published versions never change.
+A registry is a folder with ``weights.json`` and the files that it names, on disk or behind a URL. The newest version of
+a name is the highest one, wherever it stands; published versions never change.
 """
 
 from __future__ import annotations
@@ -125,7 +125,14 @@ def write_index(folder: Path, entries: Sequence[Entry]) -> None:
 
 def select(entries: Sequence[Entry], which: str) -> Entry | None:
     """The entry called ``NAME`` (its newest version) or ``NAME@VERSION``, if there is one."""
-    return next((entry for entry in entries if which in (entry.name, entry.full_name)), None)
+    found = [entry for entry in entries if which in (entry.name, entry.full_name)]
+    return max(found, key=lambda entry: _rank(entry.version), default=None)
+
+
+def _rank(version: str) -> list[tuple[int, int, str]]:
+    """What versions are compared by: 9.0 is before 10.0, and 1.0rc1 before 1.0, which is before 1.0.1."""
+    parts = re.findall(r"\d+|[A-Za-z]+", version)
+    return [(2, int(part), "") if part.isdigit() else (0, 0, part) for part in parts] + [(1, 0, "")]
 
 
 def locate(which: str | Path) -> tuple[Path, str | None]:

@@ -18,7 +18,7 @@ MOST_BYTES = 20_000_000
 
 
 def release(weights: Path, name: str, version: str, notes: Mapping[str, Any], folder: Path) -> Entry:
-    """Add weights to the registry in a folder, as the newest version of their name.
+    """Add a version of weights to the registry in a folder.
 
     Parameters
     ----------

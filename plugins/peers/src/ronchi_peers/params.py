@@ -25,7 +25,6 @@ _PX: dict[str, Any] = {"unit": "px"}
 class PeerParams(Params):
     """What all of them have."""
 
-    python: str = Field("", description="Interpreter that has the program; else that of RONCHI_PEER_PYTHON_*.")
     version: str = Field("", description="Version that it must have.")
 
 

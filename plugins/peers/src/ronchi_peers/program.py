@@ -42,8 +42,7 @@ class PeerProgram:
         DataError
             It cannot be made.
         """
-        if not self.params.python:
-            make_environment(environment(self.environment), tell)
+        make_environment(environment(self.environment), tell)
 
     def started(self, settings: Mapping[str, Any], arrays: Arrays, n_threads: int) -> Peer:
         """A process that has been told the settings, for as long as this object lives.
@@ -53,7 +52,7 @@ class PeerProgram:
         DataError
             There is no environment, it has another version, or the program refuses the settings.
         """
-        python = find_python(environment(self.environment), self.params.python)
+        python = find_python(environment(self.environment))
         peer = lend(self, self.environment, python, _CHILDREN / self.script, n_threads)
         answer, _ = peer.ask(settings, arrays)
         if answer["version"] != self.params.version:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ronchi.errors import ReadError, RonchiError
+from ronchi.api import ReadError, RonchiError
 from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.dm_tags import check_tags
 from ronchi_rosettasciio.formats import Format

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ronchi.errors import ReadError
+from ronchi.api import ReadError
 from ronchi_rosettasciio.probe import largest_dataset
 from ronchi_rosettasciio.signals import Axis, Signal
 

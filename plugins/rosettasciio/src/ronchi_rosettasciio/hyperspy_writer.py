@@ -18,8 +18,7 @@ import xarray as xr
 from ronchi.api import OutputError
 from ronchi.blocks import BLOCK_BYTES, iter_regions, regions
 from ronchi.file_faults import reading
-from ronchi.interop.signal_parts import Parts
-from ronchi.interop.signals import parts_of
+from ronchi.interop.signals import Parts, parts_of
 from ronchi_rosettasciio.params_hyperspy import HyperspyWriterParams
 
 __all__ = ["HyperspyWriter"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ronchi.errors import ReadError
+from ronchi.api import ReadError
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.own import schema_noted
 from ronchi_rosettasciio.signals import Axis, Signal

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from ronchi.interop.signal_parts import NODE, Parts
-from ronchi.interop.signals import dataset_of
+from ronchi.interop.signals import NODE, Parts, dataset_of
 from ronchi.schema import fourd, images, peaks, strain
 from ronchi_rosettasciio.signals import Signal, text
 

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.errors import ReadError
+from ronchi.api import ReadError
 from ronchi_rosettasciio.guards import COPY
 
 __all__ = ["PointArray", "open_points"]

@@ -12,10 +12,17 @@ import xarray as xr
 from numpy.typing import NDArray
 from xarray.core import indexing
 
-from ronchi.builtin.chunking import scan_chunks
-from ronchi.interop.py4dstem import strain_from_slices
-from ronchi.interop.py4dstem_calibration import Frame, frame_of
-from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, peaks_of, scan_coords
+from ronchi.chunking import scan_chunks
+from ronchi.interop.py4dstem import (
+    Frame,
+    cube_of,
+    frame_of,
+    framed_peaks,
+    peak_columns,
+    peaks_of,
+    scan_coords,
+    strain_from_slices,
+)
 from ronchi.schema import maps
 from ronchi.schema.common import variable
 from ronchi_rosettasciio import guards

@@ -14,9 +14,7 @@ import xarray as xr
 
 from ronchi.api import OutputError
 from ronchi.blocks import iter_regions
-from ronchi.interop.py4dstem import to_py4dstem
-from ronchi.interop.py4dstem_calibration import calibration_of
-from ronchi.interop.py4dstem_data import points_of
+from ronchi.interop.py4dstem import calibration_of, points_of, to_py4dstem
 from ronchi.schema import fourd, maps, peaks, schema_of, strain
 from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
 

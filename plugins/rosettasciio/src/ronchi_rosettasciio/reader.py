@@ -11,8 +11,8 @@ import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from ronchi.builtin.chunking import chunks_of_stack, scan_chunks
-from ronchi.errors import CalibrationError, ReadError
+from ronchi.api import CalibrationError, ReadError
+from ronchi.chunking import chunks_of_stack, scan_chunks
 from ronchi.schema import fourd, images, peaks, strain
 from ronchi_rosettasciio import calibrate, guards, layout, sniff
 from ronchi_rosettasciio.companions import companions

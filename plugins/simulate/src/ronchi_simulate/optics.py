@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.errors import ConfigError
+from ronchi.api import ConfigError
 from ronchi.optics import disk_radius, interaction_constant, wavelength_angstrom
 
 __all__ = ["Beam", "aperture_amplitude", "probe_spectrum"]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError, Result
 from ronchi.blocks import count_positions, read_block
-from ronchi.builtin.chunking import as_dask
+from ronchi.chunking import as_dask
 from ronchi.schema import fourd
 from ronchi.schema import peaks as peaks_schema
 from ronchi.schema.common import variable

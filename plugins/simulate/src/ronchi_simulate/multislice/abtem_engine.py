@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.errors import ConfigError, DataError
+from ronchi.api import ConfigError, DataError
 from ronchi_simulate.multislice.atoms import Columns, fill_region, is_whole
 from ronchi_simulate.multislice.request import Request
 from ronchi_simulate.optics import Beam

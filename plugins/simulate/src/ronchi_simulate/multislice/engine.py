@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ronchi.errors import ConfigError
+from ronchi.api import ConfigError
 from ronchi_simulate.multislice.atoms import configurations, from_ase
 from ronchi_simulate.multislice.request import make_request
 from ronchi_simulate.multislice.scattering import Scattering

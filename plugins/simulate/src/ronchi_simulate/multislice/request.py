@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ronchi.errors import ConfigError
+from ronchi.api import ConfigError
 from ronchi_simulate.multislice.atoms import Columns, slice_count
 from ronchi_simulate.multislice.grid import WaveGrid, fast_size
 

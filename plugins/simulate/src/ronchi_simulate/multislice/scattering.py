@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ronchi.errors import DataError
+from ronchi.api import DataError
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from ronchi.errors import ConfigError
+from ronchi.api import ConfigError
 from ronchi_simulate.specimens.lattices import fill_box, turn
 from ronchi_simulate.specimens.mosaic import Grain
 
