@@ -144,3 +144,23 @@ def test_what_lies_in_the_current_folder_is_not_started(sent: Path, capsys: pyte
     shown = capsys.readouterr()
     assert "RONCHI_PEER_PYTHON_PYXEM" in shown.out + shown.err
     assert not (sent.parent / "started").exists()
+
+
+@pytest.mark.parametrize("command", [["run", "job.yaml", "-o", "out", "--quiet"], ["bench", "bench.yaml", "-o", "out"]])
+def test_modules_in_the_current_folder_are_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    folder = tmp_path / "sent"
+    folder.mkdir()
+    for module in ("multiprocessing", "yaml", "numpy", "h5py"):
+        (folder / f"{module}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'w')\nraise SystemExit(7)\n")
+    job = JOB.replace(
+        "{disk_detector: pyxem, data: scan, params: {probe_radius_px: 5}}", "{disk_detector: crosscorr, data: scan}"
+    )
+    (folder / "job.yaml").write_text(job + "run: {executor: process, workers: 2}\n")
+    (folder / "bench.yaml").write_text(
+        job.replace("pipeline/1", "benchmark/1").partition("outputs")[0] + "protocol: {timings: 1}\ncompare: {slot: find}\n"
+    )
+    monkeypatch.chdir(folder)
+    assert main(command) == 0
+    assert not (tmp_path / "imported").exists()

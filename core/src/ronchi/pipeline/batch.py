@@ -155,7 +155,7 @@ class _Runs:
         """Run the pipeline on one file."""
         path = f"{self.reader}.params.path={json.dumps(str(file), ensure_ascii=False)}"
         sets = [word for text in (*self.overrides, path) for word in ("--set", text)]
-        command = [sys.executable, "-m", "ronchi", "run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
+        command = [sys.executable, "-P", "-m", "ronchi", "run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
         start, before = time.perf_counter(), _stamp(out / FILE_NAME)
         with self.lock:
             if self.stopped:

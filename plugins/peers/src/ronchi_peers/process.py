@@ -54,8 +54,9 @@ class Peer:
         self.name = name
         # A file, not a pipe: nobody reads it until something goes wrong.
         self._log: Any = tempfile.TemporaryFile()  # noqa: SIM115 - closed by _end
-        # Packages of this environment must not get into the other one.
-        env = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+        # Packages of this environment must not get into the other one; what lies beside the script must.
+        left_out = ("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH")
+        env = {key: value for key, value in os.environ.items() if key not in left_out}
         self._process = subprocess.Popen(
             [str(python), "-W", "ignore", str(script)],
             env={**env, **dict.fromkeys(_THREADS, str(n_threads))},

@@ -111,7 +111,7 @@ class _Examiner:
         return Probe(fault=f"{what}: its structure is damaged")
 
     def _start(self) -> None:
-        command = [sys.executable, "-c", "from ronchi_rosettasciio.probe import main; main()"]
+        command = [sys.executable, "-P", "-c", "from ronchi_rosettasciio.probe import main; main()"]
         pipe = subprocess.PIPE
         self._process = process = subprocess.Popen(
             command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, encoding="utf-8"

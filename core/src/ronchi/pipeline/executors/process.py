@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import RunError
-from ronchi.pipeline.executors.worker import pack, run_block, start_worker
+from ronchi.pipeline.executors.worker import SAFE_PATH_VARIABLE, pack, run_block, start_worker
 from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class ProcessExecutor:
         self._under_way = False
         self._before: set[int | None] = set()
         self._peaks: dict[int, float] = {}
+        self._safe_path: str | None = None
 
     def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
         """Yield every tile with its peaks as it gets ready; two blocks a worker are under way.
@@ -107,10 +109,17 @@ class ProcessExecutor:
             if child.is_alive():
                 child.kill()
         self._pool = None
+        if self._safe_path is None:
+            os.environ.pop(SAFE_PATH_VARIABLE, None)
+        else:
+            os.environ[SAFE_PATH_VARIABLE] = self._safe_path
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._before = {child.pid for child in multiprocessing.active_children()}
+            # A new Python looks for its own modules in the current folder first, and somebody's data may lie there.
+            self._safe_path = os.environ.get(SAFE_PATH_VARIABLE)
+            os.environ[SAFE_PATH_VARIABLE] = "1"
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
         return self._pool

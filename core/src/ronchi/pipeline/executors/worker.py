@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from ronchi.pipeline.logs import Record
     from ronchi.pipeline.tiles import Tile
 
-__all__ = ["THREAD_VARIABLES", "BlockDone", "PackedJob", "pack", "run_block", "start_worker"]
+__all__ = ["SAFE_PATH_VARIABLE", "THREAD_VARIABLES", "BlockDone", "PackedJob", "pack", "run_block", "start_worker"]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+SAFE_PATH_VARIABLE = "PYTHONSAFEPATH"
+"""Of Python: the current folder holds no modules."""
 
 _local = threading.local()
 
@@ -31,6 +33,8 @@ def start_worker() -> None:
     """Set up a worker process: single threads, deaf to Ctrl-C, gone when the main process is gone."""
     for name in THREAD_VARIABLES:
         os.environ[name] = "1"
+    # What this process starts is not of its making.
+    os.environ.pop(SAFE_PATH_VARIABLE, None)
     # The main process hears Ctrl-C too, and stops its workers itself.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
