@@ -50,11 +50,13 @@ def test_an_example_runs(path: Path, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_calibrations_that_say_what_the_file_says_change_little(folder: Path) -> None:
+def test_calibrations_that_say_what_the_file_says_change_less_than_the_noise(folder: Path) -> None:
     plain, calibrated = run("strain")["strain"], run("calibrated-strain")["strain"]
     assert calibrated.attrs["frame"] == "scan"
-    # No bad pixels, a round detector, the same steps to six digits: what is left is far below the noise of 3e-4.
-    np.testing.assert_allclose(calibrated["e_xx"], plain["e_xx"], atol=3e-5)
+    # No bad pixels, a round detector, the same steps to six digits; but the probe is the one that is in the patterns.
+    difference = np.abs(calibrated["e_xx"] - plain["e_xx"])
+    assert float(difference.median()) < float(plain["se_e_xx"].median())
+    assert float(difference.max()) < 2e-3
 
 
 @pytest.mark.slow

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ronchi
+from ronchi.cli.main import main
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +39,13 @@ def test_boron_nitride_shows_hardly_any_strain(folder: Path) -> None:
     # Seed 5, 1e6 electrons, tilts to 0.5 degrees.
     for component in ("e_xx", "e_yy", "e_xy", "theta"):
         assert scores[f"rms_{component}"] < 5e-4
+
+
+@pytest.mark.parametrize("detector", ["crosscorr", "fcunet"])
+def test_strain_without_a_probe_is_not_far_smaller(folder: Path, detector: str) -> None:
+    """Disks of two pixels with sharp edges: a softer or larger model would lean towards pixels."""
+    assert main(["demo", "--save-data", "scan.nc"]) == 0
+    data, true = ronchi.read("scan.nc").drop_vars("probe"), ronchi.read("scan.nc", side="truth")["e_xx"].values
+    found = ronchi.strain(ronchi.detect(data, detector), reference={"scan_x": [190, 240]})["e_xx"].values
+    step = [float(np.median(values[true > 0.009]) - np.median(values[true < -0.009])) for values in (found, true)]
+    assert 0.8 < step[0] / step[1] < 1.05

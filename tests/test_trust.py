@@ -159,7 +159,8 @@ def test_modules_in_the_current_folder_are_not_imported(
     )
     (folder / "job.yaml").write_text(job + "run: {executor: process, workers: 2}\n")
     (folder / "bench.yaml").write_text(
-        job.replace("pipeline/1", "benchmark/1").partition("outputs")[0] + "protocol: {timings: 1}\ncompare: {slot: find}\n"
+        job.replace("pipeline/1", "benchmark/1").partition("outputs")[0]
+        + "protocol: {timings: 1}\ncompare: {slot: find}\n"
     )
     monkeypatch.chdir(folder)
     assert main(command) == 0

@@ -1,13 +1,16 @@
-"""The shape of probes that are no plain disks."""
+"""The shape of probes that are no plain disks, and of disks without a probe."""
 
 from __future__ import annotations
+
+import logging
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ronchi.disk import measure_disk
+from ronchi.api import DataError, Geometry
+from ronchi.disk import measure_disk, probe_shape
 
 Array = NDArray[np.float64]
 _FINE = 8
@@ -66,3 +69,50 @@ def test_a_ring_alone_is_as_large_as_its_outside() -> None:
     rho = np.hypot(y - 46.5, x - 52.0)
     shape = measure_disk(((rho > 5) & (rho < 14)).astype(float))
     assert shape.radius_px == pytest.approx(14, rel=0.03)
+
+
+def geometry(mean: Array | None, energy_eV: float | None = None, semiangle_mrad: float | None = None) -> Geometry:
+    shape = (64, 64) if mean is None else mean.shape
+    return Geometry(
+        shape=shape, q_step=(0.02, 0.02), q_units="1/angstrom", centre_px=(31.0, 33.0), mean_pattern=mean,
+        beam_energy_eV=energy_eV, semiangle_mrad=semiangle_mrad,
+    )  # fmt: skip
+
+
+def soft_disk(radius_px: float, edge_px: float) -> Array:
+    y, x = np.mgrid[:64, :64]
+    return 100 / (1 + np.exp(np.clip((np.hypot(y - 31, x - 33) - radius_px) / edge_px, -50, 50)))
+
+
+# 200 kV: 0.0251 angstrom; 3.2 mrad are 0.1276 / angstrom, 6.4 px of 0.02 / angstrom.
+@pytest.mark.parametrize(
+    ("radius_px", "edge_px", "expected"),
+    [(6.2, 0.2, (6.2, 0.2)), (6.2, 1.5, (6.38, 0.35)), (4.0, 0.2, (6.38, 0.35))],
+    ids=["the one that is seen", "smeared over the scan", "another disk"],
+)
+def test_without_a_probe_the_calibrated_disk_is_the_one_that_is_seen_if_it_is_sharp(
+    radius_px: float, edge_px: float, expected: tuple[float, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    shape = probe_shape(geometry(soft_disk(radius_px, edge_px), 200e3, 3.2), None, None, logging.getLogger("ronchi"))
+    assert (shape.radius_px, shape.edge_px) == pytest.approx(expected, abs=0.03)
+    assert ("check it" in caplog.text) == (radius_px == 4.0)
+
+
+def test_a_stated_radius_counts_and_a_small_disk_without_a_probe_is_warned_of(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = logging.getLogger("ronchi")
+    assert probe_shape(geometry(soft_disk(6.2, 0.2)), None, 6.0, log).radius_px == 6.0
+    assert not caplog.text
+    probe_shape(geometry(soft_disk(2.1, 0.2)), None, 2.0, log)
+    assert "without a probe" in caplog.text
+    caplog.clear()
+    probe_shape(geometry(None), soft_disk(2.1, 0.2), None, log)
+    assert not caplog.text
+
+
+def test_a_halo_is_no_disk() -> None:
+    y, x = np.mgrid[:64, :64]
+    halo = 1000 * np.exp(-np.hypot(y - 31, x - 33) / 6)
+    with pytest.raises(DataError, match="a halo and no disk"):
+        probe_shape(geometry(halo), None, None)

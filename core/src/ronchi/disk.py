@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,13 @@ _BRIGHT = (0.25, 0.85)
 """Part of a bullseye's area that is bright: about half."""
 _RINGS = 0.6
 """Least part of the variance within a bullseye that rings explain: some 0.85 beside spokes, 0.4 in a field of disks."""
+_STATED_EDGE_PX = 0.35
+"""Scale of the edge of a disk that is known by its radius alone: the blur of a pixel and a little more."""
+_AGREES = 0.15
+"""Radii that differ by less are of one disk."""
+_SMALL_PX = 3.0
+"""Below this radius the rim is most of a disk, and its shape decides where the disk is."""
+_SILENT = logging.getLogger("ronchi.silent")
 
 
 @dataclass(frozen=True)
@@ -184,28 +192,76 @@ def _outer_edge(image: Array, rho: Array, reach: float) -> tuple[float, float]:
     return float(found[0]), float(found[1])
 
 
-def probe_shape(geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None) -> ProbeShape:
+def probe_shape(
+    geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None, log: logging.Logger | None = None
+) -> ProbeShape:
     """Shape of the disks from the best source there is.
 
-    The probe comes first, then the calibration (energy, semiangle, pixel size), then the
-    central disk of the mean pattern; ``radius_px`` overrides the radius of all of them.
+    The probe comes first, then the calibration (energy, semiangle, pixel size), then the central disk of the mean
+    pattern; ``radius_px`` overrides the radius of all of them. The calibration knows no edge, and pixels change the
+    radius of small disks: where the mean pattern shows a sharp disk of about that radius, it is that one.
+
+    Parameters
+    ----------
+    log : logging.Logger, optional
+        Is told the shape and its source, and warned of one that may spoil the positions.
 
     Raises
     ------
     DataError
-        None of them is there.
+        None of them is there, or the mean pattern has a bright spot that is no disk.
     """
+    log = log or _SILENT
+    calibrated = geometry.probe_radius_px
     if probe is not None:
-        shape = measure_disk(probe)
-    elif radius_px is not None or geometry.probe_radius_px is not None:
-        shape = ProbeShape(float(radius_px or geometry.probe_radius_px or 0), 0.35, geometry.centre_px)
+        shape, source = measure_disk(probe), "the probe"
+    elif radius_px is not None or calibrated is not None:
+        source = "the calibration" if radius_px is None else "`probe_radius_px`"
+        shape = _seen_or_stated(geometry, float(radius_px or calibrated or 0), source, log)
     elif geometry.mean_pattern is not None:
-        shape = measure_disk(geometry.mean_pattern)
+        shape, source = measure_disk(geometry.mean_pattern), "the mean pattern"
+        if shape.edge_px > shape.radius_px:
+            raise DataError(
+                "the size of the disks is unknown: the brightest spot of the mean pattern is a halo and no disk",
+                fix="give a probe, `probe_radius_px`, or beam energy and semiangle",
+            )
     else:
         raise DataError(
             "the size of the disks is unknown", fix="give a probe, `probe_radius_px`, or beam energy and semiangle"
         )
-    return shape if radius_px is None else ProbeShape(float(radius_px), shape.edge_px, shape.centre_px)
+    if radius_px is not None:
+        shape, source = ProbeShape(float(radius_px), shape.edge_px, shape.centre_px), "`probe_radius_px`"
+    log.info("disks of radius %.2f px with an edge of %.2f px, from %s", shape.radius_px, shape.edge_px, source)
+    if probe is None and shape.radius_px < _SMALL_PX:
+        log.warning(
+            "disks of %.1f px without a probe: their shape is a guess, positions lean towards pixels and strain comes "
+            "out too small, by a tenth or more; measure the probe with a step {transform: probe}",
+            shape.radius_px,
+        )
+    return shape
+
+
+def _seen_or_stated(geometry: Geometry, radius_px: float, source: str, log: logging.Logger) -> ProbeShape:
+    """The disk of the mean pattern if it is a sharp one of about the stated radius, else one that is stated."""
+    stated = ProbeShape(radius_px, _STATED_EDGE_PX, geometry.centre_px)
+    if geometry.mean_pattern is None:
+        return stated
+    try:
+        seen = measure_disk(geometry.mean_pattern)
+    except DataError:
+        return stated
+    # A beam that wanders over the scan leaves a soft disk, which no pattern has.
+    if seen.edge_px > _STATED_EDGE_PX:
+        return stated
+    if abs(seen.radius_px / radius_px - 1) > _AGREES:
+        log.warning(
+            "the brightest disk of the mean pattern has a radius of %.1f px, where %s says %.1f px: check it",
+            seen.radius_px,
+            source,
+            radius_px,
+        )
+        return stated
+    return ProbeShape(seen.radius_px, seen.edge_px, geometry.centre_px)
 
 
 def centred_probe(probe: Array, shape: ProbeShape, frame: tuple[int, int]) -> Array:

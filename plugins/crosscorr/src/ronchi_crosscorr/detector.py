@@ -65,7 +65,7 @@ class CrossCorr:
             probe = without_bad_pixels(probe, self._bad)
         if geometry.mean_pattern is not None:
             geometry = replace(geometry, mean_pattern=without_bad_pixels(geometry.mean_pattern, self._bad))
-        shape = probe_shape(geometry, probe, p.probe_radius_px)
+        shape = probe_shape(geometry, probe, p.probe_radius_px, ctx.log)
         if 2 * shape.radius_px >= min(geometry.shape):
             raise DataError(
                 f"a disk of radius {shape.radius_px:.1f} px does not fit into a pattern of {geometry.shape}",

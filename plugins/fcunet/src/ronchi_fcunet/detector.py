@@ -68,7 +68,7 @@ class Fcunet:
         self._entropy = int(ctx.rng.integers(2**63))
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
-        template, shape = probe_template(geometry, probe, p.probe_radius_px)
+        template, shape = probe_template(geometry, probe, p.probe_radius_px, ctx.log)
         radius_px = shape.radius_px
         self._binned = self._binning(radius_px)
         self._frame = geometry.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,10 @@ __all__ = ["probe_template"]
 
 
 def probe_template(
-    geometry: Geometry, probe: NDArray[Any] | None, radius_px: float | None = None
+    geometry: Geometry,
+    probe: NDArray[Any] | None,
+    radius_px: float | None = None,
+    log: logging.Logger | None = None,
 ) -> tuple[NDArray[np.float32], ProbeShape]:
     """Template (qy, qx), centred at N // 2, and size and place of the disk in the frame of the probe.
 
@@ -29,6 +33,8 @@ def probe_template(
         of the calibrated radius.
     radius_px : float, optional
         Used instead of the radius that is measured or calibrated.
+    log : logging.Logger, optional
+        Is told the shape of the disk and where it comes from.
 
     Raises
     ------
@@ -43,7 +49,7 @@ def probe_template(
         probe = without_bad_pixels(probe, bad)
     if geometry.mean_pattern is not None:
         geometry = replace(geometry, mean_pattern=without_bad_pixels(geometry.mean_pattern, bad))
-    shape = probe_shape(geometry, probe, radius_px)
+    shape = probe_shape(geometry, probe, radius_px, log)
     if 2 * shape.radius_px >= min(geometry.shape):
         raise DataError(
             f"a disk of radius {shape.radius_px:.1f} px does not fit into a pattern of {geometry.shape}",

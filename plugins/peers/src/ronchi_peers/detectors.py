@@ -36,7 +36,7 @@ class PeerDetector(PeerProgram):
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         if probe is not None:
             probe = without_bad_pixels(probe, bad)
-        shape = probe_shape(geometry, probe, self.params.probe_radius_px)
+        shape = probe_shape(geometry, probe, self.params.probe_radius_px, ctx.log)
         if probe is None:
             probe = _soft_disk(geometry.shape, shape)
         mean = geometry.mean_pattern
