@@ -174,3 +174,28 @@ def test_parameters_that_the_mode_does_not_use_are_named(fields: dict[str, objec
     with pytest.raises(ValidationError, match=says):
         VirtualImageParams.model_validate(fields)
     VirtualImageParams.model_validate({**VirtualImageParams().model_dump(), "name": "all defaults spelt out"})
+
+
+@pytest.mark.parametrize(
+    ("params", "said", "name"),
+    [
+        ({"radius": 0.3}, {"radius": 0.3}, "disk of radius 0.3 1/angstrom"),
+        ({"radius": 3, "units": "px", "center": (16, 12)}, {"radius": 3.0}, "disk of radius 3 px"),
+        ({"mode": "annulus", "inner": 0.5, "outer": 1.2}, {"inner": 0.5, "outer": 1.2}, "from 0.5 to 1.2 1/angstrom"),
+        ({"mode": "annulus", "inner": 0.5}, {"inner": 0.5}, "annulus from 0.5 1/angstrom"),
+    ],
+)
+def test_an_image_says_which_detector_made_it(data, params, said, name) -> None:
+    attrs = VirtualImage(VirtualImageParams(**params)).apply(data=data, ctx=CTX)["virtual"].attrs
+    assert {
+        key: attrs.get(f"detector_{key}") for key in ("radius", "inner", "outer") if f"detector_{key}" in attrs
+    } == said
+    assert attrs["long_name"].endswith(name)
+    assert attrs["detector_units"] == ("pixel" if params.get("units") == "px" else "1/angstrom")
+
+
+def test_a_detector_of_a_few_pixels_is_warned_of(data, caplog: pytest.LogCaptureFixture) -> None:
+    VirtualImage(VirtualImageParams(radius=0.1)).apply(data=data, ctx=CTX)
+    assert caplog.text.count("covers 5 pixels") == 0
+    VirtualImage(VirtualImageParams(radius=0.05)).apply(data=data, ctx=CTX)
+    assert "covers 1 pixels only: its size is in 1/angstrom" in caplog.text

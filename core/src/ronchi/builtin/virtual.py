@@ -24,9 +24,13 @@ __all__ = ["Overview", "VirtualImage", "beam_radius", "virtual_image"]
 
 Mask = NDArray[Any]
 Pair = tuple[float, float]
+Measures = dict[str, Any]
+"""Sizes of a detector by name, in its units."""
 
 ADF_INNER = 1.5
 """Inner edge of the dark field in radii of the direct beam: clear of its edge and of small shifts of it."""
+
+_FEW_PIXELS = 5
 
 RADIUS_SAMPLE = 64
 """Patterns whose mean shows the direct beam where no calibration gives its radius."""
@@ -67,7 +71,9 @@ def virtual_image(
     Returns
     -------
     xarray.Dataset
-        ``maps/1`` with one variable called ``name``.
+        ``maps/1`` with one variable called ``name``, whose attributes say which detector it was: ``detector`` (mode),
+        ``detector_center``, its size as ``detector_radius``, ``detector_inner`` and ``detector_outer`` or
+        ``detector_size``, all in ``detector_units``, and ``detector_pixels``, how many it covers.
 
     Raises
     ------
@@ -77,14 +83,35 @@ def virtual_image(
         The mode or units are unknown, the mode's size is missing, or the mask is empty or does not fit.
     """
     fourd.validate(data)
-    detector = _detector(data, mode, center, radius, size=size, mask=mask, units=units, antialias=antialias)
+    detector, measures = _detector(data, mode, center, radius, size=size, mask=mask, units=units, antialias=antialias)
     if not np.any(detector):
         raise DataError(
             f"the virtual detector ({mode}) covers no pixel", where=name, fix=f"check centre and size, in {units}"
         )
     image = reduce_scan(data, masks={name: detector}, sum_image=False, mean_pattern=False, progress=progress)
-    image[name].attrs |= {"detector": mode, "detector_center": np.array(center, float), "detector_units": units}
+    in_units = fourd.q_units(data) if units == "q" else "pixel"
+    image[name].attrs |= {
+        "long_name": f"virtual image, {_in_words(mode, measures, in_units)}",
+        "detector": mode,
+        "detector_center": np.array(center, float),
+        **{f"detector_{measure}": value for measure, value in measures.items()},
+        "detector_units": in_units,
+        "detector_pixels": int(np.count_nonzero(detector)),
+    }
     return image
+
+
+def _in_words(mode: str, measures: Measures, units: str) -> str:
+    unit = "px" if units == "pixel" else units
+    if mode == "disk":
+        return f"disk of radius {measures['radius']:.3g} {unit}"
+    if mode == "annulus":
+        outer = f" to {measures['outer']:.3g}" if "outer" in measures else ""
+        return f"annulus from {measures['inner']:.3g}{outer} {unit}"
+    if mode == "rectangle":
+        height, width = measures["size"]
+        return f"rectangle of {height:.3g} x {width:.3g} {unit}"
+    return mode
 
 
 def _detector(
@@ -97,7 +124,8 @@ def _detector(
     mask: ArrayLike | None,
     units: str,
     antialias: bool,
-) -> Mask:
+) -> tuple[Mask, Measures]:
+    """The detector's weights, and its size."""
     if units not in ("q", "px"):
         raise DataError(f"units {units!r} are not known", where="virtual image", fix="allowed: q, px")
     qy, qx = (
@@ -107,18 +135,18 @@ def _detector(
     if mode == "mask":
         if mask is None:
             raise DataError("mode 'mask' needs a mask", where="virtual image", fix="give a (qy, qx) array")
-        return np.asarray(mask)
+        return np.asarray(mask), {}
     if mode == "point":
-        return point_mask(qy, qx, center)
+        return point_mask(qy, qx, center), {}
     if mode == "rectangle":
         if size is None:
             raise DataError("mode 'rectangle' needs `size`", where="virtual image", fix="give height and width")
-        return rectangle_mask(qy, qx, center, size, antialias=antialias)
+        return rectangle_mask(qy, qx, center, size, antialias=antialias), {"size": np.array(size, float)}
     if mode == "disk":
         if isinstance(radius, tuple | list):
             raise DataError(f"a disk has one radius, not {radius}", where="virtual image", fix="or use mode 'annulus'")
         r = beam_radius(data, units) if radius is None else radius
-        return disk_mask(qy, qx, center, r, antialias=antialias)
+        return disk_mask(qy, qx, center, r, antialias=antialias), {"radius": float(r)}
     if mode == "annulus":
         if radius is None:
             inner, outer = ADF_INNER * beam_radius(data, units), math.inf
@@ -126,7 +154,8 @@ def _detector(
             inner, outer = radius
         else:
             inner, outer = radius, math.inf
-        return annulus_mask(qy, qx, center, inner, outer, antialias=antialias)
+        ends = {"inner": float(inner), **({"outer": float(outer)} if math.isfinite(outer) else {})}
+        return annulus_mask(qy, qx, center, inner, outer, antialias=antialias), ends
     raise DataError(
         f"mode {mode!r} is not known", where="virtual image", fix="allowed: disk, annulus, point, rectangle, mask"
     )
@@ -170,7 +199,7 @@ class VirtualImage:
             radius = (inner, math.inf if p.outer is None else p.outer)
         elif p.mode == "annulus":
             radius = None
-        return virtual_image(
+        image = virtual_image(
             data,
             p.mode,
             p.center,
@@ -182,6 +211,11 @@ class VirtualImage:
             name=p.name,
             progress=ctx.progress,
         )
+        seen = image[p.name].attrs
+        if p.mode in ("disk", "annulus", "rectangle") and seen["detector_pixels"] < _FEW_PIXELS:
+            unit = "px" if seen["detector_units"] == "pixel" else seen["detector_units"]
+            ctx.log.warning("the detector covers %d pixels only: its size is in %s", seen["detector_pixels"], unit)
+        return image
 
 
 class Overview:
