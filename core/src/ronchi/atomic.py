@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from ronchi.errors import OutputError, RonchiError
+from ronchi.os_faults import FaultKind, fault_kind, passed_through
 
 __all__ = ["all_or_nothing"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_STORAGE_MODULES = frozenset({"netCDF4", "h5py", "zarr"})
+"""Libraries whose RuntimeErrors are about a file; those of others are bugs."""
+
+_WORDS: dict[FaultKind, tuple[str, str]] = {
+    "": ("", "choose another format, such as .zarr or .nc, or another folder"),
+    "handles": ("too many files are open", "raise the limit, such as by `ulimit -n 4096`, or use fewer workers"),
+    "rights": ("", "choose a folder that exists and that you may write to"),
+    "gone": ("", "choose a folder that exists and that you may write to"),
+    "device": ("the disk, or the network to it, fails", "see the disk, or choose a folder on another one"),
+    "memory": ("memory is short", "use smaller blocks or fewer workers"),
+    "other": ("", "choose another name, or another folder"),
+}
+"""What is wrong, in addition to what the system says, and what to do, where a file cannot be written."""
+
 _HDF5_WORDS = ("HDF", "file write failed")
 """HDF5 hides the errno of a failed write behind these words of a RuntimeError."""
 
@@ -39,8 +53,8 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        The folder cannot be written to, or the disk is full; nothing is left behind. Or there is a folder of that
-        name with other things in it, which is not removed.
+        The folder cannot be written to, the disk is full or fails, or too many files are open; nothing is left
+        behind. Or there is a folder of that name with other things in it, which is not removed.
     """
     temporary = path.with_name(f".{path.name.split('.')[0]}.{os.getpid()}.part{suffix}")
     try:
@@ -52,24 +66,40 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
         error.where = error.where.replace(str(temporary), str(path))
         raise
     except (OSError, RuntimeError) as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
-        free = _free_bytes(path.parent)
+        told = _told(error, path, size)
         _remove(temporary)
-        if full or (isinstance(error, RuntimeError) and any(word in str(error) for word in _HDF5_WORDS)):
-            raise OutputError(
-                f"the disk is full, or a quota or size limit is reached: {free} bytes are free, "
-                f"up to {size} are needed ({error})",
-                where=str(path),
-                fix="free some space, or choose another output folder; what was there before is kept",
-            ) from error
-        raise OutputError(
-            f"cannot be written: {getattr(error, 'strerror', None) or error}",
-            where=str(path),
-            fix="choose a folder that exists and that you may write to",
-        ) from error
+        if told is None:
+            raise
+        raise told from error
     except BaseException:
         _remove(temporary)
         raise
+
+
+def _told(error: OSError | RuntimeError, path: Path, size: int) -> OutputError | None:
+    """A clear word about a fault in writing; None for a fault of something else."""
+    kind, said = fault_kind(error), getattr(error, "strerror", None) or str(error)
+    if kind == "rights":
+        # netCDF says that there are none, whatever the system said when it made the file.
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".try-"):
+                pass
+        except OSError as fault:
+            kind, said = fault_kind(fault), fault.strerror or str(fault)
+    if kind == "" and isinstance(error, RuntimeError):
+        if any(word in str(error) for word in _HDF5_WORDS):
+            kind = "full"
+        elif not passed_through(error, _STORAGE_MODULES):
+            return None
+    if kind == "full":
+        return OutputError(
+            f"the disk is full, or a quota or size limit is reached: {_free_bytes(path.parent)} bytes are free, "
+            f"up to {size} are needed ({error})",
+            where=str(path),
+            fix="free some space, or choose another output folder; what was there before is kept",
+        )
+    what, fix = _WORDS[kind]
+    return OutputError(f"cannot be written: {what}{f' ({said})' if what else said}", where=str(path), fix=fix)
 
 
 def _free_bytes(folder: Path) -> str:

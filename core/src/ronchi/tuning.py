@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,23 +14,20 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from ronchi.atomic import all_or_nothing
 from ronchi.bench.config import Range
-from ronchi.bench.tuning import suggest
-from ronchi.errors import DataError, OutputError, PluginError
+from ronchi.errors import DataError, OutputError
 from ronchi.manager import Manager, get_manager
 from ronchi.pipeline.faults import note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable
 from ronchi.pipeline.source import Source, read_source
 from ronchi.training import SCHEMA as TRAINING
 from ronchi.training import TrainingOptions, load_training, run_training
+from ronchi.tuning_record import Looks, Trial, begun, open_search, training_folder, write_trials
+from ronchi.tuning_study import Space, Study
 
-__all__ = ["REDUCTION", "SCHEMA", "Trial", "TuningConfig", "load_tuning", "run_trial", "run_tuning"]
+__all__ = ["SCHEMA", "Trial", "TuningConfig", "load_tuning", "run_trial", "run_tuning"]
 
 SCHEMA = "ronchi.tuning/1"
 _TOP = ("schema", "name", "seed", "run", "engine", "trials", "jobs", "grace", "search", "params")
-REDUCTION = 3
-"""Of trainings that come to the same number of looks, one in so many goes on."""
-
-Space = Mapping[str, Range | list[Any]]
 
 
 class _Head(BaseModel):
@@ -88,16 +84,6 @@ class TuningConfig:
     grace: int
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One training: lowest loss of its looks at held-out data, NaN if it failed before the first, and their number."""
-
-    params: Mapping[str, Any]
-    loss: float
-    looks: int
-    error: str = ""
-
-
 def load_tuning(algorithm: str, origin: str | Path | Mapping[str, Any], *, manager: Manager) -> TuningConfig:
     """Read a tuning file and check it, the ends of all ranges and all choices included.
 
@@ -130,42 +116,51 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
     Parameters are chosen by a tree of Parzen estimators, and the worse trainings stopped by asynchronous successive
     halving (Li et al., MLSys 2020, arXiv:1810.05934), whichever engine runs them.
 
+    In the folder of a search that was stopped it goes on: trainings that ended are not repeated, one that was stopped
+    goes on from its last checkpoint, and one after the other, what is tried is what would have been tried without the
+    stop. Engine, number of trials and where the work is done may change on the way.
+
     Parameters
     ----------
     out : Path
         Folder; those of the trainings are in it too.
     told : callable
-        Called with every trial as it ends.
+        Called with every trial as it ends, not with those that ended before.
 
     Returns
     -------
     list of Trial
-        Best first.
+        Best first, those that ended before included.
 
     Raises
     ------
     PluginError
         The engine is not installed, or what is trained tells nothing while it learns.
     OutputError
-        No trial came to a look at held-out data.
+        The folder holds another search, or no trial came to a look at held-out data.
     """
     check_writable(out, "-o")
-    ended: list[Trial] = []
+    study = Study(config.space, seed=config.seed, grace=config.grace)
+    ended = open_search(out, _identity(config))
+    for trial in ended:
+        study.replay(trial)
 
     def keep(trial: Trial) -> None:
-        # At once: a search that is stopped after hours has what it learned.
+        study.tell(trial)
         ended.append(trial)
-        _write_trials(out, ended)
+        # At once: a search that is stopped after hours has what it learned.
+        write_trials(out, ended)
         told(trial)
 
+    numbers = sorted(set(range(config.trials)) - {trial.number for trial in ended})
     if config.engine == "ray":
         from ronchi.tuning_ray import search_with_ray
 
-        trials = search_with_ray(config, out, keep)
+        search_with_ray(config, out, numbers, study, keep)
     else:
-        trials = _search_with_optuna(config, out, keep)
-    trials.sort(key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
-    _write_trials(out, trials)
+        _search_in_turn(config, out, numbers, study, keep)
+    trials = sorted(ended, key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
+    write_trials(out, trials)
     if not math.isfinite(trials[0].loss):
         errors = next((trial.error for trial in trials if trial.error), "")
         what = f"no training came to a look at held-out data{': ' if errors else ''}{errors}"
@@ -175,53 +170,79 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
 
 
 def run_trial(
-    config: TuningConfig, values: Mapping[str, Any], folder: Path, watch: Callable[[Mapping[str, float]], None]
+    config: TuningConfig, values: Mapping[str, Any], folder: Path, watch: Callable[[Sequence[float]], None]
 ) -> None:
-    """One training with these parameters; `watch` may raise to stop it."""
+    """One training with these parameters, or the rest of it.
+
+    Parameters
+    ----------
+    watch : callable
+        Told the losses of all looks so far, after every look, and at once if there were some before; may raise to
+        stop the training.
+    """
     manager = get_manager()
     training = load_training(config.algorithm, _training(config, values), base=config.base, manager=manager)
     folder.mkdir(parents=True, exist_ok=True)
-    run_training(training, folder, manager=manager, progress=False, watch=watch)
+    looks = Looks(folder, values)
+    if looks.losses:
+        watch(looks.losses)
+
+    def note(figures: Mapping[str, float]) -> None:
+        looks.add(figures)
+        watch(looks.losses)
+
+    run_training(training, folder, manager=manager, progress=False, watch=note)
 
 
-def _search_with_optuna(config: TuningConfig, out: Path, told: Callable[[Trial], None]) -> list[Trial]:
+class _WorseError(Exception):
+    """A training is one of the worse."""
+
+
+def _search_in_turn(
+    config: TuningConfig, out: Path, numbers: Sequence[int], study: Study, keep: Callable[[Trial], None]
+) -> None:
     """One training after the other, in this process."""
-    try:
-        import optuna
-    except ImportError as error:
-        raise PluginError("tuning needs Optuna, which is not installed", fix='pip install "ronchi[tune]"') from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="minimize",
-        sampler=optuna.samplers.TPESampler(seed=config.seed),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=config.grace, reduction_factor=REDUCTION),
-    )
-    trials = []
-    for number in range(config.trials):
-        asked = study.ask()
-        values = {name: suggest(asked, name, span) for name, span in config.space.items()}
-        looks: list[float] = []
+    for number in numbers:
+        folder = training_folder(out, number)
+        values = study.ask(number, begun(folder))
+        seen: list[float] = []
 
-        def watch(figures: Mapping[str, float], asked: Any = asked, looks: list[float] = looks) -> None:
-            looks.append(float(figures["loss"]))
-            asked.report(looks[-1], len(looks))
-            if asked.should_prune():
-                raise optuna.TrialPruned
+        def watch(losses: Sequence[float], number: int = number, seen: list[float] = seen) -> None:
+            seen[:] = losses
+            if study.is_worse(number, losses):
+                raise _WorseError
 
-        state, failed = optuna.trial.TrialState.COMPLETE, ""
+        error, stopped = "", False
         try:
-            run_trial(config, values, out / "trainings" / str(number), watch)
-        except optuna.TrialPruned:
-            state = optuna.trial.TrialState.PRUNED
-        except DataError as error:
+            run_trial(config, values, folder, watch)
+        except _WorseError:
+            stopped = True
+        except DataError as fault:
             # With too large steps the loss becomes infinite: a bad choice, after which the search goes on.
-            state, failed = optuna.trial.TrialState.FAIL, str(error)
-        if state is optuna.trial.TrialState.COMPLETE and not looks:
-            state, failed = optuna.trial.TrialState.FAIL, "it never looked at held-out data"
-        study.tell(asked, min(looks) if state is optuna.trial.TrialState.COMPLETE else None, state)
-        trials.append(Trial(values, min(looks, default=math.nan), len(looks), failed))
-        told(trials[-1])
-    return trials
+            error = str(fault)
+        keep(Trial.of(number, values, seen, error=error, stopped=stopped))
+
+
+def _identity(config: TuningConfig) -> dict[str, Any]:
+    """All that trainings and their order depend on; how many there are and where they run may change."""
+    first = {name: _extremes(span)[0] for name, span in config.space.items()}
+    # With the paths as they are: the same file elsewhere may name other data.
+    made = load_training(config.algorithm, _training(config, first), base=config.base, manager=get_manager()).params
+    params = made.model_dump(mode="json", exclude_defaults=True)
+    for dotted in config.space:
+        *path, last = dotted.split(".")
+        at = params
+        for part in path:
+            at = at.get(part, {})
+        at.pop(last, None)
+    return {
+        "schema": SCHEMA,
+        "algorithm": config.algorithm,
+        "seed": config.seed,
+        "grace": config.grace,
+        "search": {name: span.model_dump() if isinstance(span, Range) else span for name, span in config.space.items()},
+        "params": params,
+    }
 
 
 def _training(config: TuningConfig, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,19 +280,12 @@ def _extremes(span: Range | list[Any]) -> list[Any]:
     return [round(span.low), round(span.high)] if span.whole else [span.low, span.high]
 
 
-def _write_trials(out: Path, trials: Sequence[Trial]) -> None:
-    told = [{**asdict(trial), "loss": trial.loss if math.isfinite(trial.loss) else None} for trial in trials]
-    _write(out / "tuning.json", json.dumps(told, indent=1, allow_nan=False) + "\n")
-
-
 def _write_best(out: Path, config: TuningConfig, trial: Trial) -> None:
     best = _training(config, trial.params)
     # With the paths of the tuning file, which may lie elsewhere.
     params = load_training(config.algorithm, best, base=config.base, manager=get_manager()).params
     best["params"] = params.model_dump(mode="json")
-    _write(out / "best.yaml", f"# ronchi train {config.algorithm} best.yaml\n" + yaml.safe_dump(best, sort_keys=False))
-
-
-def _write(path: Path, text: str) -> None:
+    path = out / "best.yaml"
+    text = f"# ronchi train {config.algorithm} {path.name}\n" + yaml.safe_dump(best, sort_keys=False)
     with all_or_nothing(path, path.suffix, len(text)) as temporary:
         temporary.write_text(text, encoding="utf-8")

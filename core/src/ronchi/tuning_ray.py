@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ronchi.bench.config import Range
-from ronchi.errors import PluginError
+from ronchi.errors import DataError, PluginError
 from ronchi.pipeline.resources import has_cuda
-from ronchi.tuning import REDUCTION, Trial, TuningConfig, run_trial
+from ronchi.tuning import TuningConfig, run_trial
+from ronchi.tuning_record import Trial, begun, training_folder
+from ronchi.tuning_study import Study
 
 __all__ = ["search_with_ray"]
 
-_MOST_LOOKS = 1_000_000
 
+def search_with_ray(
+    config: TuningConfig, out: Path, numbers: Sequence[int], study: Study, keep: Callable[[Trial], None]
+) -> None:
+    """Run trainings by `ronchi.tuning.run_trial`; see `ronchi.tuning.run_tuning`.
 
-def search_with_ray(config: TuningConfig, out: Path, told: Callable[[Trial], None]) -> list[Trial]:
-    """Run `ronchi.tuning.run_trial` for many parameters; see `ronchi.tuning.run_tuning`.
+    The processes are ended at once when the search is stopped: a training goes on from the checkpoint that it had
+    written by then.
 
     Raises
     ------
     PluginError
-        Ray or Optuna is not installed, or no node of Ray's starts.
+        Ray is not installed, or no node of Ray's starts.
+    KeyboardInterrupt
+        The user stopped it.
     """
     # It would otherwise report to its makers that it is used.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -33,16 +37,52 @@ def search_with_ray(config: TuningConfig, out: Path, told: Callable[[Trial], Non
     try:
         import ray
         from ray import tune
-        from ray.tune.schedulers import ASHAScheduler
-        from ray.tune.search.optuna import OptunaSearch
+        from ray.tune.schedulers import FIFOScheduler
+        from ray.tune.search import Searcher
     except ImportError as error:
         what = f"`engine: ray` needs a package that is not installed: {error.name}"
         raise PluginError(what, fix='pip install "ronchi[ray]", or engine: optuna') from error
 
+    waiting, left = list(numbers), set(numbers)
+    worse: set[int] = set()
+
+    class Asked(Searcher):  # type: ignore[misc]
+        def suggest(self, trial_id: str) -> Any:
+            if not waiting:
+                return Searcher.FINISHED
+            number = waiting.pop(0)
+            return {"number": number, "values": study.ask(number, begun(training_folder(out, number)))}
+
+        def on_trial_complete(self, *_: Any, **__: Any) -> None: ...
+
+        # What goes on is ronchi's record, whichever engine left it.
+        def save(self, checkpoint_path: str) -> None: ...
+
+    class Halving(FIFOScheduler):  # type: ignore[misc]
+        def on_trial_result(self, controller: Any, trial: Any, result: Mapping[str, Any]) -> Any:
+            number = trial.config["number"]
+            if not result["ended"] and study.is_worse(number, result["losses"]):
+                worse.add(number)
+                return FIFOScheduler.STOP
+            return FIFOScheduler.CONTINUE
+
     class Told(tune.Callback):  # type: ignore[misc]
         def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
-            told(_trial(config, trial.config, trial.last_result or {}))
+            result, stopped = trial.last_result or {}, trial.config["number"] in worse
+            # Neither: the search was stopped, and it with it.
+            if stopped or result.get("ended"):
+                end(trial, result.get("error", ""), stopped)
 
+        def on_trial_error(self, iteration: int, trials: Any, trial: Any, **_: Any) -> None:
+            end(trial, str(trial.get_error()), False)
+
+    def end(trial: Any, error: str, stopped: bool) -> None:
+        number, values = trial.config["number"], trial.config["values"]
+        left.discard(number)
+        keep(Trial.of(number, values, (trial.last_result or {}).get("losses", ()), error=error, stopped=stopped))
+
+    if not numbers:
+        return
     if not ray.is_initialized():
         try:
             ray.init(num_cpus=config.jobs, include_dashboard=False, log_to_driver=False, logging_level="error")
@@ -54,53 +94,40 @@ def search_with_ray(config: TuningConfig, out: Path, told: Callable[[Trial], Non
             raise PluginError(f"no node of Ray starts: {error}", fix=fix) from error
     resources = {"cpu": 1, "gpu": _gpu_share(config)}
     try:
-        tuner = tune.Tuner(
+        tune.Tuner(
             tune.with_resources(tune.with_parameters(_run, config=config, out=out), resources),
-            param_space={name: _span(tune, span) for name, span in config.space.items()},
             tune_config=tune.TuneConfig(
-                metric="best", mode="min", num_samples=config.trials, max_concurrent_trials=config.jobs,
-                search_alg=OptunaSearch(seed=config.seed),
-                scheduler=ASHAScheduler(max_t=_MOST_LOOKS, grace_period=config.grace, reduction_factor=REDUCTION),
+                num_samples=len(numbers), max_concurrent_trials=config.jobs, search_alg=Asked(), scheduler=Halving()
             ),
             run_config=tune.RunConfig(name="ray", storage_path=str(out), verbose=0, callbacks=[Told()]),
-        )  # fmt: skip
-        results = tuner.fit()
+        ).fit()
     finally:
         ray.shutdown()
-    return [
-        replace(_trial(config, each.config or {}, each.metrics or {}), error=str(each.error or "")) for each in results
-    ]
+    if left:
+        # Ray ends an interrupted search as it ends any other.
+        raise KeyboardInterrupt
 
 
 def _run(found: Mapping[str, Any], *, config: TuningConfig, out: Path) -> None:
     """One training, in a process of Ray's."""
     from ray import tune
 
-    looks: list[float] = []
+    seen: list[float] = []
 
-    def watch(figures: Mapping[str, float]) -> None:
-        looks.append(float(figures["loss"]))
-        tune.report({"best": min(looks), "looks": len(looks)})
+    def tell(ended: bool, error: str = "") -> None:
+        tune.report({"losses": list(seen), "ended": ended, "error": error})
 
-    run_trial(config, _values(config, found), out / "trainings" / tune.get_context().get_trial_id(), watch)
+    def watch(losses: Sequence[float]) -> None:
+        seen[:] = losses
+        tell(ended=False)
 
-
-def _span(tune: Any, span: Range | list[Any]) -> Any:
-    if isinstance(span, list):
-        # By number: choices may be lists, which the sampler cannot hold.
-        return tune.choice(list(range(len(span))))
-    if span.whole:
-        low, high = round(span.low), round(span.high) + 1
-        return tune.lograndint(low, high) if span.log else tune.randint(low, high)
-    return (tune.loguniform if span.log else tune.uniform)(span.low, span.high)
-
-
-def _values(config: TuningConfig, found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: span[found[name]] if isinstance(span, list) else found[name] for name, span in config.space.items()}
-
-
-def _trial(config: TuningConfig, found: Mapping[str, Any], metrics: Mapping[str, Any]) -> Trial:
-    return Trial(_values(config, found), float(metrics.get("best", math.nan)), int(metrics.get("looks", 0)))
+    try:
+        run_trial(config, found["values"], training_folder(out, found["number"]), watch)
+    except DataError as error:
+        # As with the other engine, a bad choice.
+        tell(ended=True, error=str(error))
+    else:
+        tell(ended=True)
 
 
 def _gpu_share(config: TuningConfig) -> float:

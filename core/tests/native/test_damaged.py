@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import netCDF4
@@ -84,6 +85,34 @@ def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path, scan
     lazy = data["intensity"].copy(data=data["intensity"].data.map_blocks(fail, dtype="u2", meta=np.empty((0,) * 4)))
     with pytest.raises(RuntimeError, match="does not converge"):
         blocks.read_block(lazy, 0, 15)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "too many files are open .*\n.*ulimit -n"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "too many files are open .*\n.*ulimit -n"),
+        (PermissionError(errno.EACCES, "Permission denied"), "it may not be read .*\n.*rights of the file"),
+        (FileNotFoundError(errno.ENOENT, "No such file"), "it is no longer there .*\n.*put the file back"),
+        (OSError(errno.EIO, "Input/output error"), "the disk, or the network to it, fails .*\n.*try again"),
+        (TimeoutError("the share does not answer"), "the disk, or the network to it, fails .*\n.*try again"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full.*\n.*free some space"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is short.*\n.*smaller blocks"),
+        (OSError(-101, "NetCDF: HDF error"), "HDF error\n.*the input file is damaged"),
+        (OSError("Can't read data (inflate() failed)"), "inflate.*\n.*the input file is damaged"),
+        (OSError("Can't read data (file read failed: errno = 5, …)"), "the disk, or the network to it, fails"),
+    ],
+)
+def test_only_a_damaged_file_is_called_one(tmp_path: Path, scan, error: OSError, says: str) -> None:
+    def fail(block: np.ndarray) -> np.ndarray:
+        raise error
+
+    path = write(scan(), tmp_path / "scan.nc")
+    data = open_native(path).data
+    lazy = data["intensity"].copy(data=data["intensity"].data.map_blocks(fail, dtype="u2", meta=np.empty((0,) * 4)))
+    with pytest.raises(ReadError, match=f"the data cannot be read: .*{says}") as caught:
+        blocks.read_block(lazy, 0, 15)
+    assert ("damaged" in caught.value.fix) == ("damaged" in says)
 
 
 @pytest.mark.parametrize("harm", ["remove", "empty"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -16,7 +16,20 @@ from numpy.typing import NDArray
 from ronchi.chunking import BLOCK_BYTES
 from ronchi.errors import OutputError
 
-__all__ = ["Store", "StoreGroup", "Target", "plain_attrs", "plan_chunks", "slabs", "stored_dtype", "stored_values"]
+__all__ = [
+    "Groups",
+    "Store",
+    "StoreGroup",
+    "Target",
+    "plain_attrs",
+    "plan_chunks",
+    "slabs",
+    "stored_dtype",
+    "stored_values",
+]
+
+Groups = Sequence[tuple[str | None, xr.Dataset]]
+"""The data set under None, and its sides under their names."""
 
 CHUNK_BYTES = 2**20
 SMALL_BYTES = 2**16
@@ -47,6 +60,9 @@ class StoreGroup(Protocol):
 class Store(Protocol):
     """A file that is being written."""
 
+    def check(self, groups: Groups) -> None:
+        """Refuse, before the file is opened, what the format cannot hold; raises `OutputError`."""
+
     def __enter__(self) -> Self:
         """Open the file."""
 
@@ -75,12 +91,15 @@ def _plain(name: str, value: Any) -> Any:
         return value
     if isinstance(value, bool | np.bool_):
         return int(value)
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, np.number) and value.dtype.kind in "iuf" and value.dtype.itemsize <= 8:
+        # netCDF has no numbers of 16 bits with a fraction.
+        return np.float32(value) if value.dtype == np.float16 else value
+    if isinstance(value, int | float) and not isinstance(value, np.number):
         return value
     if isinstance(value, list | tuple | np.ndarray):
         array = np.asarray(value)
-        if array.ndim == 1 and array.dtype.kind in "iuf" and array.size:
-            return array
+        if array.ndim == 1 and array.dtype.kind in "iuf" and array.dtype.itemsize <= 8 and array.size:
+            return array.astype(np.float32) if array.dtype == np.float16 else array
         value = array.tolist()
     try:
         return json.dumps(value, sort_keys=True)

@@ -11,12 +11,15 @@ import xarray as xr
 import zarr
 from zarr.codecs import ZstdCodec
 
-from ronchi.builtin.store import SMALL_BYTES, Target, plain_attrs, plan_chunks, stored_dtype
+from ronchi.builtin.store import SMALL_BYTES, Groups, Target, plain_attrs, plan_chunks, stored_dtype
+from ronchi.builtin.store_checks import check_groups
 from ronchi.builtin.zarr_chunks import COMPLETE
 from ronchi.builtin.zarr_layout import Layout, balanced
 from ronchi.chunking import scan_chunks
 
 __all__ = ["ZarrStore"]
+
+_MOST_NAME_BYTES = 255
 
 
 class ZarrStore:
@@ -24,6 +27,10 @@ class ZarrStore:
 
     def __init__(self, path: Path, *, compress: bool, patterns_first: bool = False) -> None:
         self._path, self._compress, self._patterns_first = path, compress, patterns_first
+
+    def check(self, groups: Groups) -> None:
+        """Refuse what a zarr store cannot hold; raises `OutputError`."""
+        check_groups(groups, name_fault=_name_fault, value_fault=lambda value: "")
 
     def __enter__(self) -> Self:
         self._root = zarr.open_group(self._path, mode="w-", zarr_format=3)
@@ -79,6 +86,19 @@ class ZarrGroup:
         if chunks is None:
             chunks = scan_chunks(var.shape, var.dtype.itemsize) if var.ndim == 4 else var.shape
         return Layout(tuple(max(1, size) for size in chunks), None)
+
+
+def _name_fault(kind: str, name: str) -> str:
+    """Arrays and groups are folders."""
+    if kind not in ("variable", "side"):
+        return ""
+    if not name.strip(".") or name == "zarr.json":
+        return "has a name that zarr keeps to itself"
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        return "has a name with characters that are no text"
+    return f"has a name of {size} bytes, a folder has {_MOST_NAME_BYTES} at most" if size > _MOST_NAME_BYTES else ""
 
 
 def _json(value: Any) -> Any:

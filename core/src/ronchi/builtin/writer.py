@@ -38,19 +38,25 @@ class NativeWriter:
         Raises
         ------
         OutputError
-            An attribute or a dtype has no form in the format, or zarr is not installed.
+            A name, an attribute or a dtype has no form in the format, or zarr is not installed.
         ReadError
             Lazy data come from a file that is damaged.
         """
         groups: list[tuple[str | None, xr.Dataset]] = [(None, data), *sides.items()]
         total = sum(var.nbytes for _, group in groups for var in group.variables.values())
         done = 0
-        with _open_store(path, self.params) as store:
-            for name, group in groups:
-                target = store.group(name, group)
-                for written in _write_variables(group, target):
-                    done += written
-                    progress(done, total)
+        store = _open_store(path, self.params)
+        try:
+            store.check(groups)
+            with store:
+                for name, group in groups:
+                    target = store.group(name, group)
+                    for written in _write_variables(group, target):
+                        done += written
+                        progress(done, total)
+        except OutputError as error:
+            error.where = error.where or str(path)
+            raise
 
 
 def _open_store(path: Path, params: NativeWriterParams) -> Store:

@@ -1,4 +1,8 @@
-"""Search for the parameters with which an algorithm learns best, by Ray Tune."""
+"""Search for the parameters with which an algorithm learns best.
+
+Optuna chooses them and stops what is worse; `engine: ray` in the tuning file trains in processes of Ray's. The same
+command in the same folder goes on with a search that was stopped.
+"""
 
 from __future__ import annotations
 
