@@ -140,7 +140,7 @@ def test_average_profile_weighs_what_is_there() -> None:
 def test_profiles_run_along_the_longer_axis_with_band_and_truth() -> None:
     result = make_strain()
     truth = result[list(strain.COMPONENTS)].fillna(0).assign(e_xx_probe=result["e_xx"].fillna(0))
-    figure = plot.strain_profiles(result, truth=truth)
+    figure = plot.strain_profiles(result, truth=truth.assign_attrs(is_truth=1))
     first = figure.axes[0]
     assert figure.axes[-1].get_xlabel() == "scan_x [Å]"
     assert first.get_title(loc="right") == "mean of rows 0 to 1, of 2"

@@ -73,6 +73,32 @@ def test_frames_left_over_are_warned_of(tmp_path, caplog):
     (tmp_path / "scan.bin").write_bytes(bytes(280))
     raw(tmp_path / "scan.bin")
     assert "hold 7 frames" in caplog.text
+    assert "; 40 bytes are left over" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("size", "params", "left"),
+    [
+        (240, {"frame_shape": (4, 4)}, 48),
+        (241, {}, 1),
+        (240 + 24, {}, 24),
+        (240 + 6 * 3 - 1, {"frame_footer_bytes": 3}, 2),
+        (240 + 6 * 3 + 1, {"frame_footer_bytes": 3}, 4),
+    ],
+)
+def test_bytes_left_over_are_warned_of(size, params, left, tmp_path, caplog):
+    """A shape that is too small, a header that is not skipped, a footer of another length: less than a frame each."""
+    (tmp_path / "scan.bin").write_bytes(bytes(size))
+    raw(tmp_path / "scan.bin", **params)
+    assert f"6 are asked for; {left} bytes are left over: check" in caplog.text
+    assert "offset_bytes" in caplog.text
+
+
+@pytest.mark.parametrize("last_footer", [True, False])
+def test_a_file_that_fits_is_not_warned_of(last_footer, tmp_path, caplog):
+    (tmp_path / "scan.bin").write_bytes(bytes(7 + 240 + 3 * (5 + last_footer)))
+    raw(tmp_path / "scan.bin", offset_bytes=7, frame_footer_bytes=3)
+    assert caplog.text == ""
 
 
 def test_shapes_and_types_are_checked_before_the_file():

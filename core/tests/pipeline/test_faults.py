@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 from pydantic import ValidationError, model_validator
@@ -15,6 +15,16 @@ from ronchi.pipeline.source import Source
 
 class Inner(Params):
     scan_x: tuple[float, float] | None = Field(None, description="First and last.", json_schema_extra={"unit": "nm"})
+
+
+class Required(Params):
+    shape: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(description="A shape.")
+    kind: Literal["u1", "u2"] = Field(description="Type.")
+    limit: float = Field(description="A limit.", json_schema_extra={"unit": "px"})
+
+
+class Around(Params):
+    inner: Required = Field(description="What is needed.")
 
 
 class Outer(Params):
@@ -52,3 +62,34 @@ def test_messages_speak_of_what_is_written(params: dict[str, object], words: str
     (fault,) = source.faults
     assert words in str(fault)
     assert ".;" not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "base"),
+    [
+        (Required, {"path": "x"}, ()),
+        (Required, {"steps": {"load": {}}}, ("steps", "load")),
+        (Around, {"inner": {}}, ()),
+    ],
+)
+def test_what_is_missing_is_told_by_name(model: type[Params], params: dict[str, object], base: tuple[str, ...]) -> None:
+    """A missing row of numbers too, which has no value that could be shown."""
+    source = Source("here", dict(params), Path())
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate({} if model is Required else params)
+    note_validation_error(source, base, caught.value, model)
+    at = "inner." if model is Around else "load." if base else ""
+    assert [str(fault) for fault in source.faults] == [
+        f"here: {at}shape: is missing\n  -> A shape; two numbers, such as [190, 240]",
+        f"here: {at}kind: is missing\n  -> Type; one of: u1, u2",
+        f"here: {at}limit: is missing\n  -> A limit; in px",
+    ]
+
+
+def test_a_row_that_lacks_a_number_is_shown_as_it_is() -> None:
+    source = Source("here", {"shape": [3]}, Path())
+    with pytest.raises(ValidationError) as caught:
+        Required.model_validate({"shape": [3], "kind": "u1", "limit": 1})
+    note_validation_error(source, (), caught.value, Required)
+    (fault,) = source.faults
+    assert "shape: must be two numbers, such as [190, 240] (got [3])" in str(fault)

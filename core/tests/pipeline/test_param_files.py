@@ -47,6 +47,7 @@ def test_paths_are_found_and_placed_wherever_they_are(tmp_path):
     assert placed["several.1"] == Path("/c")
     assert placed["inner.table"] == tmp_path / "t.txt"
     assert files_in(Outer()) == {"inner.table": Path("t.txt")}
+    assert beside(Outer(one="name"), tmp_path).model_fields_set == {"one", "inner"}
     assert without_files(params) == without_files(beside(params, tmp_path))
     assert without_files(params) != without_files(Outer(one="a", several=("b",)))
 

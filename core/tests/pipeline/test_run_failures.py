@@ -60,10 +60,13 @@ def test_schema_found_on_opening_is_checked_again(toys, folder, monkeypatch):
         run_pipeline("toy.yaml", manager=toys, progress=False)
     assert "toy.yaml:7:34: half.data: 'load' turned out to be images/1, but 'halve' takes fourd/1" in str(caught.value)
     assert "'load' has no side output 'truth' in this file (found: none)" in str(caught.value)
+    assert "content" not in str(caught.value), "which this reader does not have"
     assert not list((folder / "toy-out").iterdir()), "nothing was computed"
 
 
-def test_what_the_scan_does_not_suit_is_found_before_the_disks_are_searched(go, folder, monkeypatch):
+@pytest.fixture
+def unfit(toys, monkeypatch):
+    """A solver that refuses columns 0 to 3; gives the sizes of the scans that it was shown."""
     import toydist
 
     from ronchi.errors import DataError
@@ -72,13 +75,52 @@ def test_what_the_scan_does_not_suit_is_found_before_the_disks_are_searched(go, 
 
     def check(self, scan_y, scan_x):
         seen.append((scan_y.size, scan_x.size))
-        raise DataError("the region is outside", where="reference", fix="come inside")
+        if self.params.reference.scan_x == (0, 3):
+            raise DataError("the region is outside", where="reference", fix="come inside")
 
     monkeypatch.setattr(toydist.Strain, "check", check, raising=False)
+    return seen
+
+
+def test_what_the_scan_does_not_suit_is_found_before_the_disks_are_searched(go, statuses, unfit, monkeypatch):
+    import toydist
+
     monkeypatch.setattr(toydist.Brightest, "detect", lambda self, frames: pytest.fail("too late"))
-    with pytest.raises(ConfigError, match=r"strain.params.reference: the region is outside\n  -> come inside"):
-        go("strain.params.reference={scan_x: [0, 3]}")
-    assert seen == [(5, 7)]
+    mean = "mean: {transform: meanmap, data: half}\n  score:"
+    outputs = ("peaks: {from: disks, path: peaks.nc}", "mean: {from: mean, path: mean.nc}\n  report: {path: r.html}")
+    run = go("strain.params.reference={scan_x: [0, 3]}", replace=[("score:", mean), outputs])
+    assert unfit == [(5, 7)]
+    assert statuses(run) == {
+        "load": "done", "half": "done", "disks": "skipped", "mean": "done", "strain": "failed", "score": "skipped",
+    }  # fmt: skip
+    said = "strain.params.reference: the region is outside\n  -> come inside"
+    assert run.steps["strain"].error.endswith(said)
+    assert "--set strain.params.reference" in run.steps["strain"].error, "where it was written"
+    assert run.steps["disks"].error == "only 'strain' would need it"
+    assert "the region is outside" in (run.out_dir / "log.txt").read_text()
+    assert sorted(run.outputs) == ["mean", "report"], "what is finished is kept"
+    assert "the region is outside" in run.outputs["report"].read_text()
+
+
+PEAKS = "  peaks: {from: disks, path: peaks.nc}\n"
+STRAIN = "  strain: {from: strain, path: strain.nc}\n"
+OTHER = "other: {strain_solver: toystrain, peaks: disks}\n  score:"
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        pytest.param([], {}, id="an output"),
+        pytest.param(
+            [(PEAKS, ""), ("score:", OTHER), ("{from: strain", "{from: other")], {"other": "done"}, id="a step"
+        ),
+        pytest.param([(f"outputs:\n{PEAKS}{STRAIN}", "")], {}, id="who asks for no outputs"),
+    ],
+)
+def test_disks_that_something_else_needs_are_searched_all_the_same(go, statuses, unfit, all_done, changes, more):
+    run = go("strain.params.reference={scan_x: [0, 3]}", replace=changes)
+    assert statuses(run) == {**all_done, **more, "strain": "failed", "score": "skipped"}
+    assert len(unfit) == 1 + len(more)
 
 
 def test_a_device_that_is_not_there_is_refused_before_the_work(go, folder, monkeypatch):

@@ -6,10 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ronchi.errors import ReadError
+from ronchi.errors import ConfigError, ReadError
+from ronchi.manager import get_manager
+from ronchi.pipeline.run import run_pipeline
 from ronchi.schema import fourd
 from ronchi_rosettasciio.formats import FORMATS
 from ronchi_rosettasciio.layout import Layout, choose, is_usable, plan
@@ -35,6 +37,7 @@ def planned(signal: Signal, form: str = "hspy", **given) -> Layout:
     return plan(signal, FORMATS[form], **options)
 
 
+@settings(deadline=None)
 @given(st.permutations(["scanY", "scanX", "detY", "detX", "colour"]))
 def test_axes_with_names_come_into_order(names: list[str]):
     sizes = {"scanY": 2, "scanX": 3, "detY": 4, "detX": 5, "colour": 1}
@@ -91,6 +94,46 @@ def test_a_kind_of_signal_or_of_format_tells_patterns():
     assert not planned(made(*frame(unit=""))).patterns
 
 
+def test_images_that_nothing_says_to_be_images_name_the_parameter():
+    for unit in ("", "px", "furlong"):
+        assert "`content: patterns`" in planned(made(*frame(unit=unit))).notes[0]
+    negative = (axis("y", 3, "nm", navigate=False, scale=-1.0), axis("x", 5, "nm", navigate=False, scale=-1.0))
+    assert "`content: patterns`" in planned(made(*negative)).notes[0]
+    assert not planned(made(*frame(unit="nm"))).notes
+    assert not planned(made(*frame(unit="")), content="images").notes
+    assert not planned(made(*frame(unit="")), content="patterns").notes
+
+
+@pytest.mark.parametrize(
+    ("step", "assumed", "told"),
+    [
+        ({"transform": "bin", "data": "load", "params": {"detector": 2}}, "auto", "patterns"),
+        ({"atom_finder": "log", "images": "load"}, "patterns", "images"),
+    ],
+)
+def test_a_pipeline_that_needs_the_other_kind_names_the_parameter(step, assumed, told, tmp_path):
+    """And works with it."""
+    import tifffile
+
+    kind, name = next(iter(step.items()))
+    if name not in get_manager().names(kind):
+        pytest.skip(f"no {kind} {name!r}: `pip install -e plugins/atomnet` to run this test")
+    y, x = np.indices((64, 64)) % 16 - 8
+    tifffile.imwrite(tmp_path / "a.tif", np.exp(-(y**2 + x**2) / 8).astype("f4"))
+    load = {"reader": "auto", "params": {"path": str(tmp_path / "a.tif"), "content": assumed}}
+    pipeline = {"schema": "ronchi.pipeline/1", "name": "a", "steps": {"load": load, "next": step}}
+
+    def run(*overrides: str) -> bool:
+        return run_pipeline(pipeline, out=tmp_path / "out", overrides=overrides, progress=False).ok
+
+    with pytest.raises(
+        ConfigError, match=rf"'load' turned out to be .*\n.*`--set load\.params\.content={told}`; other"
+    ):
+        run()
+    assert run(f"load.params.content={told}")
+
+
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6))
 def test_a_scan_that_is_told_is_row_by_row(rows: int, columns: int):
     signal = made(axis("z", rows * columns), *frame())
@@ -104,6 +147,7 @@ def test_a_scan_that_does_not_fit_is_refused_with_one_that_does():
     assert "[3, 4]" in fault.value.fix
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2), st.integers(0, 1))
 def test_surplus_axes_are_picked_from(depth: int, exposure: int):
     axes = (axis("depth", 3), axis("exposure", 2), axis("y", 2), axis("x", 4), *frame())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ronchi.errors import ReadError
+from ronchi.errors import PluginError, ReadError
 from ronchi.manager import get_manager
 from ronchi.pipeline.reader_choice import choose_reader
 from ronchi_rosettasciio import sniff
@@ -66,6 +66,12 @@ def test_an_emi_finds_its_ser_whatever_they_are_called(first: str, second: str, 
     assert ds["intensity"].shape == (5, 5, 256, 256)
     assert ds["qy"].attrs["units"] == "1/angstrom", "which only the .emi knows"
     assert ds.attrs["title"] == Path(first).stem
+
+
+def test_frames_lead_to_the_header_beside_them(real_data):
+    with pytest.raises(PluginError) as caught:
+        choose_reader(real_data / "rsciio/empad/scan_x4_y4.raw", get_manager(), [])
+    assert caught.value.fix.startswith("open map4x4.xml beside it")
 
 
 def test_an_emi_without_its_ser_says_so(real_data, tmp_path, open_file):

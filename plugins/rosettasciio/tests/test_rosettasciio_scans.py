@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -84,6 +85,52 @@ def test_an_interrupted_merlin_scan_keeps_its_whole_rows(real_data, open_file, t
     assert "1 of 2 rows" in ds.attrs["notes"]
 
 
+@pytest.fixture
+def warned(caplog):
+    """Warnings so far."""
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_merlin_file_that_is_cut_off_is_read_as_far_as_it_goes_with_a_warning(real_data, open_file, tmp_path, warned):
+    """In a pattern, between patterns, and without a header that tells how many there should be."""
+    path = tmp_path / "t.mib"
+    frame = 384 + 256 * 256
+    shutil.copy((real_data / MERLIN).with_suffix(".hdr"), tmp_path / "t.hdr")
+    path.write_bytes((real_data / MERLIN).read_bytes()[:300_000])
+    ds = open_file(path)
+    # The stamps of four patterns are 102 ms apart, but for 10 ns by which they are rounded: no pause among them.
+    assert ds["intensity"].shape == (1, 4, 256, 256)
+    assert "pauses" not in ds.attrs["notes"]
+    both = f"4 patterns are there, t.hdr promises 8; {300_000 - 4 * frame} of the {frame} bytes of a further one"
+    assert ds.attrs["notes"].startswith(both)
+    (warning,) = warned()
+    assert warning.startswith(f"t.mib: {both}")
+    assert "copy the file again" in warning
+    path.write_bytes(path.read_bytes()[: 4 * frame])
+    assert open_file(path).attrs["notes"].startswith("4 patterns are there, t.hdr promises 8; copy")
+    path.write_bytes(path.read_bytes() + bytes(10))
+    (tmp_path / "t.hdr").unlink()
+    assert open_file(path, scan_shape=(2, 2)).attrs["notes"].startswith(f"10 of the {frame} bytes")
+    assert len(warned()) == 3
+
+
+def test_a_whole_merlin_file_is_not_warned_of(real_data, open_file, warned):
+    for path in (real_data / "rsciio/merlin").glob("*.mib"):
+        open_file(path)
+    assert warned() == []
+
+
+def test_patterns_behind_the_scan_are_said_to_be_left_out(real_data, open_file, tmp_path, warned):
+    name = "003_merlin_test_roi_sig256x64_nav4x2_hot_pixel_52x_39y"
+    shutil.copy(real_data / f"rsciio/merlin/{name}.hdr", tmp_path / "a.hdr")
+    whole = (real_data / f"rsciio/merlin/{name}.mib").read_bytes()
+    (tmp_path / "a.mib").write_bytes(whole + whole[: 384 + 64 * 256 * 2])
+    ds = open_file(tmp_path / "a.mib")
+    assert ds["intensity"].shape == (2, 4, 64, 256)
+    assert "of 9 patterns only the first 8" in ds.attrs["notes"]
+    assert warned() == ["a.mib: 9 patterns are there, a.hdr promises 8"]
+
+
 def test_pauses_are_rows_only_where_they_come_evenly(real_data, open_file, tmp_path):
     assert "by the pauses" in open_file(real_data / MERLIN).attrs["notes"]
     frame = 384 + 256 * 256
@@ -91,6 +138,31 @@ def test_pauses_are_rows_only_where_they_come_evenly(real_data, open_file, tmp_p
     ds = open_file(tmp_path / "a.mib")
     assert ds["intensity"].shape == (1, 7, 256, 256)
     assert "`scan_shape`" in ds.attrs["notes"]
+
+
+def merlin(path: Path, waits_us: np.ndarray) -> Path:
+    """A Merlin file of 2 x 2 pixels whose patterns are so many microseconds apart."""
+    head = "MQ1,{:06d},00384,01,0002,0002,U08,   1x1,01,,0.001,0,0,0,{}Z,1000000ns,0,"
+    times = np.datetime64("2026-01-01T00:00:00.000000000") + np.round(np.cumsum([0, *waits_us]) * 1e3).astype("m8[ns]")
+    path.write_bytes(b"".join(head.format(i, time).ljust(384).encode() + bytes(4) for i, time in enumerate(times)))
+    return path
+
+
+@pytest.mark.parametrize(("columns", "pause_us"), [(2, 50), (6, 50), (6, 5_000_000), (24, 50)])
+def test_pauses_that_stand_out_of_the_scatter_are_rows(columns, pause_us, tmp_path, open_file):
+    # Waits of 1 ms that scatter by 2 us; seed 0.
+    waits = np.random.default_rng(0).normal(1000, 2, 10 * columns - 1)
+    waits[columns - 1 :: columns] += pause_us
+    assert open_file(merlin(tmp_path / "a.mib", waits))["intensity"].shape == (10, columns, 2, 2)
+
+
+@pytest.mark.parametrize("scatter_us", [0.004, 2.0, 100.0])
+def test_waits_that_only_scatter_are_no_pauses(scatter_us, tmp_path, open_file):
+    """However few they are: among three waits one is always the longest."""
+    rng = np.random.default_rng(0)  # seed 0; one file in a thousand may look like two rows
+    for n in (2, 4, 6, 8) * 25:
+        waits = 1000 + scatter_us * rng.uniform(-1, 1, n - 1)
+        assert open_file(merlin(tmp_path / "a.mib", waits))["intensity"].shape == (1, n, 2, 2), waits
 
 
 def test_a_movie_becomes_a_scan_where_it_is_told(real_data, open_file):

@@ -258,7 +258,8 @@ def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> No
     if head.protocol.timings and head.protocol.jobs > 1:
         source.fault(("protocol", "jobs"), "combinations side by side slow each other down", "jobs: 1, or timings: 0")
     if not any(slot.kind == "metric" for slot in slots.values()) and slots and not head.protocol.timings:
-        source.fault(("steps",), "there is no metric, and no time is measured", "add a metric step, or timings: 5")
+        fix = "add a metric step, or `protocol: {timings: 5}`; without a truth, one pipeline tells where two differ"
+        source.fault(("steps",), "there is no metric, and no time is measured", fix)
     _check_tuning(source, head, slots)
     for entry, key in [(entry, key) for slot in slots.values() for entry in slot.entries for key in slot.vary]:
         for section, keys in (("params", entry.params), ("tune", entry.space)):

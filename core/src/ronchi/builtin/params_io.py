@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from ronchi.api import Field, Params
+from ronchi.builtin.quantities import BeamEnergy, QStep, ScanStep, Semiangle
 
 __all__ = ["NativeParams", "NativeWriterParams", "NpyParams", "PlainParams", "RawParams"]
 
@@ -47,18 +48,18 @@ class PlainParams(Params):
     scan_shape: tuple[int, int] | None = Field(
         None, description="Rows and columns of the scan.", json_schema_extra={"unit": "px"}
     )
-    scan_step_angstrom: Pair | None = Field(
+    scan_step_angstrom: ScanStep | None = Field(
         None, description="Scan step along y and x; pixels if absent.", json_schema_extra={"unit": "angstrom"}
     )
-    q_step_inv_angstrom: Pair | None = Field(
+    q_step_inv_angstrom: QStep | None = Field(
         None, description="Detector pixel along y and x; pixels if absent.", json_schema_extra={"unit": "1/angstrom"}
     )
     centre_px: Pair | None = Field(
         None, description="Row and column of q = 0; N // 2 if absent.", json_schema_extra={"unit": "px"}
     )
-    beam_energy_eV: float | None = Field(None, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
-    semiangle_mrad: float | None = Field(
-        None, gt=0, description="Convergence semiangle.", json_schema_extra={"unit": "mrad"}
+    beam_energy_eV: BeamEnergy | None = Field(None, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    semiangle_mrad: Semiangle | None = Field(
+        None, description="Convergence semiangle.", json_schema_extra={"unit": "mrad"}
     )
     scan_rotation_deg: float | None = Field(
         None,

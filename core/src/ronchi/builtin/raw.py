@@ -33,7 +33,7 @@ class RawReader:
         return 0.0
 
     def open(self, path: Path) -> xr.Dataset:
-        """Open as a memory map. A file that is longer than its frames is read, with a warning.
+        """Open as a memory map. A file that is longer than its frames, by a byte or more, is read with a warning.
 
         Raises
         ------
@@ -60,8 +60,11 @@ class RawReader:
             raise ReadError(
                 what, where=str(path), fix="check scan_shape, frame_shape, dtype and the lengths of headers"
             )
-        if whole > count:
-            _log.warning("%s: %s: check the shapes", path, what)
+        left = size - needed
+        # What follows each pattern may be there or not behind the last one.
+        if left not in (0, params.frame_footer_bytes):
+            fix = "check scan_shape, frame_shape and dtype; a header's length is offset_bytes"
+            _log.warning("%s: %s; %d bytes are left over: %s", path, what, left, fix)
         shape = (*params.scan_shape, *params.frame_shape)
         opener = functools.partial(_map, path, shape, dtype, params.offset_bytes + params.frame_header_bytes, pitch)
         return plain_scan(indexing.LazilyIndexedArray(MappedArray(opener, shape, dtype)), params, path)

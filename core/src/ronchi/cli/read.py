@@ -62,7 +62,10 @@ def describe(ds: Any) -> dict[str, Any]:
     rows: dict[str, Any] = {"schema": schema_of(ds) or "none"}
     if "title" in ds.attrs:
         rows["title"] = _short(ds.attrs["title"])
-    rows |= {label: _short(ds.attrs[attr]) for attr, label in _OF_THE_FILE.items() if ds.attrs.get(attr)}
+    for attr, label in _OF_THE_FILE.items():
+        if ds.attrs.get(attr):
+            # What to do about a file must not be cut away.
+            rows[label] = _short(ds.attrs[attr], 5 * _WIDEST if attr == "notes" else _WIDEST)
     for dim, size in ds.sizes.items():
         if dim in ds.coords and ds[dim].dtype.kind in "iuf" and size > 1:
             values = ds[dim].values
@@ -96,9 +99,9 @@ def describe(ds: Any) -> dict[str, Any]:
     return rows
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, widest: int = _WIDEST) -> str:
     text = " ".join(str(value).split())
-    return text if len(text) <= _WIDEST else f"{text[: _WIDEST - 1]}…"
+    return text if len(text) <= widest else f"{text[: widest - 1]}…"
 
 
 def _print(rows: dict[str, Any], indent: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -82,7 +82,7 @@ def note_validation_error(source: Source, base: FieldPath, error: ValidationErro
             known = [field.alias or name for name, field in _fields(model, fault["loc"][:-1]).items()]
             source.fault(path, "unknown key", did_you_mean(str(fault["loc"][-1]), known), key=True)
         elif fault["type"] == "missing":
-            source.fault((*path, str(fault["loc"][-1])), "is missing", _describe(_field(model, fault["loc"])))
+            source.fault((*path, str(fault["loc"][-1])), "is missing", _needed(_field(model, fault["loc"])))
         else:
             source.fault(path, f"{_message(fault)} (got {fault['input']!r})", _hint(fault, _field(model, fault["loc"])))
 
@@ -103,7 +103,8 @@ def _written(raw: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _row_of(model: type[BaseModel], fault: Any) -> tuple[str, int]:
     """What a row of numbers should be, in words, and how much of ``loc`` leads to it; ``""`` for other faults."""
     loc = fault["loc"]
-    if fault["type"] not in _SHAPE:
+    # A row that is missing as a whole has a name at its end; one that lacks a number has its place there.
+    if fault["type"] not in _SHAPE or (fault["type"] == "missing" and isinstance(loc[-1], str)):
         return "", 0
     for cut in range(len(loc), 0, -1):
         field = _fields(model, loc[: cut - 1]).get(str(loc[cut - 1])) if isinstance(loc[cut - 1], str) else None
@@ -156,6 +157,16 @@ def _hint(fault: Any, field: FieldInfo | None) -> str:
         allowed = [part.strip(" '") for part in fault["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return did_you_mean(fault["input"], allowed)
     return _describe(field)
+
+
+def _needed(field: FieldInfo | None) -> str:
+    """What a missing field is, and how it is written where not everything is allowed."""
+    said = _describe(field)
+    if field is None:
+        return said
+    words = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    form = f"one of: {', '.join(map(str, words))}" if words else _row_words(field.annotation)
+    return f"{said.rstrip('.')}; {form}" if said and form else said or form
 
 
 def _describe(field: FieldInfo | None) -> str:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from ronchi import schema
 from ronchi.errors import RonchiError
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.result import RunResult
 from ronchi.pipeline.wiring import ANY_SCHEMA, ports, producers
+from ronchi.schema import fourd, images
 
 __all__ = ["check_opened", "check_scan"]
+
+_CONTENTS = {"patterns": fourd.NAME, "images": images.NAME}
+"""What a reader's parameter ``content`` may be, and what it then gives."""
 
 
 def check_opened(plan: Plan, run: RunResult) -> None:
@@ -38,24 +44,39 @@ def check_opened(plan: Plan, run: RunResult) -> None:
                 want = " or ".join(sorted(wanted))
                 what = f"{reference!r} turned out to be {found}, but {step.name!r} takes {want}"
                 others = {other: step for other, step in plan.steps.items() if other not in (name, read)}
-                source.fault(at, what, producers(want, wanted, others))
+                advice = producers(want, wanted, others)
+                if retold := "" if side else _retold(plan.steps[read], found, wanted):
+                    advice = f"{retold}; otherwise: {advice}"
+                source.fault(at, what, advice)
     source.check()
 
 
-def check_scan(plan: Plan, run: RunResult, name: str) -> None:
+def _retold(step: PlannedStep, found: str, wanted: frozenset[str]) -> str:
+    """The parameter ``content``, if the reader has it, by which images are read as patterns or patterns as images."""
+    field = step.spec.params.model_fields.get("content")
+    allowed = get_args(field.annotation) if field is not None else ()
+    for content, name in _CONTENTS.items():
+        if content in allowed and name in wanted and found in _CONTENTS.values() and name != found:
+            how = f"--set {step.config.step}.params.content={content}"
+            return f"if these are {content}: `content: {content}` among the params of {step.config.step!r}, or `{how}`"
+    return ""
+
+
+def check_scan(plan: Plan, run: RunResult, name: str) -> dict[str, str]:
     """Let the solvers that will get a detector's peaks look at its scan first.
 
     A solver may have a method ``check(scan_y, scan_x)``, which raises where its parameters do not suit the scan.
 
-    Raises
-    ------
-    ConfigError
+    Returns
+    -------
+    dict of str to str
+        Solvers that will fail, each with what is wrong, at its place in the file.
     """
     detector = plan.steps[name]
     data = run.steps[detector.config.inputs.get("data", "").partition(".")[0]].data if _detects(detector) else None
     if data is None or not {"scan_y", "scan_x"} <= set(data.coords):
-        return
-    source = plan.config.source
+        return {}
+    source, unfit = plan.config.source, {}
     for solver, step in plan.steps.items():
         if name not in step.config.inputs.values():
             continue
@@ -66,7 +87,8 @@ def check_scan(plan: Plan, run: RunResult, name: str) -> None:
             check(data["scan_y"], data["scan_x"])
         except RonchiError as error:
             source.fault(("steps", solver, "params", *error.where.split(".")), error.what, error.fix)
-    source.check()
+            unfit[solver] = str(source.faults.pop())
+    return unfit
 
 
 def _detects(step: PlannedStep) -> bool:

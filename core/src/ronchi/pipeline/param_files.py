@@ -47,6 +47,7 @@ def _mapped(params: Params, change: Callable[[str, Path], Path]) -> Params:
 
     def model(prefix: str, held: Params) -> Params:
         new = {name: changed(f"{prefix}{name}", getattr(held, name)) for name in type(held).model_fields}
-        return held.model_copy(update=new)
+        # What is updated counts as given, so only what holds a path is.
+        return held.model_copy(update={name: value for name, value in new.items() if value != getattr(held, name)})
 
     return model("", params)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,13 @@ if TYPE_CHECKING:
     from ronchi.manager import Manager
 
 __all__ = ["choose_reader"]
+
+_HEAD_BYTES = 65536
+_MOST_HEADERS = 100
+_RAW = (
+    'ronchi read {} --reader raw --param "scan_shape=[ROWS, COLUMNS]" --param "frame_shape=[ROWS, COLUMNS]" '
+    "--param dtype=uint16"
+)
 
 
 def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
@@ -31,9 +41,18 @@ def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
     if not path.exists():
         # The missing file is noted where all files are checked; any reader will do until then.
         return "native"
-    sure: list[tuple[float, bool, str]] = []
     silent: list[str] = []
     faults: list[RonchiError] = []
+    name = _surest(path, manager, silent, faults)
+    warnings += silent
+    if name:
+        return name
+    raise faults[0] if faults else _nobody(path, manager, silent)
+
+
+def _surest(path: Path, manager: Manager, silent: list[str], faults: list[RonchiError]) -> str:
+    """The surest reader, empty if none is sure; those that cannot be asked and what they say are noted."""
+    sure: list[tuple[float, bool, str]] = []
     for name in manager.names("reader"):
         try:
             spec = manager.spec("reader", name)
@@ -47,13 +66,33 @@ def choose_reader(path: Path, manager: Manager, warnings: list[str]) -> str:
             continue
         if confidence > 0:
             sure.append((-confidence, manager.dist("reader", name)[0] != "ronchi", name))
-    warnings += silent
-    if sure:
-        return min(sure)[2]
-    raise faults[0] if faults else _nobody(path, manager.names("reader"), silent)
+    return min(sure)[2] if sure else ""
 
 
-def _nobody(path: Path, asked: list[str], silent: list[str]) -> RonchiError:
+def _header_beside(path: Path, manager: Manager) -> Path | None:
+    """An XML file that names ``path``, and that a reader opens in its place."""
+    name = path.name.encode()
+    for file in itertools.islice(sorted(path.parent.glob("*.[xX][mM][lL]")), _MOST_HEADERS):
+        with contextlib.suppress(OSError):
+            if name in _head(file) and _surest(file, manager, [], []):
+                return file
+    return None
+
+
+def _is_binary(path: Path) -> bool:
+    try:
+        return b"\0" in _head(path)
+    except OSError:
+        return False
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _nobody(path: Path, manager: Manager, silent: list[str]) -> RonchiError:
+    asked = manager.names("reader")
     if path.is_file() and path.stat().st_size == 0:
         return ReadError(
             f"the file {path.name!r} is empty (0 bytes)", where=str(path), fix="copy it again from where it came"
@@ -64,8 +103,13 @@ def _nobody(path: Path, asked: list[str], silent: list[str]) -> RonchiError:
         what, error = f"{path.name!r} is a folder, and none that a reader knows {known}", ReadError
         fix = "give one of the files in it; of folders, Zarr stores can be read"
     else:
-        what, error = f"no reader knows the file {path.name!r} {known}", PluginError
+        what, error = f"no reader knows the file {path.name!r} of {path.stat().st_size} bytes {known}", PluginError
         fix = "`ronchi plugins reader` lists them; name one by `reader: NAME` if you know the format"
         if "rosettasciio" not in asked:
             fix = f"`pip install ronchi-rosettasciio` brings vendor formats; {fix}"
+        if header := _header_beside(path, manager):
+            fix = f"open {header.name} beside it, which says how it is to be read"
+        elif "raw" in asked and _is_binary(path):
+            raw = f"`{_RAW.format(shlex.quote(str(path)))}`, or `reader: raw` in a pipeline"
+            fix = f"if it holds bare frames, say how they lie: {raw}; otherwise {fix}"
     return error("; ".join([what, *silent]), where=str(path), fix=fix)

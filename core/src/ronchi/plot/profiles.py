@@ -112,7 +112,8 @@ def strain_profiles(
 
 def _draw_truth(ax: Any, truth: xr.Dataset, name: str, position: NDArray[np.float64]) -> None:
     style: dict[str, Any] = {"color": _TRUTH, "zorder": 1.5, "drawstyle": "steps-mid"}
-    ax.plot(position, displayed(truth, name).mean(0), "-", linewidth=1.4, label="truth", **style)
+    label = "truth" if truth.attrs.get("is_truth") else "compared with"
+    ax.plot(position, displayed(truth, name).mean(0), "-", linewidth=1.4, label=label, **style)
     if f"{name}_probe" in truth:
         values = truth[f"{name}_probe"].values.mean(0) * DISPLAY[name][2]
         ax.plot(position, values, ":", linewidth=1.4, label="truth averaged over the probe", color="0.2", zorder=1.6)

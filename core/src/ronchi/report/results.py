@@ -12,7 +12,7 @@ from ronchi import plot
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.labels import unit_text
 from ronchi.plot.strain import DISPLAY, displayed
-from ronchi.report.data import draw_virtual_image
+from ronchi.report.data import calibration_table, draw_virtual_image
 from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor_figures
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
@@ -65,7 +65,7 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
 
 
 def truth_of(result: RunResult, step: StepResult) -> xr.Dataset | None:
-    """Strain truth on the scan of a step: the one it is scored against, else any side output ``truth``."""
+    """Strain on the scan of a step that it is scored against, else any side output ``truth``."""
     assert step.data is not None
     scored = [s.inputs.get("truth", "") for s in result.steps.values() if s.inputs.get("result") == step.step]
     for reference in [*scored, *(f"{name}.truth" for name, s in result.steps.items() if "truth" in s.sides)]:
@@ -87,7 +87,9 @@ def _by(step: StepResult) -> str:
 def _peaks(result: RunResult, step: StepResult, album: Album, looks: Looks) -> str:
     peaks = step.data
     assert peaks is not None
-    body = _patterns(result, step, album, looks)
+    # Peaks from a file have no section of patterns that would say it.
+    body = "" if step.kind == "disk_detector" else calibration_table(peaks)
+    body += _patterns(result, step, album, looks)
     solved = next((s for s in result.steps.values() if s.inputs.get("peaks") == step.step), None)
     lattice = solved.sides.get("lattice") if solved else None
     body += album.add(
@@ -136,6 +138,8 @@ def _strain(result: RunResult, step: StepResult, album: Album) -> str:
     strain = step.data
     assert strain is not None
     lattice, truth = step.sides.get("lattice"), truth_of(result, step)
+    other = "" if truth is None else "the truth" if truth.attrs.get("is_truth") else "what it is compared with"
+    along = "Profiles along the longer axis of the scan, with one standard error"
     given = step.params.get("reference") or {}
     ranges = {name: given[name] for name in ("scan_y", "scan_x", "rows", "columns") if given.get(name)}
     body = ""
@@ -154,9 +158,8 @@ def _strain(result: RunResult, step: StepResult, album: Album) -> str:
         body += album.add(
             f"{step.step}-profiles",
             lambda: plot.strain_profiles(strain, truth=truth),
-            "Profiles of the strain components along the scan" + (", with the truth" if truth is not None else ""),
-            "Profiles along the longer axis of the scan, with one standard error"
-            + (" and the truth." if truth is not None else "."),
+            "Profiles of the strain components along the scan" + (f", with {other}" if other else ""),
+            along + (f" and {other}." if other else "."),
         )
         body += album.add(
             f"{step.step}-histograms",

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ronchi.optics import implausible
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.signals import Axis, Signal
-from ronchi_rosettasciio.units import implausible, q_step
+from ronchi_rosettasciio.units import q_step
 
 __all__ = ["Calibration", "beam", "calibrate"]
 
@@ -25,10 +26,6 @@ class Calibration:
     q: Pair | None = None
     centre_px: Pair | None = None
     refused: list[str] = field(default_factory=list)
-
-
-_ENERGY_EV = (1e3, 5e6)
-_CAMERA_LENGTH_M = (5e-3, 100.0)
 
 
 def beam(signal: Signal, form: Format) -> dict[str, Any]:
@@ -49,12 +46,9 @@ def beam(signal: Signal, form: Format) -> dict[str, Any]:
     found["beam_energy_eV"] = own.get("energy_ev", energy)
     found["camera_length_m"] = own.get("camera_length_m", length)
     found["semiangle_mrad"] = angle
-    if not _within(found["beam_energy_eV"], _ENERGY_EV):
-        found["beam_energy_eV"] = None
-    if not _within(found["camera_length_m"], _CAMERA_LENGTH_M):
-        found["camera_length_m"] = None
-    if not _within(angle, (1e-3, 500.0)):
-        found["semiangle_mrad"] = None
+    for name in ("beam_energy_eV", "camera_length_m", "semiangle_mrad"):
+        if found[name] is not None and implausible(found[name], name):
+            found[name] = None
     # The angle between scan and pattern, not that of the scan to the microscope's axes, is what would be needed.
     stated = own.get("scan_rotation_deg", rotation)
     if stated is not None and math.isfinite(stated):
@@ -107,10 +101,6 @@ def _sub(tree: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _first(tree: Mapping[str, Any], names: Iterable[str], factor: float) -> float | None:
     return next(iter(_numbers(**{name: (tree.get(name), factor) for name in names}).values()), None)
-
-
-def _within(value: float | None, limits: tuple[float, float]) -> bool:
-    return value is not None and limits[0] <= value <= limits[1]
 
 
 def calibrate(signal: Signal, form: Format, layout: Layout, attrs: Mapping[str, Any]) -> Calibration:
@@ -171,7 +161,7 @@ def _lengths(pair: tuple[Axis, Axis], what: Literal["scan", "image"], form: Form
         if form.name in ("ser", "emi"):
             # The vendor's y axis points up; rows are stored from the top, as here.
             step = abs(step) if axis.name == "y" else step
-        why = implausible(step, what)
+        why = implausible(step, "scan_step_angstrom")
         if axis.unit.dimension != "length":
             why = f"an axis of the {what} is a length"
         if why:
@@ -189,7 +179,7 @@ def _q(frame: tuple[Axis, Axis], form: Format, attrs: Mapping[str, Any], result:
                 _refuse(result, "pattern", axis, "it has no unit")
             return None
         step, why = q_step(axis.scale, axis.unit, attrs.get("beam_energy_eV"), attrs.get("camera_length_m"))
-        why = why if step is None else implausible(step, "q")
+        why = why if step is None else implausible(step, "q_step_inv_angstrom")
         if why or step is None:
             _refuse(result, "pattern", axis, why)
             return None

@@ -136,6 +136,8 @@ def plan(
     lengths = tuple(axes[i].size for i in kept)
     n = math.prod(lengths)
     if not patterns:
+        if content == "auto" and not schema_noted(signal) and not all(map(_is_length, frame)):
+            notes.append("the file does not say whether these are images: `content: patterns` takes them for patterns")
         return Layout(False, (*dropped, *kept, *order[-2:]), picked, (n, *frame_shape),
                       tuple(axes[i] for i in kept), frame, tuple(notes))  # fmt: skip
     if scan_shape is not None:
@@ -186,6 +188,11 @@ def _is_diffraction(signal: Signal, form: Format, frame: tuple[Axis, Axis], n_le
     if "diffraction" in str(kind.get("signal_type", "") if isinstance(kind, dict) else ""):
         return True
     return any(axis.unit.dimension in ("reciprocal", "angle") for axis in frame)
+
+
+def _is_length(axis: Axis) -> bool:
+    # A pixel size that is not positive stands for one that is not known.
+    return axis.unit.dimension == "length" and axis.scale > 0
 
 
 def _split(axes: Sequence[Axis], leading: Sequence[int], most: int) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from ronchi.api import Field, Params
+from ronchi.optics import plausible
 
 __all__ = ["Py4dstemParams", "Py4dstemWriterParams"]
 
@@ -34,9 +37,8 @@ class Py4dstemParams(Params):
         description="Detector pixel of points that are in 1/angstrom already; for plots, no number depends on it.",
         json_schema_extra={"unit": "1/angstrom"},
     )
-    beam_energy_eV: float | None = Field(
+    beam_energy_eV: Annotated[float, AfterValidator(plausible("beam_energy_eV"))] | None = Field(
         None,
-        gt=0,
         description="Beam energy, which turns a pixel size in mrad into 1/angstrom.",
         json_schema_extra={"unit": "eV"},
     )

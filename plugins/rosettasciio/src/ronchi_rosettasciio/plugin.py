@@ -22,6 +22,7 @@ def ronchi_readers() -> Iterator[AlgorithmSpec]:
         summary="Vendor files through RosettaSciIO, recognised by their content; patterns stay on disk where they can.",
         params=RosettaParams,
         factory="ronchi_rosettasciio.reader:RosettaReader",
+        version=2,
         inputs={},
         output="fourd/1|images/1|peaks/1|strain/1",
         capabilities=frozenset({"lazy"}),

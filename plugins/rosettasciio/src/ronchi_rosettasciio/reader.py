@@ -67,6 +67,9 @@ class RosettaReader:
         if not form.lazy:
             guards.check_memory(path, form)
         signals, notes = _signals(path, form, params.scan_shape)
+        if lacking := _lacking(path, form):
+            # Said at once, for it may be why `scan_shape` does not fit.
+            log.warning("%s: %s", path.name, lacking)
         signal = layout.choose(signals, params.dataset, str(path))
         guards.check_promise(signal.data, path, form)
         about: dict[str, Any] = {
@@ -98,6 +101,7 @@ class RosettaReader:
             log.warning("%s: left in pixels: %s", path.name, text)
         for text in notes:
             log.info("%s: %s", path.name, text)
+        notes = [*filter(None, [lacking]), *notes]
         ds.attrs = {"title": path.stem, **ds.attrs, **about, "is_lazy": int(is_lazy)}
         if notes:
             ds.attrs["notes"] = "; ".join(notes)
@@ -169,6 +173,16 @@ def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tu
         if form.name == "zspy":
             return zspy.read_zspy(path), []
         return read_signals(path, form), []
+
+
+def _lacking(path: Path, form: Format) -> str:
+    """What the file has not of what its header promises; formats whose files must be whole are refused before."""
+    if form.name != "mib":
+        return ""
+    from ronchi_rosettasciio import merlin
+
+    with guards.damage(path, form), quiet():
+        return merlin.left_out(path)
 
 
 def _bring(

@@ -1,17 +1,11 @@
-"""Size of a detector pixel in 1/angstrom from what files state, and which pixel sizes can be true."""
+"""Size of a detector pixel in 1/angstrom from what files state."""
 
 from __future__ import annotations
-
-import math
-from typing import Literal
 
 from ronchi.interop.axis_units import Unit
 from ronchi.optics import wavelength_angstrom
 
-__all__ = ["PLAUSIBLE", "implausible", "q_step"]
-
-PLAUSIBLE: dict[str, tuple[float, float]] = {"scan": (1e-3, 1e7), "image": (1e-3, 1e7), "q": (1e-5, 1.0)}
-"""Pixel sizes that a microscope can have: scan and image from 0.1 pm to 1 mm in angstrom, pattern in 1/angstrom."""
+__all__ = ["q_step"]
 
 
 def q_step(
@@ -49,16 +43,3 @@ def q_step(
         assert camera_length_m is not None
         angle *= 1e-10 / camera_length_m
     return angle / wavelength_angstrom(beam_energy_eV), ""
-
-
-def implausible(step: float, what: Literal["scan", "image", "q"]) -> str:
-    """Why a pixel size in angstrom or 1/angstrom cannot be true; empty if it can."""
-    low, high = PLAUSIBLE[what]
-    unit = "1/angstrom" if what == "q" else "angstrom"
-    if not math.isfinite(step):
-        return "it is no finite number"
-    if step <= 0:
-        return "a pixel size is positive"
-    if not low <= step <= high:
-        return f"{step:.3g} {unit} is outside {low:g} to {high:g}"
-    return ""
