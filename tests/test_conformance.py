@@ -103,6 +103,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "write_example": crops_in_raw_file,
     },
     ("transform", "ellipse"): {"params": ({"method": "given", "ratio": 1.05, "angle_deg": 20.0},)},
+    ("transform", "rotation"): {"params": ({"scan_rotation_deg": 20.0},)},
     ("transform", "back-project"): {"inputs": described_atoms},
     ("transform", "dynamics"): {"inputs": described_atoms_alone},
     ("transform", "library-scan"): {"inputs": crystals_of_one_energy, "params": ({"split": "all"},)},

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +85,25 @@ def test_without_command_the_help_comes_with_a_usage_error(ronchi: Run) -> None:
 
 def test_an_unknown_command_suggests_its_neighbour(ronchi: Run) -> None:
     assert ronchi("vaildate") == (2, "", "ronchi: unknown command 'vaildate'\n  -> did you mean 'validate'?\n")
+    assert ronchi("list")[2] == "ronchi: unknown command 'list'\n  -> did you mean 'plugins'?\n"
+
+
+def test_help_names_a_command_either_way(ronchi: Run) -> None:
+    assert ronchi("help", "run") == ronchi("run", "--help")
+    assert ronchi("help") == ronchi("--help")
+    assert ronchi("help", "rum") == ronchi("rum")
+
+
+@pytest.mark.parametrize("command", [["help"], ["help", "run"], ["plugins"]])
+def test_a_reader_that_has_seen_enough_is_no_fault(command: list[str]) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    with os.fdopen(writes, "w") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "ronchi", *command], stdout=nobody, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == ""
+    assert done.returncode in (0, 1)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -149,6 +171,7 @@ def test_run_resumes_explains_and_scores(ronchi: Run, folder: Path) -> None:
     assert "strain: run: params.min_peaks changed 5 -> 6" in out
     assert ronchi("run", "small.yaml", "--dry-run", "--force", "disks")[1].count("disks: run: forced") == 1
     assert ronchi("run", "small.yaml", "--quiet")[2] == ""
+    assert ronchi("run", "small.yaml", "-q")[2] == ""
 
 
 def test_run_tells_wrong_usage_from_failure(ronchi: Run, folder: Path) -> None:
@@ -169,6 +192,14 @@ def test_batch_has_a_row_a_file_and_its_own_exit_code(ronchi: Run, folder: Path)
     assert rows[0].startswith("input,status,reason")
     assert [line.split(",")[1] for line in rows[1:]] == ["failed", "done"]
     assert ronchi("run", "small.yaml", "--inputs", "scans/*.tif")[0] == 2
+
+
+def test_a_pattern_that_the_shell_has_filled_in_is_to_be_quoted(ronchi: Run) -> None:
+    code, _, err = ronchi("run", "small.yaml", "--inputs", "a.nc", "b.nc")
+    assert code == 2
+    assert "unrecognized arguments: b.nc; quote the pattern of --inputs, e.g. --inputs 'scans/*.nc'" in err
+    assert "quote" not in ronchi("run", "small.yaml", "b.nc")[2]
+    assert "quote" not in ronchi("run", "small.yaml", "--inputs", "a.nc", "--sett")[2]
 
 
 def test_preview(ronchi: Run, folder: Path) -> None:
@@ -232,7 +263,7 @@ def test_plugins(ronchi: Run) -> None:
 def test_info(ronchi: Run) -> None:
     code, out, _ = ronchi("info", "transform/calibrate")
     assert code == 0
-    assert "beam_energy_eV: number (> 0) | null = null [eV]" in out
+    assert "beam_energy_eV: number (>= 1000, < 5e+06) | null = null [eV]" in out
     assert ronchi("info", "calibrate")[1] == out, "a name that is unique needs no kind"
     assert "beam_energy_eV" in read_json(ronchi, "info", "calibrate")["properties"]
     code, _, err = ronchi("info", "calibrat")
@@ -362,6 +393,7 @@ def test_info_shows_an_example_and_the_shape_of_arrays(ronchi: Run) -> None:
     assert "`ronchi plugins reader`" in ronchi("info", "reader")[2]
     assert "did you mean 'calibrate'?" in ronchi("info", "calibrat")[2]
     assert "reader/native or writer/native" in ronchi("info", "native")[2]
+    assert "unknown kind 'detector'\n  -> did you mean 'disk_detector'?" in ronchi("info", "detector/crosscorr")[2]
 
 
 def test_plugins_of_a_kind_say_what_they_do(ronchi: Run) -> None:

@@ -1,4 +1,4 @@
-"""Wavelengths against the tables, the light import, one radius for the detector and for the data."""
+"""Wavelengths against the tables, the light import, one radius for detector and data, numbers that cannot be true."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ronchi.api import Geometry
-from ronchi.optics import disk_radius, interaction_constant, wavelength_angstrom
+from ronchi.optics import PLAUSIBLE, disk_radius, implausible, interaction_constant, plausible, wavelength_angstrom
 from ronchi.schema import fourd
 
 
@@ -58,3 +58,66 @@ def test_the_disk_is_unknown_without_a_calibration():
 def test_authors_import_it_for_nothing():
     code = "import sys, ronchi.optics, ronchi.api; print(*{'numpy', 'xarray', 'scipy', 'torch'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "part"),
+    [
+        (7.8e-21, "q_step_inv_angstrom", "outside 1e-05 to 1"),
+        (2.0, "q_step_inv_angstrom", "outside"),
+        (-10.0, "scan_step_angstrom", "positive"),
+        (0.0, "scan_step_angstrom", "positive"),
+        (1.7e18, "scan_step_angstrom", "outside"),
+        (300.0, "beam_energy_eV", "300 eV is outside 1000 to 5e+06"),
+        (float("nan"), "q_step_inv_angstrom", "finite"),
+        (float("inf"), "camera_length_m", "finite"),
+    ],
+)
+def test_what_cannot_be_true_is_named(value: float, name: str, part: str):
+    assert part in implausible(value, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "true"),
+    [
+        ("beam_energy_eV", (5e3, 30e3, 80e3, 300e3, 3e6)),
+        ("semiangle_mrad", (0.02, 0.3, 1.7, 25, 75, 150)),
+        ("camera_length_m", (0.02, 0.2, 5, 30)),
+        ("scan_step_angstrom", (0.01, 0.35, 20, 5e5)),
+        ("q_step_inv_angstrom", (1e-4, 0.0267, 0.2)),
+    ],
+)
+def test_what_can_be_true_is_kept(name: str, true: tuple[float, ...]):
+    """From scanning microscopes to those of 3 MV, from parallel beams to corrected ones, from atoms to samples."""
+    assert name in PLAUSIBLE
+    for value in true:
+        assert not implausible(value, name)
+        assert plausible(name)(value) == value
+        assert plausible(name)((value, value)) == (value, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "advice"),
+    [
+        ("beam_energy_eV", 200.0, "200 looks like keV: write 200000"),
+        ("beam_energy_eV", 0.3, "0.3 looks like MeV: write 300000"),
+        ("beam_energy_eV", 2e8, "2e+08 looks like meV: write 200000"),
+        ("semiangle_mrad", 0.0017, "0.0017 looks like rad: write 1.7"),
+        ("semiangle_mrad", 1700.0, "1700 looks like urad: write 1.7"),
+        ("camera_length_m", 200.0, "200 looks like mm: write 0.2"),
+        ("scan_step_angstrom", (5e-10, 6e-10), "[5e-10, 6e-10] looks like m: write [5, 6]"),
+        ("scan_step_angstrom", (5e-4, 6e-4), "[0.0005, 0.0006] looks like um: write [5, 6]"),
+        ("q_step_inv_angstrom", (2.0, 2.0), "[2, 2] looks like 1/nm: write [0.2, 0.2]"),
+        ("q_step_inv_angstrom", (2e8, 3e8), "[2e+08, 3e+08] looks like 1/m: write [0.02, 0.03]"),
+    ],
+)
+def test_units_mistaken_are_told(name: str, given: float | tuple[float, float], advice: str):
+    with pytest.raises(ValueError, match=r"^must be .* to .*; ") as caught:
+        plausible(name)(given)
+    assert str(caught.value).endswith(advice)
+
+
+@pytest.mark.parametrize("given", [-5.0, float("nan"), 1e20, (5.0, 5e-10)])
+def test_no_unit_is_guessed_where_none_fits(given: float | tuple[float, float]):
+    with pytest.raises(ValueError, match=r"^must be 0\.001 to 1e\+07 angstrom$"):
+        plausible("scan_step_angstrom")(given)

@@ -13,7 +13,8 @@ from ronchi.api import Context
 from ronchi.builtin.calibration import Calibrate, Rotation
 from ronchi.builtin.params_transforms import BinParams, CalibrateParams, CropParams, RotationParams
 from ronchi.builtin.transforms_geometry import Bin, Crop
-from ronchi.errors import CalibrationError
+from ronchi.errors import CalibrationError, ConfigError
+from ronchi.manager import get_manager
 from ronchi.schema import fourd
 from ronchi.schema.common import variable
 
@@ -134,8 +135,38 @@ def test_a_known_ring_sets_the_scale() -> None:
 
 @pytest.mark.parametrize("step", [(0.0, 0.01), (-0.01, 0.01), (7.8e-20, 0.01), (20.0, 20.0)])
 def test_implausible_steps_are_refused(step: tuple[float, float]) -> None:
-    with pytest.raises(CalibrationError, match="not plausible"):
+    with pytest.raises(ValidationError, match="must be 1e-05 to 1 1/angstrom"):
         calibrate(ring(), q_step_inv_angstrom=step)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        ({"beam_energy_eV": 200}, r"beam_energy_eV: must be 1000 to 5e\+06 eV; 200 looks like keV: write 200000"),
+        ({"beam_energy_eV": 200000000}, "write 200000"),
+        ({"semiangle_mrad": 0.0017}, "semiangle_mrad: must be 0.01 to 200 mrad; 0.0017 looks like rad: write 1.7"),
+        ({"semiangle_mrad": 1700}, "write 1.7"),
+        ({"camera_length_m": 200}, "write 0.2"),
+        (
+            {"scan_step_angstrom": [5e-10, 6e-10]},
+            r"scan_step_angstrom: .*; \[5e-10, 6e-10\] looks like m: write \[5, 6\]",
+        ),
+        ({"q_step_inv_angstrom": [2, 2]}, r"looks like 1/nm: write \[0.2, 0.2\]"),
+    ],
+)
+def test_units_mistaken_are_refused_at_their_place(wrong: dict[str, Any], advice: str) -> None:
+    """In all that takes calibrations from people: the transform, and readers of files that have none."""
+    with pytest.raises(ConfigError, match=advice) as caught:
+        get_manager().check_params("transform", "calibrate", wrong)
+    assert str(caught.value).count("must be") == 1, "a pair is told of once"
+    if "camera_length_m" not in wrong:
+        with pytest.raises(ConfigError, match=advice):
+            get_manager().check_params("reader", "npy", {"path": "scan.npy", **wrong})
+
+
+def test_a_spacing_in_metres_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="ring_d_angstrom: the q step that follows is not plausible"):
+        calibrate(ring(), ring=(32, 48), ring_d_angstrom=2.355e-10)
 
 
 def test_contradictions_are_refused_before_the_run() -> None:
@@ -146,8 +177,8 @@ def test_contradictions_are_refused_before_the_run() -> None:
     ):
         with pytest.raises(ValidationError):
             CalibrateParams.model_validate(params)
-    with pytest.raises(CalibrationError, match="not positive"):
-        calibrate(ring(), scan_step_angstrom=(0, 1))
+    with pytest.raises(ValidationError, match=r"must be 0\.001 to"):
+        CalibrateParams.model_validate({"scan_step_angstrom": (0, 1)})
 
 
 @pytest.mark.parametrize(("given", "stored"), [(30, 30), (-30, -30), (270, -90), (180, 180), (-180, 180), (0, 0)])
@@ -158,3 +189,9 @@ def test_rotation_is_stored_in_one_turn_with_its_source(given: float, stored: fl
     assert result.attrs["scan_rotation_deg"] == pytest.approx(stored)
     assert result.attrs["scan_rotation_source"] == "shadow image"
     assert "scan_rotation_deg" not in data.attrs
+
+
+@pytest.mark.parametrize("given", [{}, {"source": "shadow image"}, {"scan_rotation_deg": float("nan")}])
+def test_no_rotation_is_set_without_a_number(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="scan_rotation_deg"):
+        RotationParams.model_validate(given)

@@ -108,7 +108,7 @@ class StrainSolver(Protocol):
 
     A solver may have a method ``check(scan_y, scan_x)`` too, which is given the coordinates of the scan (1-D
     DataArrays) before the disks are searched, and raises a `RonchiError`, ``where`` the parameter, if its
-    parameters do not suit them.
+    parameters do not suit them. Its step has then failed, and disks that nothing else needs are not searched.
     """
 
     def solve(self, peaks: xr.Dataset, ctx: Context) -> xr.Dataset | Result:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import xarray as xr
 
 from ronchi.api import Context
 from ronchi.builtin.ellipse import ring_of
 from ronchi.builtin.params_transforms import CalibrateParams, RotationParams
 from ronchi.errors import CalibrationError
+from ronchi.optics import implausible
 from ronchi.schema import fourd
 
 __all__ = ["Calibrate", "Rotation"]
-
-PLAUSIBLE_Q_STEP = (1e-5, 1.0)
-"""1/angstrom: outside lies a unit mistaken, such as 1/m for 1/nm, not a detector."""
 
 _POSITION = dict(zip(("scan_y", "scan_x"), fourd.POSITIONS, strict=True))
 
@@ -37,7 +33,7 @@ class Calibrate:
         Raises
         ------
         CalibrationError
-            A step is not positive or not plausible, or the known ring cannot be fitted.
+            The known ring cannot be fitted, or gives a step that cannot be true.
         """
         p = self.params
         out = data
@@ -52,17 +48,12 @@ class Calibrate:
             )
             out = out.assign_attrs(q_step_source=words)
             ctx.log.info("q step %.6g, %.6g 1/angstrom from a %s", *q_step, words)
+            if why := next(filter(None, (implausible(step, "q_step_inv_angstrom") for step in q_step)), ""):
+                what = f"the q step that follows is not plausible: {why}"
+                raise CalibrationError(what, where="ring_d_angstrom", fix="give the spacing in angstrom")
         if q_step is not None:
-            low, high = PLAUSIBLE_Q_STEP
-            if not all(low < step < high for step in q_step):
-                raise CalibrationError(
-                    f"a q step of {q_step} 1/angstrom is not plausible", where="q_step_inv_angstrom",
-                    fix=f"expected {low:g} to {high:g}: 1 1/nm is 0.1 1/angstrom",
-                )  # fmt: skip
             out = _rescale(out, ("qy", "qx"), q_step, "1/angstrom")
         if p.scan_step_angstrom is not None:
-            if min(p.scan_step_angstrom) <= 0:
-                raise CalibrationError(f"scan step {p.scan_step_angstrom} is not positive", where="scan_step_angstrom")
             out = _rescale(out, ("scan_y", "scan_x"), p.scan_step_angstrom, "angstrom")
         names = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "dose")
         return fourd.validate(out.assign_attrs({n: getattr(p, n) for n in names if getattr(p, n) is not None}))
@@ -106,6 +97,4 @@ class Rotation:
         (y, x) = (sin, cos) of the angle in the patterns.
         """
         angle = 180 - (180 - self.params.scan_rotation_deg) % 360
-        if not math.isfinite(angle):
-            raise CalibrationError("the angle is not a number", where="scan_rotation_deg", fix="give degrees")
         return data.assign_attrs(scan_rotation_deg=angle, scan_rotation_source=self.params.source)

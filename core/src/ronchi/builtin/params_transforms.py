@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, JsonValue, model_validator
+from pydantic import BeforeValidator, FiniteFloat, JsonValue, model_validator
 
 from ronchi.api import Field, Params
+from ronchi.builtin.quantities import BeamEnergy, CameraLength, QStep, ScanStep, Semiangle
 
 __all__ = [
     "BadPixelsParams",
@@ -143,8 +144,7 @@ class EllipseParams(Params):
 class RotationParams(Params):
     """Rotation between scan and patterns."""
 
-    scan_rotation_deg: float = Field(
-        0.0,
+    scan_rotation_deg: FiniteFloat = Field(
         description="Angle from the patterns' x axis to the scan's x axis, positive from x (right) towards y (down).",
         json_schema_extra={"unit": "deg"},
     )
@@ -177,10 +177,10 @@ class ProbeParams(Params):
 class CalibrateParams(Params):
     """Calibrations to set; what is absent stays as it is."""
 
-    scan_step_angstrom: Pair | None = Field(
+    scan_step_angstrom: ScanStep | None = Field(
         None, description="Scan step along y and x.", json_schema_extra={"unit": "angstrom"}
     )
-    q_step_inv_angstrom: Pair | None = Field(
+    q_step_inv_angstrom: QStep | None = Field(
         None, description="Detector pixel along y and x.", json_schema_extra={"unit": "1/angstrom"}
     )
     ring: Pair | None = Field(None, description="Radii, in the units of q, between which a known ring lies.")
@@ -188,11 +188,11 @@ class CalibrateParams(Params):
         None, gt=0, description="Lattice spacing of that ring; scales the detector pixel.",
         json_schema_extra={"unit": "angstrom"},
     )  # fmt: skip
-    beam_energy_eV: float | None = Field(None, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
-    semiangle_mrad: float | None = Field(
-        None, gt=0, description="Convergence semiangle.", json_schema_extra={"unit": "mrad"}
+    beam_energy_eV: BeamEnergy | None = Field(None, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    semiangle_mrad: Semiangle | None = Field(
+        None, description="Convergence semiangle.", json_schema_extra={"unit": "mrad"}
     )
-    camera_length_m: float | None = Field(None, gt=0, description="Camera length.", json_schema_extra={"unit": "m"})
+    camera_length_m: CameraLength | None = Field(None, description="Camera length.", json_schema_extra={"unit": "m"})
     dose: float | None = Field(None, gt=0, description="Electrons a pattern.", json_schema_extra={"unit": "electron"})
 
     @model_validator(mode="after")

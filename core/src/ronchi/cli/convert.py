@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--writer-param", action="append", default=[], metavar="NAME=VALUE", help="parameter of the writer"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("-o", "--out", type=Path, default=Path("demo-out"), metavar="DIR", help="folder of the outputs")
     parser.add_argument("--save-data", type=Path, metavar="FILE.nc", help="only copy the data set, to play with")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -139,6 +139,8 @@ def _split(algorithm: str) -> tuple[str, str]:
 
     kind, slash, name = algorithm.rpartition("/")
     if slash:
+        if kind not in KINDS:
+            raise ConfigError(f"unknown kind {kind!r}", fix=did_you_mean(kind, KINDS))
         return kind, name
     catalog = get_manager().catalog
     kinds = [kind for kind in KINDS if catalog.find(kind, name)]

@@ -32,6 +32,9 @@ COMMANDS = {
 }
 """Command to its one-line help; module ``ronchi.cli.<command>``, its hyphens as underscores, implements it."""
 
+_MEANT = {"list": "plugins", "ls": "plugins", "show": "info"}
+"""What other programs call a command, where the names are too far apart to be seen as misspelt."""
+
 USAGE_ERROR, FAILURE, INTERRUPTED = 2, 1, 130
 
 
@@ -56,8 +59,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     int
         0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    try:
+        try:
+            return _run(list(sys.argv[1:] if argv is None else argv))
+        finally:
+            # What is left would otherwise be written at the very end, where nobody sees that the reader has gone.
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help") or arguments == ["help"]:
         print(_help())
         return 0 if arguments else USAGE_ERROR
     if arguments[0] in ("-V", "--version"):
@@ -66,9 +80,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ronchi {__version__}")
         return 0
     command, *rest = arguments
+    if command == "help":
+        command, rest = rest[0], ["--help"]
     if command not in COMMANDS:
         return _unknown(command)
-    args = build_parser(command).parse_args(rest)
+    parser = build_parser(command)
+    args, unknown = parser.parse_known_args(rest)
+    if unknown:
+        files = getattr(args, "inputs", None) and not any(word.startswith("-") for word in unknown)
+        hint = "; quote the pattern of --inputs, e.g. --inputs 'scans/*.nc'" if files else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return _execute(args)
 
 
@@ -86,8 +107,7 @@ def _execute(args: argparse.Namespace) -> int:
         print("ronchi: stopped; what is finished is kept, run the same command again to go on", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+        raise
     except Exception as error:
         if _wants_traceback():
             raise
@@ -103,7 +123,7 @@ def _wants_traceback() -> bool:
 def _unknown(command: str) -> int:
     import difflib
 
-    close = difflib.get_close_matches(command, COMMANDS, 1)
+    close = [_MEANT[command]] if command in _MEANT else difflib.get_close_matches(command, COMMANDS, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"one of: {', '.join(COMMANDS)}"
     print(f"ronchi: unknown command {command!r}\n  -> {hint}", file=sys.stderr)
     return USAGE_ERROR

@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="append", default=[], metavar="STEP", help="do this step again")
     parser.add_argument("--explain", action="store_true", help="say which steps would run, and why; run nothing")
     parser.add_argument("--dry-run", action="store_true", help="the same as --explain")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
     parser.add_argument("--inputs", metavar="GLOB", help="run once for every file, in place of the reader's path")
     parser.add_argument("--jobs", type=int, default=1, help="files at a time, with --inputs")
 

@@ -14,7 +14,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="training file")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the result (default ./NAME-training)")
-    parser.add_argument("--quiet", action="store_true", help="no progress")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 
 
 def execute(args: argparse.Namespace) -> int:

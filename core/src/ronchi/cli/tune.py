@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("algorithm", metavar="NAME", help="what is trained; `ronchi train` lists what can be")
     parser.add_argument("config", type=Path, metavar="CONFIG.yaml", help="tuning file")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the result (default ./NAME-tuning)")
-    parser.add_argument("--quiet", action="store_true", help="no line for each training")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no line for each training")
 
 
 def execute(args: argparse.Namespace) -> int:

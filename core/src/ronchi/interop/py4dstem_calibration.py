@@ -26,7 +26,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from ronchi.optics import wavelength_angstrom
+from ronchi.optics import implausible, wavelength_angstrom
 from ronchi.schema import fourd
 
 __all__ = ["Frame", "calibration_of", "frame_of"]
@@ -35,8 +35,7 @@ Floats = NDArray[np.float64]
 
 _ANGSTROM = {"A": 1.0, "Å": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4, "m": 1e10}
 _INV_ANGSTROM = {"A^-1": 1.0, "1/A": 1.0, "Å^-1": 1.0, "1/angstrom": 1.0, "nm^-1": 0.1, "1/nm": 0.1}
-_PLAUSIBLE = {"R_pixel": (1e-3, 1e7), "Q_pixel": (1e-5, 1.0)}
-"""Pixel sizes that a microscope can have, in angstrom and 1/angstrom."""
+_SIZES = {"R_pixel": "scan_step_angstrom", "Q_pixel": "q_step_inv_angstrom"}
 
 _SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
 _OURS = ("beam_energy_eV", "camera_length_m", "dose")
@@ -95,7 +94,7 @@ def frame_of(
     scan_shape : tuple of int
         A map of origins of another shape is not used.
     beam_energy_eV : float, optional
-        Turns a pixel size in mrad into 1/angstrom. Sizes that cannot be used or believed are left out; the attribute
+        Turns a pixel size in mrad into 1/angstrom. What cannot be used or believed is left out; the attribute
         ``calibration_refused`` and a warning say so.
     flip : bool
         Follow ``QR_flip``. Without it, patterns stay as they are and the rotation, which holds for flipped ones, is
@@ -109,12 +108,14 @@ def frame_of(
     if rotation is not None and (flip or not _number(items, "QR_flip")):
         attrs |= {"scan_rotation_deg": rotation, "scan_rotation_source": "QR_rotation of py4DSTEM"}
     semiangle = _number(items, "convergence_semiangle_mrad")
-    if semiangle is not None and semiangle > 0:
-        attrs["semiangle_mrad"] = semiangle
     radius = _number(items, "probe_semiangle")
     if radius is not None and radius > 0:
         attrs["probe_radius_px"] = radius
     refused: list[str] = []
+    if semiangle is not None and implausible(semiangle, "semiangle_mrad"):
+        refused.append(f"convergence_semiangle_mrad is {semiangle:g}, which is not plausible")
+    elif semiangle is not None:
+        attrs["semiangle_mrad"] = semiangle
     distortion, q_step = _ellipse(items), _q_step(items, attrs.get("beam_energy_eV"), refused)
     if distortion is not None:
         scale = _number(items, "distortion_scale") or 1.0
@@ -127,7 +128,7 @@ def frame_of(
     scan_step = _size(items, "R_pixel", _ANGSTROM, refused)
     if refused:
         attrs["calibration_refused"] = "; ".join(refused)
-        _log.warning("left in pixels: %s", attrs["calibration_refused"])
+        _log.warning("not believed: %s", attrs["calibration_refused"])
     return Frame(
         scan_step=scan_step,
         q_step=q_step,
@@ -195,8 +196,7 @@ def _size(items: Mapping[str, Any], name: str, scale: Mapping[str, float], refus
     if units not in scale:
         refused.append(f"{name}_size is in {units!r}, which is no unit of this axis")
         return None
-    low, high = _PLAUSIBLE[name]
-    if not low <= size * scale[units] <= high:
+    if implausible(size * scale[units], _SIZES[name]):
         refused.append(f"{name}_size is {size:g} {units}, which is not plausible")
         return None
     return size * scale[units]

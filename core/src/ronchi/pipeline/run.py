@@ -24,7 +24,7 @@ from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import versions_of, write_provenance
 from ronchi.pipeline.resources import has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
-from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.pipeline.result import RunResult, Status, StepResult
 from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class _Runner:
                 self._step(name, maker)
             check_opened(self.plan, self.run_result)
             for name in [name for name in self.plan.steps if name not in readers]:
-                check_scan(self.plan, self.run_result, name)
+                self._look_ahead(name, maker)
                 self._step(name, maker)
             identities.remember()
             self._check_memory()
@@ -196,9 +196,36 @@ class _Runner:
             result.key, result.reason = identities.keys[name], identities.reason(name, self.force)
         return identities
 
+    def _look_ahead(self, name: str, maker: StepMaker) -> None:
+        """Fail the solvers that cannot use the disks of this scan, and search them only if something else can."""
+        unfit = check_scan(self.plan, self.run_result, name)
+        for solver, error in unfit.items():
+            _log.error("step %s: %s", solver, error)
+            self._end(solver, "failed", error, maker)
+        if unfit and not self._is_wanted(name):
+            self._end(name, "skipped", f"only {' and '.join(map(repr, unfit))} would need it", maker)
+
+    def _is_wanted(self, name: str) -> bool:
+        """Something takes what a step makes: an output, a step that can still be made, or who asks for no outputs."""
+        outputs = self.config.outputs
+        taken = [output.source for output in outputs.values()]
+        for other, step in self.plan.steps.items():
+            if self.run_result.steps[other].status == "waiting":
+                taken += step.config.inputs.values()
+        return not outputs or any(reference and reference.partition(".")[0] == name for reference in taken)
+
     def _step(self, name: str, maker: StepMaker) -> None:
+        if self.run_result.steps[name].status == "waiting":
+            self._make(name, maker)
+            self._tell(name, maker)
+
+    def _end(self, name: str, status: Status, error: str, maker: StepMaker) -> None:
         result = self.run_result.steps[name]
-        self._make(name, maker)
+        result.status, result.error = status, error
+        self._tell(name, maker)
+
+    def _tell(self, name: str, maker: StepMaker) -> None:
+        result = self.run_result.steps[name]
         maker.progress.finished(result)
         self._notify("ronchi_step_finished", step=result)
 

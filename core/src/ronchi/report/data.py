@@ -8,12 +8,13 @@ import numpy as np
 import xarray as xr
 
 from ronchi import plot
+from ronchi.pipeline.remarks import is_guessed
 from ronchi.plot.canvas import WIDE_RATIO, box_ratio, new_figure
 from ronchi.plot.labels import unit_text
 from ronchi.report.elements import Section, messages, paragraph, table
 from ronchi.report.figures import Album
 from ronchi.report.survey import Looks, Survey
-from ronchi.schema import fourd
+from ronchi.schema import fourd, peaks, schema_of
 
 __all__ = ["calibration_table", "data_section", "draw_survey", "draw_virtual_image"]
 
@@ -46,14 +47,13 @@ def data_section(name: str, data: xr.Dataset, looks: Looks, album: Album) -> Sec
 
 
 def calibration_table(data: xr.Dataset) -> str:
-    """What is known about the axes and the microscope, and what is not."""
-    rows: list[tuple[Any, ...]] = []
-    for dim in fourd.DIMS:
-        values, units = data[dim].values, str(data[dim].attrs["units"])
-        n = len(values)
-        step = f"{(values[-1] - values[0]) / (n - 1):.4g} {unit_text(units)}" if n > 1 else "—"
-        known = "not calibrated: relative" if units == "pixel" else "calibrated" if n > 1 else "one position: no step"
-        rows.append((dim, f"{n} points" if n > 1 else "1 point", step, known))
+    """What is known about the axes of patterns or peaks and about the microscope, and what is not."""
+    of_peaks = schema_of(data) == peaks.NAME
+    rows: list[tuple[Any, ...]] = [
+        _row_of_peaks(data, dim, axis) if of_peaks and dim in ("qy", "qx") else _row_of_axis(data, dim)
+        for dim, axis in zip(fourd.DIMS, (0, 1, 0, 1), strict=True)
+        if dim in data.variables
+    ]
     for attr, (words, factor, units) in _QUANTITIES.items():
         if attr in data.attrs:
             rows.append((words, "", f"{float(data.attrs[attr]) * factor:.6g} {units}", "given"))
@@ -68,6 +68,27 @@ def calibration_table(data: xr.Dataset) -> str:
             count = int(np.count_nonzero(data[variable].values))
             rows.append((words, "" if variable == "probe" else str(count), "", "given"))
     return table(("quantity", "size", "step or value", "calibration"), rows, "Axes and calibrations")
+
+
+def _row_of_axis(data: xr.Dataset, dim: str) -> tuple[str, ...]:
+    values, units = data[dim].values, str(data[dim].attrs["units"])
+    n = len(values)
+    step = f"{(values[-1] - values[0]) / (n - 1):.4g} {unit_text(units)}" if n > 1 else "—"
+    known = "not calibrated: relative" if units == "pixel" else "calibrated" if n > 1 else "one position: no step"
+    return dim, f"{n} points" if n > 1 else "1 point", step, known
+
+
+def _row_of_peaks(data: xr.Dataset, dim: str, axis: int) -> tuple[str, ...]:
+    """Peaks have places instead of an axis, and the pixel of the patterns that they were found in as attributes."""
+    units, attrs = str(data[dim].attrs["units"]), data.attrs
+    step = f"{attrs['q_step'][axis]:.4g} {unit_text(units)}"
+    if units == "pixel":
+        known = "not calibrated: relative"
+    elif source := attrs.get("q_units_source"):
+        known = f"{unit_text(units)}: {source}"
+    else:
+        known = "calibrated"
+    return dim, "", "—" if is_guessed(attrs.get("q_step_source")) else step, known
 
 
 def draw_survey(data: xr.Dataset, look: Survey) -> Any:
