@@ -71,8 +71,8 @@ class CrossCorrParams(Params):
     min_snr: float = Field(
         5.0,
         ge=0,
-        description="Least significance of a disk: standard deviations of the background alone. `score`, its light over "
-        "all of its noise, is less. Where the background is nothing but counting noise, at 6 some 0.005 disks a "
+        description="Least significance of a disk: standard deviations of the background alone. `score`, its light "
+        "over all of its noise, is less. Where the background is nothing but counting noise, at 6 some 0.005 disks a "
         "pattern are false, at 5 some 0.03, at 4 some 0.4; diffuse scattering adds to them. A seeded search may go "
         "down to 3.",
         json_schema_extra=_unit("1"),
