@@ -19,9 +19,12 @@ METRIC = "[ronchi.metrics]\n{name} = {module}\n"
 SPEC = """
     from ronchi.api import AlgorithmSpec, Params, hookimpl
 
+    class Score:
+        pass
+
     @hookimpl
     def ronchi_metrics():
-        return [AlgorithmSpec(name="NAME", summary="s", params=Params, factory="nowhere:Nothing",
+        return [AlgorithmSpec(name="NAME", summary="s", params=Params, factory=f"{__name__}:Score",
                               inputs={"result": "strain/1"}, output="scores/1"MORE)]
 """
 
@@ -54,6 +57,81 @@ def test_broken(make_dist: MakeDist) -> None:
     assert (problem.cause, problem.module, problem.what) == ("broken", "sick", "RuntimeError: no licence")
     assert "Traceback" in problem.traceback
     assert "ronchi doctor sick" in problem.fix
+
+
+@pytest.mark.parametrize("field", ["factory", "trainer", "files"])
+@pytest.mark.parametrize(
+    ("place", "what", "fix"),
+    [
+        (
+            "codeless.code:Scores",
+            "codeless.code has no class or function 'Scores'",
+            "did you mean 'codeless.code:Score'?",
+        ),
+        ("codeless.coda:Score", "No module named 'codeless.coda'", "did you mean 'codeless.code:Score'?"),
+        ("codeless.lacks:Score", "No module named 'unheard_of'", "install what it lacks"),
+        ("codeless.exits:Score", "SystemExit: no licence", "`ronchi doctor mine` shows where"),
+        ("codeless.code", "not of the form 'module:attribute'", "upgrade, re-install or uninstall mine"),
+    ],
+    ids=["renamed", "misspelt", "lacking", "exits", "form"],
+)
+def test_code_that_cannot_be_imported(
+    make_dist: MakeDist, capsys: pytest.CaptureFixture[str], field: str, place: str, what: str, fix: str
+) -> None:
+    code = code_of("mine", f", {field}={place!r}")
+    if field == "factory":
+        code = code.replace('factory=f"{__name__}:Score",', "")
+    site = make_dist("mine", METRIC.format(name="mine", module="mine"), code)
+    (site / "codeless").mkdir()
+    modules = {
+        "__init__": "",
+        "code": "class Score: pass",
+        "lacks": "\nimport unheard_of",
+        "exits": "exit('no licence')",
+    }
+    for name, text in modules.items():
+        (site / "codeless" / f"{name}.py").write_text(text)
+    problem = the_one(diagnose(), "mine")
+    assert (problem.cause, problem.module) == ("broken", place.partition(":")[0])
+    assert f"the {field} {place!r} of the metric 'mine' cannot be imported" in problem.what
+    assert what in problem.what
+    assert fix in problem.fix
+    assert main(["doctor", "mine"]) == 1
+    shown = capsys.readouterr()
+    assert what in shown.out
+    if place == "codeless.lacks:Score":
+        assert 'lacks.py", line 2, in <module>\n    import unheard_of\nModuleNotFoundError' in shown.err
+        assert "importlib" not in shown.err
+    for name in [name for name in sys.modules if name.startswith("codeless")]:
+        del sys.modules[name]
+
+
+def test_code_is_told_once_and_not_where_a_package_is_known_to_lack(make_dist: MakeDist) -> None:
+    code = code_of("known").replace("]", ' for name in ("known", "new")]').replace('"known", summary', "name, summary")
+    code = code.replace("{__name__}:Score", "nowhere:Nothing")
+    points = METRIC.format(name="known", module="mine") + "new = mine\n"
+    site = make_dist("mine", points, code)
+    assert "the factory 'nowhere:Nothing' of the metric 'known'" in the_one(diagnose(), "mine").what
+    say(site, "mine", "Requires-Dist: unheard-of>=2")
+    assert the_one(diagnose(), "mine").what == "it needs unheard-of>=2, which is not installed"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "advice"),
+    [
+        ("@hookimpl\n", "\n", "is `@hookimpl` missing above ronchi_metrics() in mine?"),
+        ("ronchi_metrics", "ronchi_readers", "mine has no function ronchi_metrics()"),
+        ('name="mine"', 'name="yours"', "make entry-point name and spec name agree, it yields 'yours'"),
+        ("return [", "return [][:0] and [", "ronchi_metrics() yields nothing"),
+    ],
+    ids=["mark", "kind", "name", "empty"],
+)
+def test_what_is_advertised_and_not_yielded(make_dist: MakeDist, old: str, new: str, advice: str) -> None:
+    code = code_of("mine")
+    assert old in code
+    make_dist("mine", METRIC.format(name="mine", module="mine"), code.replace(old, new))
+    told = [problem for problem in diagnose() if "does not yield it" in problem.what]
+    assert [advice in problem.fix for problem in told] == [True], told
 
 
 def test_an_algorithm_that_is_not_advertised(make_dist: MakeDist) -> None:

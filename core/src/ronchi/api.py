@@ -187,7 +187,7 @@ class AlgorithmSpec:
         except (ImportError, AttributeError, SyntaxError) as error:
             raise PluginError(
                 f"the {what} {place!r} of {self.name!r} cannot be imported: {error}",
-                fix="run `ronchi doctor` and re-install the plugin",
+                fix=f"`ronchi doctor {self.name}` shows where; upgrade or re-install the plugin",
             ) from error
 
 

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.requirements import InvalidRequirement, Requirement
 
 from ronchi.catalog import GROUPS, Catalog, PluginProblem, normal_name, scan
+from ronchi.doctor_code import code_problems
 from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
 
@@ -68,7 +69,8 @@ def diagnose(path: Sequence[str | Path] | None = None) -> list[PluginProblem]:
     for plugin in {plugin.name: plugin for plugin in reversed(plugins)}.values():  # the first on the path is imported
         problems += [*_unmet(plugin, versions), *_unknown_groups(plugin), *_stale(plugin)]
     if folders is None:
-        problems += _loading(catalog, {plugin.name: _in_source(plugin) for plugin in plugins})
+        lacking = {problem.dist for problem in problems if problem.cause in ("broken", "incompatible")}
+        problems += _loading(catalog, {plugin.name: _in_source(plugin) for plugin in plugins}, lacking)
     else:
         in_place = {plugin.name for plugin in plugins if _source_folder(plugin)}
         problems += _absent_modules(catalog, folders, in_place)
@@ -221,8 +223,8 @@ def _is_there(module: str, folders: Iterable[Path]) -> bool:
     return True
 
 
-def _loading(catalog: Catalog, written: Mapping[str, set[Point]]) -> Iterator[PluginProblem]:
-    """Import every plugin of this environment, and ask for all that it advertises."""
+def _loading(catalog: Catalog, written: Mapping[str, set[Point]], lacking: set[str]) -> Iterator[PluginProblem]:
+    """Import every plugin of this environment, and ask for all that it advertises, and for the code behind it."""
     from ronchi.manager import Manager
 
     manager = Manager(catalog, strict=False)
@@ -239,6 +241,7 @@ def _loading(catalog: Catalog, written: Mapping[str, set[Point]]) -> Iterator[Pl
         what = f"its hook yields the {kind} {name!r}, which its metadata do not advertise: nobody can use it"
         group = f'[project.entry-points."{KINDS[kind].group}"]'
         yield PluginProblem(dist, "", what, f"its authors: add {name!r} to {group}, and install it again")
+    yield from code_problems(manager, lacking)
 
 
 def _silent(plugins: Sequence[_Plugin], explained: set[str]) -> Iterator[PluginProblem]:

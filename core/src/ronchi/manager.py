@@ -9,6 +9,7 @@ import difflib
 import functools
 import importlib.util
 import logging
+import sys
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,7 +139,7 @@ class Manager:
         if spec is None:
             hook = KINDS[entry.kind].hook
             what = f"it advertises the {entry.kind} {entry.name!r}, but its hook {hook}() does not yield it"
-            fix = f"upgrade {entry.dist}; its authors: make entry-point name and spec name agree"
+            fix = f"upgrade {entry.dist}; its authors: {self._advice(entry)}"
             return PluginProblem(entry.dist, entry.module, what, fix)
         if spec.api not in SUPPORTED_APIS:
             what = f"{entry.name!r} was made for version {spec.api} of the plugin API, this is {API_VERSION}"
@@ -229,6 +230,19 @@ class Manager:
             if self.strict:
                 raise _as_error(problem, f"{entry.dist} {entry.version}: {problem.what}")
         return problem
+
+    def _advice(self, entry: Entry) -> str:
+        """What authors do about an advertised algorithm that no hook yields."""
+        hook = KINDS[entry.kind].hook
+        function = getattr(sys.modules.get(entry.module), hook, None)
+        if function is not None and not hasattr(function, f"{hookimpl.project_name}_impl"):
+            return f"is `@hookimpl` missing above {hook}() in {entry.module}?"
+        yielded = sorted(name for kind, name, dist in self.yielded if (kind, dist) == (entry.kind, entry.dist))
+        if yielded:
+            return f"make entry-point name and spec name agree, it yields {', '.join(map(repr, yielded))}"
+        if function is None:
+            return f"{entry.module} has no function {hook}(), write one, with `@hookimpl` above it"
+        return f"{hook}() yields nothing, let it yield an AlgorithmSpec"
 
     def _hint(self, kind: str, name: str) -> str:
         # First, for a name may belong to several kinds, and resemble one that is installed.

@@ -46,6 +46,22 @@ def test_what_cannot_be_meant_exits_with_2(arguments: list[str], words: str, cap
     assert words in capsys.readouterr().err
 
 
+def test_a_check_that_takes_long_is_named_and_what_is_printed_is_not_in_the_json(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ronchi.testing.contract._LATE_S", 0.1)
+    file = tmp_path / "test_contract.py"
+    file.write_text(
+        "import time\nfrom ronchi.testing import MetricContract\n\n\nclass TestIt(MetricContract):\n"
+        '    algorithm = "strain-rmse"\n\n    def check_is_quick(self):\n        """It is not."""\n'
+        '        print("still there")\n        time.sleep(0.5)\n'
+    )
+    assert main(["test-plugin", "strain-rmse", "--json", "--contract", str(file)]) == 0
+    shown = capsys.readouterr()
+    assert "is_quick" in [row["check"] for row in json.loads(shown.out)]
+    assert "is_quick has run for 0.1 s, and is stopped after 120 s" in shown.err
+
+
 def test_a_contract_in_a_file_is_the_one_that_is_run(tmp_path: Path, capsys: Captured) -> None:
     file = tmp_path / "test_contract.py"
     file.write_text(

@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -55,6 +56,64 @@ def test_outcomes_are_counted_and_printed() -> None:
     assert report.summary.startswith("toy/toy: 5 checks, 2 failed, 0 expected to fail, 1 that do not apply")
     assert "FAILED fails\n    here: it is wrong\n      -> make it right" in str(report)
     assert "a is not 1" in str(report)
+
+
+def test_what_fails_most_checks_comes_first_and_their_names_are_cut() -> None:
+    def fails(self, params) -> None:
+        """It fails."""
+        raise ContractError("it is wrong everywhere")
+
+    contract = type("T", (Toy,), {"params": [{"a": i} for i in range(5)], "check_each": fails})
+    assert str(contract.report()).splitlines()[1:] == [
+        "  FAILED each-a=0, and 4 more like it",
+        "    it is wrong everywhere",
+        "  FAILED fails",
+        "    here: it is wrong",
+        "      -> make it right",
+    ]
+
+
+def test_checks_that_need_what_failed_are_not_run() -> None:
+    class Fresh(Toy):
+        _needed = ("each",)
+
+        def check_more(self, params) -> None:
+            """It is run for those parameters that are right."""
+
+    contract = type("T", (Fresh,), {"params": ({}, {"a": 2}), "check_fails": None})
+    for _ in range(2):  # what an earlier report found out is no cause for checks before it
+        report = contract.report()
+        assert {outcome.check.id: outcome.status for outcome in report.outcomes} == {
+            "passes": "passed",
+            "does_not_apply": "not applicable",
+            "each": "passed",
+            "each-a=2": "failed",
+            "more": "passed",
+            "more-a=2": "not run",
+            "enough_checks_ran": "passed",
+        }
+    assert "5 checks, 1 failed, 0 expected to fail, 1 that do not apply, 1 not run" in report.summary
+
+
+def test_a_check_that_takes_long_is_told_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ronchi.testing.contract._LATE_S", 0.1)
+
+    class Slow(Toy):
+        check_fails = check_does_not_apply = None
+
+        def check_passes(self) -> None:
+            """It waits until somebody has heard of it, 30 s at most."""
+            assert told.wait(30)
+
+    told = threading.Event()
+    heard: list[tuple[str, float, float]] = []
+
+    def late(check, seconds: float, limit_s: float) -> None:
+        heard.append((check.name, seconds, limit_s))
+        told.set()
+
+    assert Slow.report(late=late).ok
+    assert heard[0] == ("passes", 0.1, 120.0)
 
 
 def test_expected_failures_are_strict_and_have_reasons() -> None:

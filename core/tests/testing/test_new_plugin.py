@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -62,11 +63,31 @@ def test_metadata_code_and_ci_of_a_new_plugin_are_well_formed(kind: str, tmp_pat
     package = f"ronchi_{name_of(kind).replace('-', '_')}"
     assert project["entry-points"] == {KINDS[kind].group: {name_of(kind): f"{package}.plugin"}}
     assert yaml.safe_load((root / ".github/workflows/test.yml").read_text())["jobs"]
+    assert "*.old" in (root / ".gitignore").read_text().splitlines()
     sources = [path.read_text() for path in root.rglob("*.py")]
     assert not any("$" in source for source in sources)
     assert all(len(line) <= 120 for source in sources for line in source.splitlines())
     for file in ("pyproject.toml", "README.md", f"src/{package}/plugin.py", f"src/{package}/py.typed"):
         assert (root / file).is_file(), file
+
+
+def test_a_wheel_holds_no_leftovers_of_editing(tmp_path: Path) -> None:
+    root = write_plugin("toy", "metric", tmp_path)
+    (root / "src/ronchi_toy/metric.py.old").write_text("")
+    build = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
+        packed = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packed == {
+        f"ronchi_toy/{name}" for name in ("__init__.py", "metric.py", "params.py", "plugin.py", "py.typed")
+    }
+
+
+def test_a_new_plugin_asks_for_a_licence_and_a_citation(tmp_path: Path) -> None:
+    root = write_plugin("toy", "metric", tmp_path)
+    assert "# license = " in (root / "pyproject.toml").read_text()
+    assert 'citation="",' in (root / "src/ronchi_toy/plugin.py").read_text()
 
 
 def test_a_toy_detector_takes_at_most_80_lines_of_code(tmp_path: Path) -> None:
@@ -83,6 +104,23 @@ def test_the_command_writes_the_files_and_says_what_is_next(tmp_path: Path, caps
     assert "ronchi test-plugin my-detector --kind disk_detector" in out
     assert main(["new-plugin", "my-detector", "--kind", "disk_detector", "-o", str(tmp_path)]) == 1
     assert "the folder is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("crosscorr", "disk_detector", "the distribution ronchi-crosscorr and the disk detector 'crosscorr' of"),
+        ("log", "atom_finder", "the atom finder 'log' of ronchi-atomnet is taken"),
+        ("lattice", "disk_detector", "the distribution ronchi-lattice is taken"),
+        ("strain-rmse", "metric", "the metric 'strain-rmse' of ronchi is taken"),
+        ("mine", "metric", "`pip uninstall ronchi-mine` if it is yours"),
+    ],
+)
+def test_names_that_are_taken_are_refused(name: str, kind: str, words: str, tmp_path: Path, capsys, make_dist) -> None:
+    make_dist("ronchi-mine", "")
+    assert main(["new-plugin", name, "--kind", kind, "-o", str(tmp_path / "new")]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("name", ["My-Detector", "7up", "a b", "-x", "lambda", "../x", ""])

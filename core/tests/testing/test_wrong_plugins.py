@@ -27,8 +27,7 @@ def report_of(tmp_path: Path, on_path, contract_of):
             kind="disk_detector",
             name=name,
             module=module,
-            inputs='{"data": "fourd/1"}',
-            output="peaks/1",
+            **{part: parts.pop(part) for part in ("inputs", "output", "more")},
         )
         on_path(tmp_path)
         (tmp_path / f"{module}.py").write_text(plugin)
@@ -64,6 +63,25 @@ def test_the_right_one_passes_all_checks(report_of) -> None:
         ("imports-torch-at-load", "plugin_imports_nothing_heavy", ("torch", "wrong_imports_torch_at_load.py:3")),
         ("exits", "result_follows_its_schema", ("SystemExit: no licence", "wrong_exits_code.py:", "in detect")),
         ("writes-to-cwd", "nothing_is_written_beside", ("debug.npy", "ctx.scratch")),
+        ("block-threshold", "frames_do_not_depend_on_each_other", ("100 times as bright", "its threshold")),
+        ("forgets-empty-end", "arrays_fit_together", ("shape (11,)", "(12,)", "minlength=len(frames)")),
+        ("forgets-empty-end", "frames_without_disks_have_none", ("11 entries for 12 patterns", "ronchi.api")),
+        ("half-a-pixel", "disks_are_found_where_they_are", ("+0.5", "in y and", "on average", "half a pixel")),
+        ("out-of-the-frame", "arrays_fit_together", ("the frame has 72 there", "half a pixel", "kept inside")),
+        ("prints", "nothing_is_printed", ("'frames: 12'", "ctx.log")),
+        ("draws-progress", "nothing_is_printed", ("a progress bar", "ctx.progress")),
+        (
+            "no-probe",
+            "methods_take_what_they_are_given",
+            ("it does not take 'probe'", "def prepare(self, geometry, probe"),
+        ),
+        ("one-more", "methods_take_what_they_are_given", ("nobody gives it 'dose'", "wrong_one_more_code.py:")),
+        ("odd-schema", "spec_announces_what_its_kind_has", ("no schema 'peak/1'", "did you mean 'peaks/1'?")),
+        ("output-of-another-kind", "spec_announces_what_its_kind_has", ("'strain/1'", 'output="peaks/1"')),
+        ("odd-input", "spec_announces_what_its_kind_has", ("no 'data'", 'inputs={"data": "fourd/1"}')),
+        ("one-more-input", "spec_announces_what_its_kind_has", ("'mask', which no disk_detector is given",)),
+        ("input-of-another-kind", "spec_announces_what_its_kind_has", ("'data' is 'images/1'", "'fourd/1'")),
+        ("misspelt-capability", "capabilities_are_not_misspelt", ("'sub-pixel'", "did you mean 'subpixel'?")),
     ],
 )
 def test_each_fault_is_caught_by_the_check_made_for_it(
@@ -72,6 +90,28 @@ def test_each_fault_is_caught_by_the_check_made_for_it(
     message = failures(report_of(name, check))[check]
     assert all(word in message for word in words), message
     assert "->" in message
+
+
+def test_words_that_nobody_knows_are_free(report_of) -> None:
+    assert report_of("free-capability", "capabilities_are_not_misspelt").ok
+
+
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [
+        ("no-probe", "methods_take_what_they_are_given"),
+        ("raises-at-import", "plugin_loads_and_yields_what_it_advertises"),
+    ],
+)
+def test_what_makes_all_others_fail_is_told_alone(report_of, name: str, cause: str) -> None:
+    report = report_of(name)
+    assert list(failures(report)) == [cause]
+    left = report.of("not run")
+    assert len(left) >= 15
+    assert left[-1].check.name == "enough_checks_ran"
+    assert left[0].message == f"`{cause}` failed"
+    assert f"{len(left)} not run" in report.summary
+    assert not report.ok
 
 
 def test_one_that_hangs_is_stopped_at_its_line(report_of) -> None:
@@ -130,6 +170,7 @@ def test_wrong_signs_and_axes_of_strain_are_named(tmp_path: Path, on_path, contr
         module="wrong_solver",
         inputs='{"peaks": "peaks/1"}',
         output="strain/1",
+        more="",
     ).replace("    threshold: float = Field(0.01,", "    min_peaks: int = Field(6,")
     (tmp_path / "wrong_solver.py").write_text(plugin)
     (tmp_path / "wrong_solver_code.py").write_text(SOLVER.format(after=after))

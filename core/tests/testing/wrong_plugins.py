@@ -13,7 +13,7 @@ class WrongParams(Params):
 def ronchi_{kind}s():
     yield AlgorithmSpec(
         name="{name}", summary="It is wrong in one way.", params=WrongParams, factory="{module}_code:Wrong",
-        inputs={inputs}, output="{output}",
+        inputs={inputs}, output="{output}", {more}
     )
 """
 
@@ -31,7 +31,7 @@ class Wrong:
     def __init__(self, params):
         self.params = params
 
-    def prepare(self, geometry, probe, ctx):
+    def prepare(self, {arguments}):
         self.bad = geometry.bad_pixel
         self.seen = 0
 
@@ -80,6 +80,10 @@ RIGHT = {
     "frame": "frame.astype(np.float64)",
     "threshold": "least = max(self.params.threshold * smooth.max(), 0.01 * background + 1e-6)",
     "head": "",
+    "arguments": "geometry, probe, ctx",
+    "inputs": '{"data": "fourd/1"}',
+    "output": "peaks/1",
+    "more": "",
 }
 
 DETECTORS = {
@@ -98,5 +102,25 @@ DETECTORS = {
     "hangs": {"before": "while True: self.seen += 1"},
     "hangs-in-numpy": {"before": "while np.isfinite(frames.sum() + frames.mean()): np.median(frames)"},
     "misses-weak-disks": {"threshold": "least = max(0.3 * smooth.max(), 0.01 * background + 1e-6)"},
+    "block-threshold": {
+        "before": "self.seen = max(gaussian_filter(np.asarray(f, float), 2.0).max() - np.median(f) for f in frames)",
+        "threshold": "least = max(self.params.threshold * self.seen, 0.01 * background + 1e-6)",
+    },
+    "forgets-empty-end": {
+        "after": "counts = np.bincount(np.repeat(np.arange(len(tables)), counts), minlength=0).astype(np.int32)"
+    },
+    "half-a-pixel": {"after": "y = np.clip(y + 0.5, 0, frames.shape[1] - 1)"},
+    "out-of-the-frame": {"after": "y = np.where(y > frames.shape[1] - 8, frames.shape[1] + 0.3, y)"},
+    "prints": {"before": "print('frames:', len(frames))"},
+    "draws-progress": {"before": "import sys; sys.stderr.write('50 %' + chr(13))"},
+    "no-probe": {"arguments": "geometry, ctx"},
+    "one-more": {"arguments": "geometry, probe, ctx, dose"},
+    "odd-schema": {"output": "peak/1"},
+    "output-of-another-kind": {"output": "strain/1"},
+    "odd-input": {"inputs": '{"scan": "fourd/1"}'},
+    "one-more-input": {"inputs": '{"data": "fourd/1", "mask": "maps/1"}'},
+    "input-of-another-kind": {"inputs": '{"data": "images/1"}'},
+    "misspelt-capability": {"more": 'capabilities=frozenset({"deterministic", "sub-pixel"}),'},
+    "free-capability": {"more": 'capabilities=frozenset({"dose-aware", "subpixel"}),'},
     "raises-at-import": {"head": "raise RuntimeError('no licence server')"},
 }

@@ -1,8 +1,9 @@
 """Explain what is wrong with the installed plugins, and what to do; exit 1 if anything is.
 
-A plugin is broken (it cannot be imported), stale (its metadata are not those of its code), in a clash of names, or
-incompatible with this ronchi or with what it needs. RONCHI_STRICT=1 makes any of it stop every command; RONCHI_TRACE=1
-shows what is imported, and tracebacks; RONCHI_NO_PLUGINS=1 and RONCHI_DISABLE_PLUGINS=DIST,... hide plugins.
+A plugin is broken (it, or the code behind an algorithm, cannot be imported), stale (its metadata are not those of its
+code), in a clash of names, or incompatible with this ronchi or with what it needs. RONCHI_STRICT=1 makes any of it stop
+every command; RONCHI_TRACE=1 shows what is imported, and tracebacks; RONCHI_NO_PLUGINS=1 and
+RONCHI_DISABLE_PLUGINS=DIST,... hide plugins.
 """
 
 from __future__ import annotations

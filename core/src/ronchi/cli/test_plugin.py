@@ -7,7 +7,9 @@ inputs, is written in a contract: a file of six lines that pytest runs too, give
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 from ronchi.kinds import KINDS
 
 if TYPE_CHECKING:
-    from ronchi.testing import Contract, Outcome
+    from ronchi.testing import Check, Contract, Outcome
 
 __all__ = ["configure", "execute"]
 
@@ -37,9 +39,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print what each check found."""
     kind, name = _find(args.algorithm, args.kind)
-    reports = [
-        contract.report(_tell if args.verbose and not args.json else None) for contract in _contracts(args, kind, name)
-    ]
+    tell = _tell if args.verbose and not args.json else None
+    # What an algorithm prints must not end in the JSON.
+    with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
+        reports = [contract.report(tell, _tell_late) for contract in _contracts(args, kind, name)]
     if args.json:
         rows = [
             {
@@ -59,8 +62,13 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _tell(outcome: Outcome) -> None:
-    reason = f": {outcome.message}" if outcome.status == "not applicable" else ""
+    reason = f": {outcome.message}" if outcome.status in ("not applicable", "not run") else ""
     print(f"  {outcome.status:<14} {outcome.seconds:6.2f} s  {outcome.check.id}{reason}", flush=True)
+
+
+def _tell_late(check: Check, seconds: float, limit_s: float) -> None:
+    text = f"  … {check.id} has run for {seconds:g} s, and is stopped after {limit_s:g} s"
+    print(text, file=sys.stderr, flush=True)
 
 
 def _find(algorithm: str, kind: str | None) -> tuple[str, str]:
@@ -104,7 +112,6 @@ def _contracts(args: argparse.Namespace, kind: str, name: str) -> list[type[Cont
 
 def _in_file(path: Path) -> Iterator[type[Contract]]:
     import importlib.util
-    import sys
 
     from ronchi.errors import ConfigError
     from ronchi.testing import Contract

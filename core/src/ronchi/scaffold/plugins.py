@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 from string import Template
 
 from ronchi.api import API_VERSION
+from ronchi.catalog import normal_name, scan
 from ronchi.errors import ConfigError, OutputError
 from ronchi.kinds import KINDS
+from ronchi.manager import KNOWN_DISTS
 
 __all__ = ["TEMPLATES", "PluginTemplate", "write_plugin"]
 
@@ -117,13 +119,14 @@ def write_plugin(name: str, kind: str, folder: Path) -> Path:
     Raises
     ------
     ConfigError
-        The name or the kind cannot be used.
+        The name or the kind cannot be used, or another distribution has the name.
     OutputError
         The folder is there already, or cannot be made.
     """
     if kind not in TEMPLATES:
         raise ConfigError(f"unknown kind {kind!r}", fix=f"one of: {', '.join(TEMPLATES)}")
     names = _names(name, kind)
+    _check_free(names)
     root = folder / names["dist"]
     if root.exists():
         raise OutputError("the folder is there already", where=str(root), fix="choose another name or folder")
@@ -162,6 +165,26 @@ def _names(name: str, kind: str) -> dict[str, str]:
     }
 
 
+def _check_free(names: dict[str, str]) -> None:
+    """Refuse names of what is installed, and of ronchi's own: pip would put one in the place of the other."""
+    installed = {normal_name(each.name) for each in distributions() if each.name}
+    kind, name, dist = names["kind"], names["name"], names["dist"]
+    owners = {entry.dist for entry in scan().find(kind, name)} | {KNOWN_DISTS.get((kind, name), dist)} - {dist}
+    taken = [f"the distribution {dist}"] if dist in installed | set(KNOWN_DISTS.values()) else []
+    taken += [f"the {names['words']} {name!r} of {owner}" for owner in sorted(owners)]
+    if taken:
+        trial = (
+            ""
+            if dist in KNOWN_DISTS.values() or dist not in installed
+            else f", or `pip uninstall {dist}` if it is yours"
+        )
+        raise ConfigError(
+            f"{' and '.join(taken)} {'are' if len(taken) > 1 else 'is'} taken",
+            where=names["name"],
+            fix=f"choose another name{trial}",
+        )
+
+
 def _files(names: dict[str, str], kind: str) -> Iterator[tuple[str, str]]:
     """Path in the plugin, and content."""
     source = f"src/{names['package']}"
@@ -169,6 +192,7 @@ def _files(names: dict[str, str], kind: str) -> Iterator[tuple[str, str]]:
     plan = {
         "pyproject.toml": "common/pyproject.toml",
         "README.md": "common/README.md",
+        ".gitignore": "common/gitignore",
         ".github/workflows/test.yml": "common/ci.yml",
         f"{source}/__init__.py": "common/init.py",
         f"{source}/plugin.py": "common/plugin.py",

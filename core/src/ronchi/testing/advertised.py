@@ -9,13 +9,15 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ronchi import api
 from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
+from ronchi.testing.announced import CAPABILITIES, misspelt_capability, spec_faults
 from ronchi.testing.contract import Contract
 from ronchi.testing.failure import ContractError
+from ronchi.testing.signatures import check_signatures, methods_of
 
 __all__ = ["HEAVY", "AdvertisedContract"]
 
@@ -47,6 +49,12 @@ print(json.dumps({name: where for name, where in seen.items() if name in sys.mod
 class AdvertisedContract(Contract):
     """Checks of a spec, its parameters and its plugin's module."""
 
+    _needed: ClassVar[tuple[str, ...]] = (
+        "plugin_loads_and_yields_what_it_advertises",
+        "it_is_made_from_parameters",
+        "methods_take_what_they_are_given",
+    )
+
     def check_plugin_loads_and_yields_what_it_advertises(self) -> None:
         """The plugin loads, and its hook yields a spec of the entry point's name."""
         spec = self.subject.spec
@@ -59,6 +67,27 @@ class AdvertisedContract(Contract):
             )
         if spec.version < 1:
             raise ContractError(f"version is {spec.version}", where=entry.module, fix="start at 1")
+
+    def check_spec_announces_what_its_kind_has(self) -> None:
+        """Inputs, output and sides are schemas, and those that a pipeline connects to the kind."""
+        faults = list(spec_faults(self.kind, self.subject.spec))
+        if faults:
+            raise ContractError(
+                "; ".join(what for what, _ in faults),
+                where=self.subject.manager.entry(self.kind, self.algorithm).module,
+                fix="; ".join(dict.fromkeys(fix for _, fix in faults)),
+            )
+
+    def check_capabilities_are_not_misspelt(self) -> None:
+        """Capabilities are free words, but none that is nearly one of those that ronchi knows."""
+        found = misspelt_capability(self.subject.spec.capabilities)
+        if found:
+            word, meant = found
+            raise ContractError(
+                f"nothing knows the capability {word!r}, and what {meant!r} stands for is not checked",
+                where=self.subject.manager.entry(self.kind, self.algorithm).module,
+                fix=f"did you mean {meant!r}? known: {', '.join(CAPABILITIES)}; other words are free",
+            )
 
     def check_plugin_imports_nothing_heavy(self) -> None:
         """The plugin's module imports neither numpy nor anything heavier."""
@@ -127,15 +156,19 @@ class AdvertisedContract(Contract):
     def check_it_is_made_from_parameters(self, params: Mapping[str, Any]) -> None:
         """The factory makes an object that has the methods of its kind."""
         made = self.subject.create(self.given(params))
-        protocol = KINDS[self.kind].protocol
-        wanted = [name for name, value in vars(getattr(api, protocol)).items() if callable(value) and name[0] != "_"]
+        wanted = methods_of(self.kind)
         missing = [name for name in wanted if not callable(getattr(made, name, None))]
         if missing:
             raise ContractError(
                 f"{type(made).__name__} has no method {', '.join(missing)}",
                 where=self.subject.spec.factory,
-                fix=f"implement all of ronchi.api.{protocol}: {', '.join(wanted)}",
+                fix=f"implement all of ronchi.api.{KINDS[self.kind].protocol}: {', '.join(wanted)}",
             )
+
+    def check_methods_take_what_they_are_given(self) -> None:
+        """The methods of the protocol take the arguments that the core calls them with."""
+        made = self.subject.create(self.given(self.params[0]))
+        check_signatures(self.kind, made, self.subject.spec.inputs, self.subject.spec.factory)
 
 
 @functools.cache

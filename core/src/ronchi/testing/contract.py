@@ -10,11 +10,12 @@ import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ronchi.manager import get_manager
 from ronchi.testing.failure import ContractError, NotApplicable, from_error, params_text
-from ronchi.testing.guards import in_empty_folder, time_limit
+from ronchi.testing.guards import in_empty_folder, overdue, time_limit
 from ronchi.testing.subject import Subject
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ _PREFIX = "check_"
 _FLOOR = "enough_checks_ran"
 _LONGEST_LABEL = 40
 _HUNG_OFTEN, _SHORT_LIMIT_S = 2, 10.0
+_LATE_S = 5.0
+_MOST_NAMES = 3
 
-Status = Literal["passed", "failed", "expected", "not applicable"]
+Status = Literal["passed", "failed", "expected", "not applicable", "not run"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a check ended; ``message`` says what failed, or why it does not apply."""
+    """How a check ended; ``message`` says what failed, or why it does not apply or was not run."""
 
     check: Check
     status: Status
@@ -73,11 +76,13 @@ class Report:
     @property
     def summary(self) -> str:
         """``disk_detector/crosscorr: 31 checks, 0 failed, 1 expected to fail, 2 that do not apply, 1.2 s``."""
-        ran = len(self.outcomes) - len(self.of("not applicable"))
+        left = len(self.of("not run"))
+        ran = len(self.outcomes) - len(self.of("not applicable")) - left
         return (
             f"{self.algorithm}: {ran} checks, {len(self.of('failed'))} failed, "
             f"{len(self.of('expected'))} expected to fail, {len(self.of('not applicable'))} that do not apply, "
-            f"{sum(outcome.seconds for outcome in self.outcomes):.1f} s"
+            + f"{left} not run, " * bool(left)
+            + f"{sum(outcome.seconds for outcome in self.outcomes):.1f} s"
         )
 
     def __str__(self) -> str:
@@ -85,8 +90,10 @@ class Report:
         alike: dict[str, list[str]] = {}
         for outcome in self.of("failed"):
             alike.setdefault(outcome.message, []).append(outcome.check.id)
-        for message, checks in alike.items():
-            lines += [f"  FAILED {', '.join(checks)}", *(f"    {line}" for line in message.splitlines())]
+        # What fails most checks comes first: it is likely to be behind the others, too.
+        for message, checks in sorted(alike.items(), key=lambda item: -len(item[1])):
+            shown = checks if len(checks) <= _MOST_NAMES else [checks[0], f"and {len(checks) - 1} more like it"]
+            lines += [f"  FAILED {', '.join(shown)}", *(f"    {line}" for line in message.splitlines())]
         for outcome in self.of("expected"):
             lines.append(f"  expected to fail: {outcome.check.id}: {outcome.message}")
         return "\n".join(lines)
@@ -118,6 +125,7 @@ class Contract:
     time_limit_s: ClassVar[float] = 120.0
     min_checks: ClassVar[int] = 10
     manager: ClassVar[Manager | None] = None
+    _needed: ClassVar[tuple[str, ...]] = ()  # checks without which those that follow would all fail for one reason
     _done: ClassVar[dict[Check, Outcome]]
     _kept: ClassVar[dict[Any, Any]]
 
@@ -176,6 +184,11 @@ class Contract:
         status: Status = "passed"
         message = ""
         given = None if check.params is None else self.params[check.params]
+        cause = self._cause(check)
+        if cause is not None:
+            outcome = Outcome(check, "not run", f"`{cause.id}` failed")
+            type(self)._done[check] = outcome
+            return outcome
         try:
             with in_empty_folder(), time_limit(self._patience_s(), self.where(given)):
                 self._call(check, given)
@@ -191,6 +204,16 @@ class Contract:
         outcome = Outcome(check, status, message, time.perf_counter() - start)
         type(self)._done[check] = outcome
         return outcome
+
+    def _cause(self, check: Check) -> Check | None:
+        """An earlier check that failed, without which this one has nothing to say of its own."""
+        names = [*self._names(), _FLOOR]
+        before = names[: names.index(check.name)]
+        for other, outcome in self._done.items():
+            alike = other.params is None or other.params == (check.params or 0)
+            if alike and other.name in self._needed and other.name in before and outcome.status == "failed":
+                return other
+        return None
 
     def _patience_s(self) -> float:
         """Limit of the next check: one that hangs in most of them is told in minutes, not in an hour."""
@@ -224,11 +247,22 @@ class Contract:
         return vars(cls).get("_done", {})
 
     @classmethod
-    def report(cls, tell: Callable[[Outcome], None] | None = None) -> Report:
-        """Run all checks, without pytest; ``tell`` hears of each outcome."""
+    def report(
+        cls, tell: Callable[[Outcome], None] | None = None, late: Callable[[Check, float, float], None] | None = None
+    ) -> Report:
+        """Run all checks, without pytest.
+
+        Parameters
+        ----------
+        tell : callable, optional
+            Hears of each outcome.
+        late : callable, optional
+            ``late(check, seconds, limit_s)`` hears, from another thread, of each check that takes long while it runs.
+        """
         self, outcomes = cls(), []
         for check in cls.checks():
-            outcomes.append(self.perform(check))
+            with overdue(_LATE_S, None if late is None else partial(late, check, _LATE_S, self._patience_s())):
+                outcomes.append(self.perform(check))
             if tell is not None:
                 tell(outcomes[-1])
         return Report(f"{cls.kind}/{cls.algorithm}", tuple(outcomes))
@@ -249,5 +283,5 @@ class Contract:
             pytest.fail(outcome.message, pytrace=False)
         if outcome.status == "expected":
             pytest.xfail(outcome.message)
-        if outcome.status == "not applicable":
+        if outcome.status in ("not applicable", "not run"):
             pytest.skip(outcome.message)

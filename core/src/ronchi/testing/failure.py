@@ -17,6 +17,9 @@ _NOT_THE_AUTHORS = (Path(__file__).resolve().parents[1], Path(sysconfig.get_path
 _FAULTS = (PluginError, SchemaError)
 """What the core says of a plugin that is wrong, not what an algorithm says of data that do not suit it."""
 
+_FOR_USERS = "report it to the authors of the plugin"
+"""What the core advises, and those who run the kit are the authors."""
+
 
 class ContractError(AssertionError):
     """An algorithm breaks its contract.
@@ -54,7 +57,8 @@ def from_error(error: BaseException, where: str) -> ContractError:
     if isinstance(error, RonchiError):
         told = f"{error.where}: {error.what}" if error.where else error.what
         if isinstance(error, _FAULTS):
-            return ContractError(f"{type(error).__name__}: {told}", where=place, fix=error.fix)
+            fix = "return arrays as `ronchi.api` describes them" if error.fix == _FOR_USERS else error.fix
+            return ContractError(f"{type(error).__name__}: {told}", where=place, fix=fix)
         fix = f"{error.fix}; or give the contract `params` and `inputs` that suit the algorithm".removeprefix("; or ")
         return ContractError(f"it refuses what the kit gives it ({type(error).__name__}): {told}", where=where, fix=fix)
     text = " ".join(str(error).split()) or "no message"

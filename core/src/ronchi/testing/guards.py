@@ -1,4 +1,4 @@
-"""Guards around a piece of work: that it ends, draws no global random numbers, and leaves no files behind."""
+"""Guards around a piece of work: that it ends, draws no global random numbers, prints nothing and leaves no files."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 
 from ronchi.testing.failure import ContractError, of_an_author
 
-__all__ = ["global_random_state", "in_empty_folder", "time_limit"]
+__all__ = ["Heard", "global_random_state", "in_empty_folder", "listening", "overdue", "time_limit"]
 
 
 class _TooLong(BaseException):
@@ -70,6 +71,48 @@ def _place(frame: FrameType | None) -> str:
         found = found.f_back
     found = found or frame
     return f"{found.f_code.co_filename}:{found.f_lineno} in {found.f_code.co_name}" if found is not None else ""
+
+
+@contextlib.contextmanager
+def overdue(seconds: float, tell: Callable[[], None] | None) -> Iterator[None]:
+    """Call ``tell``, in a thread of its own, once work takes longer; nothing is stopped."""
+    timer = threading.Timer(seconds, tell or (lambda: None))
+    timer.daemon = True
+    if tell is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+class Heard:
+    """A stream that passes on what is written to it, so that a debugger works, and keeps it."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._parts: list[str] = []
+
+    def write(self, text: str) -> int:
+        """Keep the text, and pass it on."""
+        self._parts.append(text)
+        return int(self._stream.write(text) or 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return "".join(self._parts)
+
+
+@contextlib.contextmanager
+def listening() -> Iterator[tuple[Heard, Heard]]:
+    """Hear what Python code prints to stdout, and to stderr."""
+    out, err = Heard(sys.stdout), Heard(sys.stderr)
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield out, err
 
 
 def global_random_state() -> dict[str, bytes]:

@@ -17,10 +17,12 @@ from ronchi.testing import data as examples
 from ronchi.testing.advertised import AdvertisedContract
 from ronchi.testing.compare import difference, result_difference
 from ronchi.testing.failure import ContractError, NotApplicable, innermost
-from ronchi.testing.guards import global_random_state
+from ronchi.testing.guards import global_random_state, listening
 from ronchi.testing.subject import ALL, ignore_progress
 
 __all__ = ["RunningContract"]
+
+_LONGEST_SHOWN = 60
 
 
 class RunningContract(AdvertisedContract):
@@ -64,7 +66,9 @@ class RunningContract(AdvertisedContract):
         """What the algorithm makes of the example at seed 0, computed once."""
         key = ("usual", repr(params))
         if key not in self._kept:
-            self._kept[key] = self.run(params)
+            with listening() as (out, err):
+                self._kept[key] = self.run(params)
+            self._kept["heard", repr(params)] = out.text, err.text
         kept: Result = self._kept[key]
         return kept
 
@@ -146,6 +150,18 @@ class RunningContract(AdvertisedContract):
                 f"it writes into the current folder: {', '.join(left[:5])}",
                 where=self._code(params),
                 fix="write into `ctx.scratch`; results are returned, and the core stores them",
+            )
+
+    def check_nothing_is_printed(self, params: Mapping[str, Any]) -> None:
+        """Nothing is printed, and no progress bar drawn."""
+        self.usual(params)
+        out, err = self._kept["heard", repr(params)]
+        if out or "\r" in err:
+            shown = next(filter(None, map(str.strip, out.splitlines())), "")
+            raise ContractError(
+                f"it prints {shown[:_LONGEST_SHOWN]!r}" if out else "it draws a progress bar",
+                where=self._code(params),
+                fix="`ctx.log.info(…)` for what is to be told, `ctx.progress(done, total)` for progress",
             )
 
     def check_lazy_input_gives_the_same_result(self, params: Mapping[str, Any]) -> None:
