@@ -62,6 +62,23 @@ def test_a_batch_is_the_same_whoever_makes_it(small_library: Path, plain: Any) -
     assert not torch.equal(here[0].pattern, here[1].pattern)
 
 
+def test_without_its_crystal_a_sample_is_the_beam_alone(small_library: Path, plain: Any) -> None:
+    samples = LibrarySamples(small_library, "train")
+    (usual,) = batches(samples, plain, size=6, seed=5, numbers=range(1))
+    (none,) = batches(samples, plain, size=6, seed=5, numbers=range(1), crystal_free=1 - 1e-9)
+    (some,) = batches(samples, plain, size=6, seed=5, numbers=range(1), crystal_free=0.5)
+    assert len(none.points) == 6 < len(usual.points)
+    assert torch.equal(none.points[:, 3], torch.ones(6))
+    assert torch.equal(none.centre_px, usual.centre_px)
+    assert torch.equal(none.probe, usual.probe)
+    for pattern, probe in zip(none.pattern, none.probe, strict=True):
+        rest = pattern / pattern.sum() - probe / probe.sum()
+        assert float(rest.abs().sum()) < 0.05
+    empty = [torch.equal(a, b) for a, b in zip(some.pattern, none.pattern, strict=True)]
+    assert 0 < sum(empty) < 6
+    assert all(e or torch.equal(a, b) for e, a, b in zip(empty, some.pattern, usual.pattern, strict=True))
+
+
 def test_a_window_is_the_middle_of_the_patterns(small_library: Path, plain: Any) -> None:
     samples = LibrarySamples(small_library, "train")
     (whole,) = batches(samples, plain, size=2, seed=5, numbers=range(1))

@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Augmentation", "Batch", "Sample", "Samples", "batches"]
+__all__ = ["Augmentation", "Batch", "Sample", "Samples", "batches", "without_crystal"]
+
+_SPOT_PX = 5.0
+"""Within this distance lies the spot of a lattice point in a structure-factor image."""
 
 Sample = dict[str, NDArray[Any]]
 """``pattern, probe, label`` (qy, qx), ``peaks`` (m, 5), ``on_zone``; see `LibrarySamples.sample`."""
@@ -87,9 +90,11 @@ class _Stream(IterableDataset[Batch]):
         numbers: range,
         share: slice,
         window_px: int | None,
+        crystal_free: float,
     ) -> None:
         self.samples, self.augment, self.size, self.seed = samples, augment, size, seed
         self.numbers, self.share, self.window_px = numbers, share, window_px
+        self.crystal_free = crystal_free
 
     def __iter__(self) -> Iterator[Batch]:
         info = torch.utils.data.get_worker_info()
@@ -100,9 +105,26 @@ class _Stream(IterableDataset[Batch]):
     def make(self, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
         chosen, seeds = rng.integers(len(self.samples), size=self.size), rng.integers(2**62, size=self.size)
-        ours = [self.samples.sample(int(number)) for number in chosen[self.share]]
+        empty = rng.random(self.size) < self.crystal_free
+        ours = [
+            without_crystal(self.samples.sample(int(number))) if is_empty else self.samples.sample(int(number))
+            for number, is_empty in zip(chosen[self.share], empty[self.share], strict=True)
+        ]
         batch = _collate(ours, self.augment, [int(seed) for seed in seeds[self.share]])
         return batch if self.window_px is None else _cut(batch, self.window_px)
+
+
+def without_crystal(sample: Sample) -> Sample:
+    """The beam of a sample through nothing: its probe, as bright as its pattern, and no disk but its own."""
+    probe, is_beam = sample["probe"], sample["peaks"][:, 3] == 1
+    y, x = (np.arange(n)[:, None] - at for n, at in zip(probe.shape, sample["peaks"][is_beam][0, :2], strict=True))
+    near = np.hypot(y, x.T) < _SPOT_PX
+    return {
+        **sample,
+        "pattern": (probe * (sample["pattern"].sum() / probe.sum())).astype(np.float32),
+        "label": np.where(near, sample["label"], 0).astype(sample["label"].dtype),
+        "peaks": sample["peaks"][is_beam],
+    }
 
 
 def _collate(samples: list[Sample], augment: Augmentation, seeds: list[int]) -> Batch:
@@ -152,14 +174,15 @@ def batches(
     workers: int = 0,
     share: slice = slice(None),
     window_px: int | None = None,
+    crystal_free: float = 0.0,
 ) -> Iterator[Batch]:
     """Yield the batches of these numbers in order; ``workers`` processes make them in advance.
 
     Each process takes every ``workers``-th batch, and the loader takes them in turn, so the order does not depend on
     their number. ``share`` are the rows of a batch that are wanted, where several trainings share it. ``window_px``
-    cuts larger patterns to their middle.
+    cuts larger patterns to their middle; ``crystal_free`` is the share of samples that are `without_crystal`.
     """
-    stream = _Stream(samples, augment, size, seed, numbers, share, window_px)
+    stream = _Stream(samples, augment, size, seed, numbers, share, window_px, crystal_free)
     if not workers:
         return iter(stream)
     # A loader ends with its parent, even one that is killed; one that a fork server has made would outlive it.

@@ -66,6 +66,12 @@ class TrainParams(Params):
         "area takes a quarter of the time, for a first training that `start_from` goes on from.",
         json_schema_extra={"unit": "px"},
     )
+    crystal_free: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of the samples whose crystal is left out: noise and halos are learned to be no disks.",
+    )
     steps: int = Field(20000, ge=1, description="Batches to learn from.")
     batch: int = Field(16, ge=2, description="Patterns in a batch; several processes share it.")
     learning_rate: float = Field(1e-3, gt=0, description="Largest step of AdamW.")

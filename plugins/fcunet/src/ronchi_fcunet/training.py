@@ -150,7 +150,7 @@ class _Training:
         self._resume()
         self.stream = batches(
             self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
-            numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px,
+            numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px, crystal_free=p.crystal_free,
         )  # fmt: skip
         take_steps(self, p.steps, p.checkpoint_s, self.ctx, self._stalled)
         return self._finish()
@@ -264,7 +264,7 @@ class _Training:
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
         free = {"library", "labelled", "start_from", "validate_every", "validation_batches", "checkpoint_s", "workers",
-                "steps", "patience", "compile", "keep_of_start"}  # fmt: skip
+                "steps", "patience", "compile", "keep_of_start", "crystal_free"}  # fmt: skip
         told = self.p.model_dump_json(exclude=free)
         return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
