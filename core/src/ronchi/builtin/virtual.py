@@ -246,10 +246,18 @@ class Overview:
             if not mask.any():
                 raise DataError(f"the virtual detector {name!r} covers no pixel", where="overview", fix="check radii")
         result = reduce_scan(data, masks=masks, max_pattern=p.max_pattern, com=p.com, progress=ctx.progress)
-        result["bf"].attrs |= {"long_name": "virtual bright field", "detector_outer": bf}
-        result["adf"].attrs |= {"long_name": "virtual annular dark field", "detector_inner": inner}
-        if math.isfinite(outer):
-            result["adf"].attrs["detector_outer"] = outer
+        units = fourd.q_units(data)
+        ends = {"inner": inner, **({"outer": outer} if math.isfinite(outer) else {})}
+        result["bf"].attrs |= {
+            "long_name": f"virtual bright field, {_in_words('disk', {'radius': bf}, units)}",
+            "detector_outer": bf,
+            "detector_units": units,
+        }
+        result["adf"].attrs |= {
+            "long_name": f"virtual dark field, {_in_words('annulus', ends, units)}",
+            **{f"detector_{end}": value for end, value in ends.items()},
+            "detector_units": units,
+        }
         return result
 
 
