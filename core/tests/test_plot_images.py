@@ -127,6 +127,14 @@ def test_a_value_is_drawn_at_its_coordinates() -> None:
         assert picture[len(picture) - 1 - round(y), round(x)] == expected
 
 
+def test_a_part_of_a_pattern_fills_its_picture() -> None:
+    part = scan_of_patterns()["intensity"].mean(("scan_y", "scan_x")).isel(qx=slice(12, 18))
+    ax = plot.pattern(part)
+    left, right, *_ = ax.images[0].get_extent()
+    assert left > 0
+    np.testing.assert_allclose(ax.get_xlim(), (left, right))
+
+
 def test_bad_pixels_are_grey_and_have_no_say() -> None:
     data = scan_of_patterns(calibrated=False)
     image = data["intensity"].isel(scan_y=0, scan_x=0).astype(float)

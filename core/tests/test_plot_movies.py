@@ -129,6 +129,12 @@ def test_atoms_lie_on_their_image_in_either_unit(units):
     assert len(unknown.axes[0].images) == (units == "pixel")
 
 
+def test_atoms_of_a_part_of_an_image_lie_on_that_part():
+    movie = images.make(np.random.default_rng(0).random((6, 32, 52))).isel(y=slice(10, 30), x=slice(20, 50))
+    left, right, bottom, top = plot.atom_frames(table("pixel"), movie).axes[0].images[0].get_extent()
+    np.testing.assert_allclose([left, right, bottom, top], [19.5, 49.5, 29.5, 9.5])
+
+
 def test_rings_on_atoms_and_tracks():
     rings = np.zeros((120, 3), int)
     rings[:, 1], rings[:5, 0], rings[3:9, 2] = 3, 1, 1

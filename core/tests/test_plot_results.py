@@ -290,3 +290,14 @@ def test_colour_of_direction_turns_from_x_towards_y() -> None:
     np.testing.assert_allclose(colours[0, 0], [1, 0, 0], atol=0.01)  # along x: red
     np.testing.assert_allclose(colours[0, 1], [0.5, 1, 0], atol=0.02)  # a quarter turn on
     np.testing.assert_allclose(colours[0, 2], 0.6)
+
+
+def test_truth_is_averaged_over_what_is_fitted() -> None:
+    result = make_strain()
+    truth = result[list(strain.COMPONENTS)].fillna(0).assign_attrs(is_truth=1)
+    unfitted = result["e_xx"].copy()
+    unfitted[0, 3] = np.nan
+    measured = result.assign(e_xx=unfitted, se_e_xx=result["se_e_xx"].where(np.isfinite(unfitted)))
+    lines = plot.strain_profiles(measured, truth=truth).axes[0].lines
+    drawn = next(line for line in lines if line.get_label() == "truth").get_ydata()
+    assert drawn[3] == pytest.approx(100 * float(truth["e_xx"][1, 3]))

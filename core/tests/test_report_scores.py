@@ -30,12 +30,12 @@ def scored() -> RunResult:
     return RunResult(name="demo", config={}, out_dir=Path("out"), steps={"strain": strain, "score": score})
 
 
-def test_scores_of_strain_are_one_table_in_percent_and_mrad() -> None:
+def test_scores_of_strain_are_one_table_in_the_units_of_the_maps() -> None:
     run = scored()
     html = strain_scores(run, run.steps["strain"])
     assert html.count("<table>") == 1
     assert '<th scope="row">ε_xx [%]</th><td>+0.0123</td><td>0.05</td><td>0.04</td><td>1.25</td>' in html
-    assert '<th scope="row">θ [mrad]</th><td>+0.123</td><td>0.5</td><td>0.4</td><td>1.25</td>' in html
+    assert '<th scope="row">θ [deg]</th><td>+0.00707</td><td>0.0286</td><td>0.0229</td><td>1.25</td>' in html
     assert "coverage 1, n 60" in html
     assert "1 if the error bars are right" in html
     assert "bias_e_xx" not in summary_section(run).body, "not twice"
@@ -45,11 +45,11 @@ def test_scores_of_strain_are_one_table_in_percent_and_mrad() -> None:
 def test_frame_of_a_field_says_how_sure_it_is() -> None:
     attrs = {"rotation_deg": 20.1, "rotation_sd_deg": 0.09, "rotation_source": "fit", "sign_resolved": 0, "flipped": 0}
     said = dict(frame_rows(xr.Dataset(attrs=attrs)))
-    assert said["rotation from scan to detector"] == "20.10 ± 0.09°"
+    assert said["rotation from detector to scan"] == "20.10 ± 0.09°"
     assert said["it is"].startswith("fitted")
     assert said["sign of the field resolved"].startswith("no: it may be turned by 180°")
     given = xr.Dataset(attrs={**attrs, "rotation_source": "given", "rotation_sd_deg": np.nan, "sign_resolved": 1})
-    assert dict(frame_rows(given))["rotation from scan to detector"] == "20.10°"
+    assert dict(frame_rows(given))["rotation from detector to scan"] == "20.10°"
     assert frame_table(xr.Dataset()) == ""
 
 

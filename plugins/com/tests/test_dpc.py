@@ -192,6 +192,13 @@ def test_the_field_of_patterns_points_to_the_atom():
     assert np.unravel_index(charge.argmax(), charge.shape) == atom
 
 
+@pytest.mark.parametrize(("flip", "resolved"), [("auto", 0), (False, 1), (True, 1)])
+def test_a_flip_that_nobody_told_of_is_not_resolved(atoms, com_data, dpc, flip, resolved: int):
+    step = (0.2, 0.2)
+    result = dpc(com_data(*atoms((40, 36), step).measured(0, False), step), rotation=0.0, flip=flip)
+    assert result.attrs["flip_resolved"] == resolved
+
+
 def test_graphene_by_multislice(shared_data):
     """The scan of this simulation is not turned against its patterns, and carbon attracts electrons."""
     path = shared_data / "sim" / "graphene4d.nc"

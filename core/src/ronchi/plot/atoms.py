@@ -135,14 +135,16 @@ def _draw_frame(ax: Any, images: xr.Dataset | None, number: int, *, in_px: bool)
         return
     image = images["intensity"].sel(frame=number)
     low, high = robust_limits(values := np.asarray(image.values, float), tail_percent=0.5)
-    y, x = (_along(images, dim, in_px) for dim in ("y", "x"))
+    # Atoms in px of images that are not calibrated lie where these say; of calibrated ones they count from the corner.
+    counted = in_px and images["x"].attrs.get("units", "pixel") != "pixel"
+    y, x = (_along(images, dim, counted) for dim in ("y", "x"))
     half_y, half_x = (float(axis[1] - axis[0]) / 2 if len(axis) > 1 else 0.5 for axis in (y, x))
     extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
     ax.imshow(values, cmap=colormap("gray"), vmin=low, vmax=high, extent=extent, interpolation="none")
 
 
-def _along(images: xr.Dataset, dim: str, in_px: bool) -> NDArray[np.float64]:
-    values = np.arange(images.sizes[dim]) if in_px or dim not in images.coords else images[dim].values
+def _along(images: xr.Dataset, dim: str, counted: bool) -> NDArray[np.float64]:
+    values = np.arange(images.sizes[dim]) if counted or dim not in images.coords else images[dim].values
     return np.asarray(values, np.float64)
 
 

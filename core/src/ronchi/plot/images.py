@@ -81,7 +81,8 @@ def pattern(
     norm, scaling_name = intensity_norm(values, scaling, bad)
     shown = draw_image(ax, image, cmap=cmap, norm=norm, values=values if bad is None else np.where(bad, np.nan, values))
     over: dict[str, Any] = {"color": "white", "path_effects": [withStroke(linewidth=1.6, foreground=OUTLINE)]}
-    ax.plot(0, 0, "+", markersize=6, markeredgewidth=0.8, **over)
+    # q = 0 may lie outside of a part of a pattern, which stays as large as it is.
+    ax.plot(0, 0, "+", markersize=6, markeredgewidth=0.8, scalex=False, scaley=False, **over)
     for y, x, radius in circles:
         ax.add_patch(Circle((x, y), radius, fill=False, linewidth=1.2, **DOUBLE_LINE))
     add_scale_bar(ax, str(image[image.dims[1]].attrs["units"]))

@@ -95,7 +95,8 @@ def strain_profiles(
         )
         ax.plot(position, mean, ".-", color=_BAND, markersize=4, linewidth=1, label="measured")
         if truth is not None:
-            _draw_truth(ax, truth.isel({across: chosen}).transpose(across, along, ...), name, position)
+            fitted = np.isfinite(cut[name].values)
+            _draw_truth(ax, truth.isel({across: chosen}).transpose(across, along, ...), name, position, fitted)
         ax.set_title(titled(*DISPLAY[name][:2]), fontsize="medium", loc="left", pad=3)
         ax.tick_params(labelsize="small")
         ax.margins(x=0.01)
@@ -110,10 +111,19 @@ def strain_profiles(
     return figure
 
 
-def _draw_truth(ax: Any, truth: xr.Dataset, name: str, position: NDArray[np.float64]) -> None:
+def _draw_truth(
+    ax: Any, truth: xr.Dataset, name: str, position: NDArray[np.float64], fitted: NDArray[np.bool_]
+) -> None:
+    """Mean over the positions (across, along) that are fitted, as that of the measured strain is."""
     style: dict[str, Any] = {"color": _TRUTH, "zorder": 1.5, "drawstyle": "steps-mid"}
     label = "truth" if truth.attrs.get("is_truth") else "compared with"
-    ax.plot(position, displayed(truth, name).mean(0), "-", linewidth=1.4, label=label, **style)
+    ax.plot(position, _mean_where(fitted, displayed(truth, name)), "-", linewidth=1.4, label=label, **style)
     if f"{name}_probe" in truth:
-        values = truth[f"{name}_probe"].values.mean(0) * DISPLAY[name][2]
+        values = _mean_where(fitted, truth[f"{name}_probe"].values * DISPLAY[name][2])
         ax.plot(position, values, ":", linewidth=1.4, label="truth averaged over the probe", color="0.2", zorder=1.6)
+
+
+def _mean_where(fitted: NDArray[np.bool_], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = fitted & np.isfinite(values)
+    number = kept.sum(0)
+    return np.where(number > 0, np.where(kept, values, 0.0).sum(0) / np.maximum(number, 1), np.nan)

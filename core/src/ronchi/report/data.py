@@ -22,7 +22,7 @@ _QUANTITIES = {
     "beam_energy_eV": ("beam energy", 1e-3, "keV"),
     "semiangle_mrad": ("convergence semiangle", 1.0, "mrad"),
     "camera_length_m": ("camera length", 1.0, "m"),
-    "scan_rotation_deg": ("rotation from scan to detector", 1.0, "°"),
+    "scan_rotation_deg": ("rotation from detector to scan", 1.0, "°"),
     "dose": ("dose", 1.0, "electrons a pattern"),
 }
 

@@ -25,7 +25,7 @@ def frame_rows(data: xr.Dataset) -> list[tuple[str, str]]:
     rotation, sd = (float(attrs.get(name, math.nan)) for name in ("rotation_deg", "rotation_sd_deg"))
     spread = f" ± {sd:.2g}" if math.isfinite(sd) else ""
     source = str(attrs.get("rotation_source", "not stated"))
-    rows = [("rotation from scan to detector", f"{rotation:.2f}{spread}°"), ("it is", _SOURCES.get(source, source))]
+    rows = [("rotation from detector to scan", f"{rotation:.2f}{spread}°"), ("it is", _SOURCES.get(source, source))]
     for name, words, yes, no in (
         ("rotation_resolved", "rotation resolved", "yes", "no: the data do not tell it"),
         ("sign_resolved", "sign of the field resolved", "yes", "no: it may be turned by 180°, which inverts the phase"),

@@ -74,13 +74,14 @@ def frame_of(
         The data do not show the rotation and ``on_unclear`` is ``"refuse"``, the scan is too small for that,
         or ``scan_rotation_deg`` is asked for and absent.
     """
+    # What nobody said of a detector whose rotation is known is taken for a no, and not for resolved.
     flip = None if params.flip == "auto" else params.flip
     if not isinstance(params.rotation, str):
-        return Frame(_wrapped(params.rotation), bool(flip), "given")
+        return Frame(_wrapped(params.rotation), bool(flip), "given", flip_resolved=flip is not None)
     known = float(attrs.get("scan_rotation_deg", math.nan)) if params.rotation != "fit" else math.nan
     fit = fit_rotation(*com, step, ctx.rng, flip) if min(com[0].shape) >= MIN_SIZE else None
     if math.isfinite(known):
-        frame = Frame(_wrapped(known), bool(flip), "scan_rotation_deg")
+        frame = Frame(_wrapped(known), bool(flip), "scan_rotation_deg", flip_resolved=flip is not None)
         if fit is not None:
             _warn_if_contradicted(frame, fit, ctx)
         return frame

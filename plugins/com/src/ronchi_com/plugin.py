@@ -32,6 +32,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
         name="dpc",
         summary="Field in the scan frame, phase, divergence, curl and charge density from centres of mass.",
         params=DpcParams,
+        version=2,
         factory="ronchi_com.dpc:Dpc",
         inputs={"data": "descriptors/1"},
         output="descriptors/1",

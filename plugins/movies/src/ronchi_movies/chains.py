@@ -164,9 +164,10 @@ def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> 
     longest : int
         The estimate is for 0 to so many frames.
     """
-    times = np.arange(longest + 1)
-    at_risk = (length - ~ended >= times[:, None]).sum(1).astype(float)
-    events = ((length[None] == times[:, None]) & ended[None]).sum(1)
+    # Runs that last beyond the end of the estimate are at risk at all of its times.
+    last = np.clip(length - ~ended, -1, longest) + 1
+    at_risk = np.bincount(last, minlength=longest + 2)[::-1].cumsum()[::-1][1:].astype(float)
+    events = np.bincount(length[ended & (length <= longest)], minlength=longest + 1)
     known = at_risk > 0
     rest = np.where(known, at_risk, np.nan)
     survival = np.cumprod(1 - events / rest)
