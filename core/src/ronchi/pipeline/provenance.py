@@ -31,7 +31,6 @@ __all__ = ["FILE_NAME", "SCHEMA", "Replay", "replay", "versions_of", "write_prov
 
 SCHEMA = "ronchi.provenance/1"
 FILE_NAME = "provenance.json"
-_LIBRARIES = ("ronchi", "numpy", "scipy", "numba", "xarray", "dask", "netcdf4", "pydantic")
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def versions_of(plan: Plan) -> dict[str, str]:
         dists |= {part: known["version"] for part, known in shared_parts(dist).items() if part not in dists}
     needed = {name for dist in ("ronchi", *dists) for name in required(dist)}
     found = {"python": platform.python_version()}
-    for name in dict.fromkeys((*_LIBRARIES, *sorted(needed - dists.keys()))):
+    for name in ("ronchi", *sorted(needed - dists.keys())):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -148,7 +148,9 @@ def locate(which: str | Path) -> tuple[Path, str | None]:
     if isinstance(which, Path) or which.endswith(".safetensors"):
         return Path(which), None
     known: list[str] = []
-    for folder in (shipped_folder(), fetched_folder()):
+    # Asked in turn: where fetched ones lie takes an import that those who use shipped ones need not wait for.
+    for registry in (shipped_folder, fetched_folder):
+        folder = registry()
         entries = read_index(folder)
         entry = select(entries, which)
         if entry is not None:
