@@ -10,6 +10,7 @@ from matplotlib.image import AxesImage
 
 from ronchi import plot
 from ronchi.errors import DataError
+from ronchi.plot.canvas import CATEGORIES, category_colour
 from ronchi.schema import crops, decoded, descriptors
 from ronchi.schema.common import variable
 
@@ -87,6 +88,11 @@ def test_classes_have_a_colour_each():
     assert len({tuple(colour) for colour in colours}) == 3
     np.testing.assert_array_equal(shown.get_array(), on_scan()["label"])
     assert "grey" in plot.class_map(on_atoms()).get_suptitle()
+
+
+def test_twenty_four_classes_have_colours_of_their_own() -> None:
+    assert len({category_colour(k) for k in range(24)}) == 24
+    assert [category_colour(k) for k in range(8)] == [name.lower() for name in CATEGORIES]
     assert plot.angle_map(on_scan()).get_suptitle() == "Angle, defined modulo 180° (2-fold symmetry)"
 
 

@@ -283,6 +283,21 @@ def test_com_shows_what_is_derived() -> None:
         plot.com_maps(make_com((3, 3)).drop_vars("com_x"))
 
 
+def test_a_field_is_drawn_along_the_axes_of_the_scan_and_a_centre_of_mass_along_those_of_the_detector() -> None:
+    com = make_com((6, 6))
+    field = com.assign(field_y=com["com_x"], field_x=-com["com_y"])
+    for data, name, titles in (
+        (com, "com", ["Centre of mass, qx", "Centre of mass, qy"]),
+        (field, "field", ["Field, scan x", "Field, scan y"]),
+    ):
+        figure = plot.com_maps(data, relative=False)
+        x, y = map_axes(figure)[:2]
+        assert [ax.get_title(loc="left").split(" [")[0] for ax in (x, y)] == titles
+        np.testing.assert_allclose(x.images[0].get_array(), data[f"{name}_x"])
+        np.testing.assert_allclose(y.images[0].get_array(), data[f"{name}_y"])
+        assert titles[0].split(", ")[1] in texts(figure)
+
+
 def test_colour_of_direction_turns_from_x_towards_y() -> None:
     y = xr.DataArray([[0.0, 1.0, np.nan]], scan_coords((1, 3)), ("scan_y", "scan_x"), attrs={"units": "1/angstrom"})
     x = y.copy(data=[[1.0, 0.0, 1.0]])

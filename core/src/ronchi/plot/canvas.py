@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib import colormaps
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
@@ -23,6 +24,7 @@ __all__ = [
     "add_colorbar",
     "axes_or_new",
     "box_ratio",
+    "category_colour",
     "colormap",
     "draw_image",
     "extent_of",
@@ -34,6 +36,9 @@ __all__ = [
 
 CATEGORIES = ("#56B4E9", "#E69F00", "#CC79A7", "#F0E442", "#009E73", "#D55E00", "#0072B2", "#999999")
 """Colours for categories, told apart with any colour vision (Okabe and Ito, 2008)."""
+
+_SHADES = (0.0, 0.55, -0.45)
+"""Towards white or, below 0, black: of further categories than there are colours."""
 
 OUTLINE = "0.1"
 """Dark edge of what is drawn in a light colour over an image."""
@@ -58,6 +63,13 @@ MAX_RATIO = 8.0
 """A longer image is stretched across, and says so: one row of 256 would be a hair line."""
 
 _MISSING = {"gray": "#7f6d8f"}
+
+
+def category_colour(number: int) -> str:
+    """Colour of a class: those of `CATEGORIES`, then lighter and darker ones; from 24 on they come again."""
+    shade = _SHADES[number // len(CATEGORIES) % len(_SHADES)]
+    rgb = np.array(to_rgb(CATEGORIES[number % len(CATEGORIES)]))
+    return to_hex(rgb + (1 - rgb) * shade if shade > 0 else rgb * (1 + shade))
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:

@@ -1,4 +1,4 @@
-"""Centre of mass: components, magnitude and direction over the scan, and what is derived from them."""
+"""Centre of mass or the field from it: components, magnitude and direction over the scan, and what is derived."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
     Parameters
     ----------
     com : xarray.Dataset
-        With ``com_y`` and ``com_x`` (scan_y, scan_x), and ``divergence``, ``curl`` and ``phase`` where known.
+        With ``com_y`` and ``com_x`` (scan_y, scan_x), which are along the axes of the detector. With ``field_y`` and
+        ``field_x``, along those of the scan, these are drawn in their place, for what is derived follows from them;
+        ``divergence``, ``curl`` and ``phase`` where known.
     figure : matplotlib Figure or SubFigure, optional
     relative : bool
         Show the deflection from the median over the scan, which the title then states.
@@ -47,15 +49,17 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
         raise DataError(
             f"no variable {' and '.join(missing)} to draw", where="com", fix="pass a result of a centre-of-mass step"
         )
-    y, x, words = _deflection(com, relative=relative)
+    of_field = {"field_y", "field_x"} <= set(com.data_vars)
+    y, x, words = _deflection(com, "field" if of_field else "com", relative=relative)
+    what, axis = ("Field", "scan {}") if of_field else ("Centre of mass", "q{}")
     derived = [name for name in _DERIVED if name in com]
     ratio = box_ratio(com["scan_y"], com["scan_x"])
     figure, axes = panels(4 + len(derived), ratio, figure)
     half = symmetric_limit(y.values, x.values)
-    scan_image(x, ax=axes[0], kind="diverging", limits=(-half, half), title="Centre of mass, x")
-    scan_image(y, ax=axes[1], kind="diverging", limits=(-half, half), title="Centre of mass, y")
+    scan_image(x, ax=axes[0], kind="diverging", limits=(-half, half), title=f"{what}, {axis.format('x')}")
+    scan_image(y, ax=axes[1], kind="diverging", limits=(-half, half), title=f"{what}, {axis.format('y')}")
     scan_image(x.copy(data=np.hypot(x.values, y.values)), ax=axes[2], title="Magnitude")
-    vector_field(y, x, ax=axes[3])
+    vector_field(y, x, ax=axes[3], names=(axis.format("y"), axis.format("x")))
     for ax, name in zip(axes[4:], derived, strict=True):
         scan_image(com[name], ax=ax, kind=_DERIVED[name])
     if words:
@@ -63,7 +67,7 @@ def com_maps(com: xr.Dataset, *, figure: Any = None, relative: bool = True) -> A
     return figure
 
 
-def vector_field(y: xr.DataArray, x: xr.DataArray, *, ax: Any = None) -> Any:
+def vector_field(y: xr.DataArray, x: xr.DataArray, *, ax: Any = None, names: tuple[str, str] = ("y", "x")) -> Any:
     """Draw a vector over the scan as colour: direction as hue, magnitude as brightness.
 
     Parameters
@@ -71,6 +75,8 @@ def vector_field(y: xr.DataArray, x: xr.DataArray, *, ax: Any = None) -> Any:
     y, x : (scan_y, scan_x) DataArray
         Components; NaN is drawn in grey.
     ax : matplotlib.axes.Axes, optional
+    names : tuple of str
+        Of the two axes that the components are along.
 
     Returns
     -------
@@ -93,15 +99,15 @@ def vector_field(y: xr.DataArray, x: xr.DataArray, *, ax: Any = None) -> Any:
     disk = _hue_of_direction(rows, columns, 1.0)
     disk[np.hypot(rows, columns) > 1] = 1.0
     wheel.imshow(disk, extent=(-1, 1, 1, -1), interpolation="none")
-    wheel.text(1.15, 0, "x", va="center", fontsize="x-small")
-    wheel.text(0, 1.2, "y", ha="center", va="top", fontsize="x-small")
+    wheel.text(1.15, 0, names[1], va="center", fontsize="x-small")
+    wheel.text(0, 1.2, names[0], ha="center", va="top", fontsize="x-small")
     wheel.set_title(f"{full:.2g} {unit_text(str(x.attrs.get('units', '')))}", fontsize="x-small", pad=2)
     wheel.set_axis_off()
     return ax
 
 
-def _deflection(com: xr.Dataset, *, relative: bool) -> tuple[xr.DataArray, xr.DataArray, str]:
-    y, x = com["com_y"], com["com_x"]
+def _deflection(com: xr.Dataset, name: str, *, relative: bool) -> tuple[xr.DataArray, xr.DataArray, str]:
+    y, x = com[f"{name}_y"], com[f"{name}_x"]
     centre = [float(np.nanmedian(v.values)) if np.isfinite(v.values).any() else 0.0 for v in (y, x)]
     if not relative:
         return y, x, ""

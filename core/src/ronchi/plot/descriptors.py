@@ -10,7 +10,16 @@ from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, add_colorbar, box_ratio, colormap, draw_image, new_figure, panels
+from ronchi.plot.canvas import (
+    CATEGORIES,
+    add_colorbar,
+    box_ratio,
+    category_colour,
+    colormap,
+    draw_image,
+    new_figure,
+    panels,
+)
 from ronchi.plot.images import add_scan_scale_bar
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import robust_limits, symmetric_limit
@@ -84,7 +93,7 @@ def class_map(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
     """
     label = _drawn(descriptors, "label").values.astype(float)
     n = int(max(1, label.max(initial=0) + 1))
-    colours = ListedColormap([CATEGORIES[k % len(CATEGORIES)] for k in range(n)]).with_extremes(bad=_UNKNOWN)
+    colours = ListedColormap([category_colour(k) for k in range(n)]).with_extremes(bad=_UNKNOWN)
     norm = BoundaryNorm(np.arange(n + 1) - 0.5, n)
     values = np.where(label < 0, np.nan, label)
     figure = _draw_places(descriptors, values, colours, norm, figure, "class", np.arange(n))
@@ -218,7 +227,7 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
         elif label is not None:
             numbers = range(-1 if (label < 0).any() else 0, int(label.max(initial=-1)) + 1)
             groups = [z[good & (label == k)] for k in numbers]
-            colours = [CATEGORIES[k % len(CATEGORIES)] if k >= 0 else _UNKNOWN for k in numbers]
+            colours = [category_colour(k) if k >= 0 else _UNKNOWN for k in numbers]
             ax.hist(groups, edges, stacked=True, color=colours)
         else:
             ax.hist(z[good], edges, color="0.35")

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, colormap, new_figure
+from ronchi.plot.canvas import CATEGORIES, category_colour, colormap, new_figure
 from ronchi.plot.labels import titled
 
 __all__ = [
@@ -138,7 +138,7 @@ def fractions_in_time(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
     frames = dynamics["frame"].values
     for k, name in enumerate(dynamics["class"].values):
         low, high = (dynamics[f"fraction_{end}"].values[:, k] for end in ("low", "high"))
-        _line(ax, frames, fraction.values[:, k], low, high, CATEGORIES[k % len(CATEGORIES)], f"class {name}")
+        _line(ax, frames, fraction.values[:, k], low, high, category_colour(k), f"class {name}")
     ax.set_ylim(bottom=0)
     _finish(ax, "frame", "part of the atoms")
     return figure
@@ -205,7 +205,7 @@ def dwell_curves(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
         if ended[k] + censored[k]:
             label = f"class {name}: {ended[k]} of {ended[k] + censored[k]} ended"
             low, high = (dynamics[f"survival_{end}"].values[k] for end in ("low", "high"))
-            _line(ax, dwell, survival[k], low, high, CATEGORIES[k % len(CATEGORIES)], label, steps=True)
+            _line(ax, dwell, survival[k], low, high, category_colour(k), label, steps=True)
     ax.set_ylim(0, 1.02)
     _finish(ax, "frames in the class", "probability to stay longer")
     return figure

@@ -27,7 +27,7 @@ from ronchi.schema.strain import COMPONENTS
 __all__ = ["result_section", "truth_of"]
 
 _MOST_MAPS = 12
-_OF_COM = ("com_y", "com_x", "magnitude", "angle", "divergence", "curl", "phase")
+_OF_COM = ("com_y", "com_x", "field_y", "field_x", "magnitude", "angle", "divergence", "curl", "phase")
 """What the figure of the centre of mass shows."""
 
 
@@ -215,11 +215,12 @@ def _reasons(lattice: xr.Dataset) -> str:
 def _com(step: StepResult, album: Album) -> str:
     com = step.data
     assert com is not None
+    what, axes = ("field", "scan") if "field_y" in com else ("centre of mass", "detector")
     return album.add(
         f"{step.step}-com",
         lambda: plot.com_maps(com),
-        "Maps of the centre of mass: x, y, magnitude and direction",
-        "Centre of mass relative to its median over the scan.",
+        f"Maps of the {what}: x, y, magnitude and direction",
+        f"{what.capitalize()} relative to its median over the scan, along the axes of the {axes}.",
     )
 
 
