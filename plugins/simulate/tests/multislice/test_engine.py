@@ -150,6 +150,18 @@ def test_what_cannot_be_simulated_is_refused(of_12_angstrom, crowd, options, sai
         of_12_angstrom(crowd, ASKEW, **options)
 
 
+def test_an_aperture_that_the_band_limit_would_cut_is_refused(crowd) -> None:
+    """40 px on a grid of 96: of the beam .61 would be left, and nothing would say so."""
+    wide = Beam(
+        energy_eV=200e3, semiangle_mrad=40 / 24 * Beam(energy_eV=200e3, semiangle_mrad=1).wavelength_angstrom * 1e3
+    )
+    asked = {"pattern_shape": (96, 96), "wave_shape": (96, 96), "q_step_inv_angstrom": 1 / 24}
+    with pytest.raises(ConfigError, match=r"reaches 1\.67 1/angstrom; waves of 96 x 96 carry 1\.2"):
+        diffract(crowd, [wide], **asked)
+    whole = diffract(crowd, [wide], **{**asked, "wave_shape": (192, 192)}, exits_angstrom=[0.0])
+    assert whole.sum() == pytest.approx(1, abs=1e-3)
+
+
 def test_no_beam_is_refused(of_12_angstrom, crowd) -> None:
     with pytest.raises(ConfigError, match="no beams"):
         of_12_angstrom(crowd)

@@ -146,6 +146,27 @@ def test_disks_lie_on_the_reciprocal_lattice() -> None:
         np.testing.assert_allclose(found, [gy, gx], atol=0.02)
 
 
+def test_atoms_of_a_small_cell_move_each_by_itself() -> None:
+    """What leaves the reflections goes between them, as of a cell as large as the window."""
+    cell, between = bulk("Al", "fcc", a=4.0, cubic=True), {}
+    q, k = np.mgrid[:96, :96] - 48
+    diffuse = ((q % 6 != 0) | (k % 6 != 0)) & (np.hypot(q, k) < 40)
+    for name, layer in (("small", cell), ("large", cell.repeat((6, 6, 1)))):
+        layer.set_array("u_angstrom", np.full(len(layer), 0.15))
+        pattern = diffract(
+            layer,
+            [Beam(energy_eV=200e3, semiangle_mrad=0)],
+            pattern_shape=(96, 96),
+            q_step_inv_angstrom=1 / 24,
+            slice_angstrom=4.0,
+            frozen_phonons=8,
+            rng=np.random.default_rng(8),
+        )[0, 0, 0]
+        between[name] = pattern[diffuse].sum()
+    assert between["large"] > 1e-4
+    assert between["small"] == pytest.approx(between["large"], rel=0.1)
+
+
 def test_frozen_phonons_damp_reflections_like_debye_and_waller() -> None:
     """A plane wave through one layer: exp(-4 pi^2 u^2 g^2) of a reflection is left, by displacements as by damping."""
     layer = bulk("Al", "fcc", a=4.0, cubic=True).repeat((6, 6, 1))

@@ -14,7 +14,7 @@ from ronchi.api import DataError
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["Columns", "configurations", "fill_region", "from_ase", "is_whole", "slice_count", "slice_index"]
+__all__ = ["Columns", "configurations", "fill_region", "from_ase", "is_whole", "repeated", "slice_count", "slice_index"]
 
 _SAME_LENGTH = 1e-5
 """Relative difference up to which a window counts as a whole number of cells."""
@@ -111,6 +111,19 @@ def configurations(atoms: Columns, n_configurations: int, rng: np.random.Generat
         )
 
 
+def repeated(atoms: Columns, window_angstrom: float) -> Columns:
+    """As many cells as a window holds at least, so that each copy of an atom can be displaced by itself."""
+    down, along = (_copies(window_angstrom, cell) for cell in atoms.cell_angstrom[1:])
+    if down == along == 1:
+        # In the order given: displacements are drawn atom by atom.
+        return atoms
+    return fill_region(atoms, (0.0, 0.0), (down * atoms.cell_angstrom[1], along * atoms.cell_angstrom[2]))
+
+
+def _copies(size: float, cell: float) -> int:
+    return round(size / cell) if is_whole(size, cell) else int(size // cell) + 1
+
+
 def fill_region(atoms: Columns, origin_angstrom: tuple[float, float], size_angstrom: tuple[float, float]) -> Columns:
     """Atoms and their periodic images inside a rectangle, with positions from its corner.
 
@@ -141,12 +154,10 @@ def fill_region(atoms: Columns, origin_angstrom: tuple[float, float], size_angst
 
 def _images(position: NDArray[np.float64], cell: float, size: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Positions of the periodic images within [0, size), and the atom that each is of."""
-    whole = is_whole(size, cell)
-    copies = round(size / cell) if whole else int(size // cell) + 1
     wrapped = position - np.floor(position / cell) * cell
-    images = wrapped + cell * np.arange(copies)[:, None]
+    images = wrapped + cell * np.arange(_copies(size, cell))[:, None]
     index = np.broadcast_to(np.arange(len(position)), images.shape)
-    if whole:
+    if is_whole(size, cell):
         return images.ravel(), index.ravel()
     inside = images < size
     return images[inside], index[inside]

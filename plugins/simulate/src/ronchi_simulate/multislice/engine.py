@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ronchi.api import ConfigError
-from ronchi_simulate.multislice.atoms import configurations, from_ase
-from ronchi_simulate.multislice.request import make_request
+from ronchi_simulate.multislice.atoms import configurations, from_ase, repeated
+from ronchi_simulate.multislice.request import Request, make_request
 from ronchi_simulate.multislice.scattering import Scattering
 from ronchi_simulate.optics import Beam
 
@@ -70,7 +70,7 @@ def diffract(
         Thickness of a slice at most; the cell's height is divided into equal slices.
     frozen_phonons : int
         0: a still lattice, its potential damped by exp(-2 pi^2 u^2 q^2). k: the mean over k configurations of displaced
-        atoms; both engines take the same ones from the same ``rng``.
+        atoms; both engines take the same ones from the same ``rng``. The copies of a small cell move each by itself.
     engine : str
         ``"torch"`` or ``"abtem"``.
     rng : numpy.random.Generator, optional
@@ -99,7 +99,7 @@ def diffract(
     Raises
     ------
     ConfigError
-        A parameter is out of its range.
+        A parameter is out of its range, or an aperture is wider than what the grid of the waves carries.
     DataError
         The cell is not orthorhombic, an atom's position is not finite, or an element has no scattering factor.
     """
@@ -121,6 +121,9 @@ def diffract(
         slice_angstrom=slice_angstrom,
         wave_shape=wave_shape,
     )
+    _check_beams(beams, request)
+    if frozen_phonons:
+        columns = repeated(columns, 1 / q_step_inv_angstrom)
     n_configurations = max(1, frozen_phonons)
     mean: NDArray[np.float32] | None = None
     for index, configuration in enumerate(configurations(columns, frozen_phonons, rng)):
@@ -149,3 +152,16 @@ def diffract(
         mean = patterns if mean is None else np.add(mean, patterns, out=mean)
     assert mean is not None
     return mean if n_configurations == 1 else np.divide(mean, n_configurations, out=mean)
+
+
+def _check_beams(beams: Sequence[Beam], request: Request) -> None:
+    """Refuse an aperture that the band limit would cut."""
+    for beam in beams:
+        if beam.disk_radius_inv_angstrom + request.q_step_inv_angstrom / 2 > request.grid.open_inv_angstrom:
+            raise ConfigError(
+                f"an aperture of {beam.semiangle_mrad} mrad reaches {beam.disk_radius_inv_angstrom:.3g} 1/angstrom; "
+                f"waves of {request.grid.shape[0]} x {request.grid.shape[1]} carry "
+                f"{request.grid.open_inv_angstrom:.3g} 1/angstrom, 2/3 of their grid",
+                where="diffract",
+                fix="use a finer grid of the waves (wave_shape, pattern_shape) or a smaller semiangle",
+            )

@@ -58,10 +58,13 @@ class WaveGrid:
     @cached_property
     def band_limit(self) -> NDArray[np.float64]:
         """Aperture (ny, nx) that is 1 up to 2/3 of the Nyquist frequency of the coarser axis and 0 beyond."""
-        coarsest = max(self.step_angstrom)
-        limit, taper = _BAND_LIMIT / (2 * coarsest), _TAPER / coarsest
-        inside = np.clip((limit - np.sqrt(self.q_squared)) / taper, 0, 1)
-        return 0.5 * (1 - np.cos(np.pi * inside))
+        inside = (np.sqrt(self.q_squared) - self.open_inv_angstrom) * max(self.step_angstrom) / _TAPER
+        return 0.5 * (1 + np.cos(np.pi * np.clip(inside, 0, 1)))
+
+    @property
+    def open_inv_angstrom(self) -> float:
+        """Frequency up to which the band limit takes nothing away."""
+        return (_BAND_LIMIT / 2 - _TAPER) / max(self.step_angstrom)
 
     @property
     def n_pixels(self) -> int:
