@@ -47,6 +47,51 @@ def test_errors_are_near_the_least_possible_ones_and_as_stated(draw, noise):
     assert z == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.parametrize("apart", [1.5, 2.0, 3.0])
+def test_errors_of_pairs_are_as_stated(draw, apart):
+    """An atom is known no better than its neighbour lets it: at 2 standard deviations half as well as one alone."""
+    rng = np.random.default_rng(3)
+    sigma, z = 3.0, []
+    middle = np.stack(np.meshgrid(*[25.0 + 40 * np.arange(8)] * 2), -1).reshape(-1, 2)
+    angle = rng.uniform(0, np.pi, len(middle))
+    half = apart * sigma / 2 * np.stack([np.sin(angle), np.cos(angle)], -1)
+    true = np.concatenate([middle + half, middle - half])
+    for _ in range(3):
+        image = rng.poisson(draw(true, (330, 330), sigma)).astype(float)
+        fit = fit_gaussians(image, true + rng.normal(0, 0.2, true.shape), sigma, fit_width=False)
+        z.append((fit.points - true) / np.sqrt(fit.variance))
+    # 384 pairs know the spread to 3 %.
+    assert np.sqrt(np.square(z).mean()) == pytest.approx(1, abs=0.12)
+
+
+def test_a_dense_lattice_is_fitted_to_its_end(draw):
+    """Triangular, three standard deviations apart: an error goes from one atom to the next and back, many times."""
+    rng = np.random.default_rng(4)
+    sigma, z = 3.0, []
+    rows, columns = np.mgrid[:14, :12]
+    true = np.stack([20 + rows * 9 * np.sqrt(3) / 2, 20 + (columns + rows % 2 / 2) * 9.0], -1).reshape(-1, 2)
+    true += rng.normal(0, 0.15, true.shape)
+    for _ in range(2):
+        image = rng.poisson(draw(true, (150, 150), sigma)).astype(float)
+        fit = fit_gaussians(image, true + rng.normal(0, 0.2, true.shape), sigma, fit_width=False)
+        assert np.isfinite(fit.variance).all()
+        z.append((fit.points - true) / np.sqrt(fit.variance))
+    assert np.sqrt(np.square(z).mean()) == pytest.approx(1, abs=0.15)
+
+
+def test_what_cannot_be_told_apart_states_no_error(draw):
+    """At two standard deviations a lattice is flat to a percent: hardly an error may be stated, and none too small."""
+    rng = np.random.default_rng(5)
+    sigma = 3.0
+    rows, columns = np.mgrid[:14, :12]
+    true = np.stack([20 + rows * 6 * np.sqrt(3) / 2, 20 + (columns + rows % 2 / 2) * 6.0], -1).reshape(-1, 2)
+    image = rng.poisson(draw(true, (110, 110), sigma)).astype(float)
+    fit = fit_gaussians(image, true + rng.normal(0, 0.2, true.shape), sigma, fit_width=False)
+    wrong = np.abs(fit.points - true) > 5 * np.sqrt(fit.variance)
+    assert np.isnan(fit.variance).mean() > 0.9
+    assert not wrong.any()
+
+
 def test_atoms_at_one_and_a_half_standard_deviations_are_fitted_apart(draw):
     true = np.array([[20.0, 20.0], [20.0, 23.0], [40.0, 50.0]])
     image = draw(true, sigma=2.0)

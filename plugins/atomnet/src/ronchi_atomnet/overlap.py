@@ -1,0 +1,162 @@
+"""Variances of atoms that overlap: what is not known of its neighbours is not known of an atom.
+
+Every atom solves equations of its own, over its own pixels, in which its neighbours appear: ``A d = e``, with the
+errors d of all their parameters and what noise leaves in the equations, e. So the covariance of the parameters is
+``A^-1 C A^-T`` with the covariance C of e. Atoms beyond a neighbour's reach are taken as known.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from ronchi.compiled import njit
+
+__all__ = ["near_any", "overlapping_variance", "share"]
+
+Array = NDArray[np.float64]
+
+_FAR = 4.5
+"""Atoms further apart than this, in standard deviations, tell nothing of each other: they share 0.6 % of a square."""
+_MOST = 18
+"""Neighbours that count, the nearest: two rings of a dense lattice. With more, atoms cannot be told apart any more."""
+
+
+def overlapping_variance(
+    at: Array, height: Array, background: Array, model: Array, noise: Array, sigma_px: float, reach_px: float
+) -> tuple[NDArray[np.int64], Array]:
+    """Variances of the atoms that have neighbours.
+
+    Parameters
+    ----------
+    at : (n, 2) float64
+        Row and column.
+    height, background : (n,) float64
+        The height is 0 where there is no atom.
+    model : (rows, columns) float64
+        All atoms without their backgrounds.
+    noise : (2,) float64
+        Variance of a pixel that is expected to be 0, and how much more it is for each unit expected.
+    sigma_px : float
+        Standard deviation of the atoms.
+    reach_px : float
+        Radius of the pixels that an atom was fitted to.
+
+    Returns
+    -------
+    which : (m,) int64
+        Atoms that have neighbours.
+    variance : (m, 3) float64
+        Of height, row and column; infinite where an atom cannot be told from its neighbours.
+    """
+    there = np.flatnonzero(height > 0)
+    if len(there) < 2:
+        return np.empty(0, np.int64), np.empty((0, 3))
+    most = min(_MOST + 1, len(there))
+    # The first neighbour is the atom itself; those that are missing have the number of all.
+    distance, near = cKDTree(at[there]).query(at[there], k=most, distance_upper_bound=_FAR * sigma_px)
+    own, cross = _equations(
+        at[there], height[there], background[there], model, noise, sigma_px, reach_px, near.astype(np.int64)
+    )
+    counts = np.isfinite(distance).sum(1)
+    crowded = np.flatnonzero(counts > 1)
+    variance = np.full((len(crowded), 3), np.inf)
+    for count in np.unique(counts[crowded]):
+        same = counts[crowded] == count
+        variance[same] = _marginal(near[crowded[same], :count], near, own, cross)
+    variance[:, 1:] /= height[there][crowded, None] ** 2
+    return there[crowded], variance
+
+
+@njit()
+def share(square_px: float, reach_px: float) -> float:
+    """How much a pixel counts in a fit, by the square of its distance: less and less in the outermost pixel.
+
+    Pixels that come and go at once with every step would keep an atom from its end.
+    """
+    return min(1.0, max(0.0, reach_px - np.sqrt(square_px)))
+
+
+def near_any(at: Array, others: Array, sigma_px: float) -> NDArray[np.bool_]:
+    """Whether atoms at (n, 2) are one of the others (k, 2) or overlap with one."""
+    if not len(others):
+        return np.zeros(len(at), bool)
+    return np.asarray(np.isfinite(cKDTree(others).query(at, distance_upper_bound=_FAR * sigma_px)[0]))
+
+
+def _marginal(groups: NDArray[np.int64], near: NDArray[np.int64], own: Array, cross: Array) -> Array:
+    """Variances (m, 3) of the first atom of every group (m, count)."""
+    m, count = groups.shape
+    equations, noise = np.zeros((2, m, count, 4, count, 4))
+    for a in range(count):
+        for b in range(count):
+            # Which neighbour of a is b? None if they are far apart.
+            known = near[groups[:, a]] == groups[:, b, None]
+            which, found = known.argmax(1), known.any(1)[:, None, None]
+            equations[:, a, :, b] = np.where(found, own[groups[:, a], which], 0)
+            noise[:, a, :, b] = np.where(found, cross[groups[:, a], which], 0)
+    size = 4 * count
+    equations, noise = equations.reshape(m, size, size), noise.reshape(m, size, size)
+    noise = (noise + noise.transpose(0, 2, 1)) / 2
+    scale = np.sqrt(np.einsum("mii->mi", equations))
+    equations = equations / scale[:, :, None] / scale[:, None, :]
+    told = np.linalg.cond(equations) < 1e8
+    variance = np.full((m, 3), np.inf)
+    wanted = np.zeros((told.sum(), size, 3))
+    wanted[:, [1, 2, 3], [0, 1, 2]] = 1
+    rows = np.linalg.solve(equations[told].transpose(0, 2, 1), wanted) / scale[told][:, :, None]
+    variance[told] = np.einsum("mik,mij,mjk->mk", rows, noise[told], rows) / scale[told, 1:4] ** 2
+    return variance
+
+
+@njit()
+def _equations(
+    at: Array,
+    height: Array,
+    background: Array,
+    model: Array,
+    noise: Array,
+    sigma: float,
+    reach: float,
+    near: NDArray[np.int64],
+) -> tuple[Array, Array]:
+    """How the equations of every atom hold the parameters of its neighbours, and share their noise, (n, k, 4, 4) each.
+
+    The parameters are background, height, and the row and column times the height.
+    """
+    (n, most), (rows, columns) = near.shape, model.shape
+    own, cross = np.zeros((n, most, 4, 4)), np.zeros((n, most, 4, 4))
+    mine, theirs = np.empty(4), np.empty(4)
+    for i in range(n):
+        y, x = at[i, 0], at[i, 1]
+        for row in range(max(0, int(np.ceil(y - reach))), min(rows, int(np.floor(y + reach)) + 1)):
+            half = np.sqrt(reach * reach - (row - y) ** 2)
+            for column in range(max(0, int(np.ceil(x - half))), min(columns, int(np.floor(x + half)) + 1)):
+                dy, dx = row - y, column - x
+                _basis(mine, dy, dx, sigma)
+                weight = share(dy * dy + dx * dx, reach) / (
+                    noise[0] + noise[1] * max(background[i] + model[row, column], 0.0)
+                )
+                for k in range(most):
+                    j = near[i, k]
+                    if j == n:
+                        break
+                    dy, dx = row - at[j, 0], column - at[j, 1]
+                    _basis(theirs, dy, dx, sigma)
+                    shared = share(dy * dy + dx * dx, reach)
+                    for a in range(4):
+                        for b in range(4):
+                            product = weight * mine[a] * theirs[b]
+                            # An atom has a background of its own, which the others' equations do not hold.
+                            if b > 0 or j == i:
+                                own[i, k, a, b] += product
+                            cross[i, k, a, b] += shared * product
+    return own, cross
+
+
+@njit()
+def _basis(basis: Array, dy: float, dx: float, sigma: float) -> None:
+    g = np.exp(-0.5 * (dy * dy + dx * dx) / (sigma * sigma))
+    basis[0], basis[1] = 1.0, g
+    basis[2], basis[3] = g * dy / sigma**2, g * dx / sigma**2
