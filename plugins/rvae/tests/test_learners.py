@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -13,6 +14,7 @@ from sklearn.mixture import GaussianMixture
 from ronchi.api import Context, DataError
 from ronchi.schema import decoded, descriptors
 from ronchi_rvae.invariants import PolarInvariants
+from ronchi_rvae.learner import principal_axes
 from ronchi_rvae.params import PolarEmParams, PolarInvariantsParams, RrvaeParams, RvaeParams
 from ronchi_rvae.polar_em import PolarEm
 from ronchi_rvae.rvae import Rrvae, Rvae
@@ -111,6 +113,34 @@ def test_other_windows_are_refused(learner, few):
     bad = few.assign_coords(bad_pixel=(("y", "x"), np.eye(25, dtype=bool)))
     with pytest.raises(DataError, match="bad in these data"):
         learner.transform(bad)
+
+
+def test_large_patterns_are_refused_before_the_memory_is_full(learner):
+    """256 px need tens of GB: said at once, with what to do; nothing of the size is made first."""
+    patterns = xr.DataArray(
+        da.zeros((4, 5, 256, 256), chunks=1, dtype=np.float32), dims=("scan_y", "scan_x", "qy", "qx")
+    )
+    with pytest.raises(
+        DataError, match=r"20 images by 16\d{3} numbers.*takes \d\d\.\d GB; `memory_mb` is 8000"
+    ) as caught:
+        learner.fit(patterns, context())
+    assert "transform: bin" in caught.value.fix
+
+
+def test_blocks_of_less_memory_give_the_same(learner, few, monkeypatch):
+    learner.fit(few, context())
+    whole = learner.transform(few)
+    monkeypatch.setattr("ronchi_rvae.learner._BLOCK_MB", 7 * learner.basis.described_mb)
+    xr.testing.assert_allclose(learner.transform(few), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_principal_axes_of_long_rows_are_those_of_the_covariance(monkeypatch):
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(200, 4)) * [9, 7, 5, 3] @ rng.normal(size=(4, 300)) + rng.normal(size=(200, 300)) + 5
+    mean, axes = principal_axes(rows.astype(np.float32), 4)
+    monkeypatch.setattr("ronchi_rvae.learner._DENSE", 100)
+    for made, expected in zip(principal_axes(rows.astype(np.float32), 4), (mean, axes), strict=True):
+        np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
 def test_bad_pixels_have_no_say(few):

@@ -114,9 +114,11 @@ class DiscBasis:
     @cached_property
     def _projector(self) -> Floats:
         """(pixels, nodes * D * 2) least-squares projectors, real and imaginary parts interleaved."""
-        parts = [self._project_about(centre) for centre in self.shifts.nodes_px]
-        stacked = np.stack(parts, axis=1)
-        return np.ascontiguousarray(stacked.view(np.float64).reshape(len(stacked), -1), dtype=np.float32)
+        nodes = self.shifts.nodes_px
+        made = np.empty((self.shape[0] * self.shape[1], len(nodes), 2 * len(self.order)), np.float32)
+        for i, centre in enumerate(nodes):
+            made[:, i] = self._project_about(centre).view(np.float64)
+        return made.reshape(len(made), -1)
 
     @cached_property
     def noise_factor(self) -> Doubles:
@@ -129,6 +131,18 @@ class DiscBasis:
         real = np.concatenate([projector.real, projector.imag[:, turns]], axis=1)
         factor: Doubles = np.linalg.cholesky(real.T @ real)
         return factor
+
+    @property
+    def described_mb(self) -> float:
+        """Memory of one image's description."""
+        return 8e-6 * len(self.shifts.nodes_px) * len(self.order)
+
+    @property
+    def memory_mb(self) -> float:
+        """Memory of the projectors, and of how they are made."""
+        pixels = self.shape[0] * self.shape[1]
+        made_of = 3 * 16e-6 * pixels * len(self.order) + 3 * 8e-6 * self.dof**2
+        return pixels * self.described_mb + made_of
 
     def describe(self, frames: NDArray[np.generic]) -> Complex:
         """Coefficients of images about every node of the shift grid.

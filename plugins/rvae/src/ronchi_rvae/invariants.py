@@ -65,6 +65,10 @@ class PolarInvariants(DiscLearner):
     def _rows(self, values: Floats) -> Floats:
         return invariants(self.basis, self.basis.describe(values)[:, 0])
 
+    def _sample_mb(self, basis: DiscBasis) -> float:
+        # As parts, and joined.
+        return basis.described_mb + 2 * 4e-6 * int((np.diff(basis.first)[1:] ** 2).sum() + basis.first[1])
+
     def _arrays(self) -> dict[str, NDArray[Any]]:
         return {"mean": self._mean, "axes": self._axes}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 from ronchi.api import Context, DataError
 from ronchi.schema import decoded
@@ -27,16 +29,33 @@ Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 
 
-_BLOCK = 4096
-"""Images that are encoded at a time: what is known of them about every shift is held in memory."""
+_BLOCK, _BLOCK_MB = 4096, 500.0
+"""Images that are encoded at a time, at most: what is known of them about every shift is held in memory."""
+
+
+_DENSE = 1500
+"""Numbers of a row up to which the whole covariance is made; of longer rows only what it does to single vectors."""
 
 
 def principal_axes(rows: Floats, n: int) -> tuple[Floats, Floats]:
     """Mean (d,) and the ``n`` directions (n, d) of largest variance of rows (r, d); the sign makes the sum positive."""
     mean = rows.mean(axis=0, dtype=np.float64)
-    centred = rows - mean
-    _, vectors = np.linalg.eigh(centred.T @ centred)
-    axes = vectors[:, ::-1][:, : min(n, rows.shape[1])].T
+    d = rows.shape[1]
+    if d <= max(_DENSE, n):
+        centred = rows - mean
+        vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
+    else:
+        mean32 = mean.astype(np.float32)
+
+        def scatter(v: NDArray[Any]) -> NDArray[Any]:
+            seen = rows @ v.astype(np.float32)
+            seen -= mean32 @ v
+            return rows.T @ seen - mean * seen.sum()
+
+        operator = LinearOperator((d, d), matvec=scatter, dtype=np.float64)
+        values, vectors = eigsh(operator, k=min(n, d - 1), v0=np.ones(d))
+        vectors = vectors[:, np.argsort(values)[::-1]]
+    axes = vectors[:, : min(n, d)].T
     axes = axes * np.where(axes.sum(axis=1, keepdims=True) < 0, -1, 1)
     return mean.astype(np.float32), np.ascontiguousarray(axes, dtype=np.float32)
 
@@ -75,10 +94,12 @@ class DiscLearner:
         Raises
         ------
         DataError
-            No two square-pixel axes after the samples, no usable sample, or nothing in them to learn.
+            No two square-pixel axes after the samples, no usable sample, nothing in them to learn, or images whose
+            descriptions need more memory than `memory_mb`.
         """
         window = Window.of(x, self.name)
         basis = self._basis_for(window)
+        self._check_memory(basis, x, window)
         frames, numbers = draw(x, window, self.params.max_samples, ctx, self.name)
         inside = _inside(basis, window)
         intensity = Intensity.fitted(self.params, frames, inside, self._probe(x, window))
@@ -100,7 +121,7 @@ class DiscLearner:
         """
         values, good = self._seen(x)
         return described(
-            [self._encode(part) for part in blocks(values)],
+            [self._encode(part) for part in blocks(values, self.basis)],
             good,
             x,
             self.name,
@@ -214,6 +235,22 @@ class DiscLearner:
         shifts = ShiftGrid(self.max_shift_px)
         return DiscBasis(window.shape, window.centre_px, radius, self.params.band_limit, shifts, window.bad_pixel)
 
+    def _check_memory(self, basis: DiscBasis, x: xr.DataArray, window: Window) -> None:
+        samples = min(self.params.max_samples, x.size // math.prod(window.shape))
+        needed = basis.memory_mb + samples * self._sample_mb(basis)
+        if needed > self.params.memory_mb:
+            raise DataError(
+                f"describing {samples} images by {basis.dof} numbers each, about {len(basis.shifts.nodes_px)} centres, "
+                f"takes {needed / 1000:.1f} GB; `memory_mb` is {self.params.memory_mb:g}",
+                where=f"{self.name}: memory_mb",
+                fix="bin the images first (transform: bin), lower `band_limit`, `radius_px` or `max_samples`, or raise "
+                "`memory_mb`",
+            )
+
+    def _sample_mb(self, basis: DiscBasis) -> float:
+        """Memory that a sample takes in a fit, in MB."""
+        return basis.described_mb
+
     def _image_side(self, coefficients: NDArray[Any], dims: tuple[str, ...], **extra: Any) -> xr.Dataset:
         """``decoded/1`` of coefficients (*dims, D)."""
         window = self._fitted()
@@ -223,9 +260,10 @@ class DiscLearner:
         return decoded.make(images, dims=(*dims, *window.dims), units=window.units, coords=coords, **extra)
 
 
-def blocks(values: Floats) -> Iterator[Floats]:
+def blocks(values: Floats, basis: DiscBasis) -> Iterator[Floats]:
     """Parts of images (n, ny, nx) that are encoded at a time."""
-    yield from (values[at : at + _BLOCK] for at in range(0, len(values), _BLOCK))
+    n = max(1, min(_BLOCK, int(_BLOCK_MB / basis.described_mb)))
+    yield from (values[at : at + n] for at in range(0, len(values), n))
 
 
 def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:

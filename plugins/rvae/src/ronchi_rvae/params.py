@@ -48,6 +48,13 @@ class DiscParams(Params):
         20000, ge=1, description="At most so many samples, drawn at random, are held in memory and fitted."
     )
     n_components: int = Field(2, ge=1, description="Number of descriptors.")
+    memory_mb: float = Field(
+        8000.0,
+        gt=0,
+        description="Memory that the descriptions of images may take. What is needed goes with the fourth power of "
+        "`radius_px` and the square of `band_limit`: 64 px across need 0.2 to 1 GB, 128 px 2 to 7 GB.",
+        json_schema_extra={"unit": "MB"},
+    )
 
 
 class PolarInvariantsParams(DiscParams):

@@ -61,7 +61,7 @@ class PolarEm(DiscLearner):
             and for samples that cannot be used.
         """
         values, good = self._seen(x)
-        images = np.concatenate([self._reconstructed(part) for part in blocks(values)])
+        images = np.concatenate([self._reconstructed(part) for part in blocks(values, self.basis)])
         images[~good] = np.nan
         return x.copy(data=images.reshape(x.shape))
 
