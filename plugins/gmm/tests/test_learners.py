@@ -257,3 +257,27 @@ def test_factors_of_descriptors_number_their_columns_otherwise_than_themselves(n
     assert len(set(images["image"].dims)) == 3
     assert images["image"].shape[1:] == (1, 3)
     assert images["image"].dims[-1] in images.coords
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize(
+    ("n_valid", "constant", "message"),
+    [(2, False, r"\d usable samples are too few for"), (0, False, "0 usable samples"), (300, True, "are equal")],
+)
+def test_what_cannot_be_learned_from_is_said_of_data_larger_than_memory_too(name, crops, n_valid, constant, message):
+    """450 kB hold 180 of the 300 crops; scikit-learn's own words would name neither the data nor what to do."""
+    x = crops["intensity"].assign_coords(valid=("sample", np.arange(300) < n_valid))
+    with pytest.raises(DataError, match=message) as raised:
+        fitted(name, x * 0 + 0.1 if constant else x, memory_mb=0.45)
+    assert raised.value.where == name
+    assert raised.value.fix
+
+
+@pytest.mark.parametrize("name", ["nmf", "kmeans"])
+def test_a_memory_too_small_for_the_classes_is_not_called_too_few_samples(name, crops):
+    """5 kB hold two crops, of the three that the fit begins with."""
+    with pytest.raises(
+        DataError, match=r"`memory_mb` 0.005 holds 2 samples, too few for 3[\s\S]*set `memory_mb` to 0.01"
+    ):
+        fitted(name, crops["intensity"], memory_mb=0.005)
+    fitted(name, crops["intensity"], memory_mb=0.01)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,18 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi_gmm.learner import Encoded, Learner, State
 from ronchi_gmm.params import NmfParams
+from ronchi_gmm.passes import has_settled, settle
 from ronchi_gmm.samples import Floats, Samples
 
 __all__ = ["Nmf"]
 
 
 class Nmf(Learner):
-    """Non-negative matrix factorisation; larger data than memory in mini-batches.
+    """Non-negative matrix factorisation; the components come in the order of the intensity that they carry.
 
-    The components come in the order of the intensity that they carry.
+    Data larger than memory begin with the components of a random part. Passes over all samples then alternate
+    between weights, sample by sample, and components, of sums over all samples, until the loss settles: the block
+    of the reading has no say, as it would have in mini-batches.
 
     Parameters
     ----------
@@ -41,41 +46,45 @@ class Nmf(Learner):
         k = min(self.params.n_components, int(samples.layout.used.sum()))
         rows = self._positive(samples.rows(ctx, k, f"{k} components"))
         if not rows.any():
-            raise DataError("all usable samples are 0: there is nothing to learn", where=self.name)
-        model = self._model(k, int(ctx.rng.integers(2**31)), whole=samples.whole)
-        if samples.whole:
-            weights = model.fit_transform(rows)
-        else:
-            # The random part begins, so that the first components do not follow the first corner of the data.
-            model.partial_fit(rows)
-            del rows
-            total, n = np.zeros(k), 0
-            for _, batch in samples.batches(ctx):
-                model.partial_fit(self._positive(batch))
-            for _, batch in samples.batches():
-                total, n = total + model.transform(self._positive(batch)).sum(0), n + len(batch)
-            weights = (total / n)[None]
+            raise DataError(
+                "all usable samples are 0: there is nothing to learn", where=self.name, fix="give samples with a signal"
+            )
+        model = self._model(k, int(ctx.rng.integers(2**31)))
+        weight = model.fit_transform(rows).mean(0)
         images = model.components_
-        order = np.argsort(-weights.mean(0) * images.sum(1), kind="stable")
+        del rows
+        if not samples.whole:
+            images, weight = self._settled(samples, images, ctx)
+        order = np.argsort(-weight * images.sum(1), kind="stable")
         return {"images": images[order].astype(np.float32)}
 
-    def _model(self, k: int, seed: int, *, whole: bool) -> Any:
-        from sklearn.decomposition import NMF, MiniBatchNMF
+    def _model(self, k: int, seed: int) -> Any:
+        from sklearn.decomposition import NMF
 
         p = self.params
         # Multiplicative updates are the only ones for counts, and cannot leave zeros: a start without zeros.
-        init = "nndsvda"
-        if not whole:
-            return MiniBatchNMF(
-                k,
-                beta_loss=p.loss,
-                init=init,
-                max_iter=p.max_iter,
-                random_state=seed,
-                fresh_restarts=False,
-            )
-        solver = "cd" if p.loss == "frobenius" else "mu"
-        return NMF(k, beta_loss=p.loss, solver=solver, init=init, max_iter=p.max_iter, random_state=seed)
+        return NMF(k, beta_loss=p.loss, solver=self._solver, init="nndsvda", max_iter=p.max_iter, random_state=seed)
+
+    @property
+    def _solver(self) -> str:
+        return "cd" if self.params.loss == "frobenius" else "mu"
+
+    def _settled(self, samples: Samples, images: Floats, ctx: Context) -> tuple[Floats, NDArray[np.float64]]:
+        """Components (k, p) and their mean weights (k,), after passes over all samples."""
+        from sklearn.exceptions import ConvergenceWarning
+
+        def batches(images: Floats) -> Iterator[tuple[Floats, Floats]]:
+            for _, batch in samples.batches(ctx):
+                rows = self._positive(batch)
+                yield rows, self._weights(rows, images)
+
+        with warnings.catch_warnings():
+            # A block whose weights are not yet at their end gets there in the next pass: no line for each.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            images, weight, losses = settle(batches, images, self.params.loss, self.params.max_iter)
+        if not has_settled(losses):
+            ctx.log.warning("nmf: the loss still falls after %d passes over all samples; raise max_iter", len(losses))
+        return images, weight
 
     def _positive(self, rows: Floats) -> Floats:
         if self.params.clip:
@@ -88,18 +97,23 @@ class Nmf(Learner):
             )
         return rows
 
-    def _encode(self, rows: Floats) -> Encoded:
+    def _weights(self, rows: Floats, images: Floats) -> Floats:
+        """(n, k) best weights of rows (n, p) for components (k, p)."""
         from sklearn.decomposition import non_negative_factorization
 
-        p = self.params
+        if not rows.any():  # of vacuum alone: the first loss, by which the iteration for counts divides, is 0
+            return np.zeros((len(rows), len(images)), np.float32)
         weights, _, _ = non_negative_factorization(
-            self._positive(rows),
-            H=self.state["images"],
-            n_components=len(self.state["images"]),
+            rows,
+            H=images,
+            n_components=len(images),
             init="custom",
             update_H=False,
-            solver="cd" if p.loss == "frobenius" else "mu",
-            beta_loss=p.loss,
-            max_iter=p.max_iter,
+            solver=self._solver,
+            beta_loss=self.params.loss,
+            max_iter=self.params.max_iter,
         )
-        return Encoded(np.asarray(weights, np.float64))
+        return np.asarray(weights, np.float32)
+
+    def _encode(self, rows: Floats) -> Encoded:
+        return Encoded(self._weights(self._positive(rows), self.state["images"]).astype(np.float64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -40,28 +40,83 @@ def principal_components(samples: Samples, n_components: int, ctx: Context) -> S
     DataError
         Less than ``n_components`` + 1 usable samples, or all are equal.
     """
-    from sklearn.decomposition import PCA, IncrementalPCA
-
-    what = f"{n_components} principal components"
-    if samples.whole:
-        rows = samples.rows(ctx, n_components + 1, what)
-        # Exact where that is affordable: a randomised solver mixes components of nearly equal variance.
-        solver = "full" if min(rows.shape) <= _EXACT and rows.shape[0] < 10 * rows.shape[1] else "auto"
-        fitted = PCA(n_components, svd_solver=solver, random_state=int(ctx.rng.integers(2**31))).fit(rows)
-        n = len(rows)
-    else:
-        fitted, n = IncrementalPCA(n_components, copy=False), 0
-        for batch in _large(samples, ctx, 5 * n_components):
-            fitted.partial_fit(batch)
-            n += len(batch)
-        samples.check(n, n_components + 1, what)
+    found = (_in_memory if samples.whole else _in_batches)(samples, n_components, ctx)
     return {
-        "mean": fitted.mean_.astype(np.float32),
-        "components": fitted.components_.astype(np.float32),
-        "variance": fitted.explained_variance_.astype(np.float64),
-        "fraction": fitted.explained_variance_ratio_.astype(np.float64),
-        "n": np.array(n),
+        "mean": found.mean.astype(np.float32),
+        "components": found.components.astype(np.float32),
+        "variance": found.variance.astype(np.float64),
+        "fraction": found.fraction.astype(np.float64),
+        "n": np.array(found.n),
     }
+
+
+class _Principal(NamedTuple):
+    mean: NDArray[Any]
+    components: NDArray[Any]
+    variance: NDArray[Any]
+    fraction: NDArray[Any]
+    n: int
+
+
+def _too_many(n_components: int) -> str:
+    return f"{n_components} principal components"
+
+
+def _in_memory(samples: Samples, n_components: int, ctx: Context) -> _Principal:
+    from sklearn.decomposition import PCA
+
+    rows = samples.rows(ctx, n_components + 1, _too_many(n_components))
+    seed = int(ctx.rng.integers(2**31))
+    # The pedestal goes first, in float64 and in place: squares of it would drown the variance in float32.
+    mean = rows.mean(0, dtype=np.float64)
+    np.subtract(rows, mean, out=rows, casting="same_kind")
+    n, p = rows.shape
+    if p <= _EXACT and n >= 10 * p:
+        return _of_covariance(rows, mean, n_components)
+    # Exact where that is affordable: a randomised solver mixes components of nearly equal variance.
+    solver = "full" if min(n, p) <= _EXACT else "auto"
+    fitted = PCA(n_components, svd_solver=solver, copy=False, random_state=seed).fit(rows)
+    return _Principal(mean, fitted.components_, fitted.explained_variance_, fitted.explained_variance_ratio_, n)
+
+
+def _of_covariance(rows: Floats, mean: NDArray[np.float64], n_components: int) -> _Principal:
+    """Components of rows (n, p) without their ``mean``, by the covariance in float64.
+
+    In float32 a component of less than 1e-7 of the first one's variance would be lost.
+    """
+    covariance = np.zeros((rows.shape[1],) * 2)
+    for start in range(0, len(rows), _EXACT):
+        block = rows[start : start + _EXACT].astype(np.float64)
+        covariance += block.T @ block
+    variance, vectors = np.linalg.eigh(covariance / (len(rows) - 1))
+    variance = np.maximum(variance[::-1], 0)
+    components = vectors.T[::-1][:n_components]
+    largest = np.abs(components).argmax(1)[:, None]
+    sign = np.sign(np.take_along_axis(components, largest, 1))  # as scikit-learn's, of whatever solver
+    kept = variance[:n_components]
+    return _Principal(mean, components * sign, kept, kept / variance.sum(), len(rows))
+
+
+def _in_batches(samples: Samples, n_components: int, ctx: Context) -> _Principal:
+    from sklearn.decomposition import IncrementalPCA
+
+    fitted, n, varies = IncrementalPCA(n_components, copy=False), 0, False
+    what = _too_many(n_components)
+    pedestal: NDArray[Any] = np.zeros(1)
+    for batch in _large(samples, ctx, 5 * n_components):
+        samples.check(n + len(batch), n_components + 1, what)
+        if not n:
+            pedestal = batch[0].astype(np.float64)  # a sample and not a mean: equal samples leave exactly 0
+        np.subtract(batch, pedestal, out=batch, casting="same_kind")
+        varies |= bool(batch.any())
+        # The first batches may be equal, such as of vacuum: then the fraction is 0 / 0, until others come.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            fitted.partial_fit(batch)
+        n += len(batch)
+    samples.check(n, n_components + 1, what)
+    samples.check_varies(varies)
+    mean = pedestal + fitted.mean_
+    return _Principal(mean, fitted.components_, fitted.explained_variance_, fitted.explained_variance_ratio_, n)
 
 
 def _large(samples: Samples, ctx: Context, least: int) -> Iterator[Floats]:

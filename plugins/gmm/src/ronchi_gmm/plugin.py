@@ -21,6 +21,7 @@ def _learner(name: str, summary: str, params: type[Params], factory: str, side: 
         inputs={"data": "fourd/1|images/1|crops/1|descriptors/1", "model?": "model/1"},
         output="descriptors/1",
         sides={"model": "model/1", side: "decoded/1"},
+        version=2,
         capabilities=frozenset({"deterministic", "lazy"}),
         citation=f"{cite}; {_SKLEARN}",
     )

@@ -153,7 +153,7 @@ class Samples:
     """
 
     def __init__(self, x: xr.DataArray, layout: Layout, memory_mb: float, where: str) -> None:
-        self.x, self.layout, self.where = x, layout, where
+        self.x, self.layout, self.memory_mb, self.where = x, layout, memory_mb, where
         self.total = int(np.prod([x.sizes[dim] for dim in x.dims if dim not in layout.dims]))
         n_used = int(layout.used.sum())
         self.most = max(1, int(memory_mb * 1e6 // (4 * n_used)))
@@ -179,20 +179,36 @@ class Samples:
         Raises
         ------
         DataError
-            Less than ``least`` samples are usable, all of them are equal, or their squares are no float32.
+            Less than ``least`` samples are usable or fit in memory, all of them are equal, or their squares are no
+            float32.
         """
         chosen = np.ones(self.total, bool)
+        if self.most < least <= self.total:
+            raise DataError(
+                f"`memory_mb` {self.memory_mb:g} holds {self.most} samples, too few for {what}: {least} are needed",
+                where=self.where,
+                fix=f"set `memory_mb` to {self.memory_mb * (least + 1) / self.most:.3g} or more",
+            )
         if not self.whole:
             chosen[:] = False
             chosen[ctx.rng.choice(self.total, self.most, replace=False)] = True
             ctx.log.info("%s: fitted to %d of %d samples, by run of chance", self.where, self.most, self.total)
-        parts = [rows[chosen[positions]] for positions, rows in self.batches(ctx)]
-        kept = np.concatenate(parts) if parts else np.empty((0, int(self.layout.used.sum())), np.float32)
+        kept = self._in_order(chosen, ctx)
         self.check(len(kept), least, what)
-        if len(kept) > 1 and (kept == kept[0]).all():
-            raise DataError("all usable samples are equal: there is nothing to learn", where=self.where)
+        self.check_varies(len(kept) == 1 or bool((kept != kept[0]).any()))
         self._check_size(kept, 1 / _LARGEST)
         return kept
+
+    def _in_order(self, chosen: NDArray[np.bool_], ctx: Context) -> Floats:
+        """Usable ones of the chosen samples, in the order of the samples: that of the chunks would tell in the fit."""
+        rank = np.cumsum(chosen) - 1
+        found = np.zeros(int(chosen.sum()), bool)
+        kept = np.empty((len(found), int(self.layout.used.sum())), np.float32)
+        for positions, rows in self.batches(ctx):
+            here = chosen[positions]
+            at = rank[positions[here]]
+            kept[at], found[at] = rows[here], True
+        return kept if found.all() else kept[found]
 
     def _check_size(self, rows: Floats, least: float) -> None:
         size = max(float(rows.max()), -float(rows.min()))
@@ -207,4 +223,14 @@ class Samples:
                 f"{n} usable samples are too few for {what}: at least {least} are needed",
                 where=self.where,
                 fix="ask for less, or give more samples; those with NaN or marked as not valid do not count",
+            )
+
+    def check_varies(self, varies: bool) -> None:
+        """Raise `DataError` unless the usable samples differ."""
+        if not varies:
+            raise DataError(
+                "all usable samples are equal: there is nothing to learn",
+                where=self.where,
+                fix="give samples that differ, e.g. another part of the scan; see whether a mask or a threshold "
+                "before this step left none of the signal",
             )
