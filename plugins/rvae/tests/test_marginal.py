@@ -15,9 +15,13 @@ from ronchi_rvae.shifts import ShiftGrid
 from ronchi_rvae.symmetry import turn
 
 
+def basis_without(bad: np.ndarray | None) -> DiscBasis:
+    return DiscBasis((25, 25), (12.0, 12.0), 12.0, 1.5, ShiftGrid(0.0), bad)
+
+
 @pytest.fixture(scope="module")
 def basis() -> DiscBasis:
-    return DiscBasis((25, 25), (12.0, 12.0), 12.0, 1.5, ShiftGrid(0.0))
+    return basis_without(None)
 
 
 def numbers(basis, *images):
@@ -45,20 +49,45 @@ def test_gaussian(basis, draw):
 
 
 @pytest.mark.parametrize("family", ["poisson", "bernoulli"])
-def test_counts_and_odds(basis, draw, family):
+@pytest.mark.parametrize("share", [0.0, 0.1])
+def test_counts_and_odds(draw, family, share):
     rng = np.random.default_rng(0)
-    natural = numbers(basis, draw() - 1)
+    bad = np.random.default_rng(1).random((25, 25)) < share
+    basis = basis_without(bad if share else None)
+    natural = numbers(basis_without(None), draw() - 1)
     image = rng.poisson(np.exp(draw(angle=1.0) - 1)) if family == "poisson" else rng.random((25, 25)) < 0.4
-    described = numbers(basis, image.astype(np.float32))
+    described = numbers(basis, np.where(bad, 0, image).astype(np.float32))
     drawn, weight = basis.sampled_real()
     values = turned_copies(basis, natural) @ drawn
     partition = np.exp(values) if family == "poisson" else np.log1p(np.exp(values))
-    pixels = (described @ drawn)[0]
+    pixels = image[basis.covered & ~bad]
     log_likelihood = (weight * (pixels * values - partition)).sum(1)
     expected = log_mean(log_likelihood)
     found = Likelihood(basis, family, 1.0)(torch.from_numpy(natural), torch.from_numpy(described))
     # Turning changes the sum over pixels a little: they are no ring.
     assert float(found) == pytest.approx(expected, abs=0.02 * abs(expected))
+
+
+@pytest.mark.parametrize(("family", "level"), [("poisson", 10.0), ("bernoulli", 0.3)])
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.2])
+def test_bad_pixels_do_not_change_the_level(family, level, share):
+    """The constant image that is most likely has the mean of the good pixels; seeds 0 and 1."""
+    rng, bad = np.random.default_rng(0), np.random.default_rng(1).random((25, 25)) < share
+    basis = DiscBasis((25, 25), (12.0, 12.0), 12.0, 1.0, ShiftGrid(0.0), bad if share else None)
+    images = rng.poisson(level, (200, 25, 25)) if family == "poisson" else rng.random((200, 25, 25)) < level
+    described = torch.from_numpy(numbers(basis, *np.where(bad, 0, images).astype(np.float32)))
+    flat = numbers(basis, np.ones((25, 25)))
+    naturals = np.log(level * np.linspace(0.9, 1.1, 81))
+    if family == "bernoulli":
+        naturals = naturals - np.log1p(-np.exp(naturals))
+    likelihood = Likelihood(basis, family, 1.0)
+    found = [
+        float(likelihood(torch.from_numpy((natural * flat).astype(np.float32)).expand(200, -1), described).mean())
+        for natural in naturals
+    ]
+    best = np.linspace(0.9, 1.1, 81)[np.argmax(found)]
+    # 200 images of 450 pixels leave 0.1 to 0.5 %.
+    assert best == pytest.approx(1, abs=0.015)
 
 
 def test_any_turn_of_the_image_is_as_likely(basis, draw):

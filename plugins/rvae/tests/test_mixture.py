@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from ronchi.builtin.motif_library import motif_atoms
+from ronchi.builtin.motifs import draw_atoms
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import Mixture, breaks_symmetry, expectation, iterate, maximisation
 from ronchi_rvae.moves import merge_alike, noise_edge, scatter, split
@@ -88,7 +90,7 @@ def test_only_structure_scatters(basis, draw, crops):
     lacking = mixture_of(whole.templates[[0, 2, 3]], 0.09)
     found = expectation(basis, described, lacking, start=SCAN_ALL)
     along = scatter(basis, described, lacking, found, 0)
-    assert along.excess > 2
+    assert along.excess > 1.5 > along.clearly
     assert np.linalg.norm(along.direction) == pytest.approx(1, abs=1e-4)
     more, angle, shift_px = split(lacking, found, 0, along)
     assert more.size == 4
@@ -193,11 +195,85 @@ def test_search_finds_the_classes(basis, crops, searched):
         assert abs(turned.mean()) > least, label
 
 
-def test_a_background_that_comes_and_goes_makes_no_classes(basis, crops):
-    made = crops(8, n_samples=900, motifs=("pristine",), noise_sigma=0.3)
-    level = np.random.default_rng(0).choice([0.0, 0.4, 1.0], 900).astype(np.float32)
-    described = basis.describe(made.data["intensity"].values + level[:, None, None])
-    assert fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8)).size == 1
+@pytest.mark.parametrize("level", [0.0, 1.0, 1000.0])
+def test_a_background_that_comes_and_goes_changes_nothing(basis, crops, level):
+    """Neither classes nor the noise, angles or symmetries: every image has a level of its own, also a large one."""
+    made = crops(8, n_samples=900, motifs=("pristine", "missing-neighbour"), noise_sigma=0.3)
+    truth = made.sides["truth"]
+    levels = level * np.random.default_rng(0).uniform(-1, 1, 900).astype(np.float32)
+    described = basis.describe(made.data["intensity"].values + levels[:, None, None])
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8))
+    assert sorted(mixture.fold) == [1, 3]
+    assert np.sqrt(mixture.variance) == pytest.approx(0.29, abs=0.01)
+    pose = best_poses(basis, mixture, expectation(basis, described, mixture, start=SCAN_ALL))
+    assert adjusted_rand_score(truth["label"].values, pose.label) > 0.97
+    rows = truth["label"].values == 0
+    assert abs(np.exp(3j * (pose.angle - truth["angle"].values))[rows].mean()) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("background", "stabilised"),
+    [(0.2, True), (0.6, True), (4.0, True), (20.0, True), (0.2, False), (4.0, False), (20.0, False)],
+)
+def test_noise_that_differs_from_pixel_to_pixel_makes_no_classes(basis, crops, background, stabilised):
+    """Counts: bright atoms are noisier than what lies between, and Anscombe's transform mends that at many counts."""
+    ideal = crops(0, n_samples=900, motifs=("f-glyph",), noise="none").data["intensity"].values.clip(0)
+    counts = np.random.default_rng(1).poisson(5 * background * (ideal + 0.2)).astype(np.float32)
+    seen = 2 * np.sqrt(counts + 0.375) if stabilised else counts
+    mixture = fit_mixture(basis, basis.describe(seen / seen.std()), np.random.default_rng(0), Search(None, 8, 4))
+    assert mixture.size == 1
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.1, 0.0])
+def test_a_quiet_vacuum_is_one_class(basis, crops, noise):
+    """Beside structure with other noise: what scatters less than the mean of all is not split to make up for it."""
+    structure = crops(0, n_samples=900, noise_sigma=0.3, motifs=("f-glyph",)).data["intensity"].values
+    vacuum = np.random.default_rng(1).normal(0, noise, (300, 25, 25)).astype(np.float32)
+    described = basis.describe(np.concatenate([structure, vacuum]))
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8, 4))
+    assert np.sort(mixture.share) == pytest.approx([0.25, 0.75], abs=0.01)
+
+
+def turned_neighbours(n, out_px, noise, rng):
+    """Pristine graphene of which one neighbour is moved outwards, at angles (n,), with noise."""
+    atoms = motif_atoms("pristine", 35 / 4.5)
+    first = np.flatnonzero((np.hypot(atoms[:, 0], atoms[:, 1]) > 0.5) & (np.hypot(atoms[:, 0], atoms[:, 1]) < 1.5))[0]
+    atoms[first, :2] *= 1 + out_px / (4.5 * np.hypot(*atoms[first, :2]))
+    angle, shift = rng.uniform(0, 2 * np.pi, n), rng.uniform(-0.3, 0.3, (n, 2))
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    y, x = 4.5 * atoms[:, 0], 4.5 * atoms[:, 1]
+    places = np.stack([s * x + c * y, c * x - s * y], -1) + shift[:, None]
+    images = draw_atoms(places, atoms[:, 2], 1.3, (25, 25))
+    return images + rng.normal(0, noise, images.shape), angle
+
+
+def test_a_neighbour_out_of_place_breaks_the_symmetry(basis):
+    """By 0.6 px of a bond of 4.5 px: one of three angles is the right one, and it is found."""
+    images, angle = turned_neighbours(1500, 0.6, 0.1, np.random.default_rng(0))
+    described = basis.describe(images)
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(1, 8, 5))
+    assert mixture.fold.tolist() == [1]
+    pose = best_poses(basis, mixture, expectation(basis, described, mixture, start=SCAN_ALL))
+    assert abs(np.exp(1j * (pose.angle - angle)).mean()) > 0.99
+
+
+@pytest.mark.parametrize(("n", "noise"), [(400, 0.1), (400, 1.0), (1600, 1.0), (3200, 0.6)])
+def test_noise_alone_breaks_no_symmetry(basis, n, noise):
+    """Each image takes the angle that suits its noise, and the template grows lopsided with the root of 1 / n."""
+    images, _ = turned_neighbours(n, 0.0, noise, np.random.default_rng(1))
+    mixture = fit_mixture(basis, basis.describe(images), np.random.default_rng(0), Search(1, 8, 5))
+    assert mixture.fold.tolist() == [3]
+
+
+def test_a_site_that_is_found_about_three_centres_is_one_class(basis):
+    """Half pristine, half with a neighbour out of place: its three directions are one class, about one centre."""
+    rng = np.random.default_rng(0)
+    pristine, moved = (turned_neighbours(800, out_px, 0.1, rng)[0] for out_px in (0.0, 0.6))
+    described = basis.describe(np.concatenate([pristine, moved]))
+    mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8, 5))
+    assert sorted(mixture.fold) == [1, 3]
+    label = best_poses(basis, mixture, expectation(basis, described, mixture, start=SCAN_ALL)).label
+    assert adjusted_rand_score(np.arange(1600) >= 800, label) > 0.95
 
 
 @pytest.mark.slow
@@ -228,11 +304,15 @@ def test_search_can_be_stopped(basis, crops):
 
 @pytest.mark.slow
 def test_rare_classes_are_found(basis, crops):
-    """Three defects of about 3 % each beside a pristine lattice."""
+    """Three defects of about 5 % each beside a pristine lattice.
+
+    At 3.4 % of 6700 the largest eigenvalue that a missing neighbour makes, in three directions since the angle is open,
+    is that of noise.
+    """
     made = crops(0, n_samples=24000)
     truth = made.sides["truth"]
     label = truth["label"].values
-    kept = (label == 0) | (np.random.default_rng(0).random(len(label)) < 0.04)
+    kept = (label == 0) | (np.random.default_rng(0).random(len(label)) < 0.06)
     described = basis.describe(made.data["intensity"].values[kept])
     mixture = fit_mixture(basis, described, np.random.default_rng(0), Search(None, 8))
     share = np.bincount(label[kept]) / kept.sum()

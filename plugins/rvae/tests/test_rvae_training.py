@@ -17,6 +17,7 @@ from ronchi_rvae.params import RrvaeParams, RvaeParams
 from ronchi_rvae.rvae import Rrvae, Rvae
 from ronchi_rvae.shifts import ShiftGrid
 from ronchi_rvae.trainable import Phase
+from ronchi_torch.world import World
 
 EPOCHS = 24
 """Angles and shifts are found anew after 10 and 20."""
@@ -57,6 +58,43 @@ def test_an_interrupted_fit_goes_on_as_if_nothing_had_been(kind, stop_after, few
     assert told == [*range(stop_after + 1, EPOCHS + 1), EPOCHS]
     assert again.transform(few).identical(whole.transform(few))
     assert not list(tmp_path.iterdir())
+
+
+class _Far:
+    """Stands for a GPU: a device whose tensors mix with none of the CPU's. They have a shape alone, so none is trained.
+
+    ``n_back`` counts the tensors that were brought back.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.n_back = 0
+        self.place = torch.device("meta")
+        near, moved = torch.Tensor.cpu, Autoencoder.to
+
+        def cpu(tensor: torch.Tensor) -> torch.Tensor:
+            if tensor.device != self.place:
+                return near(tensor)
+            self.n_back += 1
+            return torch.zeros(tensor.shape, dtype=tensor.dtype)
+
+        def to(model: Autoencoder, device) -> Autoencoder:
+            back = torch.device(device).type == "cpu"
+            return model.to_empty(device="cpu") if back else moved(model, device)
+
+        monkeypatch.setattr(torch.Tensor, "cpu", cpu)
+        monkeypatch.setattr(Autoencoder, "to", to)
+        monkeypatch.setattr("ronchi_rvae.fitting.join_world", lambda device: World(0, 1, self.place))
+        monkeypatch.setattr("ronchi_rvae.training._epoch", lambda *given: -1.0)
+        monkeypatch.setattr("ronchi_rvae.training._score", lambda *given: -1.0)
+
+
+@pytest.mark.parametrize("kind", ["rvae", "rrvae"])
+def test_samples_are_found_anew_while_the_model_is_elsewhere(kind, few, monkeypatch):
+    far = _Far(monkeypatch)
+    _, told = fitted(new(kind, patience=EPOCHS), few, None)
+    assert told == [*range(1, EPOCHS + 1), EPOCHS]
+    # After 10 and 20 epochs: those fitted, those held out, and what all are decoded to.
+    assert far.n_back == 6
 
 
 def test_other_parameters_start_anew(few, tmp_path):

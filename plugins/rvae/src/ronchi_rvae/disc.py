@@ -28,6 +28,8 @@ Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 Ints = NDArray[np.int64]
 
+_AT_ONCE = 2048
+"""Images that are described at a time."""
 _WORST_CONDITION = 30.0
 """Where masked pixels make the least squares worse than this, the noise of some harmonics is five times too large."""
 
@@ -156,9 +158,55 @@ class DiscBasis:
         (n, nodes, D) complex64
             White noise of standard deviation s in the pixels is noise of s in every real and imaginary part.
         """
-        flat = np.ascontiguousarray(frames.reshape(len(frames), -1), dtype=np.float32)
-        described: Complex = (flat @ self._projector).view(np.complex64)
-        return described.reshape(len(frames), len(self.shifts.nodes_px), -1)
+        flat = frames.reshape(len(frames), -1)
+        described = np.empty((len(frames), self._projector.shape[1]), np.float32)
+        level = np.empty(len(frames))
+        for at in range(0, len(frames), _AT_ONCE):
+            part = flat[at : at + _AT_ONCE].astype(np.float32)
+            # A constant is the first harmonic alone. Beside a large one the others would be lost in rounding.
+            level[at : at + len(part)] = part.mean(axis=1, dtype=np.float64)
+            part -= level[at : at + len(part), None].astype(np.float32)
+            np.matmul(part, self._projector, out=described[at : at + len(part)])
+        made: Complex = described.view(np.complex64).reshape(len(frames), len(self.shifts.nodes_px), -1)
+        made[..., 0] += (level.astype(np.float32) * np.float32(math.sqrt(math.pi) * self.radius_px))[:, None]
+        return made
+
+    @cached_property
+    def _noise_seen(self) -> tuple[Doubles, Doubles]:
+        """Of the good pixels of the disc, the projector (dof, p), and what is drawn of a description (p, dof)."""
+        sampled, weight = self._about_centre
+        good = weight > 0 if self.bad_pixel is None else (weight > 0) & ~self.bad_pixel.ravel()
+        projector = self._project_about((0.0, 0.0))[good]
+        turns = self.order > 0
+        projector = np.concatenate([projector.real, projector.imag[:, turns]], axis=1).T
+        drawn = np.concatenate([sampled[good].real, -sampled[good].imag[:, turns]], axis=1)
+        return projector, drawn
+
+    def noise_covariance(self, covariance: Doubles, template: Complex) -> Doubles:
+        """Covariance (dof, dof) of noise of independent pixels that scatters as much as is seen.
+
+        The variance of a pixel is a parabola in what is expected there, as that of counts, of a camera's noise, and of
+        counts whose variance was stabilised is or nearly is. It is read off the diagonal, over the pixels, of
+        ``covariance``. What scatters together in many pixels is beyond it.
+
+        Parameters
+        ----------
+        covariance : (dof, dof) float64
+            Of descriptions as `as_real` has them, about ``template``.
+        template : (D,) complex64
+        """
+        projector, drawn = self._noise_seen
+        seen = np.einsum("pi,pi->p", drawn @ covariance, drawn)
+        expected = drawn @ self.as_real(template[None])[0]
+        expected = (expected - expected.mean()) / max(float(expected.std()), 1e-30)
+        powers = expected[:, None] ** np.arange(3)
+        # What noise of each power would look like where it is seen: blurred by the band limit.
+        parts = [(projector * power) @ projector.T for power in powers.T]
+        blurred = np.stack([np.einsum("pi,pi->p", drawn @ part, drawn) for part in parts], axis=1)
+        line = np.linalg.lstsq(blurred, seen, rcond=None)[0]
+        variance = np.maximum(powers @ line, 0.05 * max(float(seen.mean() / blurred[:, 0].mean()), 0.0))
+        made: Doubles = (projector * variance) @ projector.T
+        return made * (np.trace(covariance) / max(np.trace(made), 1e-300))
 
     def as_real(self, coefficients: Complex) -> Floats:
         """Coefficients (n, D) as (n, dof) real numbers."""

@@ -64,7 +64,7 @@ def expectation(
     total = weights.sum(axis=1)
     return Responses(
         weights / total[:, None],
-        top + np.log(total) - 0.5 * basis.dof * math.log(2 * math.pi * mixture.variance),
+        top + np.log(total) - 0.5 * (basis.dof - 1) * math.log(2 * math.pi * mixture.variance),
         poses.angle.reshape(n, v),
         poses.shift_px.reshape(n, v, 2),
         poses.moments.reshape(n, v, -1),
@@ -98,7 +98,7 @@ def maximisation(basis: DiscBasis, described: Complex, mixture: Mixture, found: 
         mixture,
         templates=templates.astype(np.complex64),
         share=share / share.sum(),
-        variance=max(float((found.chance * found.misfit).sum() / (n * basis.dof)), 1e-12),
+        variance=max(float((found.chance * found.misfit).sum() / (n * (basis.dof - 1))), 1e-12),
     )
 
 

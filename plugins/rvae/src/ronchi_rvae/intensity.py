@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from ronchi.api import DataError
 from ronchi_rvae.params import DiscParams
 
-__all__ = ["Intensity"]
+__all__ = ["Intensity", "check_likelihood"]
 
 Floats = NDArray[np.float32]
+
+_LEAST_STABLE = 2 * math.sqrt(3 / 8)
+"""Stabilised value of no counts."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,19 @@ class Intensity:
         inside : (ny, nx) bool
             Good pixels of the disc.
         probe : (ny, nx) float32, optional
+            Its bad pixels may hold anything.
 
         Raises
         ------
         DataError
-            Counts below 0, or images that are constant in the disc.
+            Counts below 0, values that the likelihood does not allow, images that are constant in the disc, or a probe
+            that cannot be brought to the sum of an image.
         """
         if params.counts and frames.min() < 0:
             raise DataError(f"counts of {frames.min():g}: there are none below 0", where="counts", fix="counts: false")
+        check_likelihood(getattr(params, "likelihood", "gaussian"), frames[:, inside], "likelihood")
+        if probe is not None:
+            probe = _usable_probe(probe, frames, inside)
         unscaled = cls(params.counts, params.normalise, probe=probe)
         spread = float(unscaled.of(frames, inside)[:, inside].std(dtype=np.float64))
         if not spread > 0:
@@ -81,9 +90,40 @@ class Intensity:
         return scaled
 
     def back(self, values: Floats) -> Floats:
-        """Images of values, but for the probe and for what `normalise` took out of each."""
+        """Images of values, but for the probe and for what `normalise` took out of each: their means over the noise.
+
+        Of a mean of stabilised counts the square would be too low by what the noise adds to it. Source: Makitalo & Foi
+        2011, IEEE Trans. Image Process. 20, 2697, doi:10.1109/TIP.2010.2056693 (closed form).
+        """
         made = values * np.float32(self.scale)
-        return np.maximum(made, 0) ** 2 / 4 - np.float32(0.375) if self.counts and self.probe is None else made
+        if not self.counts or self.probe is not None or self.normalise != "none":
+            return made
+        made = np.maximum(made, np.float32(_LEAST_STABLE))
+        bend = math.sqrt(3 / 2)
+        rate: Floats = made**2 / 4 + bend / 4 / made - 11 / 8 / made**2 + 5 / 8 * bend / made**3 - np.float32(1 / 8)
+        return rate
 
     def _stable(self, frames: Floats) -> Floats:
         return 2 * np.sqrt(np.maximum(frames, 0) + np.float32(0.375)) if self.counts else frames
+
+
+def check_likelihood(family: str, values: Floats, where: str) -> None:
+    """Raise `DataError` where values (...) are none that a Poisson or Bernoulli law gives."""
+    if family == "gaussian":
+        return
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or (family == "bernoulli" and high > 1):
+        what = f"values from {low:g} to {high:g} are no {'counts' if family == 'poisson' else 'chances'}"
+        raise DataError(what, where=where, fix="likelihood: gaussian")
+
+
+def _usable_probe(probe: Floats, frames: Floats, inside: NDArray[np.bool_]) -> Floats:
+    """Vacuum probe (ny, nx), 0 at bad pixels as the images are: sums of both are then over the same pixels."""
+    # Images are 0 at bad pixels; in the disc a good pixel that is 0 in all of them is still told from a bad one.
+    good = inside | frames.any(axis=0)
+    made: Floats = np.where(good, probe, 0).astype(np.float32)
+    total = float(made.sum(dtype=np.float64))
+    if not (np.isfinite(made).all() and total > 0):
+        what = f"the sum of the probe over good pixels is {total:g}: it cannot be brought to that of an image"
+        raise DataError(what, where="subtract_probe", fix="mend the coordinate `probe`, or subtract_probe: false")
+    return made

@@ -2,7 +2,7 @@
 
 A rotation by u turns every coefficient of order m by ``exp(-i m u)``: products of one with the conjugate of another
 of the same order do not change. They hold the power at every order and radius and how the radii lie to one another;
-how the orders lie to one another is lost, and so is a mirror.
+how the orders lie to one another is lost. In the mirror the imaginary parts change their sign.
 """
 
 from __future__ import annotations

@@ -8,14 +8,19 @@ through all of them: no encoder has to find the angle, and no local minimum of i
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.poses import angle_table
 
 __all__ = ["Likelihood"]
+
+Floats = NDArray[np.float32]
 
 
 class Likelihood(nn.Module):
@@ -33,6 +38,10 @@ class Likelihood(nn.Module):
         Integrate over the mirror image too, either hand being as likely.
     unit : float
         Of the coefficients, in counts or probabilities: only as such do these have a Poisson or Bernoulli law.
+
+    Notes
+    -----
+    What depends on the pixels alone is left out, as the logarithms of the factorials of counts.
     """
 
     sums: Tensor
@@ -40,6 +49,7 @@ class Likelihood(nn.Module):
     sines: Tensor
     drawn: Tensor
     weight: Tensor
+    gram: Tensor
 
     def __init__(
         self, basis: DiscBasis, family: str, variance: float, *, unit: float = 1.0, mirror: bool = False
@@ -54,7 +64,9 @@ class Likelihood(nn.Module):
         self.turns = int((order == 0).sum())
         self.log_variance = nn.Parameter(torch.tensor(math.log(variance)), requires_grad=family == "gaussian")
         if family != "gaussian":
-            drawn, weight = basis.sampled_real()
+            drawn, weight = _on_rings(basis)
+            gram = (drawn * weight) @ drawn.T
+            self.register_buffer("gram", torch.from_numpy(gram), persistent=False)
             self.register_buffer("drawn", torch.from_numpy(drawn), persistent=False)
             self.register_buffer("weight", torch.from_numpy(weight), persistent=False)
 
@@ -78,13 +90,13 @@ class Likelihood(nn.Module):
 
     def of_one_hand(self, canonical: Tensor, upright: Tensor) -> Tensor:
         """Integrate over the angle alone; as `forward`."""
-        score = self.score(canonical, upright)
         if self.family == "gaussian":
             energy = (canonical**2).sum(1) + (upright**2).sum(1)
-            score = (score - 0.5 * energy[:, None]) * torch.exp(-self.log_variance)
+            score = (self.score(canonical, upright) - 0.5 * energy[:, None]) * torch.exp(-self.log_variance)
             rest = -0.5 * self.dof * (math.log(2 * math.pi) + self.log_variance)
         else:
-            score = self.unit * score
+            # The sum over pixels of data times harmonics: on the pixels that count, these are not orthonormal.
+            score = self.unit * self.score(canonical, upright @ self.gram)
             values = canonical @ self.drawn
             partition = torch.exp(values) if self.family == "poisson" else nn.functional.softplus(values)
             rest = -(partition @ self.weight)
@@ -106,3 +118,18 @@ class Likelihood(nn.Module):
     def _parts(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         n = len(self.sums)
         return numbers[:, :n], nn.functional.pad(numbers[:, n:], (self.turns, 0))
+
+
+def _on_rings(basis: DiscBasis) -> tuple[Floats, Floats]:
+    """Pixel values (dof, p) of every real number of a description, and the share (p,) of each pixel that counts.
+
+    Of the pixels about as far from the centre all count alike, by the part of them that is good: images are turned
+    back, their bad pixels with them, and a likelihood whose sums run over a ring has no angle that it likes.
+    """
+    if basis.bad_pixel is None:
+        return basis.sampled_real()
+    drawn, share = replace(basis, bad_pixel=None).sampled_real()
+    y, x = np.nonzero(basis.covered)
+    ring = np.rint(np.hypot(y - basis.centre_px[0], x - basis.centre_px[1])).astype(np.int64)
+    good = np.bincount(ring, share * ~basis.bad_pixel[y, x]) / np.maximum(np.bincount(ring, share), 1e-12)
+    return drawn, (share * good[ring]).astype(np.float32)

@@ -19,15 +19,17 @@ from scipy.linalg import solve_triangular
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import turned_back
 from ronchi_rvae.mixture import Mixture, Responses
-from ronchi_rvae.symmetry import likeness, turn
+from ronchi_rvae.symmetry import SYSTEMATIC, likeness, turn
 
-__all__ = ["Scatter", "merge_alike", "noise_edge", "scatter", "split"]
+__all__ = ["Scatter", "clearly_above", "merge_alike", "noise_edge", "scatter", "split"]
 
 Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
-CLEARLY = 1.03
-"""An eigenvalue counts if it is above the edge by this factor; fluctuations of the edge are of a percent or two."""
+_FLUCTUATIONS = 3.3
+"""Of the largest eigenvalue of noise, in units of Tracy and Widom: one in a thousand is larger."""
+_CLEANED = 4
+"""How often structure is taken out of what the noise is estimated from."""
 _ALIKE = 1.15
 """Two classes are merged if as one they would be above the edge by less: it has to be easier than to split them."""
 
@@ -38,7 +40,9 @@ class Scatter(NamedTuple):
     Parameters
     ----------
     excess : float
-        Largest eigenvalue over the noise edge: structure where clearly above 1.
+        Largest eigenvalue over the noise edge.
+    clearly : float
+        From which excess on it is structure.
     direction : (D,) complex64
         Its eigenvector, of length 1.
     spread : float
@@ -48,6 +52,7 @@ class Scatter(NamedTuple):
     """
 
     excess: float
+    clearly: float
     direction: Complex
     spread: float
     n: float
@@ -58,25 +63,53 @@ def noise_edge(variance: float, dof: int, n: float) -> float:
     return variance * (1 + math.sqrt(dof / max(n, 1.0))) ** 2
 
 
+def clearly_above(dof: int, n: float) -> float:
+    """Factor above the edge that noise hardly reaches (Johnstone 2001, doi:10.1214/aos/1009210544).
+
+    Parameters
+    ----------
+    dof, n : int
+        As in `noise_edge`.
+    """
+    roots = math.sqrt(n) + math.sqrt(dof)
+    return 1 + _FLUCTUATIONS * (1 / math.sqrt(n) + 1 / math.sqrt(dof)) ** (1 / 3) / roots
+
+
 def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses, k: int) -> Scatter:
     """Principal direction of a class's residuals; an empty class has none."""
     rows = np.flatnonzero(mixture.by_class(found.chance)[:, k] > 0.5)
     n = len(rows)
     if n < 8:
-        return Scatter(0.0, np.zeros_like(mixture.templates[k]), 0.0, n)
+        return Scatter(0.0, 1.0, np.zeros_like(mixture.templates[k]), 0.0, n)
     view = found.best_view(mixture, np.full(len(found.chance), k))[rows]
     pose = found.angle[rows, view], found.shift_px[rows, view], mixture.view_mirrored[view]
-    residual = turned_back(basis, described[rows], *pose) - mixture.templates[k]
+    residual = basis.as_real(turned_back(basis, described[rows], *pose) - mixture.templates[k]).astype(float)
     residual[:, 0] = 0
-    factor = basis.noise_factor
-    white = solve_triangular(factor, basis.as_real(residual).T.astype(float), lower=True)
-    variance = mixture.variance * basis.dof / float((factor**2).sum())
-    values, vectors = np.linalg.eigh(white @ white.T / n)
-    excess = float(values[-1]) / noise_edge(variance, basis.dof, n)
-    direction = factor @ vectors[:, -1]
-    length = float(np.linalg.norm(direction))
-    spread = length * math.sqrt(max(float(values[-1]) - variance, 0.0))
-    return Scatter(excess, basis.from_real(direction[None] / length)[0], spread, n)
+    covariance = residual.T @ residual / n
+    if np.trace(covariance) <= 1e-10 * float((np.abs(mixture.templates[k]) ** 2).sum()):
+        return Scatter(0.0, 1.0, np.zeros_like(mixture.templates[k]), 0.0, n)
+    edge, clearly, quiet = noise_edge(1.0, basis.dof - 1, n), clearly_above(basis.dof - 1, n), covariance
+    for _ in range(_CLEANED):
+        values, ways = _beside_noise(covariance[1:, 1:], basis.noise_covariance(quiet, mixture.templates[k])[1:, 1:])
+        large = values > clearly * edge
+        if not large.any():
+            break
+        # Structure scatters in its pixels, too: without it there is less noise, and more that goes beyond.
+        structure = ways[:, large] * np.sqrt(values[large] - 1)
+        quiet = covariance.copy()
+        quiet[1:, 1:] -= structure @ structure.T
+    length = max(float(np.linalg.norm(ways[:, -1])), 1e-300)
+    direction = np.concatenate([[0.0], ways[:, -1] / length])
+    spread = length * math.sqrt(max(float(values[-1]) - 1, 0.0))
+    return Scatter(float(values[-1]) / edge, clearly, basis.from_real(direction[None])[0], spread, n)
+
+
+def _beside_noise(covariance: Doubles, noise: Doubles) -> tuple[Doubles, Doubles]:
+    """Variances, ascending, in units of the noise's, and the directions (dof, dof) that have them, as columns."""
+    factor = np.linalg.cholesky(noise + 1e-12 * np.trace(noise) * np.eye(len(noise)))
+    half = solve_triangular(factor, covariance, lower=True)
+    values, vectors = np.linalg.eigh(solve_triangular(factor, half.T, lower=True))
+    return values, factor @ vectors
 
 
 def split(mixture: Mixture, found: Responses, k: int, along: Scatter) -> tuple[Mixture, Doubles, Doubles]:
@@ -126,15 +159,16 @@ def merge_alike(basis: DiscBasis, mixture: Mixture, n: int, *, at_least: int | N
 
 def _excess_together(basis: DiscBasis, mixture: Mixture, i: int, j: int, n: int) -> float:
     """Largest eigenvalue of the two classes as one, over the noise edge."""
-    _, distance, other = likeness(basis, mixture, i, j)
-    distance -= float(abs(mixture.templates[i, 0] - other[0]) ** 2)
+    _, distance, _ = likeness(basis, mixture, i, j, off_centre=True)
+    anisotropic = float((np.abs(mixture.templates[i, basis.order > 0]) ** 2).sum())
+    distance = max(0.0, distance - SYSTEMATIC * anisotropic)
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
     return float(mixture.variance + part * (1 - part) * distance) / noise_edge(mixture.variance, basis.dof, n * both)
 
 
 def _merge(basis: DiscBasis, mixture: Mixture, i: int, j: int) -> Mixture:
-    angle, _, other = likeness(basis, mixture, i, j)
+    angle, _, other = likeness(basis, mixture, i, j, off_centre=True)
     both = mixture.share[i] + mixture.share[j]
     part = mixture.share[i] / both
     templates, share = mixture.templates.copy(), mixture.share.copy()

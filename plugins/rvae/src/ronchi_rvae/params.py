@@ -8,8 +8,22 @@ from pydantic import JsonValue, model_validator
 
 from ronchi.api import Field, Params
 
-__all__ = ["DiscParams", "HeldOutParams", "PolarEmParams", "PolarInvariantsParams", "RrvaeParams", "RvaeParams"]
+__all__ = [
+    "COUNTS",
+    "DiscParams",
+    "HeldOutParams",
+    "LikelihoodParams",
+    "PolarEmParams",
+    "PolarInvariantsParams",
+    "RrvaeParams",
+    "RvaeParams",
+]
 
+COUNTS = (
+    "The images are counts: take 2 sqrt(x + 3/8) first, which makes the noise of all pixels 1. Below about 4 counts a "
+    "pixel it is less, and bright pixels are noisier than dark ones again."
+)
+"""What the parameter `counts` does."""
 _PX: dict[str, JsonValue] = {"unit": "px"}
 
 
@@ -31,9 +45,7 @@ class DiscParams(Params):
         "1.3 px standard deviation has nothing beyond 2.",
         json_schema_extra={"unit": "rad/px"},
     )
-    counts: bool = Field(
-        False, description="The images are counts: take 2 sqrt(x + 3/8) first, which makes the noise of all pixels 1."
-    )
+    counts: bool = Field(False, description=COUNTS)
     normalise: Literal["none", "mean", "contrast"] = Field(
         "none",
         description="mean: divide every image by its mean in the disc; contrast: subtract it, and divide by the "
@@ -109,11 +121,25 @@ class HeldOutParams(Params):
     )
 
 
-class _AutoencoderParams(HeldOutParams, _MixtureParams):
+class LikelihoodParams(Params):
+    """Which noise the images have."""
+
     likelihood: Literal["gaussian", "poisson", "bernoulli"] = Field(
         "gaussian",
         description="Noise: gaussian with a learned variance; poisson for counts; bernoulli for maps from 0 to 1.",
     )
+
+    @model_validator(mode="after")
+    def _is_of_the_images(self) -> Self:
+        plain = {"counts": False, "normalise": "none", "subtract_probe": False}
+        altered = [name for name, value in plain.items() if getattr(self, name, value) != value]
+        if self.likelihood != "gaussian" and altered:
+            what = f"likelihood {self.likelihood} is of the images as they are"
+            raise ValueError(f"{what}: leave out {', '.join(f'`{name}`' for name in altered)}")
+        return self
+
+
+class _AutoencoderParams(LikelihoodParams, HeldOutParams, _MixtureParams):
     hidden: int = Field(128, ge=1, description="Width of the two hidden layers of the encoder and of the decoder.")
     epochs: int = Field(30, ge=1, description="Passes over the samples, at most.")
     batch: int = Field(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import JsonValue, model_validator
+from pydantic import JsonValue
 
 from ronchi.api import Field
-from ronchi_rvae.params import HeldOutParams
+from ronchi_rvae.params import COUNTS, HeldOutParams, LikelihoodParams
 
 __all__ = ["ConvAeParams", "JrvaeParams", "PixelParams", "SpatialVaeParams", "VaeParams"]
 
@@ -26,9 +26,7 @@ class PixelParams(HeldOutParams):
         description="Radius of the circle; by default the largest about the centre that lies inside the window.",
         json_schema_extra=_PX,
     )
-    counts: bool = Field(
-        False, description="The images are counts: take 2 sqrt(x + 3/8) first, which makes the noise of all pixels 1."
-    )
+    counts: bool = Field(False, description=COUNTS)
     normalise: Literal["none", "mean", "contrast"] = Field(
         "none",
         description="mean: divide every image by its mean; contrast: subtract it, divide by the standard deviation.",
@@ -43,11 +41,7 @@ class PixelParams(HeldOutParams):
     mixed_precision: bool = Field(True, description="On cuda: bfloat16 for the products of matrices.")
 
 
-class _VariationalParams(PixelParams):
-    likelihood: Literal["gaussian", "poisson", "bernoulli"] = Field(
-        "gaussian",
-        description="Noise: gaussian with a learned variance; poisson for counts; bernoulli for maps from 0 to 1.",
-    )
+class _VariationalParams(LikelihoodParams, PixelParams):
     noise: Literal["learned", "unit"] = Field(
         "learned",
         description="Variance of gaussian noise: learned; or unit, that of the published code, "
@@ -59,12 +53,6 @@ class _VariationalParams(PixelParams):
         description="Coordinate of whole numbers along the samples, such as `species`, that encoder and decoder are "
         "given: the latents then describe what varies inside each of its values.",
     )
-
-    @model_validator(mode="after")
-    def _counts_once(self) -> Self:
-        if self.likelihood != "gaussian" and (self.counts or self.normalise != "none"):
-            raise ValueError(f"likelihood {self.likelihood} is of the images as they are: no `counts`, no `normalise`")
-        return self
 
 
 class VaeParams(_VariationalParams):

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 from ronchi_rvae.frames import Window
-from ronchi_rvae.intensity import Intensity
+from ronchi_rvae.intensity import Intensity, check_likelihood
 from ronchi_rvae.params import DiscParams
 from ronchi_rvae.params_pixels import PixelParams
 
@@ -60,9 +60,7 @@ def fitted_intensity(
         named = {"counts": params.counts, "normalise": params.normalise}
         return Intensity.fitted(DiscParams.model_validate(named), frames, used)
     seen = frames[:, used]
-    if seen.min() < 0 or (family == "bernoulli" and seen.max() > 1):
-        what = f"values from {seen.min():g} to {seen.max():g} are no {'counts' if family == 'poisson' else 'chances'}"
-        raise DataError(what, where=f"{where}: likelihood", fix="likelihood: gaussian")
+    check_likelihood(family, seen, f"{where}: likelihood")
     if np.ptp(seen) == 0:
         raise DataError("the images are constant: there is nothing to learn", where=where)
     return Intensity(params.counts, params.normalise)

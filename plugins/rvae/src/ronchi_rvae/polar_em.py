@@ -87,6 +87,13 @@ class PolarEm(DiscLearner):
             raise DataError(what, where=f"{self.name}: n_classes", fix="n_classes: auto, or give more samples")
         described = self.basis.describe(values)
         self.mixture = fit_mixture(self.basis, described, ctx.rng, Search.asked(self.params, ctx))
+        if wanted == "auto" and self.mixture.size >= self.params.max_classes > 1:
+            ctx.log.warning(
+                "%s: %d classes, the most that `max_classes` allows; there may be more, or images vary without them: "
+                "`n_classes: 1` and `n_components` describe that",
+                self.name,
+                self.mixture.size,
+            )
         pose = self._posed(described)[1]
         self._mean, self._axes = principal_axes(self._upright(described, pose), self.params.n_components)
 

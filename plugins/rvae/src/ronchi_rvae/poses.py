@@ -1,7 +1,9 @@
 """The pose of an image against a template, and the evidence of the template, the angle integrated out.
 
 All angles of a grid come from one short Fourier sum; the best one is refined together with the shift by Newton steps
-on what `ronchi_rvae.objective` computes.
+on what `ronchi_rvae.objective` computes. Maxima that are sharper than the grid are integrated as Gaussians.
+
+The level of an image, its first coefficient, tells nothing of a pose. It is left out: every image has its own.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.newton import newton_step
 from ronchi_rvae.objective import mix, scan, value_at, weigh
 
-__all__ = ["SCAN_ALL", "SCAN_ANGLES", "STAY", "Poses", "angle_table", "fit_poses"]
+__all__ = ["SCAN_ALL", "SCAN_ANGLES", "STAY", "Poses", "angle_table", "fit_poses", "gaussian_over_grid"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -45,7 +47,7 @@ class Poses(NamedTuple):
     moments : (p, M) complex64
         Posterior mean of ``exp(i m angle)``.
     misfit : (p,) float64
-        Squared distance of image and template at the most likely pose.
+        Squared distance of image and template at the most likely pose, but for their levels.
     """
 
     evidence: Doubles
@@ -99,8 +101,10 @@ def fit_poses(
     """
     n = len(rows)
     table = angle_table(basis.n_orders)
-    energy = (described.real**2 + described.imag**2).sum(axis=2)
-    norms = (templates.real.astype(float) ** 2 + templates.imag.astype(float) ** 2).sum(axis=1)
+    energy = (described.real[..., 1:] ** 2 + described.imag[..., 1:] ** 2).sum(axis=2)
+    norms = (templates.real[:, 1:].astype(float) ** 2 + templates.imag[:, 1:].astype(float) ** 2).sum(axis=1)
+    first = basis.first.copy()
+    first[0] = 1
     poses = Poses(
         np.empty(n),
         angle.astype(float),
@@ -113,7 +117,7 @@ def fit_poses(
         energy,
         np.ascontiguousarray(templates.astype(np.complex64)),
         norms,
-        basis.first,
+        first,
         rows,
         classes,
         np.ascontiguousarray(table.real),
@@ -214,9 +218,33 @@ def _fit_pairs(
             vr[m], vi[m] = vr[m] * c - vi[m] * s, vr[m] * s + vi[m] * c
         scan(vr, vi, cosines, sines, score)
         total = _average_turn(score, variance, cosines, sines, turned)
+        bend = 0.0
+        for m in range(n_orders):
+            bend += m * m * vr[m]
+        if bend > 0:
+            total *= gaussian_over_grid(np.sqrt(variance / bend) * n_angles / (2 * np.pi), 0.0)
         for m in range(n_orders):
             moments[p, m] = (turned[0, m] + 1j * turned[1, m]) * np.exp(1j * m * u)
         evidence[p] = (value - 0.5 * norms[k]) / variance + np.log(total)
+
+
+@njit()
+def gaussian_over_grid(width: float, wave: float) -> float:
+    """What a Gaussian holds, over what a grid with a point at its maximum sees of it; 1 if it is wide.
+
+    Parameters
+    ----------
+    width : float
+        Standard deviation in steps of the grid.
+    wave : float
+        In rad a step: the Gaussian is multiplied by its cosine. 0 for the Gaussian itself.
+    """
+    if width > 2.0:
+        return 1.0
+    seen = 1.0
+    for k in range(1, 13):
+        seen += 2 * np.exp(-0.5 * (k / max(width, 1e-3)) ** 2) * np.cos(k * wave)
+    return np.sqrt(2 * np.pi) * width * np.exp(-0.5 * (wave * width) ** 2) / seen
 
 
 @njit(fastmath=True)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.mixture import Mixture, Responses
+from ronchi_rvae.poses import angle_table, gaussian_over_grid
 
 __all__ = ["Pose", "best_poses", "common_fold", "mirror_chance", "wrapped"]
 
@@ -70,8 +71,7 @@ def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses, *, other_ha
     angle = _resolved(found.angle[rows, view], fold, moments)
     angle[fold == 0] = np.nan
     resultant = np.abs(moments[rows, np.minimum(fold, moments.shape[1] - 1)])
-    # The grid of angles is too coarse to hold how sharp a maximum is.
-    resultant *= np.exp(-0.5 * fold**2 * _angle_variance(basis, mixture)[label])
+    resultant *= _beyond_grid(basis, mixture)[label]
     resultant[fold == 0] = 0
     return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, view], mirrored)
 
@@ -105,6 +105,18 @@ def _resolved(angle: Doubles, fold: NDArray[np.int64], moments: NDArray[np.compl
         better = (turn < np.maximum(fold, 1)) & (density > best + 1e-6)
         best[better], chosen[better] = density[better], candidate[better]
     return chosen
+
+
+def _beyond_grid(basis: DiscBasis, mixture: Mixture) -> Doubles:
+    """(K,) of the resultant, what the grid of angles is too coarse to see of how sharp a maximum is."""
+    step = 2 * math.pi / len(angle_table(basis.n_orders))
+    width = np.sqrt(_angle_variance(basis, mixture)) / step
+    return np.array(
+        [
+            gaussian_over_grid(w, fold * step) / gaussian_over_grid(w, 0.0)
+            for w, fold in zip(width, mixture.fold, strict=True)
+        ]
+    )
 
 
 def _angle_variance(basis: DiscBasis, mixture: Mixture) -> Doubles:

@@ -16,8 +16,8 @@ from ronchi.schema.common import variable
 __all__ = ["Encoded", "described"]
 
 _CURVES = {
-    "bound": "evidence lower bound of an image",
-    "bound_held_out": "evidence lower bound of an image held out",
+    "bound": "evidence of an image at its most likely latents",
+    "bound_held_out": "evidence of an image held out, at its most likely latents",
 }
 
 

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, gammaln
 
 from ronchi.api import Context
 from ronchi.schema.common import variable
+from ronchi_rvae.em import turned_back
 from ronchi_rvae.holdout import hold_out
 from ronchi_rvae.params import RrvaeParams, RvaeParams
 from ronchi_rvae.polar_em import PolarEm
@@ -43,16 +44,21 @@ _GRID = np.linspace(-2, 2, 9, dtype=np.float32)
 """Latents at which the manifold is drawn, in standard deviations of the prior."""
 _LEAST_BATCH, _STEPS = 16, 40
 """Of few samples smaller batches are made, so that an epoch has so many steps."""
+_AT_ONCE = 2048
+"""Images whose factorials are taken at a time."""
 _RENEW = 10
 """Epochs after which angles and shifts are found anew, against what each image is decoded to by then."""
 _LEAST_RATE, _MOST_RATE = 1e-3, 1 - 1e-3
 
 
 class _Seen(NamedTuple):
-    """Latents (n, n_latent), lower bounds (n,) of the log-likelihood in nats, and poses of images."""
+    """Latents (n, n_latent), log-likelihoods (n,) less the divergence of the latents, in nats, and poses of images.
+
+    The likelihood is that at the most likely latents, not its mean over them: this is no bound.
+    """
 
     z: Floats
-    bound: Floats
+    fit: Floats
     pose: Pose
 
 
@@ -97,14 +103,16 @@ class Rvae(PolarEm):
         upright = self._upright(described, pose)
 
         def renew(seen: torch.Tensor) -> torch.Tensor:
+            # While it is trained, the model is where the training is.
+            device = next(self.model.parameters()).device
             with thread_limit(1), torch.no_grad():
-                canonical = self.model.decode(self.model.encode(seen)[0])
+                canonical = self.model.decode(self.model.encode(seen.to(device))[0]).cpu()
             return torch.from_numpy(self._upright(described, self._refined(described, canonical.numpy(), pose)))
 
         self.model = self._new_model(seed)
         self.model.standardise(torch.from_numpy(upright[~held]), *self._canonical_units(upright[~held]))
         batch = min(p.batch, max(_LEAST_BATCH, int((~held).sum()) // _STEPS))
-        self._curves = fitted_curves(
+        curves = fitted_curves(
             self.model,
             torch.from_numpy(upright),
             torch.empty(len(upright), 0),
@@ -115,23 +123,27 @@ class Rvae(PolarEm):
             identity=json.dumps([self.name, p.model_dump(mode="json")]),
             renew=renew,
         )
+        alone = self._of_pixels_alone(values, described)
+        of = {"bound": alone[~held], "bound_held_out": alone[held]}
+        self._curves = {name: [bound + float(of[name].mean()) for bound in curve] for name, curve in curves.items()}
 
     def _encode(self, values: Floats) -> Encoded:
         described = self.basis.describe(values)
         found, pose = self._posed(described)
         own = self._seen_as(described, pose)
+        alone = self._of_pixels_alone(values, described)
         if not self.params.mirror:
-            return self._encoded(own.z, -own.bound, found, own.pose)
+            return self._encoded(own.z, -own.fit - alone, found, own.pose)
         other = self._seen_as(described, best_poses(self.basis, self.mixture, found, other_hand=True))
-        swaps = other.bound > own.bound
+        swaps = other.fit > own.fit
         z = np.where(swaps[:, None], other.z, own.z)
         chosen = Pose(
             *(np.where(swaps.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in zip(own.pose, other.pose, strict=True))
         )
-        both = np.logaddexp(own.bound, other.bound)
-        made = self._encoded(z, math.log(2) - both, found, chosen)
+        both = np.logaddexp(own.fit, other.fit)
+        made = self._encoded(z, math.log(2) - both - alone, found, chosen)
         # A class without a hand has one pose, and leaves the mirror open.
-        chance = np.where(own.pose.mirrored == other.pose.mirrored, 0.5, np.exp(own.bound - both))
+        chance = np.where(own.pose.mirrored == other.pose.mirrored, 0.5, np.exp(own.fit - both))
         return replace(made, mirror_prob=np.where(own.pose.mirrored, chance, 1 - chance))
 
     def _seen_as(self, described: Complex, pose: Pose) -> _Seen:
@@ -146,8 +158,30 @@ class Rvae(PolarEm):
             canonical = self.model.decode(mean)
             pose = self._refined(described, canonical.numpy(), pose)
             evidence = self.model.likelihood.of_one_hand(canonical, torch.from_numpy(self._upright(described, pose)))
-            bound = evidence - divergence(mean, log_variance)
-        return _Seen(mean.numpy(), bound.numpy(), pose)
+            fit = evidence - divergence(mean, log_variance)
+        return _Seen(mean.numpy(), fit.numpy(), pose)
+
+    def _of_pixels_alone(self, values: Floats, described: Complex) -> NDArray[np.float64]:
+        """(n,) log-likelihood of images (n, ny, nx) that no canonical image changes, in nats: that of the factorials.
+
+        That of gaussian noise is part of `Likelihood`, and odds have none.
+        """
+        if self.params.likelihood != "poisson":
+            return np.zeros(len(values))
+        weight = self.model.likelihood.weight.numpy()
+        made = np.empty(len(values))
+        for rows in np.array_split(np.arange(len(values)), len(values) // _AT_ONCE + 1):
+            counts = self._filled(values[rows], described[rows])[:, self.basis.covered] * self._intensity.scale
+            made[rows] = -gammaln(np.maximum(counts, 0) + 1.0) @ weight.astype(np.float64)
+        return made
+
+    def _filled(self, values: Floats, described: Complex) -> Floats:
+        """Images with what their description has at bad pixels, which `Likelihood` is given."""
+        if self.basis.bad_pixel is None:
+            return values
+        still = np.zeros((len(values), 2))
+        here = turned_back(self.basis, described, still[:, 0], still, np.zeros(len(values), bool))
+        return np.where(self.basis.bad_pixel, self.basis.images(here), values)
 
     def _refined(self, described: Complex, canonical: Floats, pose: Pose) -> Pose:
         """Angles and shifts against each image's own canonical one, from those against the templates."""

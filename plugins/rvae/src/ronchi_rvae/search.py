@@ -14,7 +14,7 @@ from ronchi.api import Context
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import iterate
 from ronchi_rvae.mixture import Mixture, Responses
-from ronchi_rvae.moves import CLEARLY, merge_alike, scatter, split
+from ronchi_rvae.moves import merge_alike, scatter, split
 from ronchi_rvae.symmetry import symmetrised, to_one_frame
 
 __all__ = ["Search", "fit_mixture"]
@@ -115,7 +115,7 @@ def _first_class(
     """The best of several single classes, each grown from one image."""
     part = described[:_START_IMAGES]
     middle = part.shape[1] // 2
-    variance = float((np.abs(part[:, middle]) ** 2).sum(axis=1).mean()) / basis.dof
+    variance = float((np.abs(part[:, middle, 1:]) ** 2).sum(axis=1).mean()) / (basis.dof - 1)
     sigma = max(basis.shifts.reach_px / np.sqrt(3), 0.02)
     tried = []
     for row in rng.choice(len(part), min(_STARTS, len(part)), replace=False):
@@ -162,7 +162,7 @@ def _grow(
     tried: set[int] = set()
     while mixture.size < most:
         ways = [scatter(basis, described, mixture, found, k) for k in range(mixture.size)]
-        open_ways = [k for k in range(mixture.size) if k not in tried and ways[k].excess > CLEARLY]
+        open_ways = [k for k in range(mixture.size) if k not in tried and ways[k].excess > ways[k].clearly]
         if wanted is not None and mixture.size < wanted:
             open_ways = open_ways or list(range(mixture.size))
         if not open_ways:

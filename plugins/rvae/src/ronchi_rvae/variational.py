@@ -61,7 +61,7 @@ class Posterior(NamedTuple):
         In rad.
     label_prob : (n, n_classes) Tensor
     nll : (n,) Tensor
-        Negative bound, nats.
+        Negative log-likelihood at the most likely latents and their divergence from the prior, in nats: no bound.
     """
 
     z: Tensor
