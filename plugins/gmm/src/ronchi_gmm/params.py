@@ -15,8 +15,8 @@ class _InMemory(Params):
     memory_mb: float = Field(
         1000.0,
         gt=0,
-        description="Data up to this size as float32 are fitted in memory; of larger ones a random part, or all block by "
-        "block where the method can.",
+        description="Data up to this size as float32 are fitted in memory; of larger ones a random part, or all block "
+        "by block where the method can.",
         json_schema_extra={"unit": "MB"},
     )
 
