@@ -11,6 +11,7 @@ zero edge; here the edge is flat, since images do not end at 0).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,18 +123,6 @@ class DiscBasis:
             made[:, i] = self._project_about(centre).view(np.float64)
         return made.reshape(len(made), -1)
 
-    @cached_property
-    def noise_factor(self) -> Doubles:
-        """(dof, dof) lower Cholesky factor of the covariance of a description of white noise of variance 1.
-
-        Nearly 1, but for harmonics that live on the rim, where pixels count in part.
-        """
-        projector = self._project_about((0.0, 0.0))
-        turns = self.order > 0
-        real = np.concatenate([projector.real, projector.imag[:, turns]], axis=1)
-        factor: Doubles = np.linalg.cholesky(real.T @ real)
-        return factor
-
     @property
     def described_mb(self) -> float:
         """Memory of one image's description."""
@@ -182,31 +171,43 @@ class DiscBasis:
         drawn = np.concatenate([sampled[good].real, -sampled[good].imag[:, turns]], axis=1)
         return projector, drawn
 
-    def noise_covariance(self, covariance: Doubles, template: Complex) -> Doubles:
-        """Covariance (dof, dof) of noise of independent pixels that scatters as much as is seen.
+    def noise_model(self, template: Complex) -> Callable[[Doubles], Doubles]:
+        """Covariance (dof, dof) of noise of independent pixels that scatters as much as one that is seen.
 
         The variance of a pixel is a parabola in what is expected there, as that of counts, of a camera's noise, and of
-        counts whose variance was stabilised is or nearly is. It is read off the diagonal, over the pixels, of
-        ``covariance``. What scatters together in many pixels is beyond it.
+        counts whose variance was stabilised is or nearly is. It is read off the diagonal, over the pixels, of what is
+        seen: what scatters together in many pixels is beyond it.
 
         Parameters
         ----------
-        covariance : (dof, dof) float64
-            Of descriptions as `as_real` has them, about ``template``.
         template : (D,) complex64
+            What is expected.
+
+        Returns
+        -------
+        callable
+            From a covariance (dof, dof) of descriptions, as `as_real` has them, to that of such noise.
         """
         projector, drawn = self._noise_seen
-        seen = np.einsum("pi,pi->p", drawn @ covariance, drawn)
         expected = drawn @ self.as_real(template[None])[0]
         expected = (expected - expected.mean()) / max(float(expected.std()), 1e-30)
         powers = expected[:, None] ** np.arange(3)
-        # What noise of each power would look like where it is seen: blurred by the band limit.
-        parts = [(projector * power) @ projector.T for power in powers.T]
+        parts = np.stack([(projector * power) @ projector.T for power in powers.T])
+        # What noise of each power looks like where it is seen: blurred by the band limit.
         blurred = np.stack([np.einsum("pi,pi->p", drawn @ part, drawn) for part in parts], axis=1)
-        line = np.linalg.lstsq(blurred, seen, rcond=None)[0]
-        variance = np.maximum(powers @ line, 0.05 * max(float(seen.mean() / blurred[:, 0].mean()), 0.0))
-        made: Doubles = (projector * variance) @ projector.T
-        return made * (np.trace(covariance) / max(np.trace(made), 1e-300))
+
+        def noise(covariance: Doubles) -> Doubles:
+            seen = np.einsum("pi,pi->p", drawn @ covariance, drawn)
+            parabola = np.linalg.lstsq(blurred, seen, rcond=None)[0]
+            variance = powers @ parabola
+            least = 0.05 * max(float(seen.mean() / blurred[:, 0].mean()), 0.0)
+            if variance.min() >= least:
+                made = np.tensordot(parabola, parts, 1)
+            else:
+                made = (projector * np.maximum(variance, least)) @ projector.T
+            return np.asarray(made * (np.trace(covariance) / max(np.trace(made), 1e-300)))
+
+        return noise
 
     def as_real(self, coefficients: Complex) -> Floats:
         """Coefficients (n, D) as (n, dof) real numbers."""

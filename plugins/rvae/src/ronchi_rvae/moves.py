@@ -1,7 +1,8 @@
 """Changes of a mixture that expectation maximisation cannot make: split a class, merge two, turn them alike.
 
 A class is split along the direction in which its images, turned back, scatter more than noise can: noise alone
-has no eigenvalue above variance * (1 + sqrt(dof / n))^2 (Marchenko & Pastur 1967, doi:10.1070/SM1967v001n04ABEH001994).
+has no eigenvalue above variance * (1 + sqrt(dof / n))^2 (Marchenko & Pastur 1967, doi:10.1070/SM1967v001n04ABEH001994),
+once it was made white. The noise is that of the class, and of every pixel of it.
 Two classes are merged if, as one class, they would not be split: the number of classes is found and not asked for.
 The level of an image, its first coefficient, has no say in either: a background that comes and goes is no structure.
 """
@@ -86,11 +87,12 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     residual = basis.as_real(turned_back(basis, described[rows], *pose) - mixture.templates[k]).astype(float)
     residual[:, 0] = 0
     covariance = residual.T @ residual / n
-    if np.trace(covariance) <= 1e-10 * float((np.abs(mixture.templates[k]) ** 2).sum()):
+    if np.trace(covariance) <= 1e-10 * float((np.abs(mixture.templates[k, 1:]) ** 2).sum()):
         return Scatter(0.0, 1.0, np.zeros_like(mixture.templates[k]), 0.0, n)
     edge, clearly, quiet = noise_edge(1.0, basis.dof - 1, n), clearly_above(basis.dof - 1, n), covariance
+    noise = basis.noise_model(mixture.templates[k])
     for _ in range(_CLEANED):
-        values, ways = _beside_noise(covariance[1:, 1:], basis.noise_covariance(quiet, mixture.templates[k])[1:, 1:])
+        values, ways = _beside_noise(covariance[1:, 1:], noise(quiet)[1:, 1:])
         large = values > clearly * edge
         if not large.any():
             break
