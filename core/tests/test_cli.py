@@ -294,6 +294,10 @@ def test_doctor(ronchi: Run, make_dist: Callable[..., Path]) -> None:
     assert code == 1
     assert [problem["dist"] for problem in json.loads(out)] == ["sick"]
     assert ronchi("doctor", "--path", str(site))[0] == 0, "another environment is looked at, not imported"
+    make_dist("ronchi-mute", "[console_scripts]\nmute = mute:main\n")
+    code, out, _ = ronchi("doctor", "ronchi-mute")
+    assert code == 1
+    assert "registers no algorithm" in out
 
 
 def test_demo(ronchi: Run, folder: Path) -> None:
@@ -358,13 +362,6 @@ def test_the_log_is_named_only_where_it_has_a_traceback(
 
     assert "the traceback is in" not in fail(DataError("no lattice"))
     assert fail(ValueError("no lattice")).count("the traceback is in") == 1
-
-
-def test_doctor_names_plugins_that_register_nothing(ronchi: Run, make_dist: Callable[..., Path]) -> None:
-    make_dist("ronchi-mute", "[console_scripts]\nmute = mute:main\n", "")
-    code, out, _ = ronchi("doctor", "ronchi-mute")
-    assert code == 1
-    assert "registers no algorithm" in out
 
 
 def test_read_says_what_is_known_of_an_image(ronchi: Run, tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import pytest
 import xarray as xr
 
 from ronchi.errors import OutputError
-from ronchi.pipeline.remarks import warnings_of
-from ronchi.pipeline.result import RunResult, Status, StepResult
+from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report import write_report
 from ronchi.report.elements import citation, messages, table
 from ronchi.report.figures import Album
@@ -226,110 +225,28 @@ def test_warnings_come_first_when_nothing_is_calibrated(tmp_path: Path) -> None:
     assert "give beam energy and semiangle" in page.said  # no radius of the disk: no bright field is invented
 
 
-def test_calibrated_scan_gives_no_warning() -> None:
-    assert warnings_of(make_result(make_scan())) == []
-
-
-REMARKS = (
-    "the scan is not calibrated; all lengths on it are in px.",
-    "the patterns are not calibrated; scattering vectors are in px, relative only.",
-    "the rotation between scan and detector is not known; directions are those of the detector, not of the scan.",
-)
-
-
-def with_step(result: RunResult, kind: str, made: xr.Dataset | None, /, status: Status = "done", **inputs: str) -> str:
-    """Add a step; gives its name."""
-    name = f"step{len(result.steps)}"
-    result.steps[name] = StepResult(step=name, kind=kind, name="any", data=made, inputs=inputs, status=status)
-    return name
-
-
-def image_of(scan: xr.Dataset) -> xr.Dataset:
-    return maps.make({"sum": variable(("scan_y", "scan_x"), np.ones(SCAN), "counts", "sum")}, dict(scan.coords))
-
-
-def test_what_is_calibrated_before_it_is_used_is_no_matter() -> None:
-    raw, calibrated = make_scan(calibrated=False), make_scan()
-    steps = make_steps(calibrated)
-    steps["load"].data = raw
-    result = make_result(raw, steps=steps)
-    assert warnings_of(result) == [f"load: {remark}" for remark in REMARKS]
-    steps["disks"].inputs = {"data": with_step(result, "transform", calibrated, data="load")}
-    assert warnings_of(result) == []
-
-
-def test_what_was_used_is_judged_once() -> None:
-    raw = make_scan(calibrated=False)
-    turned = raw.assign_attrs(scan_rotation_deg=0.0)
-    result = make_result(raw)
-    result.steps = {"load": make_steps(raw)["load"]}
-    assert warnings_of(result) == [f"load: {remark}" for remark in REMARKS], "nothing takes it but outputs"
-    name = with_step(result, "transform", turned, data="load")
-    assert warnings_of(result) == [f"{name}: {remark}" for remark in REMARKS[:2]]
-    for kind in ("disk_detector", "descriptor_learner"):
-        with_step(result, kind, None, status="failed", data=name)
-    assert warnings_of(result) == [f"{name}: {remark}" for remark in REMARKS[:2]]
-    with_step(result, "metric", scores.make({"psnr": 1.0}), result="load")
-    assert warnings_of(result) == [f"{name}: {remark}" for remark in REMARKS[:2]], "it only compares"
-    with_step(result, "transform", image_of(raw), data="load")
-    both = [f"load, {name}: {remark}" for remark in REMARKS[:2]]
-    assert warnings_of(result) == [*both, f"load: {REMARKS[2]}"], "a map was made before"
-
-
-def test_a_transform_that_failed_has_used_nothing() -> None:
-    raw = make_scan(calibrated=False)
-    result = make_result(raw)
-    result.steps = {"load": make_steps(raw)["load"]}
-    with_step(result, "transform", None, status="failed", data="load")
-    assert warnings_of(result) == []
-
-
-def peaks_of_file(**attrs: object) -> xr.Dataset:
-    n = SCAN[0] * SCAN[1]
-    found = peaks.make(
+def test_peaks_of_a_file_say_what_is_not_in_it(tmp_path: Path) -> None:
+    source, n = "not in the file: taken from the points, which lie around zero", SCAN[0] * SCAN[1]
+    read = peaks.make(
         counts=np.full(n, 1), qy=np.zeros(n), qx=np.linspace(-1, 1, n), scan_shape=SCAN, q_step=(0.011, 0.011),
         q_origin_px=(8, 8), q_shape=(17, 17), q_units="1/angstrom",
     )  # fmt: skip
-    return found.assign_attrs(attrs)
-
-
-def test_peaks_of_a_file_are_judged_as_patterns_are(tmp_path: Path) -> None:
-    source = "not in the file: taken from the points, which lie around zero"
-    read = peaks_of_file(q_units_source=source, q_step_source="not in the file: for plots only")
+    guessed = read.assign_attrs(q_units_source=source, q_step_source="not in the file: for plots only")
     result = make_result(make_scan(), steps={})
-    result.steps["load"] = StepResult(step="load", kind="reader", name="any", data=read, status="done")
-    said = [f"load: {REMARKS[0]}", f"load: the unit of the scattering vectors is {source}.", f"load: {REMARKS[2]}"]
-    assert warnings_of(result) == said
+    result.steps["load"] = StepResult(step="load", kind="reader", name="any", data=guessed, status="done")
     page = Page(write_report(result, tmp_path / "r.html"))
     for words in (
-        *said,
+        "load: the scan is not calibrated; all lengths on it are in px.",
+        f"load: the unit of the scattering vectors is {source}.",
         "scan_y 2 points 1 px not calibrated: relative",
         f"qx — Å⁻¹: {source}",
         "beam energy — not given",
     ):
         assert words in page.said
-    known = make_scan().attrs
-    result.steps["load"].data = peaks_of_file(**{name: known[name] for name in known if name != "ronchi_schema"})
-    assert warnings_of(result) == [f"load: {REMARKS[0]}"]
+    result.steps["load"].data = read.assign_attrs(beam_energy_eV=2e5)
     page = Page(write_report(result, tmp_path / "r.html"))
     assert "qx 0.011 Å⁻¹ calibrated" in page.said
     assert "beam energy 200 keV given" in page.said
-
-
-def test_peaks_beside_patterns_are_judged_where_they_are_used() -> None:
-    result = make_result(make_scan())
-    result.steps["load"].sides = {"found": peaks_of_file(scan_rotation_deg=0.0)}
-    assert warnings_of(result) == []
-    with_step(result, "strain_solver", None, status="failed", peaks="load.found")
-    assert warnings_of(result) == [f"load.found: {REMARKS[0]}"]
-
-
-def test_poor_coverage_is_a_warning() -> None:
-    result = make_result(make_scan())
-    data = result.steps["strain"].data
-    assert data is not None
-    result.steps["strain"].data = data.assign(valid=data["valid"] * 0)
-    assert warnings_of(result) == ["strain: only 0 % of the positions could be fitted."]
 
 
 def test_failed_run_has_a_report(tmp_path: Path) -> None:

@@ -19,8 +19,12 @@ Array = NDArray[np.float64]
 
 _FAR = 4.5
 """Atoms further apart than this, in standard deviations, tell nothing of each other: they share 0.6 % of a square."""
+_UNTOLD = 1e7
+"""An error of an atom's equations, in units of its diagonal, that grows by this much leaves nothing known of it."""
 _MOST = 18
 """Neighbours that count, the nearest: two rings of a dense lattice. With more, atoms cannot be told apart any more."""
+_AT_ONCE = 256
+"""Atoms whose equations are held in memory at a time: 24 MB of the densest."""
 
 
 def overlapping_variance(
@@ -63,8 +67,9 @@ def overlapping_variance(
     crowded = np.flatnonzero(counts > 1)
     variance = np.full((len(crowded), 3), np.inf)
     for count in np.unique(counts[crowded]):
-        same = counts[crowded] == count
-        variance[same] = _marginal(near[crowded[same], :count], near, own, cross)
+        same = np.flatnonzero(counts[crowded] == count)
+        for part in np.array_split(same, -(-len(same) // _AT_ONCE)):
+            variance[part] = _marginal(near[crowded[part], :count], near, own, cross)
     variance[:, 1:] /= height[there][crowded, None] ** 2
     return there[crowded], variance
 
@@ -100,14 +105,17 @@ def _marginal(groups: NDArray[np.int64], near: NDArray[np.int64], own: Array, cr
     equations, noise = equations.reshape(m, size, size), noise.reshape(m, size, size)
     noise = (noise + noise.transpose(0, 2, 1)) / 2
     scale = np.sqrt(np.einsum("mii->mi", equations))
+    scale[scale == 0] = 1  # outside of the image
     equations = equations / scale[:, :, None] / scale[:, None, :]
-    told = np.linalg.cond(equations) < 1e8
-    variance = np.full((m, 3), np.inf)
-    wanted = np.zeros((told.sum(), size, 3))
+    # Atoms on one place would leave nothing to solve; this little leaves a row far above any that tells something.
+    equations[:, range(size), range(size)] += 1e-3 / _UNTOLD
+    wanted = np.zeros((m, size, 3))
     wanted[:, [1, 2, 3], [0, 1, 2]] = 1
-    rows = np.linalg.solve(equations[told].transpose(0, 2, 1), wanted) / scale[told][:, :, None]
-    variance[told] = np.einsum("mik,mij,mjk->mk", rows, noise[told], rows) / scale[told, 1:4] ** 2
-    return variance
+    rows = np.linalg.solve(equations.transpose(0, 2, 1), wanted)
+    told = np.abs(rows).max(axis=(1, 2)) < _UNTOLD
+    rows /= scale[:, :, None]
+    variance = (rows * (noise @ rows)).sum(1) / scale[:, 1:4] ** 2
+    return np.where(told[:, None], variance, np.inf)
 
 
 @njit()

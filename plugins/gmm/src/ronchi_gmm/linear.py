@@ -58,14 +58,14 @@ class _Principal(NamedTuple):
     n: int
 
 
-def _too_many(n_components: int) -> str:
+def _components(n_components: int) -> str:
     return f"{n_components} principal components"
 
 
 def _in_memory(samples: Samples, n_components: int, ctx: Context) -> _Principal:
     from sklearn.decomposition import PCA
 
-    rows = samples.rows(ctx, n_components + 1, _too_many(n_components))
+    rows = samples.rows(ctx, n_components + 1, _components(n_components))
     seed = int(ctx.rng.integers(2**31))
     # The pedestal goes first, in float64 and in place: squares of it would drown the variance in float32.
     mean = rows.mean(0, dtype=np.float64)
@@ -101,7 +101,7 @@ def _in_batches(samples: Samples, n_components: int, ctx: Context) -> _Principal
     from sklearn.decomposition import IncrementalPCA
 
     fitted, n, varies = IncrementalPCA(n_components, copy=False), 0, False
-    what = _too_many(n_components)
+    what = _components(n_components)
     pedestal: NDArray[Any] = np.zeros(1)
     for batch in _large(samples, ctx, 5 * n_components):
         samples.check(n + len(batch), n_components + 1, what)

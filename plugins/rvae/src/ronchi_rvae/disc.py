@@ -130,10 +130,10 @@ class DiscBasis:
 
     @property
     def memory_mb(self) -> float:
-        """Memory of the projectors, and of how they are made."""
-        pixels = self.shape[0] * self.shape[1]
-        made_of = 3 * 16e-6 * pixels * len(self.order) + 3 * 8e-6 * self.dof**2
-        return pixels * self.described_mb + made_of
+        """Memory of the projectors, and of how they and the noise of a class are made."""
+        harmonics_mb = 16e-6 * self.shape[0] * self.shape[1] * len(self.order)
+        projectors_mb = 0.5 * harmonics_mb * len(self.shifts.nodes_px)
+        return projectors_mb + 5 * harmonics_mb + 3 * 8e-6 * self.dof**2
 
     def describe(self, frames: NDArray[np.generic]) -> Complex:
         """Coefficients of images about every node of the shift grid.

@@ -54,7 +54,7 @@ class Intensity:
         inside : (ny, nx) bool
             Good pixels of the disc.
         probe : (ny, nx) float32, optional
-            Its bad pixels may hold anything.
+            0 at bad pixels, as the frames are.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class Intensity:
             raise DataError(f"counts of {frames.min():g}: there are none below 0", where="counts", fix="counts: false")
         check_likelihood(getattr(params, "likelihood", "gaussian"), frames[:, inside], "likelihood")
         if probe is not None:
-            probe = _usable_probe(probe, frames, inside)
+            _check_probe(probe)
         unscaled = cls(params.counts, params.normalise, probe=probe)
         spread = float(unscaled.of(frames, inside)[:, inside].std(dtype=np.float64))
         if not spread > 0:
@@ -117,13 +117,8 @@ def check_likelihood(family: str, values: Floats, where: str) -> None:
         raise DataError(what, where=where, fix="likelihood: gaussian")
 
 
-def _usable_probe(probe: Floats, frames: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """Vacuum probe (ny, nx), 0 at bad pixels as the images are: sums of both are then over the same pixels."""
-    # Images are 0 at bad pixels; in the disc a good pixel that is 0 in all of them is still told from a bad one.
-    good = inside | frames.any(axis=0)
-    made: Floats = np.where(good, probe, 0).astype(np.float32)
-    total = float(made.sum(dtype=np.float64))
-    if not (np.isfinite(made).all() and total > 0):
+def _check_probe(probe: Floats) -> None:
+    total = float(probe.sum(dtype=np.float64))
+    if not (np.isfinite(probe).all() and total > 0):
         what = f"the sum of the probe over good pixels is {total:g}: it cannot be brought to that of an image"
         raise DataError(what, where="subtract_probe", fix="mend the coordinate `probe`, or subtract_probe: false")
-    return made

@@ -28,11 +28,8 @@ __all__ = ["DiscLearner", "blocks", "principal_axes"]
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 
-
 _BLOCK, _BLOCK_MB = 4096, 500.0
 """Images that are encoded at a time, at most: what is known of them about every shift is held in memory."""
-
-
 _DENSE = 1500
 """Numbers of a row up to which the whole covariance is made; of longer rows only what it does to single vectors."""
 
@@ -220,7 +217,8 @@ class DiscLearner:
         if "probe" not in x.coords:
             raise DataError("the data carry no `probe`", where=self.name, fix="subtract_probe: false")
         probe: Floats = x.coords["probe"].transpose(*window.dims).values.astype(np.float32)
-        return probe
+        # As in the images: sums of both are then over the same pixels.
+        return probe if window.bad_pixel is None else np.where(window.bad_pixel, np.float32(0), probe)
 
     def _basis_for(self, window: Window) -> DiscBasis:
         largest = window.reach_px - self.max_shift_px

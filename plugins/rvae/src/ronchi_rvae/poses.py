@@ -101,7 +101,8 @@ def fit_poses(
     """
     n = len(rows)
     table = angle_table(basis.n_orders)
-    energy = (described.real[..., 1:] ** 2 + described.imag[..., 1:] ** 2).sum(axis=2)
+    turning = np.ascontiguousarray(described).view(np.float32)[..., 2:]
+    energy = np.einsum("njd,njd->nj", turning, turning)
     norms = (templates.real[:, 1:].astype(float) ** 2 + templates.imag[:, 1:].astype(float) ** 2).sum(axis=1)
     first = basis.first.copy()
     first[0] = 1

@@ -70,7 +70,8 @@ def interpolate(
 
     Parameters
     ----------
-    described : (n, nodes, D) complex64
+    described : (n, nodes, D) or (1, nodes, D) complex64
+        One for all centres, or one for each.
     shift_px : (n, 2) float
         (y, x) of the centre.
 

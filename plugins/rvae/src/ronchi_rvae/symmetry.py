@@ -78,17 +78,16 @@ def likeness(
 def _most_alike(basis: DiscBasis, fixed: Complex, moving: Complex) -> Complex:
     """Coefficients of ``moving`` about the centre about which, turned, it is most like ``fixed``."""
     about = _about_centres(basis, moving)
-    fixed, level, about[:, 0] = _without_level(fixed), about[:, 0].copy(), 0
-    by_order = np.add.reduceat(np.conj(about) * fixed, basis.first[:-1], axis=1)
-    score = (by_order @ angle_table(basis.n_orders).T).real.max(axis=1)
-    best = np.argmax(score - 0.5 * (np.abs(about) ** 2).sum(axis=1))
-    about[best, 0] = level[best]
-    return about[best]
+    turning = _without_level(about)
+    by_order = np.add.reduceat(np.conj(turning) * _without_level(fixed), basis.first[:-1], axis=1)
+    likeness_to = (by_order @ angle_table(basis.n_orders).T).real.max(axis=1)
+    best: Complex = about[np.argmax(likeness_to - 0.5 * (np.abs(turning) ** 2).sum(axis=1))]
+    return best
 
 
-def _without_level(template: Complex) -> Complex:
-    made = template.copy()
-    made[0] = 0
+def _without_level(templates: Complex) -> Complex:
+    made = templates.copy()
+    made[..., 0] = 0
     return made
 
 
@@ -173,7 +172,7 @@ def _about_centres(basis: DiscBasis, template: Complex) -> Complex:
     """(c, D) coefficients of a template about `_centres`."""
     centres = _centres(basis)
     # An image ends at the disc. With its level it would have an edge there that other centres see.
-    described = np.repeat(basis.describe(basis.images(_without_level(template)[None])), len(centres), axis=0)
+    described = basis.describe(basis.images(_without_level(template)[None]))
     about = interpolate(described, centres, basis.shifts)
     about[:, 0] += template[0]
     return about

@@ -32,7 +32,7 @@ class LibraryParams(Params):
     variants: int = Field(
         4,
         ge=1,
-        le=12,
+        le=48,
         description="Not of `common`: crystals of each at most, itself and with other elements of their families.",
     )
     splits: tuple[Literal["train", "validation", "test"], ...] = Field(
