@@ -17,7 +17,7 @@ from ronchi.apply import apply
 from ronchi.builtin.crops import circular_mask, cut_frame
 from ronchi.builtin.decoding import back_project
 from ronchi.builtin.motifs import draw_atoms
-from ronchi.errors import CalibrationError, DataError
+from ronchi.errors import CalibrationError, DataError, SchemaError
 from ronchi.pipeline.encode import _encode_all
 from ronchi.schema import atoms, crops, descriptors, images
 from ronchi.schema.common import variable
@@ -153,6 +153,65 @@ def test_unequal_pixels_become_square_so_that_nothing_is_sheared():
     assert found[20, 20] == pytest.approx(1, abs=1e-3)
 
 
+def test_a_part_of_an_uncalibrated_movie_is_cut_where_its_atoms_are():
+    data, where = movie(1)
+    whole = cut(data, where, size_px=9)
+    part = data.isel(y=slice(7, None), x=slice(11, None))
+    found = cut(part, where, size_px=9)
+    same = np.isin(whole["atom"].values, found["atom"].values)
+    assert same.sum() == found.sizes["sample"] > 0
+    np.testing.assert_allclose(found["intensity"], whole["intensity"][same], atol=2e-3)  # mirrored elsewhere
+    np.testing.assert_array_equal(found["position_x"], where["x"].values[found["atom"]])
+    binned = data.assign_coords(
+        {dim: (dim, 0.5 + 2 * np.arange(data.sizes[dim]), data[dim].attrs) for dim in ("y", "x")}
+    )
+    twice = where.assign(y=0.5 + 2 * where["y"], x=0.5 + 2 * where["x"])
+    np.testing.assert_allclose(cut(binned, twice, size_px=9)["intensity"], whole["intensity"], atol=1e-5)
+
+
+@pytest.mark.parametrize("dim", ["y", "x"])
+def test_an_axis_that_descends_mirrors_nothing(dim):
+    data, where = movie(1, step=(0.2, 0.2))
+    scaled = atoms.make(frame=where["frame"], y=where["y"] * 0.2, x=where["x"] * 0.2, units="angstrom")
+    upside_down = data.isel({dim: slice(None, None, -1)})
+    a, b = cut(data, scaled, size_px=9), cut(upside_down, scaled, size_px=9)
+    np.testing.assert_allclose(b["intensity"], a["intensity"], atol=1e-5)
+    np.testing.assert_allclose(b[dim], a[dim])
+    np.testing.assert_allclose(b[f"position_{dim}"], a[f"position_{dim}"], atol=1e-9)
+
+
+def test_a_dead_pixel_does_not_ring():
+    y, x = np.indices((41, 41))
+    image = 100 + 1000 * np.exp(-((y - 20) ** 2 + (x - 20) ** 2) / 18)
+    dead = image.copy()
+    dead[20, 22] = np.nan
+    places, window = np.array([[20.0, 20.0]]), np.mgrid[-6:7, -6:7].astype(float)
+    whole, holed = (cut_frame(one, places, window, 3, "drop")[0] for one in (image, dead))
+    known = np.isfinite(holed)
+    assert (~known).sum() == 1
+    # The nearest value in its place is 10 % of the peak off; the mean of the frame, in its place before, was 80 %.
+    assert np.abs(holed - whole)[known].max() < 5
+
+
+@pytest.mark.parametrize("frame", [[0.0, 0.5, 1.0], [0, 1, 1]])
+def test_numbers_of_frames_are_whole_and_come_once(frame):
+    data, where = movie(3)
+    with pytest.raises(SchemaError, match="no numbers of frames"):
+        cut(data.assign_coords(frame=("frame", frame, {"units": "1", "long_name": "frame"})), where, size_px=9)
+
+
+def test_atoms_in_another_order_are_noticed():
+    data, where = movie(1)
+    found = cut(data, where, size_px=9)
+    told = descriptors.make(
+        np.zeros((found.sizes["sample"], 1)), dims=("sample",),
+        coords={name: found[name].variable for name in crops.SAMPLE_COORDS},
+    )  # fmt: skip
+    back_project(told, where)
+    with pytest.raises(DataError, match="other atoms than these"):
+        back_project(told, where.sortby("x"))
+
+
 def test_values_that_are_not_finite_stay_where_they_are():
     data, _ = movie(1)
     values = data["intensity"].values.copy()
@@ -208,7 +267,7 @@ def test_back_on_the_atoms():
         values = back_project(flags, where)[name].values
         assert (values[found["atom"]] == 1).all()
         assert (values[lost] == -1).all()
-    with pytest.raises(DataError, match="other frames"):
+    with pytest.raises(DataError, match="other atoms than these"):
         back_project(told, where.isel(atom=slice(None, None, -1)))
     with pytest.raises(DataError, match="which atoms"):
         back_project(told.drop_vars("atom"), where)

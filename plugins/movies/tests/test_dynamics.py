@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from scipy.stats import CensoredData, ecdf
+from scipy.stats import CensoredData, binomtest, ecdf
 
 from ronchi.apply import apply
 from ronchi.errors import DataError, SchemaError
@@ -113,14 +113,44 @@ def test_survival_is_that_of_scipy():
     found = survival_of(length, ended, int(length.max()), 0.95)
     # Of a run whose end was not seen the last frame may have been the last of all: it lasted beyond the one before.
     known = ecdf(CensoredData(uncensored=length[ended], right=length[~ended] - 1)).sf
-    with pytest.warns(RuntimeWarning, match="undefined"):  # where all have ended
-        bounds = known.confidence_interval(0.95, method="log-log")
     at = known.quantiles.astype(int)
     np.testing.assert_allclose(found.probability[at], known.probabilities, atol=1e-12)
-    inside = (known.probabilities > 0) & (known.probabilities < 1)
-    np.testing.assert_allclose(found.low[at][inside], bounds.low.probabilities[inside], atol=1e-9)
-    np.testing.assert_allclose(found.high[at][inside], bounds.high.probabilities[inside], atol=1e-9)
     assert (found.n_ended, found.n_censored) == (int(ended.sum()), int((~ended).sum()))
+
+
+def test_intervals_of_stays_that_all_ended_are_clopper_and_pearsons():
+    length = np.array([1, 1, 2, 3, 5, 5])
+    found = survival_of(length, np.ones(6, bool), 5, 0.95)
+    for time in range(1, 6):
+        exact = binomtest(int((length > time).sum()), 6).proportion_ci(0.95)
+        assert (found.low[time], found.high[time]) == pytest.approx(exact, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10, 60])
+def test_intervals_of_survival_hold_at_least_as_often_as_they_say(n):
+    rng, held, told = np.random.default_rng(n), np.zeros(6), np.zeros(6)
+    for _ in range(400):
+        stay, seen = rng.geometric(0.3, n), rng.geometric(0.1, n)
+        found = survival_of(np.minimum(stay, seen), stay <= seen, 5, 0.95)
+        held += (found.low <= 0.7 ** np.arange(6)) & (found.high >= 0.7 ** np.arange(6))
+        told += np.isfinite(found.low)
+    # 95 % of 400 or fewer, less three standard errors.
+    assert (held / told > 0.95 - 3 * np.sqrt(0.05 * 0.95 / told)).all()
+
+
+@pytest.mark.parametrize("stride", [2, 7])
+def test_of_every_kth_frame_transitions_and_stays_are_counted_and_said_to_be(stride):
+    plain = dynamics(described(*chains(300, 12)))
+    track, frame, label = chains(300, 12)
+    found = dynamics(described(track, stride * frame, label))
+    np.testing.assert_array_equal(found["transition_counts"], plain["transition_counts"])
+    np.testing.assert_array_equal(found["dwell"], stride * plain["dwell"])
+    assert f"{stride} frames later" in found["transition"].attrs["long_name"]
+
+
+def test_two_atoms_of_one_track_in_a_frame_are_refused():
+    with pytest.raises(DataError, match="track 0 has 2 atoms in frame 1"):
+        dynamics(described(np.array([0, 0, 0]), np.array([0, 1, 1]), np.array([0, 1, 0])))
 
 
 def test_times_in_a_class_are_geometric_in_spite_of_the_end_of_the_movie():

@@ -123,11 +123,61 @@ def test_missed_atoms_are_found_again_within_the_gap_and_no_longer(sheet):
 
 
 def test_a_frame_that_is_not_in_the_table_is_a_gap(sheet):
-    table, who = movie(sheet(8), 4)
-    without = table.isel(atom=np.isin(table["frame"], (0, 3)))
-    kept = who[np.isin(table["frame"], (0, 3))]
+    table, who = movie(sheet(8), 5)
+    without = table.isel(atom=np.isin(table["frame"], (0, 3, 4)))
+    kept = who[np.isin(table["frame"], (0, 3, 4))]
     assert scores(track(without, max_gap_frames=2), kept)["link_recall"] == 1
-    assert scores(track(without, max_gap_frames=1), kept)["link_recall"] == 0
+    assert scores(track(without, max_gap_frames=1), kept)["link_recall"] == 0.5
+
+
+@pytest.mark.parametrize("stride", [2, 5])
+def test_of_every_kth_frame_the_next_is_the_next(sheet, stride):
+    table, who = movie(sheet(8), 4)
+    found = track(table.assign(frame=table["frame"] * stride), max_gap_frames=0)
+    assert scores(found, who)["link_recall"] == 1
+    assert found["movie_frame"].values.tolist() == [stride * i for i in range(4)]
+
+
+@pytest.mark.parametrize("n_false", [5, 60, 200])
+@pytest.mark.parametrize("drift", [0.0, 0.4])
+@pytest.mark.parametrize("bad", [0, 3])
+def test_a_frame_of_false_atoms_alone_moves_nothing(sheet, n_false, drift, bad, caplog):
+    points = holey(sheet(13))
+    table, who = movie(points, 7, drift=(0.0, drift))
+    rng = np.random.default_rng(n_false)
+    y, x = rng.uniform(points.min(0), points.max(0), (n_false, 2)).T
+    false = atoms.make(frame=np.full(n_false, bad), y=y, x=x, units="angstrom")
+    good = table["frame"].values != bad
+    both = xr.concat([table.isel(atom=good), false], "atom", combine_attrs="override")
+    found = track(both)
+    # Of the first frame there is no motion; if it is bad, the next fits nothing.
+    unknown = bad or 1
+    assert found["drift_known"].values.tolist() == [int(number != unknown) for number in range(7)]
+    kept = found.isel(atom=slice(int(good.sum())))
+    last = np.isin(kept["frame"].values, (2, 4, 6))
+    # Among 200 false atoms some are nearer than the true ones, and take their tracks on.
+    assert scores(kept.isel(atom=last), who[good][last])["link_recall"] > (0.95 if n_false > 5 else 0.99)
+    whole = found["drift_x"].values[6] - found["drift_x"].values[2]
+    assert whole == pytest.approx(4 * drift, abs=0.06)
+    assert "fit no motion of the sheet" in caplog.text
+
+
+def test_a_sheet_is_followed_over_frames_that_are_missing(sheet):
+    points = holey(sheet(13))
+    table, who = movie(points, 6, drift=(0.0, 1.2 * 1.42))
+    kept = ~np.isin(table["frame"].values, (2, 3))
+    found = track(table.isel(atom=kept))
+    assert scores(found, who[kept])["link_recall"] == 1
+    np.testing.assert_allclose(found["drift_x"], 1.2 * 1.42 * np.array([0, 1, 4, 5]), atol=0.06)
+
+
+def test_a_sheet_that_may_not_turn_does_not(sheet):
+    points = holey(sheet(10))
+    turned = Motion(np.deg2rad(0.3), np.zeros(2), points.mean(0)).apply(points)
+    y, x = np.concatenate([points, turned]).T
+    table = atoms.make(frame=np.repeat([0, 1], len(points)), y=y, x=x, units="angstrom")
+    assert track(table, max_turn_deg=0)["turn"].values.tolist() == [0, 0]
+    assert track(table)["turn"].values[1] == pytest.approx(np.deg2rad(0.3), rel=0.01)
 
 
 def test_a_frame_with_next_to_nothing_on_it_does_not_lose_the_drift(sheet):
@@ -194,8 +244,9 @@ def test_short_tracks_are_none(sheet):
 def test_empty_tables_and_odd_ones(sheet):
     none = atoms.make(frame=[], y=[], x=[])
     assert track(none).sizes["atom"] == 0
-    one = atoms.make(frame=[0, 1, 2], y=[1.0, 1.1, 1.0], x=[2.0, 2.0, 2.1])
-    assert track(one)["track"].values.tolist() == [0, 0, 0]
+    assert track(atoms.make(frame=[4], y=[1.0], x=[2.0]))["track"].values.tolist() == [0]
+    with pytest.raises(DataError, match="no frame has two atoms"):
+        track(atoms.make(frame=[0, 1, 2], y=[1.0, 1.1, 1.0], x=[2.0, 2.0, 2.1]))
     with pytest.raises(DataError, match="not finite"):
         track(atoms.make(frame=[0, 0], y=[1.0, np.nan], x=[2.0, 2.0]))
 

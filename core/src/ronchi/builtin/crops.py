@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates, spline_filter
+from scipy.ndimage import distance_transform_edt, map_coordinates, spline_filter
 
 from ronchi.api import Context
 from ronchi.builtin.params_crops import CropsParams
@@ -39,7 +39,8 @@ class Crops:
         Parameters
         ----------
         data : xarray.Dataset
-            ``images/1``. Where its pixels are longer along one axis, crops have the shorter length along both.
+            ``images/1``. Where its pixels are longer along one axis, crops have the shorter length along both; where
+            an axis descends, crops ascend along it, so that nothing is mirrored.
         atoms : xarray.Dataset
             ``atoms/1``, in pixels or in angstrom.
 
@@ -83,7 +84,7 @@ class Crops:
             species=atoms["species"].values[order] if "species" in atoms else None,
             track=atoms["track"].values[order] if "track" in atoms else None,
             bad_pixel=None if inside.all() else ~inside,
-            step=(min(s for _, s, _ in coordinates),) * 2 if calibrated else None,
+            step=(min(abs(s) for _, s, _ in coordinates),) * 2 if calibrated else None,
             units="1" if p.normalise == "frame" else str(data["intensity"].attrs.get("units", "1")),
             **attrs,
         )
@@ -134,7 +135,7 @@ def cut_frame(
     values = np.asarray(image, np.float64)
     known = np.isfinite(values)
     mean = float(values[known].mean()) if known.any() else 0.0
-    values = np.where(known, values, mean)
+    values = _filled(values, known)
     if normalise:
         spread = float(values[known].std()) if known.any() else 0.0
         values = (values - mean) / (spread if spread > 0 else 1.0)
@@ -144,6 +145,17 @@ def cut_frame(
         part = slice(start, start + _AT_ONCE)
         made[part] = _sampled(filtered, known, where[part], offsets, order, edge)
     return made
+
+
+def _filled(values: Array, known: NDArray[np.bool_]) -> Array:
+    """Values with those of the nearest known pixels in the place of others: a step there would ring in the splines."""
+    if known.all():
+        return values
+    if not known.any():
+        return np.zeros_like(values)
+    nearest = distance_transform_edt(~known, return_distances=False, return_indices=True)
+    filled: Array = values[tuple(nearest)]
+    return filled
 
 
 def _sampled(
@@ -194,9 +206,10 @@ def _axis(data: xr.Dataset, dim: str) -> tuple[float, float, str]:
 
 
 def _steps(data: xr.Dataset) -> tuple[float, float]:
-    """Pixels of the image that a pixel of a crop spans along y and x: at most 1."""
-    lengths = [_axis(data, dim)[1] for dim in ("y", "x")]
-    return min(lengths) / lengths[0], min(lengths) / lengths[1]
+    """Pixels of the image that a pixel of a crop spans along y and x: at most 1, below 0 where the axis descends."""
+    y, x = (_axis(data, dim)[1] for dim in ("y", "x"))
+    shorter = min(abs(y), abs(x))
+    return shorter / y, shorter / x
 
 
 def _offsets(size: tuple[int, int], steps: tuple[float, float], inside: NDArray[np.bool_]) -> Array:
@@ -220,7 +233,9 @@ def _places(data: xr.Dataset, atoms: xr.Dataset) -> tuple[Array, Array, NDArray[
         if given == "angstrom" and units != "angstrom":
             fix = "give the images a pixel size"
             raise CalibrationError("the atoms are in angstrom, the images in pixels", where="crops", fix=fix)
-        places.append((values - start) / step if given == "angstrom" else values)
+        # Places in pixels on images in angstrom are counted from their first pixel.
+        on_axis = name == dim and given == units
+        places.append((values - start) / step if on_axis else values)
     numbers = {int(number): i for i, number in enumerate(data["frame"].values)}
     wanted = atoms["frame"].values.astype(np.int64)
     missing = sorted(set(wanted.tolist()) - numbers.keys())

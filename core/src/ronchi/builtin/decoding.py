@@ -16,6 +16,7 @@ from ronchi.pipeline.encode import load_learner, samples_of
 from ronchi.schema import atoms as atoms_schema
 from ronchi.schema import decoded
 from ronchi.schema.common import variable
+from ronchi.schema.crops import are_cut_at
 
 __all__ = ["BackProject", "Manifold", "Reconstruct", "back_project"]
 
@@ -48,9 +49,9 @@ def back_project(descriptors: xr.Dataset, atoms: xr.Dataset) -> xr.Dataset:
     outside = index[(index < 0) | (index >= n)]
     if len(outside):
         raise DataError(f"the descriptors are of atom {outside[0]}, but there are {n}", where="back-project")
-    if "frame" in descriptors.coords and (atoms["frame"].values[index] != descriptors["frame"].values).any():
-        what = "the descriptors are of atoms in other frames than these"
-        raise DataError(what, where="back-project", fix="give the atoms that the crops were cut at")
+    if not are_cut_at(descriptors, atoms.isel(atom=index)):
+        what = "the descriptors are of other atoms than these: frames or positions differ"
+        raise DataError(what, where="back-project", fix="give the atoms that the crops were cut at, in their order")
     apart = {str(name): descriptors["z"][:, i] for i, name in enumerate(descriptors["component"].values)}
     others = {str(name): v for name, v in descriptors.data_vars.items() if v.dims[:1] == ("sample",) and name != "z"}
     added = {}

@@ -13,7 +13,7 @@ import xarray as xr
 
 from ronchi.schema.common import ATTR, check_dataset, fail, variable
 
-__all__ = ["DIMS", "NAME", "SAMPLE_COORDS", "make", "validate"]
+__all__ = ["DIMS", "NAME", "SAMPLE_COORDS", "are_cut_at", "make", "validate"]
 
 NAME = "crops/1"
 DIMS = ("sample", "y", "x")
@@ -21,6 +21,8 @@ DIMS = ("sample", "y", "x")
 SAMPLE_COORDS = ("frame", "atom", "position_y", "position_x", "species")
 """What is known of every crop; ``track`` may be."""
 
+_SAME_PLACE = 0.01
+"""Places no farther apart are the same, in px or angstrom: tables may be kept in float32."""
 _OPTIONAL = {"track": ("sample",), "valid": ("sample",), "bad_pixel": ("y", "x")}
 
 
@@ -101,3 +103,25 @@ def make(
         data["bad_pixel"] = variable(("y", "x"), np.asarray(bad_pixel, np.int8), "1", "1 where no crop is to be used")
     kept = {name: value for name, value in attrs.items() if value is not None}
     return validate(xr.Dataset(data, coords, {**kept, ATTR: NAME}))
+
+
+def are_cut_at(samples: xr.Dataset, atoms: xr.Dataset) -> bool:
+    """Whether samples with the coordinates of crops come from these atoms, one to one: frames and positions agree.
+
+    Parameters
+    ----------
+    samples : xarray.Dataset
+        Along ``sample``, such as crops or their descriptors; what it does not say agrees.
+    atoms : xarray.Dataset
+        ``atoms/1`` with as many atoms, in the order of the samples.
+    """
+    if "frame" in samples.coords and (atoms["frame"].values != samples["frame"].values).any():
+        return False
+    for dim in ("y", "x"):
+        if f"position_{dim}" not in samples.coords or dim not in atoms:
+            continue
+        cut, at = samples[f"position_{dim}"], atoms[dim]
+        same_units = cut.attrs.get("units") == at.attrs.get("units")
+        if same_units and not np.allclose(cut.values, at.values, rtol=1e-5, atol=_SAME_PLACE):
+            return False
+    return True

@@ -18,6 +18,11 @@ DIMS = ("frame", "y", "x")
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
     """Check an ``images/1`` data set. Raises `SchemaError`."""
     check_dataset(ds, NAME, {"intensity": DIMS}, None, where)
+    if "frame" in ds.coords:
+        numbers = ds["frame"].values
+        if numbers.dtype.kind not in "iu" or len(np.unique(numbers)) < len(numbers):
+            what = f"'frame' holds {numbers.dtype} values that are no numbers of frames, whole and each once"
+            raise fail(where or "data set", what, "keep times in a coordinate `time` along `frame`")
     for dim in ("y", "x"):
         if dim in ds.coords and ds[dim].attrs.get("units") not in ("angstrom", "pixel"):
             raise fail(

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import beta
 
+from ronchi_movies.tables import frame_step
+
 __all__ = [
     "Runs",
     "Survival",
@@ -66,9 +68,10 @@ class Survival:
 
 def _in_order(track: Ints, frame: Ints, label: Ints) -> tuple[Ints, Ints]:
     """Rows with a track and a class by track and frame, and 1 where the next one is the same atom a frame later."""
+    step = frame_step(frame)
     rows = np.flatnonzero((track >= 0) & (label >= 0))
     rows = rows[np.lexsort((frame[rows], track[rows]))]
-    next_frame = (np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == 1)
+    next_frame = (np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == step)
     return rows, next_frame.astype(np.int64)
 
 
@@ -80,7 +83,8 @@ def transition_counts(track: Ints, frame: Ints, label: Ints, n_classes: int) -> 
     Parameters
     ----------
     track, frame, label : (n,) int
-        One row an atom in a frame; -1 for no track or no class.
+        One row an atom in a frame; -1 for no track or no class. The next frame is that of the next number there is,
+        as by `frame_step`.
     """
     rows, linked = _in_order(track, frame, label)
     before, after = label[rows][:-1][linked == 1], label[rows][1:][linked == 1]
@@ -149,11 +153,14 @@ def runs_of(track: Ints, frame: Ints, label: Ints) -> Runs:
 
 
 def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> Survival:
-    """Kaplan-Meier estimate with Greenwood's variance on the scale log(-log S).
+    """Kaplan-Meier estimate with intervals that hold for a few runs, too, and where all or none have ended.
 
     A run that is lost from sight after ``n`` frames is known to have lasted beyond ``n - 1`` of them: whether it ended
     with the ``n``-th nobody saw. It is censored at ``n - 1``; to count it among those that could have ended after
     ``n`` makes stays too long.
+
+    The intervals are beta products: Clopper and Pearson's where no run is censored. Source: Fay, Brittain & Proschan
+    2013, Biostatistics 14, 723, doi:10.1093/biostatistics/kxt016 (by their moments).
 
     Parameters
     ----------
@@ -168,14 +175,23 @@ def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> 
     last = np.clip(length - ~ended, -1, longest) + 1
     at_risk = np.bincount(last, minlength=longest + 2)[::-1].cumsum()[::-1][1:].astype(float)
     events = np.bincount(length[ended & (length <= longest)], minlength=longest + 1)
-    known = at_risk > 0
-    rest = np.where(known, at_risk, np.nan)
+    rest = np.where(at_risk > 0, at_risk, np.nan)
     survival = np.cumprod(1 - events / rest)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.cumsum(events / (rest * (rest - events)))
-        spread = float(ndtri((1 + confidence) / 2)) * np.sqrt(variance) / np.log(survival)
-        low, high = survival ** np.exp(-spread), survival ** np.exp(spread)
-    # With no end so far, or all ended, the scale has no value.
-    flat = (survival >= 1) | (survival <= 0)
-    low, high = np.where(flat, survival, low), np.where(flat, survival, high)
+    # A beta variable of (rest - events + 1, events) for every time at which runs ended, of mean a / (a + b).
+    a, n = rest - events + 1, rest + 1
+    mean, square = np.cumprod(a / n), np.cumprod(a * (a + 1) / (n * (n + 1)))
+    left = np.append(at_risk[1:], 0.0)
+    tail = (1 - confidence) / 2
+    high = np.where(survival < 1, _beta_quantile(1 - tail, mean, square), survival)
+    low = _beta_quantile(tail, mean * left / (left + 1), square * left / (left + 2))
+    low = np.minimum(low, survival)
+    low[0] = survival[0]  # every stay lasts for more than 0 frames
     return Survival(survival, low, high, int(ended.sum()), int((~ended).sum()))
+
+
+def _beta_quantile(share: float, mean: Floats, square: Floats) -> Floats:
+    """Quantile of the beta variable of this mean and mean square; the mean where it is 0 or 1."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = (mean - square) / (square - mean**2)
+        value = beta.ppf(share, mean * weight, (1 - mean) * weight)
+    return np.where(np.isfinite(value), value, mean)

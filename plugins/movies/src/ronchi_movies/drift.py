@@ -21,6 +21,8 @@ _INSIDE = 1 / 3
 """An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
 _CLEARLY = 3.0
 """By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
+_LEAST_MATCH = 0.25
+"""Part of the way from what chance covers to all that must be covered at least: less is no motion of the same sheet."""
 _ROUNDS = 12
 LEAST_ATOMS = 3
 """Of fewer no motion is read off."""
@@ -59,7 +61,7 @@ class Motion:
 
 def motion_between(
     before: Floats, after: Floats, field: tuple[Floats, Floats], spacing: float, max_drift: float, max_turn: float
-) -> Motion:
+) -> Motion | None:
     """Find the rigid motion that carries most atoms of one frame onto atoms of the next.
 
     A lattice covers itself again when it is displaced by a lattice vector. Which displacement is the right one is
@@ -81,12 +83,11 @@ def motion_between(
     Returns
     -------
     Motion
-        None at all if there are fewer than three atoms or nothing matches.
+        None if there are fewer than three atoms, or if none covers clearly more atoms than chance would.
     """
     pivot = (field[0] + field[1]) / 2
-    rest = Motion(0.0, np.zeros(2), pivot)
     if min(len(before), len(after)) < LEAST_ATOMS or not spacing > 0:
-        return rest
+        return None
     trees = cKDTree(before), cKDTree(after)
     # A step at which the corners of the field move by a third of the width of a peak.
     radius = float(np.hypot(*(field[1] - field[0]))) / 2
@@ -97,13 +98,27 @@ def motion_between(
         shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
         if height > sharpest:
             turn, candidates, sharpest = angle, shifts, height
-    best, most = rest, -1.0
+    best, most, number = Motion(0.0, np.zeros(2), pivot), -1.0, 0
     for shift in candidates[np.argsort(np.hypot(*candidates.T), kind="stable")]:
         motion = Motion(turn, shift, pivot)
         covered, seen = _covered(motion, trees, field, spacing)
         if covered > most + _CLEARLY * _spread(covered, seen):
-            best, most = motion, covered
-    return _refined(best, before, trees[1], spacing)
+            best, most, number = motion, covered, seen
+    if not _explains(most, number, trees, field, spacing):
+        return None
+    return _refined(best, before, trees[1], spacing, max_turn)
+
+
+def _explains(
+    covered: float, seen: int, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
+) -> bool:
+    """Whether a motion covers clearly more atoms than one that has nothing to do with them."""
+    area = max(float(np.prod(field[1] - field[0])), spacing**2)
+    chances = [1 - np.exp(-tree.n / area * np.pi * (_INSIDE * spacing) ** 2) for tree in trees]
+    # Atoms of each frame are covered by those of the other.
+    chance = float(chances[0] * trees[1].n + chances[1] * trees[0].n) / (trees[0].n + trees[1].n)
+    least = chance + max(_LEAST_MATCH * (1 - chance), _CLEARLY * _spread(chance, seen))
+    return covered > least
 
 
 def _spread(share: float, n: int) -> float:
@@ -144,7 +159,7 @@ def _covered(
     return (hits / seen if seen > 0.1 * (before.n + after.n) else -1.0), seen
 
 
-def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> Motion:
+def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float, max_turn: float) -> Motion:
     for _ in range(_ROUNDS):
         distance, partner = tree.query(motion.apply(before), distance_upper_bound=spacing / 2)
         near = distance < np.inf
@@ -153,7 +168,7 @@ def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> M
         a, b, d = before[near] - motion.pivot, tree.data[partner[near]] - motion.pivot, distance[near]
         scale = max(3 * float(np.median(d)), 1e-9 * spacing)
         weight = np.maximum(0.0, 1 - (d / scale) ** 2) ** 2
-        fitted = _fit(a, b, weight, motion.pivot)
+        fitted = _fit(a, b, weight, motion.pivot, max_turn)
         moved = float(np.abs(fitted.apply(before[near]) - motion.apply(before[near])).max())
         motion = fitted
         if moved < 1e-6 * spacing:
@@ -161,13 +176,13 @@ def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float) -> M
     return motion
 
 
-def _fit(a: Floats, b: Floats, weight: Floats, pivot: Floats) -> Motion:
-    """Least squares of a rotation and a shift that carry ``a`` to ``b``, both about the pivot."""
+def _fit(a: Floats, b: Floats, weight: Floats, pivot: Floats, max_turn: float) -> Motion:
+    """Least squares of a rotation, within its limit, and a shift that carry ``a`` to ``b``, both about the pivot."""
     weight = weight / max(float(weight.sum()), 1e-300)
     mean_a, mean_b = weight @ a, weight @ b
     ya, xa = ((a - mean_a) * weight[:, None]).T
     yb, xb = (b - mean_b).T
-    turn = float(np.arctan2(xa @ yb - ya @ xb, xa @ xb + ya @ yb))
+    turn = float(np.clip(np.arctan2(xa @ yb - ya @ xb, xa @ xb + ya @ yb), -max_turn, max_turn))
     return Motion(turn, mean_b - _turned(mean_a[None], turn)[0], pivot)
 
 

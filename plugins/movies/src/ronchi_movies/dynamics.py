@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import dynamics
 from ronchi.schema.common import carry_attrs, variable
+from ronchi.schema.crops import are_cut_at
 from ronchi.schema.descriptors import usual_fold
 from ronchi_movies.chains import (
     proportion_interval,
@@ -18,6 +19,7 @@ from ronchi_movies.chains import (
     transition_interval,
 )
 from ronchi_movies.params import DynamicsParams
+from ronchi_movies.tables import frame_step
 
 __all__ = ["Dynamics"]
 
@@ -57,7 +59,7 @@ class Dynamics:
         Raises
         ------
         DataError
-            Nothing says which frames the samples are of, or the atoms do not fit.
+            Nothing says which frames the samples are of, the atoms do not fit, or a track has two atoms in a frame.
         """
         if data["z"].dims != ("sample", "component") or "frame" not in data.coords:
             what = "nothing says which frames the descriptors are of"
@@ -71,7 +73,7 @@ class Dynamics:
             made |= self._angles(data, row, len(times))
         if "label" in data:
             label = data["label"].values.astype(np.int64)
-            n = int(max(0, label.max(initial=-1))) + 1
+            n = data["label_prob"].shape[-1] if "label_prob" in data else int(max(0, label.max(initial=-1))) + 1
             coords["class"] = variable("class", np.arange(n), "1", "class")
             made |= self._fractions(label, row, len(times), n)
             track = _tracks(data, atoms)
@@ -120,12 +122,13 @@ class Dynamics:
         )
 
     def _chains(self, track: Ints, frame: Ints, label: Ints, n: int) -> tuple[Variables, Variables]:
-        p = self.params
+        p, step = self.params, frame_step(frame)
+        _check_tracks(track, frame)
         counts = transition_counts(track, frame, label, n)
         three = transition_interval(counts, p.confidence, p.prior)
         dims = ("class", "class_to")
-        made = {"transition_counts": variable(dims, counts, "1", "atoms that were seen in both, a frame apart")}
-        made |= _with_interval("transition", dims, three, "probability to be in it a frame later")
+        made = {"transition_counts": variable(dims, counts, "1", f"atoms that were in it {_later(step)}")}
+        made |= _with_interval("transition", dims, three, f"probability to be in it {_later(step)}")
         runs = runs_of(track, frame, label)
         used = runs.begun if p.dwell_from == "change" else np.ones(len(runs.label), bool)
         longest = int((runs.length - ~runs.ended)[used].max(initial=0))
@@ -140,10 +143,23 @@ class Dynamics:
             numbers = np.array([getattr(one, name) for one in each], np.int64)
             made[name] = variable("class", numbers, "1", f"stays whose end was {what}")
         axes = {
-            "class_to": variable("class_to", np.arange(n), "1", "class a frame later"),
-            "dwell": variable("dwell", np.arange(longest + 1), "frames", "time in the class"),
+            "class_to": variable("class_to", np.arange(n), "1", f"class {_later(step)}"),
+            "dwell": variable("dwell", step * np.arange(longest + 1), "frames", "time in the class"),
         }
         return made, axes
+
+
+def _later(step: int) -> str:
+    return "a frame later" if step == 1 else f"{step} frames later"
+
+
+def _check_tracks(track: Ints, frame: Ints) -> None:
+    on = track >= 0
+    places, times = np.unique(np.stack([track[on], frame[on]]), axis=1, return_counts=True)
+    if (times > 1).any():
+        number, when = places[:, int(times.argmax())]
+        what = f"track {number} has {times.max()} atoms in frame {when}"
+        raise DataError(what, where="dynamics", fix="link the atoms one to one: transform `track-atoms`")
 
 
 def _counts(values: Floats, row: Ints, edges: Floats, n_frames: int) -> Ints:
@@ -172,7 +188,8 @@ def _tracks(data: xr.Dataset, atoms: xr.Dataset | None) -> Ints | None:
     number = data["atom"].values
     n = atoms.sizes["atom"]
     fits = len(number) == 0 or (number.min() >= 0 and number.max() < n)
-    if not fits or (atoms["frame"].values[number] != data["frame"].values).any():
-        raise DataError("the samples are of other atoms than these", where="dynamics.atoms")
+    if not fits or not are_cut_at(data, atoms.isel(atom=number)):
+        fix = "give the atoms that the crops were cut at, in their order"
+        raise DataError("the samples are of other atoms than these", where="dynamics.atoms", fix=fix)
     tracks: Ints = atoms["track"].values.astype(np.int64)[number]
     return tracks

@@ -41,7 +41,8 @@ class Tracks:
         dict
             ``link_precision``, part of the links found, between paired atoms, that join one true atom to itself;
             ``link_recall``, part of the true links, between paired atoms, that are found; ``identity_switches``,
-            how often a true atom gets another track than it had before, or none; ``switches_per_1000``, of its links;
+            how often a true atom gets another track than it had before, or none, or one after none;
+            ``switches_per_1000``, of its links;
             ``purity``, part of the atoms that belong to the true track that is most of their track; ``completeness``,
             the same with true and found exchanged; ``paired``, part of the true atoms that are paired.
 
@@ -61,13 +62,13 @@ class Tracks:
         n_paired = len(true)
         track, frame, identity = (values[identity >= 0] for values in (track, frame, identity))
         kept = track >= 0
-        got, right = _links(track[kept], frame[kept], identity[kept])
-        wanted, hit = _links(identity, frame, track)
+        got, right, _ = _links(track[kept], frame[kept], identity[kept])
+        wanted, hit, switches = _links(identity, frame, track)
         return {
             "link_precision": right / got if got else np.nan,
             "link_recall": hit / wanted if wanted else np.nan,
-            "identity_switches": float(wanted - hit),
-            "switches_per_1000": 1000 * (wanted - hit) / wanted if wanted else np.nan,
+            "identity_switches": float(switches),
+            "switches_per_1000": 1000 * switches / wanted if wanted else np.nan,
             "purity": _share(track[kept], identity[kept]),
             "completeness": _share(identity, track),
             "paired": n_paired / max(1, truth.sizes["atom"]),
@@ -107,13 +108,13 @@ def _in_one_unit(result: xr.Dataset, truth: xr.Dataset) -> tuple[Floats, Floats]
     return (points / step, places) if units == "angstrom" else (points, places / step)
 
 
-def _links(track: Ints, frame: Ints, other: Ints) -> tuple[int, int]:
-    """Links along ``track``, and those of them whose ends have the same ``other``, which is no -1."""
+def _links(track: Ints, frame: Ints, other: Ints) -> tuple[int, int, int]:
+    """Links along ``track``; those of them whose ends have the same ``other``, which is no -1; and another one."""
     order = np.lexsort((frame, track))
     track, other = track[order], other[order]
     linked = track[1:] == track[:-1]
-    same = linked & (other[1:] == other[:-1]) & (other[1:] >= 0)
-    return int(linked.sum()), int(same.sum())
+    same = linked & (other[1:] == other[:-1])
+    return int(linked.sum()), int((same & (other[1:] >= 0)).sum()), int((linked & ~same).sum())
 
 
 def _share(of: Ints, by: Ints) -> float:

@@ -94,5 +94,6 @@ class DynamicsParams(Params):
     dwell_from: Literal["change", "first-seen"] = Field(
         "change",
         description="change: times in a class count from a change into it that was seen; first-seen: also from the "
-        "beginning of a track, which is too short a time unless changes have no memory.",
+        "beginning of a track, where longer stays are met more often and a part of them is over: too long where stays "
+        "scatter more than those of changes without memory, too short where less.",
     )

@@ -18,6 +18,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     """Yield the three, in the order in which a pipeline uses them."""
     yield AlgorithmSpec(
         name="track-atoms",
+        version=2,
         summary="Link atoms from frame to frame, one to one, over gaps, after the motion of the sheet is taken out.",
         params=TrackAtomsParams,
         factory="ronchi_movies.track_atoms:TrackAtoms",
@@ -38,6 +39,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     )
     yield AlgorithmSpec(
         name="dynamics",
+        version=2,
         summary="Descriptors against time: histograms, class fractions, transitions and times in a class.",
         params=DynamicsParams,
         factory="ronchi_movies.dynamics:Dynamics",
@@ -54,6 +56,7 @@ def ronchi_metrics() -> Iterator[AlgorithmSpec]:
     """Yield the metric."""
     yield AlgorithmSpec(
         name="tracks",
+        version=2,
         summary="Tracks against true ones: links, identity switches, purity and completeness.",
         params=TracksParams,
         factory="ronchi_movies.metric:Tracks",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["frames_of", "positions_of"]
+__all__ = ["frame_step", "frames_of", "positions_of"]
 
 
 def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], str]:
@@ -34,3 +34,14 @@ def frames_of(atoms: xr.Dataset) -> tuple[NDArray[np.int64], list[NDArray[np.int
     order = np.argsort(frame, kind="stable")
     numbers, starts = np.unique(frame[order], return_index=True)
     return numbers, np.split(order, starts[1:]) if len(numbers) else []
+
+
+def frame_step(frames: NDArray[np.int64]) -> int:
+    """How far apart consecutive frames are numbered: 1, or ``k`` where every ``k``-th frame of a movie was taken.
+
+    Parameters
+    ----------
+    frames : (n,) int
+        Numbers in any order, as often as they come.
+    """
+    return max(1, int(np.gcd.reduce(np.diff(np.unique(frames)), initial=0)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ronchi.api import Context
+from ronchi.api import Context, DataError
 from ronchi.schema import atoms as atoms_schema
 from ronchi.schema.common import variable
 from ronchi_movies.assignment import spacing_of
 from ronchi_movies.drift import Motion
 from ronchi_movies.params import TrackAtomsParams
-from ronchi_movies.tables import frames_of, positions_of
+from ronchi_movies.tables import frame_step, frames_of, positions_of
 from ronchi_movies.tracking import Links, follow_sheet, link, majority
 
 __all__ = ["TrackAtoms"]
@@ -41,27 +41,36 @@ class TrackAtoms:
         xarray.Dataset
             The same atoms in the same order with ``track``, and along ``movie_frame`` the motion of the sheet since
             the first frame: ``drift_y``, ``drift_x`` in the units of the positions, and ``turn`` in rad about the
-            middle of the field. With ``species: vote`` the species as found are kept in ``species_found``.
+            middle of the field; ``drift_known`` is 0 where no motion explains where the atoms of a frame are, and the
+            sheet is taken to rest. With ``species: vote`` the species as found are kept in ``species_found``.
 
         Raises
         ------
         DataError
-            A position is not finite.
+            A position is not finite, or no frame has two atoms, whose distance is the unit of all lengths.
         """
         p = self.params
         points, units = positions_of(atoms, "track-atoms")
         times, rows = frames_of(atoms)
+        steps = times // frame_step(times)
         frames = [points[row] for row in rows]
-        spacing = spacing_of(frames)
-        reach = spacing if spacing > 0 else 1.0
-        still = Motion(0.0, np.zeros(2), np.zeros(2))
-        motions = [still] * len(frames)
-        if p.drift == "rigid" and frames:
-            motions = follow_sheet(frames, reach, p.max_drift * reach, np.deg2rad(p.max_turn_deg), ctx.progress)
+        reach = spacing_of(frames)
+        if len(frames) > 1 and not reach > 0:
+            what = "no frame has two atoms, whose distance is the unit of `max_step`"
+            raise DataError(what, where="track-atoms", fix="with one atom a frame there is nothing to tell apart")
+        motions, known = [Motion(0.0, np.zeros(2), np.zeros(2))] * len(frames), np.ones(len(frames), bool)
+        if p.drift == "rigid" and len(frames) > 1:
+            turn = np.deg2rad(p.max_turn_deg)
+            motions, known = follow_sheet(frames, steps.tolist(), reach, p.max_drift * reach, turn, ctx.progress)
+            if not known.all():
+                ctx.log.warning(
+                    "track-atoms: %d of %d frames fit no motion of the sheet, such as frame %d",
+                    (~known).sum(), len(known), times[~known][0],
+                )  # fmt: skip
         links = Links(p.max_step * reach, p.max_gap_frames, p.max_exchange * reach if p.species == "keep" else 0.0)
         species = atoms["species"].values.astype(np.int64)
         on_sheet = [motion.undo(frame) for motion, frame in zip(motions, frames, strict=True)]
-        found = link(on_sheet, times.tolist(), [species[row] for row in rows], links)
+        found = link(on_sheet, steps.tolist(), [species[row] for row in rows], links)
         track = np.full(len(points), -1, np.int64)
         for row, numbers in zip(rows, found, strict=True):
             track[row] = numbers
@@ -72,17 +81,17 @@ class TrackAtoms:
             made["species"] = atoms["species"].copy(data=voted.astype(atoms["species"].dtype))
         short = np.bincount(track, minlength=1)[track] < p.min_length
         made["track"] = variable("atom", np.where(short, -1, track).astype(np.int32), "1", "track number, -1 if none")
-        return atoms_schema.validate(made.assign(_motion(motions, units)).assign_coords(_axis(times)))
+        return atoms_schema.validate(made.assign(_motion(motions, known, units)).assign_coords(_axis(times)))
 
 
-_SET = ("track", "species_found", "drift_y", "drift_x", "turn")
+_SET = ("track", "species_found", "drift_y", "drift_x", "turn", "drift_known")
 
 
 def _axis(times: np.ndarray) -> dict[str, xr.Variable]:
     return {"movie_frame": variable("movie_frame", times.astype(np.int32), "1", "frame number")}
 
 
-def _motion(motions: list[Motion], units: str) -> dict[str, xr.Variable]:
+def _motion(motions: list[Motion], known: np.ndarray, units: str) -> dict[str, xr.Variable]:
     shifts = np.array([motion.shift for motion in motions]).reshape(-1, 2)
     made = {
         name: variable("movie_frame", shifts[:, axis], units, f"displacement of the sheet, {name[-1]}")
@@ -90,4 +99,5 @@ def _motion(motions: list[Motion], units: str) -> dict[str, xr.Variable]:
     }
     turns = np.array([motion.turn for motion in motions])
     made["turn"] = variable("movie_frame", turns, "rad", "rotation of the sheet, from x towards y")
+    made["drift_known"] = variable("movie_frame", known.astype(np.uint8), "1", "1 where the motion was found")
     return made

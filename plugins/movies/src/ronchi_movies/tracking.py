@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from ronchi_movies.assignment import pair_off
-from ronchi_movies.drift import LEAST_ATOMS, Motion, motion_between
+from ronchi_movies.drift import Motion, motion_between
 
 __all__ = ["Links", "follow_sheet", "link", "majority"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 Progress = Callable[[int, int], None]
+
+_LONGEST_WAIT, _WIDEST_TURN = 8, np.deg2rad(10.0)
+"""The search grows with the frames that are missing between two, up to these."""
 
 
 @dataclass(frozen=True)
@@ -39,27 +43,53 @@ class Links:
 
 
 def follow_sheet(
-    frames: Sequence[Floats], spacing: float, max_drift: float, max_turn: float, progress: Progress
-) -> list[Motion]:
+    frames: Sequence[Floats],
+    times: Sequence[int],
+    spacing: float,
+    max_drift: float,
+    max_turn: float,
+    progress: Progress,
+) -> tuple[list[Motion], Bools]:
     """Motion of the sheet since the first frame, for every frame.
 
     Parameters
     ----------
     frames : sequence of (n, 2) float
-        Positions (y, x), at least one in each. A frame of too few atoms to tell stays as the one before, and the next
-        is compared with that.
+        Positions (y, x), at least one in each.
+    times : sequence of int
+        Number of each frame, ascending.
     spacing, max_drift : float
-        In the units of the positions; ``max_drift`` and ``max_turn`` [rad] from one frame to the next.
+        In the units of the positions; ``max_drift`` and ``max_turn`` [rad] from one frame to the next, and as many
+        times that where frames are missing between.
+
+    Returns
+    -------
+    motions : list of Motion
+        A frame in which no motion explains where the atoms are, or with too few of them, stays as the one before, and
+        the next is compared with that.
+    known : (frames,) bool
+        Whether it was found.
     """
     field = np.min([points.min(0) for points in frames], 0), np.max([points.max(0) for points in frames], 0)
     motions = [Motion(0.0, np.zeros(2), (field[0] + field[1]) / 2)]
-    last = frames[0]
-    for number, points in enumerate(frames[1:], 1):
-        step = motion_between(last, points, field, spacing, max_drift, max_turn)
-        motions.append(motions[-1].then(step))
-        last = points if len(points) >= LEAST_ATOMS else last
+    known = np.ones(len(frames), bool)
+    last = 0
+
+    def step(before: int, after: int) -> Motion | None:
+        longer = min(times[after] - times[before], _LONGEST_WAIT)
+        turn = min(longer * max_turn, _WIDEST_TURN)
+        return motion_between(frames[before], frames[after], field, spacing, longer * max_drift, max(max_turn, turn))
+
+    for number in range(1, len(frames)):
+        moved = step(last, number)
+        if moved is None and last < number - 1 and (again := step(number - 1, number)) is not None:
+            # What follows fits what did not fit: it was the frame before them that was bad, or much has changed.
+            moved = again
+        known[number] = moved is not None
+        motions.append(motions[-1] if moved is None else motions[-1].then(moved))
+        last = last if moved is None else number
         progress(number, len(frames))
-    return motions
+    return motions, known
 
 
 def link(frames: Sequence[Floats], times: Sequence[int], species: Sequence[Ints], links: Links) -> list[Ints]:

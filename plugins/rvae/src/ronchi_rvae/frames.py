@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 _FILE = "window.json"
 _SAME = 0.01
-"""Pixel sizes along y and x may differ by this share."""
+"""Pixel sizes along y and x, and of a model and of what it describes, may differ by this share."""
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,21 @@ class Window:
         if np.abs(np.subtract(other.centre_px, self.centre_px)).max() > 0.01:
             what = f"the model was fitted to images centred at {self.centre_px}, these are at {other.centre_px}"
             raise DataError(what, where=where, fix="centre them alike, or fit anew")
+        for mine, theirs in zip(self._steps(), other._steps(), strict=True):
+            if mine and theirs and mine[1] == theirs[1] and abs(theirs[0] - mine[0]) > _SAME * abs(mine[0]):
+                what = f"the model was fitted to pixels of {mine[0]:g} {mine[1]}, these are {theirs[0]:g}"
+                raise DataError(what, where=where, fix="resample them, mend their calibration, or fit anew")
         if not set(other.bad) <= set(self.bad):
             what = f"{len(set(other.bad) - set(self.bad))} pixels that the model uses are bad in these data"
             raise DataError(what, where=where, fix="fill them with the transform `bad-pixels`, or fit anew")
+
+    def _steps(self) -> list[tuple[float, str] | None]:
+        """Pixel size along both dims, of a sign, and its units; None where it is not known."""
+        found: list[tuple[float, str] | None] = []
+        for dim in self.dims:
+            values, units, _ = self.coords.get(dim, ([], "", ""))
+            found.append(((values[-1] - values[0]) / (len(values) - 1), units) if len(values) > 1 else None)
+        return found
 
     def variables(self) -> dict[str, xr.Variable]:
         """Coordinates of the pixels."""

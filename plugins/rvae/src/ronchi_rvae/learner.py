@@ -223,6 +223,13 @@ class DiscLearner:
     def _basis_for(self, window: Window) -> DiscBasis:
         largest = window.reach_px - self.max_shift_px
         radius = self.params.radius_px or largest
+        if window.reach_px < 2:
+            raise DataError(
+                f"the coordinates {', '.join(window.dims)} are 0 at pixel {window.centre_px} of {window.shape}: images "
+                "turn about it, and no disc about it lies inside",
+                where=self.name,
+                fix="put 0 where the beam goes through (transform: centre), or leave out the coordinates",
+            )
         if radius > largest + 1e-6 or radius < 2:
             raise DataError(
                 f"a disc of {radius:g} px, shifted by up to {self.max_shift_px:g} px, must lie inside images of "
