@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,36 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path: Path) -> None:
             (temporary / "part").write_text(text)
     assert (path / "part").read_text() == "new"
     assert [found.name for found in tmp_path.iterdir()] == ["a.store"]
+
+
+def test_two_that_are_written_at_once_do_not_meet(tmp_path: Path) -> None:
+    with (
+        all_or_nothing(tmp_path / "scan.001.nc", ".nc", 3) as first,
+        all_or_nothing(tmp_path / "scan.002.nc", ".nc", 3) as second,
+        all_or_nothing(tmp_path / "scan.002.nc", ".nc", 3) as third,
+    ):
+        assert len({first, second, third}) == 3
+        for number, path in enumerate((first, second, third)):
+            path.write_text(str(number))
+    assert (tmp_path / "scan.001.nc").read_text() == "0"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scan.001.nc", "scan.002.nc"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from ronchi.atomic import all_or_nothing\n"
+        "with all_or_nothing(Path(sys.argv[1]), '.nc', 3) as path:\n"
+        "    path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    target = tmp_path / "long [name] of a scan.nc"
+    subprocess.run([sys.executable, "-c", code, str(target)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with all_or_nothing(target, ".nc", 3) as path:
+        path.write_text("whole")
+        with all_or_nothing(target, ".nc", 3) as other:
+            other.write_text("other")
+        assert path.exists()
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(target.name, "whole")]
 
 
 @pytest.mark.parametrize("name", ["a.nc", "a.zarr"])

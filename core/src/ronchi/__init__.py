@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+IMPORTED_NS = time.time_ns()
+"""When this process began, for what is here: code that is changed later may not be the code that is loaded."""
 
 _MODULES = {"plot": "ronchi.plot", "schema": "ronchi.schema", "RonchiError": "ronchi.errors"}
 

@@ -6,13 +6,15 @@ import contextlib
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from ronchi.errors import OutputError, RonchiError
 from ronchi.os_faults import FaultKind, fault_kind, passed_through
+from ronchi.processes import name_of_process, remove, remove_dead
 
-__all__ = ["all_or_nothing"]
+__all__ = ["all_or_nothing", "replace"]
 
 _STORAGE_MODULES = frozenset({"netCDF4", "h5py", "zarr"})
 """Libraries whose RuntimeErrors are about a file; those of others are bugs."""
@@ -48,7 +50,7 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
     Yields
     ------
     Path
-        In the same folder; nothing is there yet.
+        In the same folder; nothing is there yet. What processes that were killed left of this name is removed.
 
     Raises
     ------
@@ -56,23 +58,26 @@ def all_or_nothing(path: Path, suffix: str, size: int) -> Iterator[Path]:
         The folder cannot be written to, the disk is full or fails, or too many files are open; nothing is left
         behind. Or there is a folder of that name with other things in it, which is not removed.
     """
-    temporary = path.with_name(f".{path.name.split('.')[0]}.{os.getpid()}.part{suffix}")
+    remove_dead(path.parent, _named(path, "part"))
+    if path.exists():  # else what was moved aside is all that there is
+        remove_dead(path.parent, _named(path, "old"))
+    temporary = path.with_name(f"{name_of_process(_named(path, 'part'))}{uuid.uuid4().hex[:8]}{suffix}")
     try:
         yield temporary
         _sync(temporary)
-        _replace(temporary, path)
+        replace(temporary, path)
     except RonchiError as error:
-        _remove(temporary)
+        remove(temporary)
         error.where = error.where.replace(str(temporary), str(path))
         raise
     except (OSError, RuntimeError) as error:
         told = _told(error, path, size)
-        _remove(temporary)
+        remove(temporary)
         if told is None:
             raise
         raise told from error
     except BaseException:
-        _remove(temporary)
+        remove(temporary)
         raise
 
 
@@ -109,12 +114,9 @@ def _free_bytes(folder: Path) -> str:
         return "an unknown number of"
 
 
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+def _named(path: Path, what: str) -> str:
+    # Of a long name the beginning, since names have a longest length.
+    return f".{path.name[:80]}.{what}"
 
 
 def _sync(path: Path) -> None:
@@ -127,8 +129,17 @@ def _sync(path: Path) -> None:
             os.close(descriptor)
 
 
-def _replace(temporary: Path, path: Path) -> None:
+def replace(temporary: Path, path: Path) -> None:
+    """Give a file or folder the name of another, which it replaces.
+
+    Raises
+    ------
+    OutputError
+        There is a folder of that name with other things in it.
+    """
     if not path.is_dir():
+        if temporary.is_dir():
+            path.unlink(missing_ok=True)  # no folder can be renamed over a file
         temporary.replace(path)
     else:
         # Older output of the same format has some of the same names in it; what has none is not ours to remove.
@@ -140,7 +151,7 @@ def _replace(temporary: Path, path: Path) -> None:
                 fix="choose another name, or move the folder away",
             )
         # A folder cannot be renamed over a full one: move the old one aside first.
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
+        old = path.with_name(f"{name_of_process(_named(path, 'old'))}{uuid.uuid4().hex[:8]}")
         path.rename(old)
         try:
             temporary.rename(path)

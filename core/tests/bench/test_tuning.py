@@ -13,7 +13,7 @@ import pytest
 from ronchi.bench.cells import make_cells
 from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.files import write_files
-from ronchi.bench.run import run_bench
+from ronchi.bench.run import median_of_all, run_bench
 from ronchi.bench.tuning import SEED_OFFSET, tune
 from ronchi.errors import ConfigError
 
@@ -97,6 +97,15 @@ def test_trials_that_fail_are_kept_and_not_chosen() -> None:
     unchanged, (first, _) = tune(config, higher=False, evaluate=lambda trial: math.nan)
     assert first.params == {}
     assert _params(unchanged) == {}
+
+
+@pytest.mark.parametrize("missing", [0, 1, 2])
+def test_who_fails_on_a_part_of_the_data_has_no_median(missing: int) -> None:
+    values = [0.1, 0.2, 0.3]
+    assert median_of_all(values, 3) == 0.2
+    assert math.isnan(median_of_all(values, 4))
+    values[missing] = math.nan
+    assert math.isnan(median_of_all(values, 3))
 
 
 def test_what_no_trial_betters_stays_as_it_comes() -> None:

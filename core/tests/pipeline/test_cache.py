@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import platform
 import signal
@@ -21,7 +22,7 @@ from ronchi.pipeline import cache as cache_module
 from ronchi.pipeline.arrays import array_digests, is_lazy, load_dataset, save_dataset
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import FileDigests, changes, code_digest, entropy, step_key
-from ronchi.pipeline.resources import name_of_process
+from ronchi.processes import name_of_process
 
 KEY = "ab" + "0" * 62
 
@@ -273,11 +274,43 @@ def test_folders_are_digested_by_content(tmp_path):
 
 def test_code_digest_sees_all_files_but_those_that_are_made_of_them(tmp_path):
     (tmp_path / "a.py").write_text("x = 1")
-    before = code_digest.__wrapped__(tmp_path)
+    before = code_digest(tmp_path)
     for made in ("a.cpython-312.pyc", "a.f-1.py312.nbi", "a.f-1.py312.1.nbc"):
         (tmp_path / made).write_text("made")
-    assert code_digest.__wrapped__(tmp_path) == before
+    assert code_digest(tmp_path) == before
     (tmp_path / "table.json").write_text("{}")
-    with_table = code_digest.__wrapped__(tmp_path)
+    with_table = code_digest(tmp_path)
     (tmp_path / "a.py").write_text("x = 2")
-    assert len({before, with_table, code_digest.__wrapped__(tmp_path)}) == 3
+    assert len({before, with_table, code_digest(tmp_path)}) == 3
+
+
+def test_code_that_changes_after_the_process_began_is_what_is_loaded_and_of_this_process_alone(tmp_path, monkeypatch):
+    root = tmp_path / "plugin"
+    root.mkdir()
+    file = root / "edited_plugin.py"
+    file.write_text("def rate():\n    return 1\n")
+    monkeypatch.setattr("ronchi.IMPORTED_NS", time.time_ns() + 10**9)
+    settled = code_digest(root)
+    monkeypatch.setattr("ronchi.IMPORTED_NS", 0)
+    monkeypatch.syspath_prepend(str(root))
+    importlib.invalidate_caches()
+    module = importlib.import_module("edited_plugin")
+    began = code_digest(root)
+    assert began == code_digest(root) != settled
+    file.write_text("def rate():\n    return 22\n")
+    edited = code_digest(root)
+    importlib.reload(module)
+    assert len({settled, began, edited, code_digest(root)}) == 4
+    sys.modules.pop("edited_plugin")
+
+
+def test_a_file_of_the_same_size_and_date_is_read_again(tmp_path):
+    file, digests = tmp_path / "scan.npy", FileDigests(tmp_path / "files.json")
+    file.write_bytes(b"1111")
+    os.utime(file, ns=(10**18, 10**18))
+    before = digests.of(file)
+    file.write_bytes(b"2222")
+    os.utime(file, ns=(10**18, 10**18))
+    assert digests.of(file) != before
+    digests.save()
+    assert FileDigests(tmp_path / "files.json").of(file) == digests.of(file)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ronchi.pipeline.keys import code_digest
-from ronchi.pipeline.shared import shared_parts
+from ronchi.pipeline.shared import known_parts, shared_parts
 
 
 @pytest.fixture
@@ -30,8 +29,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name / "__init__.py").write_text(f"number = {number}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    shared_parts.cache_clear()
-    code_digest.cache_clear()
+    known_parts.cache_clear()
     return tmp_path
 
 
@@ -40,8 +38,7 @@ def test_versions_and_code_of_what_is_shared_are_seen(installed: Path) -> None:
     assert {name: part["version"] for name, part in parts.items()} == {"ronchi-bb": "1.0", "ronchi-cc": "2.0"}
     before = parts["ronchi-cc"]["code"]
     (installed / "ronchi_cc" / "__init__.py").write_text("number = 7\n")
-    shared_parts.cache_clear()
-    code_digest.cache_clear()
+    known_parts.cache_clear()
     after = shared_parts("ronchi-aa")
     assert after["ronchi-cc"]["code"] != before
     assert after["ronchi-bb"] == parts["ronchi-bb"]

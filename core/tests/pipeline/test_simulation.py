@@ -280,9 +280,9 @@ STOPPED = """
 import sys
 from ronchi.cli.main import main
 from ronchi.pipeline import simulation
-def stopped(path):
+def stopped(store, target):
     raise KeyboardInterrupt
-simulation._remove = stopped
+simulation.replace = stopped
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -305,3 +305,12 @@ def test_a_finished_store_survives_a_stop_while_the_older_one_is_removed(
     assert simulate(pieces, "pieces", "--seed", "2", "-o", "b.zarr").returncode == 0
     assert values("a.zarr") == values("b.zarr")
     assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
+
+
+@pytest.mark.parametrize("target", ["a.zarr", "a.store"])
+def test_a_folder_of_something_else_is_not_overwritten(pieces: dict[str, str], tmp_path: Path, target: str) -> None:
+    (tmp_path / target).mkdir()
+    (tmp_path / target / "labbook.txt").write_text("years of work")
+    refused = simulate(pieces, "pieces", "-o", target, "--overwrite")
+    assert refused.returncode != 0
+    assert (tmp_path / target / "labbook.txt").read_text() == "years of work"

@@ -7,7 +7,7 @@ import json
 import math
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -30,7 +30,7 @@ from ronchi.pipeline.provenance import versions_of
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["BenchResult", "run_bench"]
+__all__ = ["BenchResult", "median_of_all", "run_bench"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,15 @@ def _tune(
         plans, _ = plan_cells(trial, cells, manager, skip_missing=skip_missing)
         outcomes = run_cells(trial, cells, plans, out_dir / "tuning", tell)
         values = [outcome.scores.get(figure, math.nan) for outcome in outcomes.values()]
-        return statistics.median(values) if len(values) == len(cells) else math.nan
+        return median_of_all(values, len(cells))
 
     (out_dir / "tuning").mkdir(parents=True, exist_ok=True)
     return tune(config, higher=side == "higher", evaluate=evaluate)
+
+
+def median_of_all(values: Sequence[float], n: int) -> float:
+    """Median of ``n`` values; NaN unless there are as many and all are finite.
+
+    Whoever fails on a part of the data would else be judged by the rest, which may be the easier part.
+    """
+    return statistics.median(values) if len(values) == n and all(map(math.isfinite, values)) else math.nan

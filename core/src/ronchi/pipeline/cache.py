@@ -17,7 +17,8 @@ from typing import Any
 from ronchi.api import Result
 from ronchi.errors import OutputError
 from ronchi.pipeline.arrays import load_dataset, save_dataset
-from ronchi.pipeline.resources import locked, name_of_process, remove_dead
+from ronchi.pipeline.resources import locked
+from ronchi.processes import name_of_process, remove_dead
 
 __all__ = ["Cache", "file_sha256", "write_atomically"]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
+import inspect
 import json
+import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ronchi
 from ronchi.api import Params
 from ronchi.pipeline.cache import file_sha256, write_atomically
 
@@ -55,17 +58,45 @@ def entropy(seed: int, kind: str, name: str, params: Mapping[str, Any]) -> list[
     return [seed, *(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))]
 
 
-@functools.cache
 def code_digest(root: Path) -> str:
-    """Sha256 over names and contents of the files under a source folder, but for those that Python and numba make."""
-    digest = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in _MADE):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
-    return digest.hexdigest()
+    """Sha256 over names and contents of the files under a source folder, but for those that Python and numba make.
+
+    Of a file that changed after this process began nobody can tell by its content which code is loaded, as in a
+    notebook whose user edits a plugin: then the digest is of what is loaded, and no other process has the same.
+    """
+    paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in _MADE)
+    stamps = [(path, *_stamp(path)) for path in paths]
+    if _digests.get(root, ([], ""))[0] != stamps:
+        digest = hashlib.sha256()
+        for path in paths:
+            digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
+        _digests[root] = stamps, digest.hexdigest()
+    of_files = _digests[root][1]
+    if all(path.stat().st_ctime_ns <= ronchi.IMPORTED_NS for path in paths):
+        return of_files
+    return hashlib.sha256(f"{of_files} {_PROCESS} {_loaded(root)}".encode()).hexdigest()
+
+
+_PROCESS = uuid.uuid4().hex
+_digests: dict[Path, tuple[list[Any], str]] = {}
+
+
+def _loaded(root: Path) -> list[tuple[str, int]]:
+    """Functions of the modules under a folder that are loaded, with hashes of their code."""
+    found = []
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or not Path(file).is_relative_to(root):
+            continue
+        values = list(vars(module).values())
+        values += [inner for value in values if isinstance(value, type) for inner in vars(value).values()]
+        codes = (getattr(inspect.unwrap(value), "__code__", None) for value in values if callable(value))
+        found += [(name, hash(code)) for code in codes if code is not None]
+    return sorted(found)
 
 
 class FileDigests:
-    """Sha256 of input files, remembered by path, size and time of change.
+    """Sha256 of input files, remembered by path, size, times of change and place on the disk.
 
     Parameters
     ----------
@@ -108,18 +139,19 @@ class FileDigests:
 
     def _is_known(self, path: Path) -> bool:
         found = self._known.get(str(path))
-        return isinstance(found, list) and found[:2] == _stamp(path)
+        return isinstance(found, list) and found[:-1] == _stamp(path)
 
     def _sha256(self, path: Path) -> str:
         if not self._is_known(path):
             self._known[str(path)] = [*_stamp(path), file_sha256(path)]
             self._changed = True
-        return str(self._known[str(path)][2])
+        return str(self._known[str(path)][-1])
 
 
 def _stamp(path: Path) -> list[int]:
+    # The time of change of the content alone is kept by copies, archives and rsync.
     stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns]
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino]
 
 
 def changes(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 import resource
-import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from ronchi.processes import name_of_process, remove_dead
 
 try:
     import fcntl
@@ -22,9 +22,7 @@ except ImportError:  # Windows
 __all__ = [
     "has_cuda",
     "locked",
-    "name_of_process",
     "peak_rss_mb",
-    "remove_dead",
     "reset_peak_rss",
     "scratch_folder",
 ]
@@ -61,21 +59,6 @@ def has_cuda() -> bool:
         return False
     count = ctypes.c_int(0)
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
-
-
-def name_of_process(what: str) -> str:
-    """Beginning of the names of folders that belong to this process: ``what+host+pid+``."""
-    return f"{what}+{platform.node()}+{os.getpid()}+"
-
-
-def remove_dead(parent: Path, what: str) -> None:
-    """Remove folders named by `name_of_process` whose process has ended; those of other hosts stay."""
-    # No host name contains a plus, so that the host `a` does not take `a+1` … of the host `a-b` for its own.
-    prefix = f"{what}+{platform.node()}+"
-    for old in parent.glob(f"{what}+*"):
-        pid = old.name.removeprefix(prefix).partition("+")[0]
-        if old.name.startswith(prefix) and pid.isdecimal() and not _is_running(int(pid)):
-            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -135,13 +118,3 @@ def _is_same(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
@@ -12,25 +13,29 @@ from packaging.utils import canonicalize_name
 from ronchi.manager import editable_root
 from ronchi.pipeline.keys import code_digest
 
-__all__ = ["required", "shared_parts"]
+__all__ = ["known_parts", "required", "shared_parts"]
 
 
-@functools.cache
 def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
     """Distributions ``ronchi-…`` that one needs, directly or through another: version, and ``code`` if editable.
 
     The core is none of them: what of it matters has versions of its own.
     """
-    found: dict[str, dict[str, Any]] = {}
+    return {
+        part: {"version": number} if root is None else {"version": number, "code": code_digest(root)}
+        for part, (number, root) in sorted(known_parts(dist).items())
+    }
+
+
+@functools.cache
+def known_parts(dist: str) -> dict[str, tuple[str, Path | None]]:
+    """Version of each of `shared_parts`, and the folder of its code if that is editable."""
+    found: dict[str, tuple[str, Path | None]] = {}
     for part in map(canonicalize_name, required(dist)):
-        if not part.startswith("ronchi-"):
-            continue
-        found[part] = {"version": version(part)}
-        root = editable_root(part.replace("-", "_"))
-        if root is not None:
-            found[part]["code"] = code_digest(root)
-        found |= shared_parts(part)
-    return dict(sorted(found.items()))
+        if part.startswith("ronchi-"):
+            found[part] = version(part), editable_root(part.replace("-", "_"))
+            found |= known_parts(part)
+    return found
 
 
 def required(dist: str) -> list[str]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ronchi.api import Context
+from ronchi.atomic import replace
 from ronchi.errors import OutputError, RunError
 from ronchi.pipeline.cache import write_atomically
 from ronchi.pipeline.config import RunOptions
@@ -121,9 +122,7 @@ def _simulate_file(
             if not any(path.is_file() for path in (folder / "cache" / "partial").rglob("*")):
                 shutil.rmtree(folder)
             raise RunError(f"the simulation failed: {step.error}", where=name)
-        if target.is_dir():
-            shutil.rmtree(target)
-        run.outputs["data"].replace(target)
+        replace(run.outputs["data"], target)
         (run.out_dir / FILE_NAME).replace(provenance)
         shutil.rmtree(folder)
     return [target, provenance]
@@ -177,9 +176,7 @@ def _simulate_store(
             finished.touch()
         # Whoever was stopped while an older store was removed has only this left to do.
         if store.exists():
-            if target.exists():
-                _remove(target)
-            store.rename(target)
+            replace(store, target)
         shutil.rmtree(partial)
 
 
@@ -202,10 +199,3 @@ def _check_same(file: Path, asked: Mapping[str, Any]) -> None:
         where=str(file.parent),
         fix="give the same parameters to go on, or remove the folder to begin anew",
     )
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()

@@ -223,19 +223,15 @@ class DiscLearner:
     def _basis_for(self, window: Window) -> DiscBasis:
         largest = window.reach_px - self.max_shift_px
         radius = self.params.radius_px or largest
-        if window.reach_px < 2:
-            raise DataError(
-                f"the coordinates {', '.join(window.dims)} are 0 at pixel {window.centre_px} of {window.shape}: images "
-                "turn about it, and no disc about it lies inside",
-                where=self.name,
-                fix="put 0 where the beam goes through (transform: centre), or leave out the coordinates",
-            )
         if radius > largest + 1e-6 or radius < 2:
             raise DataError(
                 f"a disc of {radius:g} px, shifted by up to {self.max_shift_px:g} px, must lie inside images of "
                 f"{window.shape} and have 2 px at least",
                 where=f"{self.name}: radius_px",
-                fix=f"at most {largest:g} px, or larger images",
+                fix=f"at most {largest:g} px, or larger images"
+                if largest >= 2 or _is_central(window)
+                else f"put 0 of {' and '.join(window.dims)}, about which images turn, where the beam goes through: "
+                "transform `centre`",
             )
         shifts = ShiftGrid(self.max_shift_px)
         return DiscBasis(window.shape, window.centre_px, radius, self.params.band_limit, shifts, window.bad_pixel)
@@ -269,6 +265,10 @@ def blocks(values: Floats, basis: DiscBasis) -> Iterator[Floats]:
     """Parts of images (n, ny, nx) that are encoded at a time."""
     n = max(1, min(_BLOCK, int(_BLOCK_MB / basis.described_mb)))
     yield from (values[at : at + n] for at in range(0, len(values), n))
+
+
+def _is_central(window: Window) -> bool:
+    return all(abs(c - (n - 1) / 2) < 0.25 * n for c, n in zip(window.centre_px, window.shape, strict=True))
 
 
 def _inside(basis: DiscBasis, window: Window) -> NDArray[np.bool_]:
