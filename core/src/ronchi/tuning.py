@@ -217,9 +217,10 @@ def _search_in_turn(
             run_trial(config, values, folder, watch)
         except _WorseError:
             stopped = True
-        except DataError as fault:
-            # With too large steps the loss becomes infinite: a bad choice, after which the search goes on.
-            error = str(fault)
+        except (DataError, RuntimeError, MemoryError) as fault:
+            # With too large steps the loss becomes infinite, with too large networks the memory ends: bad choices,
+            # after which the search goes on. The trial is kept, or a search that is taken up would begin with it again.
+            error = str(fault) or type(fault).__name__
         keep(Trial.of(number, values, seen, error=error, stopped=stopped))
 
 

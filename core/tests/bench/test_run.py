@@ -105,6 +105,37 @@ def test_a_cell_that_fails_is_a_row_and_the_rest_goes_on(small: dict[str, Any]) 
         assert f"\n{name}" in printed.partition("not finished")[2]
 
 
+def test_what_did_not_finish_is_run_again_when_it_may_take_more(small: dict[str, Any]) -> None:
+    small["steps"]["find"]["disk_detector"] = [{"name": "direct", "as": "hang", "params": {"how": "hang"}}]
+    small.pop("compare", None)
+    small["protocol"] = {"timeout_s": 1}
+    told = io.StringIO()
+    for timeout_s, known in ((1, 0), (1, 1), (2, 0)):
+        small["protocol"]["timeout_s"] = timeout_s
+        told.truncate(told.seek(0))
+        result = run_bench(small, stream=told)
+        assert f"1 cells, {known} of them known" in told.getvalue()
+        assert result.table.cells[0][2:] == ("timeout", f"took more than {timeout_s} s")
+
+
+def test_plugins_that_are_not_allowed_are_told_before_anything_runs(small: dict[str, Any]) -> None:
+    small["plugins"] = {"allow": ["ronchi"]}
+    with pytest.raises(ConfigError, match="allow-list"):
+        _run(small)
+
+
+def test_a_benchmark_of_which_nothing_finishes_is_a_failure(
+    small: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["steps"]["find"]["disk_detector"] = [{"name": "direct", "as": "raise", "params": {"how": "raise"}}]
+    small.pop("compare", None)
+    small["run"] = None
+    file = tmp_path / "none.yaml"
+    file.write_text(yaml.safe_dump(small))
+    assert main(["bench", str(file), "-o", str(tmp_path / "out")]) == 1
+    assert "nothing finished" in capsys.readouterr().out
+
+
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc (Linux)")

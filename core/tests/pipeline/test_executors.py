@@ -171,6 +171,21 @@ def test_faults_in_workers(folder, toys, fault, message):
     assert failed.steps["strain"].status == "skipped"
 
 
+def test_a_worker_that_dies_costs_its_own_step_alone(folder, toys):
+    config = {
+        "schema": "ronchi.pipeline/1",
+        "run": {"executor": "process", "workers": 2},
+        "steps": {
+            "sim": {"simulator": "toysim", "params": {"n": 4}},
+            "dies": {"disk_detector": "brightest", "data": "sim", "params": {"fault": "die"}},
+            "lives": {"disk_detector": "brightest", "data": "sim"},
+        },
+    }
+    made = run_pipeline(config, manager=toys, progress=False)
+    assert "a worker process died" in made.steps["dies"].error
+    assert made.steps["lives"].status == "done", made.steps["lives"].error
+
+
 @pytest.mark.parametrize("executor", ["serial", "process", "dask"])
 def test_warnings_of_algorithms_reach_the_user(folder, toys, executor):
     before = logging.getLogger("ronchi").level

@@ -57,6 +57,9 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
         ("", r"this is empty"),
         ("a: !!python/object/apply:os.system ['true']\n", r"p\.yaml:1:4"),
         ("a: &a [*a]\n", r"aliases refer to themselves"),
+        ("a: !!int foo\n", r"p\.yaml:1:4: 'foo' is no int"),
+        ("a: !!bool foo\n", r"p\.yaml:1:4: 'foo' is no bool"),
+        ("a: M\x9fnchen\n", r"not valid YAML"),
     ],
 )
 def test_faults_of_form(tmp_path, text, message):
@@ -74,6 +77,9 @@ def test_aliases_do_not_fill_memory(tmp_path):
 def test_merge_keys_and_anchors(tmp_path):
     source = source_of(tmp_path, "base: &b {x: 1, y: 2}\nuse: {<<: *b, y: 3}\n")
     assert source.data["use"] == {"x": 1, "y": 3}
+    again = source_of(tmp_path, "base: &b {x: 1, y: 2}\nuse: &u {<<: *b, y: 3}\nalso: *u\nmore: {<<: *u, x: 4}\n")
+    assert again.data["also"] == again.data["use"] == {"x": 1, "y": 3}
+    assert again.data["more"] == {"x": 4, "y": 3}
 
 
 def test_file_that_cannot_be_read(tmp_path):

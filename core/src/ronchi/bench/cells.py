@@ -94,7 +94,7 @@ def _cell(config: BenchConfig, number: int, repeat: int, options: Mapping[str, i
         "steps": steps,
     }
     for section in ("plugins", "run"):
-        if section in config.source.data:
+        if config.source.data.get(section) is not None:
             pipeline[section] = copy.deepcopy(config.source.data[section])
     if "run" in pipeline:
         # `load_bench` has made `run_vary` of it.

@@ -29,6 +29,8 @@ class Outcome:
         Highest resident memory during each of those, above that just before.
     patterns, gigabytes : float
         What the compared step reads as ``data``; 0 where that has no patterns, or no intensity.
+    allowed : str
+        What the cell was allowed in time, memory and plugins: one that did not finish may with more.
     """
 
     status: str
@@ -38,3 +40,4 @@ class Outcome:
     peak_mb: list[float] = field(default_factory=list)
     patterns: int = 0
     gigabytes: float = 0.0
+    allowed: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ronchi.bench.cells import Cell, cell_source
@@ -16,7 +16,17 @@ from ronchi.pipeline.steps import is_stored
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["plan_cells"]
+__all__ = ["manager_for", "plan_cells"]
+
+
+def manager_for(config: BenchConfig) -> Manager:
+    """Plugins that the cells may use: those that the file allows, else all."""
+    from ronchi.manager import Manager, get_manager
+
+    plugins = config.source.data.get("plugins")
+    allow = plugins.get("allow") if isinstance(plugins, Mapping) else None
+    # What is no list of names is refused with the cells' pipelines.
+    return Manager(allow=set(map(str, allow))) if isinstance(allow, list) else get_manager()
 
 
 def plan_cells(

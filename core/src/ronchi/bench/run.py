@@ -18,7 +18,7 @@ from ronchi.bench.environment import environment
 from ronchi.bench.figure_sides import side_of
 from ronchi.bench.install import install
 from ronchi.bench.outcome import Outcome
-from ronchi.bench.plans import plan_cells
+from ronchi.bench.plans import manager_for, plan_cells
 from ronchi.bench.running import run_cells, step_keys
 from ronchi.bench.table import Table
 from ronchi.bench.tuning import Tuned, tune
@@ -107,10 +107,7 @@ def run_bench(
         The user stopped it; finished cells are kept.
     """
     config = load_bench(origin, base=base)
-    if manager is None:
-        from ronchi.manager import get_manager
-
-        manager = get_manager()
+    manager = manager or manager_for(config)
     out_dir = Path(out or f"{config.name}-bench").absolute()
     check_writable(out_dir, "-o")
     cells = make_cells(config)

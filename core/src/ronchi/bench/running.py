@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -51,10 +51,10 @@ def run_cells(
     """
     planned = [cell for cell in cells if cell.number in plans]
     keys = {cell.number: _row_key(config, plans[cell.number]) for cell in planned}
-    outcomes: dict[int, Outcome] = {}
+    outcomes, allowed = {}, _allowed(config)
     for cell in planned:
         known = _stored(out_dir, keys[cell.number])
-        if known is not None and (known.status in FINISHED or not retry):
+        if known is not None and (known.status in FINISHED or (known.allowed == allowed and not retry)):
             outcomes[cell.number] = known
     waiting = [cell for cell in planned if cell.number not in outcomes]
     tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
@@ -68,7 +68,7 @@ def run_cells(
         }
         try:
             for done, future in enumerate(as_completed(running), 1):
-                cell, outcome = running[future], future.result()
+                cell, outcome = running[future], replace(future.result(), allowed=allowed)
                 outcomes[cell.number] = outcome
                 write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
                 told = f"{outcome.status}: {outcome.error}" if outcome.error else outcome.status
@@ -93,6 +93,11 @@ def _row_key(config: BenchConfig, plan: Plan) -> str:
     timed = config.compare.slot if config.compare and config.protocol.timings else ""
     content = json.dumps([protocol, timed, sorted(step_keys(plan).items()), plan.config.run.model_dump(mode="json")])
     return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _allowed(config: BenchConfig) -> str:
+    limits = config.protocol.model_dump(mode="json", include={"timeout_s", "memory_mb"})
+    return json.dumps([limits, config.source.data.get("plugins")], sort_keys=True)
 
 
 def _row_file(out_dir: Path, key: str) -> Path:

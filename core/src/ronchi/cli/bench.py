@@ -20,8 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Run, and print the summary; 1 if a figure became worse than `--check` allows."""
+    """Run, and print the summary; 1 if nothing finished, or a figure became worse than `--check` allows."""
     from ronchi.bench.files import write_files
+    from ronchi.bench.outcome import FINISHED
     from ronchi.bench.regression import read_summary, regressions
     from ronchi.bench.run import run_bench
     from ronchi.bench.summary import print_leaderboard, print_summary
@@ -31,6 +32,9 @@ def execute(args: argparse.Namespace) -> int:
     write_files(result)
     print(print_leaderboard(result) if args.leaderboard else print_summary(result))
     print(f"\n{result.out_dir / 'report.html'}")
+    if not any(status in FINISHED for _, _, status, _ in result.table.cells):
+        print("nothing finished")
+        return 1
     if baseline is None:
         return 0
     worse = regressions(read_summary(result.out_dir / "summary.csv"), baseline)

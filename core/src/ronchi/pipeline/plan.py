@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,10 +135,10 @@ def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: lis
     params = beside(params, base)
     files = ({} if path is None else {"path": path}) | files_in(params)
     for place, file in files.items():
-        if not file.exists():
+        what, fix = _unreadable(file, base)
+        if what:
             parts = (int(part) if part.isdigit() else part for part in place.split("."))
-            fix = f"relative paths start at {base}"
-            source.fault((*at, "params", *parts), f"there is no file {str(file)!r}", fix)
+            source.fault((*at, "params", *parts), what, fix)
     try:
         # One that is gone is told of by the algorithm, which knows what to do about it.
         files |= {name: file for name, file in spec.files_of(params).items() if name not in files and file.exists()}
@@ -157,6 +158,18 @@ def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: lis
     return PlannedStep(step, name, spec, dist, version, editable, params, files)
 
 
+def _unreadable(file: Path, base: Path) -> tuple[str, str]:
+    """What keeps a file from being read, and what to do; empty words if nothing does."""
+    try:
+        if not file.exists():
+            return f"there is no file {str(file)!r}", f"relative paths start at {base}"
+    except OSError as error:
+        return f"{str(file)!r} cannot be looked at: {error.strerror}", "see the rights of its folders"
+    if not os.access(file, os.R_OK):
+        return f"{str(file)!r} may not be read", f"chmod u+r {str(file)!r}, or ask its owner"
+    return "", ""
+
+
 def _reader_path(source: Source, step: StepConfig) -> Path | None:
     at = ("steps", step.step, "params")
     value = step.params.get("path")
@@ -164,7 +177,11 @@ def _reader_path(source: Source, step: StepConfig) -> Path | None:
         what = "is missing" if value is None else f"must be a path (got {value!r})"
         source.fault((*at, "path"), what, "params: {path: scan.nc}")
         return None
-    return source.base / Path(value).expanduser()
+    try:
+        return source.base / Path(value).expanduser()
+    except RuntimeError:
+        source.fault((*at, "path"), f"{value!r}: nobody of that name has a home here", "write the folder itself")
+        return None
 
 
 def _companions(spec: AlgorithmSpec, params: Params, path: Path) -> dict[str, Path]:

@@ -164,8 +164,9 @@ def _kind(value: Any) -> str:
 
 
 def _compose(text: str, source: Source) -> Any:
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -178,7 +179,8 @@ def _compose(text: str, source: Source) -> Any:
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=source.name) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _yaml_hint(what: str) -> str:
@@ -194,6 +196,7 @@ class _Builder:
         self.loader, self.source = loader, source
         self.count = 0
         self.open: set[int] = set()
+        self.flat: set[int] = set()
 
     def mark(self, node: yaml.Node) -> str:
         return f"{self.source.name}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
@@ -212,12 +215,16 @@ class _Builder:
             if isinstance(node, yaml.SequenceNode):
                 return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
             return self.loader.construct_object(node)
+        except (ValueError, KeyError):
+            what = f"{node.value!r} is no {node.tag.rpartition(':')[2]}"
+            raise ConfigError(what, where=self.mark(node), fix="leave out the tag, or mend the value") from None
         finally:
             self.open.discard(id(node))
 
     def mapping(self, node: yaml.MappingNode, path: FieldPath) -> dict[str, Any]:
         first: dict[Any, yaml.Node] = {}
-        for key, _ in node.value:
+        # Of one that merges others, aliases meet those already merged in.
+        for key, _ in node.value if id(node) not in self.flat else ():
             if not isinstance(key, yaml.ScalarNode):
                 raise ConfigError("a key must be plain text", where=self.mark(key))
             if key.value in first:
@@ -225,7 +232,9 @@ class _Builder:
                 raise ConfigError(f"the key {key.value!r} is here twice (first on line {line})", where=self.mark(key))
             first[key.value] = key
         # Merged keys come first, so that the mapping's own ones win below.
-        self.loader.flatten_mapping(node)
+        if id(node) not in self.flat:
+            self.flat.add(id(node))
+            self.loader.flatten_mapping(node)
         built = {}
         for key, value in node.value:
             name = str(key.value)

@@ -85,6 +85,7 @@ class ProcessExecutor:
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
+            self.close()  # the next step starts workers of its own
             raise RunError(
                 "a worker process died, perhaps killed because memory ran out",
                 fix=f"use fewer workers, {fix} are kept. A script of "
