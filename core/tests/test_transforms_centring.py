@@ -197,6 +197,39 @@ def test_an_empty_pattern_is_left_out_of_the_fit() -> None:
         assert np.abs(errors(result, scan)).max() < 0.1
 
 
+def disk_patterns(columns: list[float], radius: float = 6) -> xr.Dataset:
+    """One scan row of 48 x 48 patterns of 100 counts a pixel, with a disk at row 24 and the given columns."""
+    y, x = np.ogrid[:48, :48]
+    frames = [100 / (1 + np.exp((np.hypot(y - 24, x - at) - radius) / 0.5)) for at in columns]
+    return fourd.make(np.rint(frames)[None].astype("u2"))
+
+
+@pytest.mark.parametrize("method", ["com", "correlation"])
+def test_a_beam_outside_the_search_is_not_measured_and_many_are_told(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = disk_patterns([24, 24, 26.5, 20, 33, 15, 36])
+    params = {"method": method, "fit": "none", "radius_px": 6, "start_px": (24, 24), "max_shift_px": 5}
+    residual = centre(data, **params)["origin_residual"].values[0]
+    np.testing.assert_array_equal(np.isnan(residual), [False] * 4 + [True] * 3)
+    assert "3 of 7 positions" in caplog.text
+    assert "max_shift_px" in caplog.text
+    caplog.clear()
+    found = centre(disk_patterns([24.3] * 20 + [33]), **params)["origin_x"].values[0]
+    # One of 21 is below 5 %: a lost pattern here and there is what the robust fit is for.
+    assert not caplog.text
+    np.testing.assert_allclose(found[:20], 24.3, atol=0.05)
+
+
+def test_a_correlation_may_end_near_the_limit_but_needs_a_pixel_to_start_from() -> None:
+    params = {"method": "correlation", "fit": "none", "radius_px": 6}
+    found = centre(disk_patterns([28.8]), **params, start_px=(24, 24), max_shift_px=5)["origin_x"].item()
+    assert found == pytest.approx(28.8, abs=0.05)
+    # The nearest pixel is 0.7 px off, where no beam may be: the first pixel of the pattern is no answer.
+    with pytest.raises(CalibrationError, match="no pattern has a direct beam"):
+        centre(disk_patterns([24]), **params, start_px=(24.5, 24.5), max_shift_px=0.6)
+
+
 def test_what_is_missing_is_named() -> None:
     plain = fourd.make(np.ones((1, 1, 16, 16)))
     with pytest.raises(CalibrationError, match="radius of the direct beam is unknown"):

@@ -170,6 +170,18 @@ def test_means_of_whole_numbers_are_not_cut_off() -> None:
     assert bin_(data, scan=2)["exposure"].values.tolist() == [[1.75]]
 
 
+@pytest.mark.parametrize(("detector", "ratio"), [((2, 2), 2), ((1, 1), 1), ((4, 1), 2)])
+def test_residuals_of_the_origin_are_in_binned_pixels(detector: tuple[int, int], ratio: float) -> None:
+    data = scan()
+    data["origin_residual"] = variable(("scan_y", "scan_x"), np.full((4, 6), 0.8), "pixel", "residual")
+    data.attrs["origin_residual_px"] = 0.8
+    binned = bin_(data, detector=detector, scan=2, remainder="drop")
+    np.testing.assert_allclose(binned["origin_residual"], 0.8 / ratio)
+    assert binned["origin_residual"].attrs == data["origin_residual"].attrs
+    assert binned.attrs["origin_residual_px"] == pytest.approx(0.8 / ratio)
+    assert data.attrs["origin_residual_px"] == 0.8
+
+
 @pytest.mark.parametrize("bare", [False, True])
 def test_positions_off_the_grid_become_those_of_the_bins(bare: bool) -> None:
     data = scan()

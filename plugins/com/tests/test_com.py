@@ -72,13 +72,47 @@ def test_magnitude_and_direction():
 
 
 def test_no_counts_give_nan_and_constant_frames_the_middle():
-    patterns = np.zeros((1, 4, 6, 8), "f4")
-    patterns[0, 1], patterns[0, 2], patterns[0, 3] = 7, -1, np.nan
+    patterns = np.zeros((1, 3, 6, 8), "f4")
+    patterns[0, 1], patterns[0, 2] = 7, -1
     result = encode(fourd.make(patterns)["intensity"])
     for name in ("com_y", "com_x", "angle", "magnitude"):
-        np.testing.assert_array_equal(np.isnan(result[name]), [[True, False, True, True]])
+        np.testing.assert_array_equal(np.isnan(result[name]), [[True, False, True]])
     # Pixels from -3 to 2 and from -4 to 3: the middle of an even axis lies half a pixel before q = 0.
     np.testing.assert_array_equal(result["z"][0, 1], [-0.5, -0.5])
+
+
+@pytest.mark.parametrize("descan", ["none", "mean"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_in_a_pixel_that_counts_is_refused_with_its_place(ctx, descan: str, value: float):
+    patterns = counts((3, 4, 20, 17)).astype("f4")
+    patterns[1, 2, 5, 7] = value
+    x = scan(patterns)["intensity"]
+    learner = CentreOfMass(ComParams(descan=descan))
+    with pytest.raises(DataError, match=r"scan_y = 0\.5, scan_x = 0\.6 .*pixel \(5, 7\)"):
+        learner.fit(x, ctx) if descan != "none" else learner.transform(x)
+    bad = np.zeros((20, 17), bool)
+    bad[5, 7] = True
+    valid = np.ones((3, 4), bool)
+    valid[1, 2] = False
+    for masked in (x.assign_coords(bad_pixel=(("qy", "qx"), bad)), x.assign_coords(valid=(x.dims[:2], valid))):
+        learner.fit(masked, ctx)
+        assert np.isfinite(learner.transform(masked)["z"].values[valid]).all()
+    # Outside of the ring it does not count.
+    assert np.isfinite(encode(x, outer_radius=0.05)["z"]).all()
+
+
+def test_a_blank_frame_has_no_centre_outside_of_the_pixels():
+    """Noise about 0 adds up to next to nothing: what it is divided by makes any number."""
+    patterns = np.random.default_rng(0).normal(0, 2, (20, 20, 16, 16)).astype("f4")
+    patterns[:, :10, 6:11, 6:11] += 50
+    data = fourd.make(patterns, q_step=(0.1, 0.2))
+    result = ronchi.com(data, outer_radius=1.05)
+    assert np.isfinite(result["z"][:, :10]).all()
+    for name in ("com_y", "com_x"):
+        assert np.nanmax(np.abs(result[name])) < 1.1
+        np.testing.assert_array_equal(np.isnan(result[name]), np.isnan(result["magnitude"]))
+    mass = np.where(np.hypot(data["qy"], data["qx"]) <= 1.05, patterns, 0).sum((-2, -1), dtype=float)
+    assert np.isnan(result["com_y"].values[mass > 0]).any()  # not only where the sum is negative
 
 
 @settings(max_examples=40, deadline=None)
@@ -166,6 +200,16 @@ def test_state_comes_back_bit_for_bit(tmp_path):
     CentreOfMass(ComParams()).load(tmp_path)
     with pytest.raises(DataError, match="parabola"):
         CentreOfMass(ComParams(descan="parabola")).load(tmp_path)
+
+
+@pytest.mark.parametrize(("descan", "warned"), [("plane", True), ("mean", False)])
+def test_a_surface_that_follows_one_domain_alone_is_warned_of(ctx, caplog, descan: str, warned: bool):
+    patterns = counts((10, 20, 12, 12)) * 0 + 1
+    patterns[..., 6, 6] = np.random.default_rng(1).integers(50, 60, (10, 20))
+    patterns[:, :12, 6, 9], patterns[:, 12:, 6, 3] = 100, 100
+    with caplog.at_level("WARNING", "ronchi"):
+        CentreOfMass(ComParams(descan=descan)).fit(scan(patterns)["intensity"], ctx)
+    assert ("descan: mean" in caplog.text) == warned
 
 
 def test_what_cannot_be_done_is_said(ctx):

@@ -96,6 +96,41 @@ def test_charge_of_a_nucleus(com_data, dpc):
     assert density[inner].sum() * 0.01 == pytest.approx(charge, rel=0.005)
 
 
+def test_an_elliptical_detector_changes_nothing_once_its_matrix_is_known(atoms, com_data, dpc):
+    field = atoms()
+    matrix = np.array([[1.06, 0.03], [0.03, 0.95]])
+    seen = np.stack(field.measured(30), -1) @ np.linalg.inv(matrix).T
+    data = com_data(seen[..., 0], seen[..., 1], q_distortion=matrix.ravel())
+    result = dpc(data)
+    assert result.attrs["q_distortion_applied"] == 1
+    assert result.attrs["rotation_deg"] == pytest.approx(30, abs=0.01)
+    for name, truth in {"field_y": field.com_y, "field_x": field.com_x}.items():
+        np.testing.assert_allclose(result[name], truth, rtol=0, atol=2e-3 * np.ptp(truth), err_msg=name)
+    np.testing.assert_allclose(result["z"], np.stack(field.measured(30), -1), rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(data["z"], seen)
+    # A second time nothing is left to do.
+    np.testing.assert_array_equal(dpc(result)["field_y"], result["field_y"])
+
+
+def test_the_ellipse_step_reaches_the_field():
+    """Patterns seen through an ellipse: com gives them as measured, with all that it derives, dpc undistorted."""
+    rng = np.random.default_rng(2)
+    data = fourd.make(rng.poisson(3, (6, 6, 12, 12)).astype("u2"), scan_step=(1.0, 1.0), q_step=(0.05, 0.05))
+    plain, seen = (
+        ronchi.com(each) for each in (data, ronchi.transform(data, "ellipse", method="given", ratio=1.1, angle_deg=20))
+    )
+    np.testing.assert_array_equal(plain["z"], seen["z"])
+    assert "q_distortion_applied" not in seen.attrs
+    matrix = np.reshape(seen.attrs["q_distortion"], (2, 2))
+    result = ronchi.dpc(seen, rotation=0.0)
+    expected = plain["z"].values @ matrix.T
+    np.testing.assert_allclose(result["z"], expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(np.stack([result["com_y"], result["com_x"]], -1), expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(result["magnitude"], np.hypot(*np.moveaxis(expected, -1, 0)), rtol=0, atol=1e-15)
+    with pytest.raises(CalibrationError, match="q_distortion"):
+        ronchi.dpc(seen.assign_attrs(q_distortion=[1.0, 0.0, 0.0, -1.0]), rotation=0.0)
+
+
 def test_noise_is_refused_or_kept_with_a_word(com_data, dpc):
     com = np.random.default_rng(3).normal(0, 0.01, (2, 20, 20))
     with pytest.raises(CalibrationError, match="rotation") as caught:
@@ -142,6 +177,31 @@ def test_an_unknown_sign_is_said(com_data, dpc, caplog):
     assert "sign" in caplog.text
 
 
+def test_what_the_sign_rests_on_is_said(atoms, com_data, dpc, caplog):
+    com = atoms().measured(30)
+    data = com_data(*com, scan_rotation_deg=30.0)
+    assert dpc(data, rotation="fit").attrs["sign_source"] == "atoms"
+    assert dpc(data, rotation=30.0).attrs["sign_source"] == "given"
+    assert dpc(data).attrs["sign_source"] == "scan_rotation_deg"
+    assert not caplog.records
+    with caplog.at_level(logging.WARNING, "ronchi"):
+        holes = dpc(com_data(-com[0], -com[1]), sign="unknown")
+    assert (holes.attrs["sign_source"], holes.attrs["sign_resolved"]) == ("unknown", 0)
+    assert holes.attrs["rotation_deg"] == pytest.approx(30, abs=0.01)
+    assert "sign unknown" in holes["phase"].attrs["long_name"]
+    assert "180" in caplog.text
+
+
+def test_an_angle_off_by_half_a_turn_is_warned_of(atoms, com_data, dpc, caplog):
+    data = com_data(*atoms().measured(30), scan_rotation_deg=-150.0)
+    with caplog.at_level(logging.WARNING, "ronchi"):
+        assert dpc(data).attrs["rotation_deg"] == -150
+        assert "scan_rotation_deg is -150.0, but the data show 30.0" in caplog.text
+        caplog.clear()
+        dpc(data, sign="unknown")
+        assert not caplog.records
+
+
 def test_invalid_positions_stay_invalid(atoms, com_data, dpc):
     field = atoms()
     y, x = field.measured()
@@ -159,9 +219,13 @@ def test_too_small_scans(com_data, dpc):
     for shape in ((1, 30), (30, 1)):
         with pytest.raises(DataError, match="two rows and two columns"):
             dpc(com_data(*rng.normal(size=(2, *shape))), rotation=0.0)
-    small = com_data(*rng.normal(size=(2, 4, 30)))
-    with pytest.raises(CalibrationError, match="too small"):
+    small = com_data(*rng.normal(size=(2, 7, 30)))
+    with pytest.raises(CalibrationError, match="too small") as caught:
         dpc(small)
+    assert "12 x 12" in caught.value.fix
+    with pytest.raises(CalibrationError, match="do not show") as caught:
+        dpc(com_data(*rng.normal(size=(2, 9, 9))))
+    assert "12 x 12" in caught.value.fix
     assert np.isfinite(dpc(small, rotation=5.0)["phase"]).all()
     assert np.isfinite(dpc(com_data(*rng.normal(size=(2, 2, 2))), rotation=5.0)["phase"]).all()
 

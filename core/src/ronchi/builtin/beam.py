@@ -102,7 +102,8 @@ def locate_by_correlation(
     Returns
     -------
     (n, 2) float64
-        NaN where the frame is empty or the peak lies on the border of the search.
+        NaN where the frame is empty, or where the best lies beyond ``max_shift`` or at the
+        border of the frame: a beam that is outside pulls it there.
     """
     template = np.sqrt(template.clip(0))
     kernel = template / template.sum()
@@ -116,15 +117,20 @@ def locate_by_correlation(
     product = scipy.fft.irfft2(scipy.fft.rfft2(np.sqrt(frames.clip(0)), size) * spectrum, size)
     score = product[:, half : half + frames.shape[1], half : half + frames.shape[2]]
     rows, columns = np.ogrid[: frames.shape[1], : frames.shape[2]]
-    allowed = np.hypot(rows - start[0], columns - start[1]) <= max_shift
-    allowed[[0, -1]] = False
-    allowed[:, [0, -1]] = False
-    best = np.where(allowed, score, -np.inf).reshape(len(frames), -1).argmax(1)
+    # One pixel more than is asked for: a beam further off has its best there, not on the last pixel allowed.
+    searched = np.hypot(rows - start[0], columns - start[1]) <= max_shift + 1
+    searched[[0, -1]] = False
+    searched[:, [0, -1]] = False
+    if not searched.any():
+        return np.full((len(frames), 2), np.nan)
+    best = np.where(searched, score, -np.inf).reshape(len(frames), -1).argmax(1)
     y, x = np.unravel_index(best, frames.shape[1:])
     n = np.arange(len(frames))
     around = score[n[:, None, None], y[:, None, None] + np.arange(-1, 2)[:, None], x[:, None, None] + np.arange(-1, 2)]
     at = np.stack([y, x], 1) + quadratic_peak(around.astype(float))
-    at[frames.max((1, 2)) <= 0] = np.nan
+    on_border = around.max((1, 2)) > around[:, 1, 1]
+    lost = (np.hypot(*(at - start).T) > max_shift) | on_border | (frames.max((1, 2)) <= 0)
+    at[lost] = np.nan
     return at
 
 

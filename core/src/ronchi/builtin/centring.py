@@ -25,6 +25,8 @@ from ronchi.schema.common import variable
 __all__ = ["Centre", "shift_frames"]
 
 Array = NDArray[np.float64]
+MANY_LOST = 0.05
+"""Share of valid positions without a beam from which on the user is warned."""
 
 
 class Centre:
@@ -41,7 +43,8 @@ class Centre:
 
         The result has ``origin_y`` and ``origin_x`` (fitted, px), ``origin_residual`` (px,
         distance of the measured origin from the fitted one, NaN where none was measured)
-        and the attributes ``origin_method`` and ``origin_residual_px`` (its median).
+        and the attributes ``origin_method`` and ``origin_residual_px`` (its median). A warning
+        tells of beams that left the search at more than 5 % of the valid positions.
 
         Raises
         ------
@@ -63,6 +66,7 @@ class Centre:
             raise DataError(f"start_px {start} lies outside the pattern", where="centre", fix="(row, column) in px")
         reach = p.max_shift_px or radius
         measured = _measure(data, p.method, start=start, radius=radius, max_shift=reach, ctx=ctx)
+        _warn_of_lost(measured, valid_positions(data), reach, ctx)
         fitted = np.stack([fit_surface(measured[..., axis], p.fit, p.robust) for axis in (0, 1)], -1)
         if not np.isfinite(fitted).any():
             raise CalibrationError(
@@ -110,6 +114,16 @@ def _measure(
         ctx.progress(end, total)
     origins: Array = (found + corner).reshape(intensity.shape[0], width, 2)
     return origins
+
+
+def _warn_of_lost(measured: Array, valid: NDArray[np.bool_], reach: float, ctx: Context) -> None:
+    lost, total = int(np.isnan(measured[..., 0]).ravel()[valid].sum()), int(valid.sum())
+    if MANY_LOST * total < lost < total:
+        ctx.log.warning(
+            "origin: no direct beam within %.3g px of the start at %d of %d positions, which count for nothing: "
+            "raise `max_shift_px`, give `start_px`, or set `valid` to 0 where there is no beam",
+            reach, lost, total,
+        )  # fmt: skip
 
 
 def _template(data: xr.Dataset, radius: float) -> Array:

@@ -116,23 +116,24 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
     """Describe the transforms."""
     return [
         _of_patterns("crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"),
-        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin", 2),
+        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin", 3),
         _of_patterns(
             "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels", 2
         ),
         _of_patterns(
-            "centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre", 2
+            "centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre", 3
         ),
         _of_patterns(
             "ellipse",
             "Measure or set the elliptical distortion.",
             EllipseParams,
             "ellipse:Ellipse",
+            2,
             more={"peaks?": "peaks/1"},
         ),
         _of_patterns("rotation", "Set the angle between scan and patterns.", RotationParams, "calibration:Rotation"),
         _of_patterns(
-            "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe", 2
+            "probe", "Take the probe from vacuum, from the central disk, or from a file.", ProbeParams, "probe:Probe", 3
         ),
         AlgorithmSpec(
             name="overview",
@@ -154,6 +155,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
         ),
         AlgorithmSpec(
             name="crops",
+            version=2,
             summary="Cut windows around atoms at sub-pixel positions, with the frame and atom that they come from.",
             params=CropsParams,
             factory="ronchi.builtin.crops:Crops",
@@ -186,7 +188,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             output="fourd/1|images/1|crops/1",
             capabilities=frozenset({"lazy"}),
         ),
-        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 2),
+        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 3),
     ]
 
 

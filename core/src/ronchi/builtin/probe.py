@@ -32,8 +32,8 @@ class Probe:
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
         """Measure or read the probe; it stays where it lies on the detector.
 
-        Its attributes ``centre_q`` (y, x, in the units of q) and ``source`` say where its
-        centre of mass is and where it comes from.
+        Its attribute ``source`` says where it comes from. Where its centre of mass is goes to
+        the log only: `calibrate` and `centre` change q, and would leave a stored one behind.
 
         Raises
         ------
@@ -69,8 +69,7 @@ class Probe:
         ]
         ctx.log.info("probe: %s, centred at q = (%.4g, %.4g) %s", source, *centre, fourd.q_units(data))
         made = variable(
-            ("qy", "qx"), probe.astype(np.float32), "counts", "probe over vacuum",
-            centre_q=np.array(centre), source=source,
+            ("qy", "qx"), probe.astype(np.float32), "counts", "probe over vacuum", source=source,
         )  # fmt: skip
         return fourd.validate(data.assign(probe=made))
 

@@ -19,6 +19,7 @@ from ronchi.schema import fourd
 __all__ = ["Bin", "Crop", "sum_bins", "sum_dtype"]
 
 _ORIGIN = {"origin_y": "qy", "origin_x": "qx"}
+_RESIDUAL, _RESIDUAL_ATTR = "origin_residual", "origin_residual_px"
 
 
 class Crop:
@@ -82,7 +83,8 @@ class Bin:
         coordinate becomes the mean over its bin, positions off the grid too, so q = 0 stays
         where it was; coordinates of text, which has no mean, are left out. A binned pixel is
         bad if one of its pixels was; a binned position is valid if all were. A dose is that
-        of the summed patterns.
+        of the summed patterns. Residuals of the origin become those in binned pixels; where
+        these are not square, a distance is divided by the root of the two factors' product.
 
         Raises
         ------
@@ -104,9 +106,15 @@ class Bin:
             data["intensity"].attrs,
         )
         binned.attrs = dict(data.attrs)
+        if _RESIDUAL_ATTR in data.attrs:
+            binned.attrs[_RESIDUAL_ATTR] = data.attrs[_RESIDUAL_ATTR] / _pixel_ratio(factors)
         if "dose" in data.attrs:
             binned.attrs["dose"] = data.attrs["dose"] * factors["scan_y"] * factors["scan_x"]
         return fourd.validate(binned[list(data.data_vars)])
+
+
+def _pixel_ratio(factors: dict[str, int]) -> float:
+    return math.sqrt(factors["qy"] * factors["qx"])
 
 
 def _bin_small(ds: xr.Dataset, factors: dict[str, int]) -> xr.Dataset:
@@ -129,6 +137,8 @@ def _bin_small(ds: xr.Dataset, factors: dict[str, int]) -> xr.Dataset:
         if name in _ORIGIN:
             factor = factors[_ORIGIN[str(name)]]
             reduced = (reduced - (factor - 1) / 2) / factor
+        elif name == _RESIDUAL:
+            reduced = reduced / _pixel_ratio(factors)
         out[name] = reduced.assign_attrs(var.attrs)
     return out.set_coords([name for name in out if name in ds.coords])
 

@@ -24,6 +24,7 @@ Floats = NDArray[np.float64]
 
 _STATE = "com.json"
 _SCAN = ("scan_y", "scan_x")
+_LEFT_OUT = 0.2  # part of the positions without weight from which on the scan may be one of domains
 
 
 class CentreOfMass:
@@ -41,6 +42,8 @@ class CentreOfMass:
     def fit(self, x: xr.DataArray, ctx: Context) -> None:
         """Estimate the descan in one pass over the data; does nothing if none is asked for.
 
+        Warns where a robust surface leaves out more than a fifth of the positions.
+
         Parameters
         ----------
         x : (scan_y, scan_x, qy, qx) DataArray
@@ -49,7 +52,8 @@ class CentreOfMass:
         Raises
         ------
         DataError
-            A descan is asked for, but the samples are no scan or no pattern has counts.
+            A descan is asked for, but the samples are no scan, no pattern has counts, or one holds NaN or
+            infinity in a pixel that counts.
         """
         if self.params.descan == "none":
             return
@@ -57,14 +61,21 @@ class CentreOfMass:
         inside, n = self._inside(x), count_positions(x)
         com, done = np.empty((n, 2)), 0
         for region, frames in iter_regions(x):
-            com[region.positions(len(scan_x))] = _centres(x, frames, inside)
+            part = x.isel(scan_y=region.rows, scan_x=region.columns)
+            com[region.positions(len(scan_x))] = _centres(part, frames, inside)
             done += region.size
             ctx.progress(done, n)
-        com[~_recorded(x).reshape(-1)] = np.nan
         if not np.isfinite(com).any():
             raise DataError("no pattern has counts: there is no descan to estimate", where="com", fix="descan: none")
         on_scan = com.reshape(len(scan_y), len(scan_x), 2)
         self.surface = DescanSurface.fit(self.params.descan, scan_y, scan_x, on_scan, ctx.rng)
+        if self.surface.left_out > _LEFT_OUT:
+            ctx.log.warning(
+                "descan %s leaves out %.0f %% of the positions as too far from the surface: of domains or a large "
+                "sample it follows the larger part alone; use `descan: mean`, or descan measured without a sample",
+                self.params.descan,
+                100 * self.surface.left_out,
+            )
 
     def transform(self, x: xr.DataArray) -> xr.Dataset:
         """Centres of mass of a block of patterns.
@@ -80,20 +91,21 @@ class CentreOfMass:
         -------
         xarray.Dataset
             ``descriptors/1``: ``z`` with the components ``com_y`` and ``com_x`` in q units, the same as
-            variables, ``magnitude``, and ``angle``, the direction of the shift from x towards y. NaN
-            where the counts do not add up to more than 0.
+            variables, ``magnitude``, and ``angle``, the direction of the shift from x towards y, all as
+            measured: `dpc` applies a ``q_distortion``. NaN where the counts do not add up to more than 0, and
+            where they cancel so far that the centre lies outside of the pixels that count: there is no beam.
 
         Raises
         ------
         DataError
-            There is no sample dimension, the mask leaves no pixel, or the descan was not estimated.
+            There is no sample dimension, the mask leaves no pixel, the descan was not estimated, or a pattern
+            that ``valid`` does not exclude holds NaN or infinity in a pixel that counts.
         """
         samples = tuple(str(dim) for dim in x.dims[:-2])
         if not samples:
             raise DataError(f"dims are {x.dims}: expected samples before the pattern", where="com")
         frames = np.asarray(x.data).reshape(-1, *x.shape[-2:])
         com = _centres(x, frames, self._inside(x)).reshape(*x.shape[:-2], 2)
-        com[~_recorded(x)] = np.nan
         if self.params.descan != "none":
             if self.surface is None:
                 raise DataError(f"descan {self.params.descan!r} was not estimated", where="com", fix="call `fit` first")
@@ -152,12 +164,36 @@ class CentreOfMass:
 
 
 def _centres(x: xr.DataArray, frames: NDArray[Any], inside: NDArray[np.bool_]) -> Floats:
-    """(n, 2) centres of mass (y, x) of ``frames`` in the units of q, NaN where there is no mass."""
-    moments = frame_moments(frames, inside)
-    mass = np.where(moments[:, :1] > 0, moments[:, :1], np.nan)
+    """(n, 2) centres of mass (y, x) of the frames of ``x`` in the units of q, NaN where there is none."""
+    moments, recorded = frame_moments(frames, inside), _recorded(x).reshape(-1)
+    if frames.dtype.kind == "f":
+        for number in np.flatnonzero(recorded & ~np.isfinite(moments).all(1)):
+            _refuse_not_finite(x, int(number), frames[number], inside)
+    mass = np.where(recorded & (moments[:, 0] > 0), moments[:, 0], np.nan)
+    pixels = moments[:, 1:] / mass[:, None]
+    # Of a blank frame with its dark current subtracted the sum is next to nothing, and the quotient anything. Counts
+    # that are not negative have their centre among the pixels; half a pixel is left to rounding.
+    rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
+    first, last = np.array([[rows[0], columns[0]], [rows[-1], columns[-1]]])
+    pixels[((pixels < first - 0.5) | (pixels > last + 0.5)).any(1)] = np.nan
     origin, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
-    centres: Floats = moments[:, 1:] / mass * step + origin
+    centres: Floats = pixels * step + origin
     return centres
+
+
+def _refuse_not_finite(x: xr.DataArray, number: int, frame: NDArray[Any], inside: NDArray[np.bool_]) -> None:
+    """Raise a DataError if a frame, number ``number`` of ``x``, holds NaN or infinity where it counts."""
+    lost = np.argwhere(inside & ~np.isfinite(frame))
+    if not len(lost):
+        return
+    place = dict(zip(x.dims[:-2], np.unravel_index(number, x.shape[:-2]), strict=True))
+    # A block does not know where in the scan it lies, its coordinates do.
+    words = [f"{dim} = {x[dim].values[i] if dim in x.coords else i:.6g}" for dim, i in place.items()]
+    raise DataError(
+        f"the pattern at {', '.join(words)} holds NaN or infinity, first in pixel ({lost[0][0]}, {lost[0][1]})",
+        where="com",
+        fix="set `valid` to 0 there, or list the pixel in `bad-pixels: {find: false, known: […], fill: true}`",
+    )
 
 
 def _axis(x: xr.DataArray, dim: str) -> tuple[float, float, str]:

@@ -1,4 +1,4 @@
-"""The drift of the beam over the scan: a smooth surface fitted to centres of mass."""
+"""The drift of the beam over the scan: its mean, or a smooth surface fitted robustly to centres of mass."""
 
 from __future__ import annotations
 
@@ -34,16 +34,22 @@ class DescanSurface:
         Scan coordinates (y, x) that the polynomial's own run from -1 to 1 over.
     coefficients : (terms, 2) float
         Columns (y, x), in q units.
+    left_out : float
+        Part of the positions that the fit gave no weight, 0 to 1; not saved.
     """
 
     order: str
     centre: Floats
     half_width: Floats
     coefficients: Floats
+    left_out: float = 0.0
 
     @classmethod
     def fit(cls, order: str, scan_y: Floats, scan_x: Floats, com: Floats, rng: np.random.Generator) -> Self:
-        """Fit robustly: least median of squares first (Rousseeuw 1984, doi:10.2307/2288718), Tukey's biweight then.
+        """Take the arithmetic mean, or fit a plane or parabola robustly.
+
+        Robustly is by least median of squares first (Rousseeuw 1984, doi:10.2307/2288718), Tukey's biweight then. A
+        mean is not: of two domains it would take the larger one for the drift, and call the other twice as strong.
 
         Parameters
         ----------
@@ -52,7 +58,7 @@ class DescanSurface:
         com : (ny, nx, 2) float
             NaN is left out; at least one position must be finite.
         rng : numpy.random.Generator
-            Draws the positions of the start.
+            Draws the positions of the start; not for the mean.
         """
         ends = np.array([[axis.min(), axis.max()] for axis in (scan_y, scan_x)])
         half_width = np.ptp(ends, axis=1) / 2
@@ -60,16 +66,19 @@ class DescanSurface:
         values = com.reshape(-1, 2)
         good = np.isfinite(values[:, 0]) & np.isfinite(values[:, 1])
         design, values = empty._design(scan_y, scan_x).reshape(len(good), -1)[good], values[good]
-        coefficients = _least_median(design, values, rng)
+        if order == "mean":
+            return cls(order, empty.centre, empty.half_width, values.mean(0, keepdims=True))
+        coefficients, exact = _least_median(design, values, rng), 1e-12 * float(np.abs(values).max())
         for _ in range(_STEPS):
-            distance = np.hypot(*(values - design @ coefficients).T)
-            scale = float(np.median(distance)) / _MEDIAN_OF_RAYLEIGH
-            if scale <= 1e-12 * float(np.abs(values).max()):
+            distance, scale = _residuals(design, values, coefficients)
+            if scale <= exact:
                 break
             weighted = design * np.maximum(0.0, 1 - (distance / (_TUKEY * scale)) ** 2)[:, None] ** 2
             # By the pseudo-inverse: a scan of one row has no slope along y, and gets none.
             coefficients = np.linalg.pinv(weighted.T @ design, rcond=1e-12, hermitian=True) @ (weighted.T @ values)
-        return cls(order, empty.centre, empty.half_width, coefficients)
+        distance, scale = _residuals(design, values, coefficients)
+        left_out = float(np.mean(distance > _TUKEY * max(scale, exact)))
+        return cls(order, empty.centre, empty.half_width, coefficients, left_out)
 
     def at(self, scan_y: Floats, scan_x: Floats) -> Floats:
         """(ny, nx, 2) surface at scan coordinates."""
@@ -83,8 +92,9 @@ class DescanSurface:
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
         """Reverse `to_json`."""
-        arrays = (np.array(state[name], np.float64) for name in ("centre", "half_width", "coefficients"))
-        return cls(str(state["order"]), *arrays)
+        names = ("centre", "half_width", "coefficients")
+        centre, half_width, coefficients = (np.array(state[name], np.float64) for name in names)
+        return cls(str(state["order"]), centre, half_width, coefficients)
 
     def _design(self, scan_y: Floats, scan_x: Floats) -> Floats:
         y, x = np.meshgrid(
@@ -93,6 +103,12 @@ class DescanSurface:
             indexing="ij",
         )
         return np.stack([np.ones_like(y), y, x, y * y, y * x, x * x], -1)[..., : TERMS[self.order]]
+
+
+def _residuals(design: Floats, values: Floats, coefficients: Floats) -> tuple[Floats, float]:
+    """(n,) distances from the surface, and their robust standard deviation of one component."""
+    distance = np.hypot(*(values - design @ coefficients).T)
+    return distance, float(np.median(distance)) / _MEDIAN_OF_RAYLEIGH
 
 
 def _least_median(design: Floats, values: Floats, rng: np.random.Generator) -> Floats:

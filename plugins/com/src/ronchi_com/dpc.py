@@ -12,6 +12,7 @@ from ronchi.api import Context, DataError
 from ronchi.optics import interaction_constant
 from ronchi.schema import descriptors
 from ronchi.schema.common import variable
+from ronchi_com.distortion import undistorted
 from ronchi_com.frame import frame_of
 from ronchi_com.integrate import integrate_gradient
 from ronchi_com.params import DpcParams
@@ -44,24 +45,31 @@ class Dpc:
         ----------
         data : xarray.Dataset
             ``descriptors/1`` over a scan, with the components ``com_y`` and ``com_x``. Subtract an offset of
-            the beam there (``descan`` of ``com``): here it would be a slope of the phase.
+            the beam there (``descan`` of ``com``): here it would be a slope of the phase. The matrix
+            ``q_distortion`` that the step ``ellipse`` leaves is applied here, once: not where
+            ``q_distortion_applied`` says that it has been. ``com`` does not see it, so its result is as measured.
 
         Returns
         -------
         xarray.Dataset
-            ``data`` with ``field_y`` and ``field_x`` (deflection in the frame of the scan; it points to
-            nuclei), ``phase`` [rad] of a thin object, ``divergence``, ``curl`` and ``charge_density``, all (scan_y,
-            scan_x); the attributes ``rotation_deg``, ``rotation_sd_deg`` (NaN if not fitted), ``rotation_source``,
-            ``flipped``, ``rotation_resolved``, ``flip_resolved``, ``sign_resolved`` and ``calibrated``. Without
-            calibrated axes the numbers are relative and the names say so.
+            ``data``, undistorted where there was a ``q_distortion``, with ``field_y`` and ``field_x``
+            (deflection in the frame of the scan; it points to nuclei), ``phase`` [rad] of a thin object,
+            ``divergence``, ``curl`` and ``charge_density``, all (scan_y, scan_x); the attributes
+            ``rotation_deg``, ``rotation_sd_deg`` (NaN if not fitted), ``rotation_source``, ``flipped``,
+            ``rotation_resolved``, ``flip_resolved``, ``sign_resolved``, ``sign_source`` (where the half turn comes
+            from: as the rotation if that was told; ``"atoms"``, an assumption about the sample, or ``"unknown"`` if
+            it was fitted) and ``calibrated``. Without calibrated axes the numbers are relative and the names say so.
 
         Raises
         ------
         DataError
             No centres of mass, or a scan of one row or column.
         CalibrationError
-            The data do not show the rotation, or ``scan_rotation_deg`` is asked for and absent.
+            The data do not show the rotation, ``scan_rotation_deg`` is asked for and absent, or ``q_distortion``
+            is not usable.
         """
+        _check(data)
+        data = undistorted(data)
         com_y, com_x = _deflection(data)
         step = (_step(data, "scan_y"), _step(data, "scan_x"))
         frame = frame_of(self.params, data.attrs, (com_y, com_x), step, ctx)
@@ -100,9 +108,9 @@ def _charge_density(
     return -_VACUUM_PERMITTIVITY * volts * divergence, "e/angstrom^2", "projected charge density"
 
 
-def _deflection(data: xr.Dataset) -> tuple[Floats, Floats]:
-    """(scan_y, scan_x) components y and x, both NaN where either is."""
-    names = [str(name) for name in data["component"].values] if "component" in data.coords else []
+def _check(data: xr.Dataset) -> None:
+    """Refuse what holds no centres of mass over an area."""
+    names = _components(data)
     missing = [name for name in ("com_y", "com_x") if name not in names]
     if missing or descriptors.sample_dims(data) != _SCAN:
         raise DataError(
@@ -117,6 +125,15 @@ def _deflection(data: xr.Dataset) -> tuple[Floats, Floats]:
             where="dpc",
             fix="scan an area, or use the centres of mass as they are",
         )
+
+
+def _components(data: xr.Dataset) -> list[str]:
+    return [str(name) for name in data["component"].values] if "component" in data.coords else []
+
+
+def _deflection(data: xr.Dataset) -> tuple[Floats, Floats]:
+    """(scan_y, scan_x) components y and x, both NaN where either is."""
+    names = _components(data)
     z = data["z"].values.astype(np.float64)
     z = np.where(np.isfinite(z[..., [names.index("com_y"), names.index("com_x")]]).all(-1, keepdims=True), z, np.nan)
     return z[..., names.index("com_y")], z[..., names.index("com_x")]

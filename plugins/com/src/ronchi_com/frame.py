@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import CalibrationError, Context
 from ronchi_com.params import DpcParams
-from ronchi_com.rotation import MIN_SIZE, RotationFit, fit_rotation
+from ronchi_com.rotation import ENOUGH, MIN_SIZE, RotationFit, fit_rotation
 
 __all__ = ["Frame", "frame_of"]
 
@@ -26,7 +26,9 @@ _CONTRADICTION_SIGMA = 4.0
 class Frame:
     """The frame that is used; see `RotationFit` for the names.
 
-    ``source`` is ``"given"``, ``"scan_rotation_deg"`` or ``"fit"``; ``sd_deg`` is NaN unless fitted.
+    ``source`` is ``"given"``, ``"scan_rotation_deg"`` or ``"fit"``; ``sd_deg`` is NaN unless fitted. ``sign_source``
+    is the same where the angle was told, ``"atoms"`` where the half turn rests on the assumption that the sample
+    is atoms or particles, and ``"unknown"`` where nothing tells it.
     """
 
     rotation_deg: float
@@ -36,6 +38,11 @@ class Frame:
     rotation_resolved: bool = True
     flip_resolved: bool = True
     sign_resolved: bool = True
+
+    @property
+    def sign_source(self) -> str:
+        """What the half turn rests on."""
+        return self.source if self.source != "fit" else "atoms" if self.sign_resolved else "unknown"
 
     def attrs(self) -> dict[str, Any]:
         """Attributes of the result."""
@@ -47,6 +54,7 @@ class Frame:
             "flipped": int(self.flipped),
             "flip_resolved": int(self.flip_resolved),
             "sign_resolved": int(self.sign_resolved),
+            "sign_source": self.sign_source,
         }
 
 
@@ -79,7 +87,8 @@ def frame_of(
     if not isinstance(params.rotation, str):
         return Frame(_wrapped(params.rotation), bool(flip), "given", flip_resolved=flip is not None)
     known = float(attrs.get("scan_rotation_deg", math.nan)) if params.rotation != "fit" else math.nan
-    fit = fit_rotation(*com, step, ctx.rng, flip) if min(com[0].shape) >= MIN_SIZE else None
+    atoms = params.sign == "atoms"
+    fit = fit_rotation(*com, step, ctx.rng, flip, atoms) if min(com[0].shape) >= MIN_SIZE else None
     if math.isfinite(known):
         frame = Frame(_wrapped(known), bool(flip), "scan_rotation_deg", flip_resolved=flip is not None)
         if fit is not None:
@@ -99,16 +108,22 @@ def _fitted(fit: RotationFit | None, shape: tuple[int, ...], keep: bool, ctx: Co
         raise CalibrationError(
             f"a scan of {shape[0]} x {shape[1]} positions is too small to show the rotation",
             where="dpc",
-            fix=f"give `rotation` in degrees, or scan {MIN_SIZE} x {MIN_SIZE} positions at least",
+            fix=f"give `rotation` in degrees, or scan {ENOUGH} x {ENOUGH} positions or more",
         )
     if not (fit.clear or keep):
         raise CalibrationError(
             "the centres of mass do not show the rotation between scan and detector: at the best angle curl is "
             f"still {fit.curl_fraction:.0%} of the squared derivatives, as noise may leave it",
             where="dpc",
-            fix="give `rotation` in degrees, or `on_unclear: keep` to go on with the best guess",
+            fix="give `rotation` in degrees, or `on_unclear: keep` to go on with the best guess"
+            + (f", or scan {ENOUGH} x {ENOUGH} positions or more" if min(shape) < ENOUGH else ""),
         )
     ctx.log.info("rotation %.2f +- %.2f deg, flipped: %s", fit.rotation_deg, fit.sd_deg, fit.flipped)
+    if fit.sign_resolved:
+        ctx.log.info(
+            "the half turn is that of atoms or particles; pores, holes or a window of vacuum would give the opposite "
+            "one, and there `sign: unknown` or `rotation` in degrees is right"
+        )
     if not fit.sign_resolved:
         ctx.log.warning("the sign of the phase is not resolved: the rotation may be off by 180 deg")
     if not fit.flip_resolved:
@@ -118,16 +133,18 @@ def _fitted(fit: RotationFit | None, shape: tuple[int, ...], keep: bool, ctx: Co
 
 def _warn_if_contradicted(frame: Frame, fit: RotationFit, ctx: Context) -> None:
     # A vendor's angle may have the other sign, and a mirror is rarely noted: worth a word, not more.
-    off = abs((fit.rotation_deg - frame.rotation_deg + 90) % 180 - 90)
+    period = 360 if fit.sign_resolved else 180
+    off = abs((fit.rotation_deg - frame.rotation_deg + period / 2) % period - period / 2)
     turned = off > max(_CONTRADICTION_DEG, _CONTRADICTION_SIGMA * fit.sd_deg)
     mirrored = fit.flip_resolved and fit.flipped != frame.flipped
     if fit.clear and (turned or mirrored):
         ctx.log.warning(
-            "scan_rotation_deg is %.1f, but the data show %.1f +- %.1f%s, modulo 180: check it, or use `rotation: fit`",
+            "scan_rotation_deg is %.1f, but the data show %.1f +- %.1f%s%s: check it, or use `rotation: fit`",
             frame.rotation_deg,
             fit.rotation_deg,
             fit.sd_deg,
             ", mirrored" if fit.flipped else "",
+            ", with the half turn of atoms (else `sign: unknown`)" if fit.sign_resolved else ", modulo 180",
         )
 
 

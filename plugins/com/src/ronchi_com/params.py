@@ -24,7 +24,8 @@ class ComParams(Params):
     )
     descan: Literal["none", "mean", "plane", "parabola"] = Field(
         "none",
-        description="Surface over the scan, fitted robustly and subtracted. It takes real long-range fields along.",
+        description="What is subtracted over the scan: mean: the mean of all positions; plane, parabola: a surface, "
+        "fitted robustly. It takes real long-range fields along.",
     )
 
     @model_validator(mode="after")
@@ -47,6 +48,12 @@ class DpcParams(Params):
         "auto",
         description="Mirror the patterns' y axis before the rotation; auto: as the data say where the rotation is "
         "fitted, else no.",
+    )
+    sign: Literal["atoms", "unknown"] = Field(
+        "atoms",
+        description="How a fitted rotation is told from its half turn. atoms: what draws the beam is atoms or "
+        "particles, sharper than what lies between; unknown: not at all, for pores, holes and windows of vacuum, on "
+        "which atoms would give the half turn.",
     )
     on_unclear: Literal["refuse", "keep"] = Field(
         "refuse", description="When the data do not show the rotation: stop, or go on with the best guess and say so."

@@ -6,10 +6,17 @@ in the right frame, so there W is real: the angle that leaves the least mean squ
 divergence, is t = arg <W^2> / 2, that is tan 2t = 2<CD> / (<D^2> - <C^2>). It is known modulo 180 degrees, and
 not at all where noise makes <W^2> vanish beside <|W|^2>.
 
-The half turn is told from the sign of the phase: electrons are drawn to nuclei, so the deflections converge on
-sharp points and the divergence is skewed to the negative. Blurred beyond its atoms, a honeycomb would show its
-holes instead, so a skewness that a lattice of few beams can have decides nothing. A detector that is mirrored
-as well leaves much curl at every angle, unless the field has but one direction.
+Two things without a sample have one direction, and would be taken for a field of it. Drift and jitter from row to row
+are the same along a row: the mean of W along each row is left out. Hum of the mains is one plane wave: the angle is
+clear only if it is so without the strongest wave. So fields that vary across the rows alone, and a single set of
+fringes, do not show the angle.
+
+The half turn is told by an assumption, that the sample is atoms or particles: electrons are drawn to them, so
+the deflections converge on sharp points and the divergence is skewed to the negative. Pores, holes and windows of
+vacuum are sharp points that the deflections leave, and no data tell them from atoms seen half a turn off. Blurred
+beyond its atoms, a honeycomb would show its holes as well, so a skewness that a lattice of few beams can have
+decides nothing. A detector that is mirrored as well leaves much curl at every angle, unless the field has but one
+direction.
 """
 
 from __future__ import annotations
@@ -19,15 +26,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import fft, ndimage, stats
 
-__all__ = ["MIN_SIZE", "RotationFit", "fit_rotation", "rotate"]
+from ronchi_com.wave import without_row_means, without_wave
+
+__all__ = ["ENOUGH", "MIN_SIZE", "RotationFit", "fit_rotation", "rotate"]
 
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
-MIN_SIZE = 5
-"""Positions along either axis that a fit needs: the width of the derivative."""
+MIN_SIZE = 8
+"""Positions along either axis that a fit needs: the derivative leaves four less, too few below to tell noise."""
+
+ENOUGH = 12
+"""Positions along both axes from which on atoms show the angle, if the noise is a tenth of the deflections or less."""
 
 # Values and slopes at the samples of a quintic B-spline with the data as its coefficients (Unser 1999,
 # doi:10.1109/79.799930): derivatives of one and the same smoothed field, so they do not bias the angle, with a
@@ -53,13 +65,13 @@ class RotationFit:
     rotation_deg : float
         Angle from the detector's x axis (mirrored if ``flipped``) to the scan's, from x towards y, in (-180, 180].
     sd_deg : float
-        Its standard deviation, by block bootstrap.
+        Its standard deviation, by bootstrap of blocks: the larger one of tiles and of bands of rows.
     flipped : bool
         The detector's y axis is mirrored before the rotation.
     curl_fraction : float
         Part of the squared derivatives that is left as curl: 0 for exact data, 0.5 for noise.
     clear, flip_resolved, sign_resolved : bool
-        Whether the data tell the angle modulo 180 degrees, the mirror, and the half turn.
+        Whether the data tell the angle modulo 180 degrees, the mirror, and, if they are of atoms, the half turn.
     """
 
     rotation_deg: float
@@ -79,7 +91,12 @@ def rotate(com_y: Floats, com_x: Floats, rotation_deg: float, flipped: bool) -> 
 
 
 def fit_rotation(
-    com_y: Floats, com_x: Floats, step: tuple[float, float], rng: np.random.Generator, flip: bool | None = None
+    com_y: Floats,
+    com_x: Floats,
+    step: tuple[float, float],
+    rng: np.random.Generator,
+    flip: bool | None = None,
+    atoms: bool = True,
 ) -> RotationFit:
     """Find rotation, mirror and sign.
 
@@ -93,6 +110,8 @@ def fit_rotation(
         For the bootstrap.
     flip : bool, optional
         Whether the detector is mirrored, if that is known.
+    atoms : bool
+        The sample is taken for atoms or particles, which tells the half turn; else the angle is in (-90, 90].
     """
     candidates = [_Frame.of(com_y, com_x, step, mirrored) for mirrored in ((False, True) if flip is None else (flip,))]
     n_blocks = len(candidates[0].squares)
@@ -105,17 +124,21 @@ def fit_rotation(
         best = candidates[int(flip_resolved and np.mean(mirrored > plain) > 0.5)]
     total = best.squares.sum()
     turn = float(np.angle(total)) / 2
-    skewness = _skewness((best.derivatives * np.exp(-1j * turn)).real, best.known)
+    skewness = _skewness((best.derivatives * np.exp(-1j * turn)).real, best.known) if atoms else 0.0
     if skewness > _SIGN_SIGMA:
         turn += np.pi
-    resultant = abs(np.mean(_unit(best.squares[draws].sum(1))))
-    spread = np.sqrt(max(0.0, -2 * np.log(resultant))) / 2 if resultant > 0 else np.inf
+    # What goes wrong while a row is scanned goes wrong along all of it: rows together may scatter more than tiles.
+    band_draws = rng.integers(max(len(best.bands), 1), size=(_DRAWS, len(best.bands)))
+    spread = max(_spread(best.squares, draws), _spread(best.bands, band_draws))
+    # Hum of the mains is one wave of one direction, and by itself no sample.
+    waveless = _sums(without_wave(best.derivatives, best.known), best.known, best.tiles)[0]
+    positions = int(best.known.sum())
     return RotationFit(
         rotation_deg=180 - (180 - float(np.rad2deg(turn))) % 360,
         sd_deg=float(np.rad2deg(spread)),
         flipped=best.flipped,
         curl_fraction=float(0.5 - 0.5 * abs(total) / best.powers.sum()) if best.powers.sum() > 0 else 0.5,
-        clear=_is_clear(best.squares, turn, int(best.known.sum())),
+        clear=_is_clear(best.squares, turn, positions) and _is_clear(waveless, turn, positions),
         flip_resolved=flip_resolved,
         sign_resolved=abs(skewness) > _SIGN_SIGMA,
     )
@@ -126,10 +149,12 @@ class _Frame:
     """Derivatives under one assumption about the mirror, and their sums over blocks of the scan."""
 
     flipped: bool
-    derivatives: Complexes  # W - <W> on the scan, 0 where unknown
+    derivatives: Complexes  # W on the scan less its mean along each row, 0 where unknown
     known: NDArray[np.bool_]
+    tiles: NDArray[np.int64]  # number of the block of each position
     squares: Complexes  # (blocks,) sums of W^2
     powers: Floats  # (blocks,) sums of |W|^2
+    bands: Complexes  # (bands,) sums of W^2 over bands of whole rows
 
     @classmethod
     def of(cls, com_y: Floats, com_x: Floats, step: tuple[float, float], flipped: bool) -> _Frame:
@@ -137,15 +162,14 @@ class _Frame:
         divergence = _derivative(x, step, 1) + _derivative(y, step, 0)
         curl = _derivative(y, step, 1) - _derivative(x, step, 0)
         known = np.isfinite(divergence)
-        w = np.where(known, divergence + 1j * curl, 0)
-        # A descan that is linear over the scan adds the same to W everywhere: only what varies is the sample's.
-        w = np.where(known, w - w.sum() / max(1, known.sum()), 0)
+        w = divergence + 1j * curl
+        # What is the same all along a row is left out: drift, and jitter from row to row, have one direction on the
+        # detector and would pass for a field of it. What is left of a real W is real, so the angle stays.
+        w = without_row_means(w, known)
         rows, columns = (_block_numbers(n) for n in w.shape)
-        numbers = (rows[:, None] * (columns.max() + 1) + columns)[known]
-        square = w[known] ** 2
-        filled = np.bincount(numbers) > 0
-        real, imag, power = (np.bincount(numbers, part)[filled] for part in (square.real, square.imag, np.abs(square)))
-        return cls(flipped, w, known, real + 1j * imag, power.astype(np.float64))
+        tiles = rows[:, None] * (columns.max() + 1) + columns
+        bands = np.broadcast_to(rows[:, None], w.shape)
+        return cls(flipped, w, known, tiles, *_sums(w, known, tiles), _sums(w, known, bands)[0])
 
     def coherence(self, draws: NDArray[np.int64]) -> Floats:
         """|<W^2>| / <|W|^2> in each draw of blocks: 1 without any curl."""
@@ -157,6 +181,25 @@ def _derivative(values: Floats, step: tuple[float, float], axis: int) -> Floats:
     """Derivative of the smoothed values where all 5 x 5 neighbours are known; NaN is felt no farther."""
     smoothed = ndimage.correlate1d(values, _SMOOTH, axis=1 - axis)
     return np.asarray(ndimage.correlate1d(smoothed, _SLOPE / step[axis], axis=axis))[2:-2, 2:-2]
+
+
+def _sums(w: Complexes, known: NDArray[np.bool_], numbers: NDArray[np.int64]) -> tuple[Complexes, Floats]:
+    """Sums of W^2 and |W|^2 over each block that has known positions."""
+    square, numbers = w[known] ** 2, numbers[known]
+    filled = np.bincount(numbers) > 0
+    real, imag, power = (np.bincount(numbers, part)[filled] for part in (square.real, square.imag, np.abs(square)))
+    return real + 1j * imag, power.astype(np.float64)
+
+
+def _spread(squares: Complexes, draws: NDArray[np.int64]) -> float:
+    """Standard deviation of the angle of W in rad, by bootstrap of blocks."""
+    n = len(squares)
+    resultant = abs(np.mean(_unit(squares[draws].sum(1)))) if n > 1 else 0.0
+    if not resultant > 0:
+        return math.inf
+    # A bootstrap of few blocks misses the factor n / (n - 1) of the variance, and knows that itself badly: Student's t.
+    few = math.sqrt(n / (n - 1)) * float(stats.t.ppf(stats.norm.cdf(1), n - 1))
+    return few * math.sqrt(max(0.0, -2 * math.log(resultant))) / 2
 
 
 def _block_numbers(n: int) -> NDArray[np.int64]:
