@@ -64,13 +64,6 @@ def fit_lattices(
         retry_from_neighbours(fits, peaks, weighted, settings)
         if number > 0 and not fits.fitted.any():
             break
-        if np.isnan(model_sigma) and fits.fitted.any():
-            fits.cov[:] = np.nan
-            log.warning(
-                "lattice %d: no standard errors: no position has more than three peaks on the lattice, and all peaks "
-                "have the same variance",
-                number + 1,
-            )
         lattices.append(FittedLattice(basis, fits, model_sigma))
         # All lattices of a pattern share its direct beam.
         direct_beam = (fits.hk == 0).all(axis=1)

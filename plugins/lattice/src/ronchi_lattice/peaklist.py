@@ -15,6 +15,8 @@ __all__ = ["Peaks", "read"]
 
 Floats = NDArray[np.float64]
 
+_MOST_DIM = 1e3
+
 
 @dataclass(frozen=True)
 class Peaks:
@@ -27,7 +29,7 @@ class Peaks:
     var : (peak, 3) float64
         Covariances yy, yx, xx.
     dimness : (peak,) float64
-        Median intensity of the scan's peaks over the peak's own; NaN where no intensity is known.
+        Median intensity of the scan's peaks over the peak's own; 1 where no intensity is known.
     offsets : (n + 1,) int64
         Where the peaks of each position start.
     flat_index : (n,) int64
@@ -88,8 +90,8 @@ def read(ds: xr.Dataset) -> Peaks:
 
 def _dimness(intensity: NDArray[np.float32]) -> Floats:
     known = np.isfinite(intensity) & (intensity > 0)
-    dimness = np.full(len(intensity), np.nan)
-    if known.any():
-        bright = intensity[known].astype(np.float64)
-        dimness[known] = np.median(bright) / bright
-    return dimness
+    if not known.any():
+        return np.ones(len(intensity))
+    relative = np.where(known, intensity, np.inf).astype(np.float64)
+    typical = float(np.median(relative[known]))
+    return np.where(known, np.clip(typical / relative, 1 / _MOST_DIM, _MOST_DIM), 1.0)
