@@ -20,8 +20,11 @@ def name_of_process(what: str) -> str:
 def remove_dead(parent: Path, what: str) -> None:
     """Remove what is named by `name_of_process` and whose process has ended; that of other hosts stays."""
     # No host name contains a plus, so that the host `a` does not take `a+1` … of the host `a-b` for its own.
-    prefix = f"{what}+{platform.node()}+"
-    for old in parent.glob(f"{glob.escape(what)}+*"):
+    prefix, found = f"{what}+{platform.node()}+", list[Path]()
+    # A folder that cannot be listed now is cleaned up another time.
+    with contextlib.suppress(OSError):
+        found = list(parent.glob(f"{glob.escape(what)}+*"))
+    for old in found:
         pid = old.name.removeprefix(prefix).partition("+")[0]
         if old.name.startswith(prefix) and pid.isdecimal() and not _is_running(int(pid)):
             remove(old)

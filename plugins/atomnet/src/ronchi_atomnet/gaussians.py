@@ -26,10 +26,6 @@ _EXTENT = 4.0
 """Beyond it a Gaussian is nothing."""
 _FEWEST_SWEEPS, _MOST_SWEEPS = 10, 100
 """Atoms that do not overlap are done after the fewest; errors of those that do go from one to the next and back."""
-_FEWEST_WIDTHS, _MOST_WIDTHS = 8, 14
-_SAME_WIDTH = 1e-4
-"""Sweeps that fit the width, too, and the share of it by which it changes where it has arrived: with the weights that
-the noise asks for, and of overlapping atoms through what the widths of their neighbours leave."""
 _STILL, _RESTLESS = 0.01, 0.1
 """Standard errors that an atom moves in a sweep if it has arrived, and if it never will."""
 _LONGEST_STEP = 0.5
@@ -83,22 +79,20 @@ def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bo
     at, state = start.copy(), np.zeros((len(start), 6))
     residual = np.ascontiguousarray(image, np.float64).copy()
     noise, least = np.array([1.0, 0.0]), 1e-12 * max(1e-300, float(np.var(image)))
-    sigma, fit_width = float(sigma_px), fit_width and len(start) > 0
+    sigma = float(sigma_px)
     for sweep in range(_MOST_SWEEPS):
-        before, with_width = at.copy(), fit_width or sweep <= _FEWEST_WIDTHS
-        widening = _sweep(image, residual, at, start, state, sigma, noise, with_width)
-        if fit_width and sweep:
-            # Not of the brightest half: of equal atoms those are the ones that noise makes narrow.
-            wider = sigma + float(np.clip(_weighted_median(widening, state[:, 0] ** 2), -0.2 * sigma, 0.3 * sigma))
+        before = at.copy()
+        widening = _sweep(image, residual, at, start, state, sigma, noise, sweep < 5)
+        if fit_width and sweep in {1, 2, 3, 4} and len(at):
+            bright = state[:, 0] >= np.median(state[:, 0])
+            wider = sigma + float(np.clip(np.median(widening[bright]), -0.2 * sigma, 0.3 * sigma))
             wider = min(max(wider, 0.5 * sigma_px, 0.5), 2 * sigma_px)
             _redraw(image, residual, at, state, wider)
-            settled = abs(wider - sigma) < _SAME_WIDTH * sigma
-            fit_width = sweep < _FEWEST_WIDTHS or (sweep < _MOST_WIDTHS and not settled)
             sigma = wider
-        if sweep >= 4:
+        if sweep >= 6:
             noise = _noise_line(image, residual, at, state, sigma, least)
         step = (np.abs(at - before) / np.sqrt(np.where(state[:, 2:4] > 0, state[:, 2:4], np.inf))).max(1, initial=0)
-        if sweep >= _FEWEST_SWEEPS - 1 and not with_width and (step < _STILL).all():
+        if sweep >= _FEWEST_SWEEPS - 1 and (step < _STILL).all():
             break
     which, variance = overlapping_variance(
         at, state[:, 0], state[:, 1], image - residual, noise, sigma, _REACH * sigma + 0.5
@@ -110,12 +104,6 @@ def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bo
     variance = state[:, 2:4].copy()
     variance[runaway | lost | ~(variance > 0).all(1)] = np.nan
     return Fit(at, variance, state[:, 0].copy(), state[:, 4].copy(), sigma, residual)
-
-
-def _weighted_median(values: Array, weights: Array) -> float:
-    order = np.argsort(values)
-    below = np.cumsum(weights[order])
-    return float(values[order[min(np.searchsorted(below, 0.5 * below[-1]), len(values) - 1)]])
 
 
 @njit()
