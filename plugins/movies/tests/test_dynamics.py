@@ -149,7 +149,7 @@ def test_of_every_kth_frame_transitions_and_stays_are_counted_and_said_to_be(str
 
 
 def test_two_atoms_of_one_track_in_a_frame_are_refused():
-    with pytest.raises(DataError, match="track 0 has 2 atoms in frame 1"):
+    with pytest.raises(DataError, match="track 0 has more than one atom in frame 1"):
         dynamics(described(np.array([0, 0, 0]), np.array([0, 1, 1]), np.array([0, 1, 0])))
 
 

@@ -65,20 +65,20 @@ def code_digest(root: Path) -> str:
     notebook whose user edits a plugin: then the digest is of what is loaded, and no other process has the same.
     """
     paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in _MADE)
-    stamps = [(path, *_stamp(path)) for path in paths]
-    if _digests.get(root, ([], ""))[0] != stamps:
+    stamps = {path: _stamp(path) for path in paths}
+    if _digests.get(root, ({}, ""))[0] != stamps:
         digest = hashlib.sha256()
         for path in paths:
             digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
         _digests[root] = stamps, digest.hexdigest()
     of_files = _digests[root][1]
-    if all(path.stat().st_ctime_ns <= ronchi.IMPORTED_NS for path in paths):
+    if all(changed_ns <= ronchi.IMPORTED_NS for _, _, changed_ns, *_ in stamps.values()):
         return of_files
     return hashlib.sha256(f"{of_files} {_PROCESS} {_loaded(root)}".encode()).hexdigest()
 
 
 _PROCESS = uuid.uuid4().hex
-_digests: dict[Path, tuple[list[Any], str]] = {}
+_digests: dict[Path, tuple[dict[Path, list[int]], str]] = {}
 
 
 def _loaded(root: Path) -> list[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""Checks that all schemas share; every message names the variable and what to do."""
+"""Checks and attributes that all schemas share; every message names the variable and what to do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from ronchi.errors import SchemaError
+from ronchi.errors import CalibrationError, SchemaError
 
-__all__ = ["ATTR", "carry_attrs", "check_dataset", "fail", "schema_of", "variable"]
+__all__ = ["ATTR", "carry_attrs", "check_dataset", "distortion", "fail", "schema_of", "variable"]
 
 ATTR = "ronchi_schema"
 
@@ -101,3 +102,23 @@ def check_dataset(
 def _check_dims(ds: xr.Dataset, name: str, dims: tuple[str, ...], where: str) -> None:
     if ds[name].dims != dims:
         raise fail(where, f"variable {name!r} has dims {ds[name].dims}, expected {dims}", "transpose or rename")
+
+
+def distortion(attrs: Mapping[Any, Any], where: str) -> NDArray[np.float64] | None:
+    """(2, 2) matrix A of ``q_true = A q_measured``, in the order (y, x), from ``q_distortion``; None if there is none.
+
+    Raises
+    ------
+    CalibrationError
+        The attribute is not four finite numbers, or A turns the pattern inside out.
+    """
+    if "q_distortion" not in attrs:
+        return None
+    values = np.asarray(attrs["q_distortion"], dtype=np.float64).ravel()
+    if values.size != 4 or not np.isfinite(values).all() or values[0] * values[3] - values[1] * values[2] <= 0:
+        raise CalibrationError(
+            f"q_distortion is {values.tolist()}: expected a 2 x 2 matrix (y, x), row-major, of positive determinant",
+            where=where,
+            fix="repeat the distortion calibration, or remove the attribute",
+        )
+    return values.reshape(2, 2)

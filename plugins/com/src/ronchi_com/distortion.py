@@ -6,14 +6,10 @@ mass of the undistorted pattern, and A of a difference that of the difference. A
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
-from ronchi.api import CalibrationError
+from ronchi.schema.common import distortion
 
 __all__ = ["undistorted"]
 
@@ -38,9 +34,9 @@ def undistorted(data: xr.Dataset) -> xr.Dataset:
     CalibrationError
         ``q_distortion`` is not four finite numbers, or A turns the pattern inside out.
     """
-    if "q_distortion" not in data.attrs or int(data.attrs.get("q_distortion_applied", 0)):
+    matrix = distortion(data.attrs, "dpc")
+    if matrix is None or int(data.attrs.get("q_distortion_applied", 0)):
         return data
-    matrix = _matrix(data.attrs)
     names = [str(name) for name in data["component"].values]
     places = [names.index("com_y"), names.index("com_x")]
     z = data["z"].values.astype(np.float64)
@@ -50,15 +46,3 @@ def undistorted(data: xr.Dataset) -> xr.Dataset:
     changed = {"z": data["z"].copy(data=z)}
     changed |= {name: data[name].copy(data=values) for name, values in made.items() if name in data}
     return data.assign(changed).assign_attrs(q_distortion_applied=1)
-
-
-def _matrix(attrs: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(2, 2) matrix A."""
-    values = np.asarray(attrs["q_distortion"], dtype=np.float64).ravel()
-    if values.size != 4 or not np.isfinite(values).all() or values[0] * values[3] - values[1] * values[2] <= 0:
-        raise CalibrationError(
-            f"q_distortion is {values.tolist()}: expected a 2 x 2 matrix (y, x), row-major, of positive determinant",
-            where="dpc",
-            fix="repeat the distortion calibration, or remove the attribute",
-        )
-    return values.reshape(2, 2)

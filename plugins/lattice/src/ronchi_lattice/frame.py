@@ -1,6 +1,5 @@
 """Which axes: from measured q to undistorted q, and from the detector's axes to the scan's.
 
-``q_distortion`` (four numbers, row-major, in the order y, x) is the matrix A of ``q_true = A q_measured``.
 ``scan_rotation_deg`` is the angle from the detector's x axis to the scan's x axis, positive from x towards y.
 """
 
@@ -12,31 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.api import CalibrationError
-
-__all__ = ["apply_to_covariance", "apply_to_points", "distortion", "to_scan"]
+__all__ = ["apply_to_covariance", "apply_to_points", "to_scan"]
 
 Floats = NDArray[np.float64]
-
-
-def distortion(attrs: Mapping[str, Any]) -> Floats | None:
-    """(2, 2) matrix A of the attribute ``q_distortion``, None if there is none.
-
-    Raises
-    ------
-    CalibrationError
-        The attribute is not four finite numbers, or A turns the pattern inside out.
-    """
-    if "q_distortion" not in attrs:
-        return None
-    values = np.asarray(attrs["q_distortion"], dtype=np.float64).ravel()
-    if values.size != 4 or not np.isfinite(values).all() or values[0] * values[3] - values[1] * values[2] <= 0:
-        raise CalibrationError(
-            f"q_distortion is {values.tolist()}: expected a 2 x 2 matrix (y, x), row-major, of positive determinant",
-            where="peaks",
-            fix="repeat the distortion calibration, or remove the attribute",
-        )
-    return values.reshape(2, 2)
 
 
 def to_scan(attrs: Mapping[str, Any]) -> Floats | None:

@@ -9,6 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.schema import peaks as schema
+from ronchi.schema.common import distortion
 from ronchi_lattice import frame
 
 __all__ = ["Peaks", "read"]
@@ -78,7 +79,7 @@ def read(ds: xr.Dataset) -> Peaks:
     flat = ds["scan_y_index"].values.astype(np.int64) * width + ds["scan_x_index"].values.astype(np.int64)
     q = np.stack([ds[name].values.astype(np.float64) for name in ("qy", "qx")], axis=1)
     var = np.stack([ds[name].values.astype(np.float64) for name in ("var_yy", "var_yx", "var_xx")], axis=1)
-    matrix = frame.distortion(ds.attrs)
+    matrix = distortion(ds.attrs, "peaks")
     if matrix is not None:
         q, var = frame.apply_to_points(matrix, q), frame.apply_to_covariance(matrix, var)
     peaks = Peaks(q, var, _dimness(ds["intensity"].values), schema.offsets(ds), flat, (height, width))

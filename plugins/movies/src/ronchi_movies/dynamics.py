@@ -154,11 +154,11 @@ def _later(step: int) -> str:
 
 
 def _check_tracks(track: Ints, frame: Ints) -> None:
-    on = track >= 0
-    places, times = np.unique(np.stack([track[on], frame[on]]), axis=1, return_counts=True)
-    if (times > 1).any():
-        number, when = places[:, int(times.argmax())]
-        what = f"track {number} has {times.max()} atoms in frame {when}"
+    rows = np.flatnonzero(track >= 0)
+    rows = rows[np.lexsort((frame[rows], track[rows]))]
+    twice = rows[1:][(np.diff(track[rows]) == 0) & (np.diff(frame[rows]) == 0)]
+    if len(twice):
+        what = f"track {track[twice[0]]} has more than one atom in frame {frame[twice[0]]}"
         raise DataError(what, where="dynamics", fix="link the atoms one to one: transform `track-atoms`")
 
 
