@@ -246,6 +246,41 @@ def test_a_beam_stop_does_not_erase_the_probe_of_another_recording(scene: Simple
     assert detector.detect(frame[None]).counts.tolist() == [2]
 
 
+@pytest.mark.parametrize("mask", ["corners", "quadrant", "third"])
+def test_a_large_mask_leaves_errors_honest_and_makes_no_disks(scene: SimpleNamespace, mask: str) -> None:
+    shape = (128, 128)
+    y, x = np.mgrid[:128, :128]
+    bad = {"corners": np.hypot(y - 64, x - 64) > 62, "quadrant": (y < 64) & (x < 64), "third": x < 44}[mask]
+    sites = scene.lattice(shape, 24.0, 12)
+    clear = sites[[not bad[np.hypot(y - cy, x - cx) < 10].any() for cy, cx in sites]]
+    noisy = np.random.default_rng(30).poisson(scene.disks(shape, sites, 5.0, 1000.0, 1.0), (10, *shape))
+    noisy[:, bad] = 0
+    detector = scene.make_detector(shape, scene.probe((100, 100), 5.0), bad_pixel=bad)
+    batch = detector.detect(noisy.astype(np.uint16))
+    found, variance = positions(batch), np.stack([batch.var_yy, batch.var_xx], 1)
+    distance = np.hypot(*(found[:, None] - clear).transpose(2, 0, 1))
+    own = distance.min(1) < 2
+    assert own.sum() == 10 * len(clear)
+    z = (found - clear[distance.argmin(1)])[own] / np.sqrt(variance[own])
+    assert 0.8 < np.sqrt((z**2).mean()) < 1.2  # seed 30; 200 errors and more
+    plain = np.random.default_rng(31).poisson(1.0, (10, *shape))
+    plain[:, bad] = 0
+    assert detector.detect(plain.astype(np.uint16)).counts.sum() <= 3
+
+
+@pytest.mark.parametrize(("size", "radius"), [(127, 9.0), (256, 13.0), (256, 14.0)])
+def test_rows_that_fill_no_block_of_the_search_make_no_disks(scene: SimpleNamespace, size: int, radius: float) -> None:
+    shape, rng = (size, size), np.random.default_rng(32)
+    detector = scene.make_detector(shape, scene.probe(shape, radius))
+    assert detector.detect(rng.poisson(50.0, (5, *shape)).astype(np.uint16)).counts.sum() <= 1
+    # One that just keeps its distance from the edge is found all the same.
+    last = np.array([[size - 1.5 - radius, size - 1.5 - radius]])
+    frames = rng.poisson(scene.disks(shape, last, radius, 40000.0, 5.0), (3, *shape))
+    found = positions(detector.detect(frames.astype(np.uint16)))
+    assert len(found) == 3
+    assert np.abs(found - last).max() < 0.2
+
+
 def test_hot_pixels_under_the_mask_are_no_disks(scene: SimpleNamespace) -> None:
     shape, rng = (96, 96), np.random.default_rng(8)
     sites = scene.lattice(shape, 20.0, 8)

@@ -18,7 +18,6 @@ from ronchi_crosscorr.photometry import SECTORS, aperture, measure, significance
 from ronchi_crosscorr.refine import newton, parabola
 from ronchi_crosscorr.search import local_maxima
 from ronchi_crosscorr.template import Template
-from ronchi_disks.noise import measure_gain, quiet_level
 
 
 @settings(max_examples=30, deadline=None)
@@ -85,20 +84,6 @@ def test_only_large_disks_are_binned_and_pixels_map_back(radius: float, binning:
     assert grid.binning == binning
     # The centre of the first block of k pixels.
     assert grid.to_frame(np.array([0.0]))[0] == (binning - 1) / 2
-
-
-@pytest.mark.parametrize("gain", [0.2, 1.0, 20.0])
-@pytest.mark.parametrize("level", [0.02, 0.5, 30.0])
-def test_gain_is_read_off_the_noise(scene: SimpleNamespace, gain: float, level: float) -> None:
-    rng = np.random.default_rng(1)
-    clean = scene.disks((128, 128), scene.lattice((128, 128), 21.0, 10), 5.0, 3000.0, level)
-    found = [measure_gain((gain * rng.poisson(clean)).astype(np.float32), 128, 128) for _ in range(10)]
-    assert 0.8 < np.median(found) / gain < 1.6
-
-
-def test_a_pattern_without_noise_has_no_gain() -> None:
-    assert measure_gain(np.full((64, 64), 7.0, np.float32), 64, 64) == 0.0
-    assert measure_gain(np.zeros((64, 64), np.float32), 64, 64) == 0.0
 
 
 def test_neighbours_do_not_spoil_the_background(scene: SimpleNamespace) -> None:
@@ -168,10 +153,3 @@ def test_significance_of_many_counts_is_the_excess_over_its_standard_deviation()
     assert significance(3e5, 1e10, 1.0) == pytest.approx(3.0 / 2**0.5, rel=1e-3)
     assert significance(1e-3, 1e10, 0.0) == pytest.approx(1e-8, rel=1e-3)
     assert significance(-5.0, 100.0, 0.0) < 0
-
-
-def test_the_quiet_level_is_that_of_the_background() -> None:
-    rng = np.random.default_rng(0)
-    image = rng.poisson(0.3, (128, 96)).astype(np.float32)
-    image[40:60, 30:50] += 50
-    assert quiet_level(image, 128, 96) == pytest.approx(0.3, rel=0.15)

@@ -47,6 +47,32 @@ def test_a_disk_off_the_lattice_is_not_taken(scene: SimpleNamespace) -> None:
     assert seeded.counts[0] == len(sites)
 
 
+@pytest.mark.parametrize(("limit", "n"), [({"min_relative": 0.5}, 12), ({"max_peaks": 5}, 5), ({}, 25)])
+def test_limits_of_a_pattern_hold_for_all_its_windows_together(scene: SimpleNamespace, limit: Any, n: int) -> None:
+    sites = lattice_sites(LATTICE, SHAPE, 7.0)
+    counts = np.where(np.arange(len(sites)) % 2, 5000.0, 500.0)
+    frames = np.random.default_rng(3).poisson(scene.disks(SHAPE, sites, 5.0, counts, 0.2), (3, *SHAPE))
+    lattice = {"origin": tuple(LATTICE[0]), "g1": tuple(LATTICE[1]), "g2": tuple(LATTICE[2])}
+    detector = scene.make_detector(SHAPE, scene.probe(SHAPE, 5.0), search="seeded", **lattice, **limit)
+    batch = detector.detect(frames)
+    assert (batch.counts == n).all()
+    if n < 25:
+        assert (batch.intensity > 2000).all()
+    told = detector.explain(frames)
+    assert (told["reason"] == 0).sum() == batch.counts.sum()
+
+
+def test_a_brighter_disk_in_the_corner_of_a_window_hides_none(scene: SimpleNamespace) -> None:
+    lattice = {"origin": (64.0, 60.0), "g1": (40.0, 0.0), "g2": (0.0, 40.0)}
+    sites = lattice_sites(np.array([*lattice.values()]), SHAPE, 7.0)
+    stray = scene.disks(SHAPE, sites + 12.0, 5.0, 6000.0)
+    frames = np.random.default_rng(4).poisson(scene.disks(SHAPE, sites, 5.0, 3000.0, 0.1) + stray, (3, *SHAPE))
+    detector = scene.make_detector(SHAPE, scene.probe(SHAPE, 5.0), search="seeded", capture=3.0, **lattice)
+    batch = detector.detect(frames)
+    assert (batch.counts == len(sites)).all()
+    assert (batch.intensity < 4500).all()
+
+
 def test_known_sites_allow_a_lower_threshold(scene: SimpleNamespace) -> None:
     sites, clean = pattern(scene, 28.0)
     frames = np.random.default_rng(2).poisson(clean, (20, *SHAPE)).astype(np.uint8)

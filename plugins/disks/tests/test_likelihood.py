@@ -127,7 +127,8 @@ def test_covariance_follows_a_cut_window() -> None:
     frames = rng.poisson(np.stack([15 * disk((40, 40), c, 5.0) for c in truth]))
     fits = one_each(frames, truth, 5.0)
     assert (fits.flags & EDGE != 0).all()
-    assert (fits.var_yy > 1.3 * fits.var_xx).all()
+    # Of one disk a slope may be learnt that it does not have, which makes either error larger.
+    assert np.quantile(fits.var_yy / fits.var_xx, 0.05) > 1.3
     z = error_of(fits, truth) / np.sqrt(np.stack([fits.var_yy, fits.var_xx], axis=1))
     assert 0.8 < z.std() < 1.2  # seed 6
 
@@ -143,6 +144,66 @@ def test_bad_pixels_are_ignored() -> None:
     assert masked.flags[0] & EDGE
     unmasked = one_each(frames, truth + 0.3, 5.0)
     assert np.abs(error_of(unmasked, truth)).max() > 0.1
+
+
+def on_a_halo(n: int, counts: float, peak: float, seed: int) -> tuple[NDArray[np.uint16], Array]:
+    """Frames of a ring of 8 disks around a beam whose halo falls off by e in 15 px, and where they are."""
+    rng, angle = np.random.default_rng(seed), 0.2 + np.arange(8) * np.pi / 4
+    y, x = np.mgrid[:100, :100] - 50.0
+    halo = 0.5 + peak * np.exp(-np.hypot(y, x) / 15)
+    truth = 50 + 24 * np.stack([np.sin(angle), np.cos(angle)], 1) + rng.uniform(-0.5, 0.5, (n, 8, 2))
+    frames = [halo + sum(counts / 78.5 * disk((100, 100), c, 5.0) for c in places) for places in truth]
+    return rng.poisson(frames).astype(np.uint16), truth
+
+
+def test_a_halo_does_not_pull_disks_inwards() -> None:
+    frames, truth = on_a_halo(20, counts=1000, peak=60, seed=15)
+    outwards = (truth - 50).reshape(-1, 2) / np.hypot(*(truth - 50).reshape(-1, 2).T)[:, None]
+    fits, error = fit_scan(frames, truth, np.random.default_rng(16))
+    _, ignored = fit_scan(frames, truth, np.random.default_rng(16), background_slope=0.0)
+    assert np.mean((ignored * outwards).sum(1)) < -0.3  # px: two thirds of a percent of the distance of the disks
+    assert abs(np.mean((error * outwards).sum(1))) < 0.06  # seed 15; 160 disks know it to 0.012 px
+    z = error / np.sqrt(np.stack([fits.var_yy, fits.var_xx], axis=1))
+    assert 0.85 < np.sqrt((z**2).mean()) < 1.2
+
+
+def test_learning_that_the_background_is_flat_costs_little() -> None:
+    frames, truth = scan(np.random.default_rng(17), slope=0.0, n=40, counts=300)
+    frames = frames + np.random.default_rng(18).poisson(3.0, frames.shape).astype(np.uint16)
+    rms = {}
+    for spread in (0.0, None, 1.0):
+        _, error = fit_scan(frames, truth, np.random.default_rng(19), background_slope=spread)
+        rms[spread] = float(np.sqrt((error**2).mean()))
+    assert rms[None] < 1.08 * rms[0.0]  # seed 17
+    assert rms[1.0] > 1.1 * rms[0.0]
+
+
+@pytest.mark.parametrize("radius", [12.0, 20.0])
+def test_a_start_that_a_slope_has_moved_is_near_enough_for_a_large_disk(radius: float) -> None:
+    size = int(2 * radius) + 21
+    truth = np.array([[size / 2 + 0.2, size / 2 - 0.4]])
+    # A correlation puts a disk of a slope s at s R / 4 from its place.
+    start = truth + 0.15 * radius
+    frames = 500 * disk((size, size), truth[0], radius, slope=(0.6, 0.6))[None]
+    fits = one_each(frames, start, radius)
+    assert fits.flags[0] & NOT_REFINED == 0
+    assert np.abs(error_of(fits, truth)).max() < 0.03  # px
+
+
+@pytest.mark.parametrize(("radius", "spacing"), [(2.0, 5.2), (2.5, 5.5), (3.0, 6.6)])
+def test_small_disks_that_all_but_touch_are_refined(radius: float, spacing: float) -> None:
+    """Without the pixels of their neighbours too few are left of each, until those are known."""
+    rng = np.random.default_rng(20)
+    sites = 10 + spacing * np.stack(np.meshgrid(*[np.arange(10)] * 2, indexing="ij"), -1).reshape(-1, 2)
+    truth = sites + rng.uniform(-0.2, 0.2, sites.shape)
+    size = int(20 + 9 * spacing)
+    height = 1000 / (np.pi * radius**2)
+    frame = rng.poisson(0.2 + sum(height * disk((size, size), c, radius) for c in truth))
+    y, x = (truth + rng.uniform(-0.2, 0.2, truth.shape)).T
+    fits = fit_disks(frame[None], np.array([len(truth)]), y, x, model_of_radius(radius))
+    assert (fits.flags & NOT_REFINED != 0).mean() < 0.02
+    z = error_of(fits, truth) / np.sqrt(np.stack([fits.var_yy, fits.var_xx], axis=1))
+    assert 0.8 < np.sqrt((z**2).mean()) < 1.25  # seed 20; 200 errors know it to 5 %
 
 
 @pytest.mark.parametrize("distance", [1.3, 1.7, 2.4])

@@ -17,6 +17,7 @@ from ronchi_crosscorr.photometry import aperture
 from ronchi_crosscorr.search import COLUMNS, Rules, search
 from ronchi_crosscorr.template import Template
 from ronchi_crosscorr.uncertainty import position_covariance
+from ronchi_disks.noise import measure_gain
 
 __all__ = ["BlindSearch", "Candidates"]
 
@@ -77,13 +78,14 @@ class BlindSearch:
         self.rules = Rules(
             height=self.grid.used[0],
             width=self.grid.used[1],
+            last_y=self.grid.last[0],
+            last_x=self.grid.last[1],
             edge=edge_px / k,
             min_distance=params.min_distance * scale,
             radius=scale,
             min_snr=params.min_snr,
             min_relative=params.min_relative,
             max_peaks=params.max_peaks,
-            gain=params.counts_per_electron or 0.0,
             linear=power == 1,
             interpolate=params.refine == "correlation",
             cov_shot=cov_shot,
@@ -91,21 +93,36 @@ class BlindSearch:
         )
         self._aperture = aperture(scale, template.shape.edge_px / k, self.grid.padded[1])
         masked = bad_pixel is not None and bool(np.any(bad_pixel))
-        self.fill = BadPixelFill(np.asarray(bad_pixel, bool)) if masked else None
-        self.bad_share = bad_share(bad_pixel if masked else None, self.grid, self._aperture)[None]
+        self.bad_pixel = np.asarray(bad_pixel, bool) if masked else None
+        self.fill = BadPixelFill(self.bad_pixel) if self.bad_pixel is not None else None
+        self.bad_share = bad_share(self.bad_pixel, self.grid, self._aperture)[None]
+        self._gain = params.counts_per_electron
         # Local maxima are at most one in four pixels.
         self._capacity = self.grid.used[0] * self.grid.used[1] // 4 + 1
         self._table = np.empty((self.correlator.batch * self._capacity, len(COLUMNS)))
 
-    def candidates(self, frames: NDArray[Any], *, explain: bool = False) -> Candidates:
-        """Candidates of ``frames`` (n, qy, qx): the accepted ones, or all of them.
+    def gains(self, frames: NDArray[Any]) -> NDArray[np.float64]:
+        """Counts per electron of each of ``frames`` (n, qy, qx), from all their pixels as they were recorded.
+
+        What fills bad pixels has no noise, and blocks of pixels leave no quiet place between disks.
+        """
+        if self._gain:
+            return np.full(len(frames), self._gain)
+        images = (np.ascontiguousarray(frame, np.float32) for frame in frames)
+        return np.array([measure_gain(image, self.bad_pixel) for image in images], np.float64)
+
+    def candidates(
+        self, frames: NDArray[Any], *, explain: bool = False, gains: NDArray[np.float64] | None = None
+    ) -> Candidates:
+        """Candidates of ``frames`` (n, qy, qx): the accepted ones, or all of them; ``gains`` (n,) if they are known.
 
         Raises
         ------
         DataError
             A pattern holds NaN or infinity.
         """
-        counts, gains = np.zeros(len(frames), np.int32), np.zeros(len(frames))
+        counts = np.zeros(len(frames), np.int32)
+        gains = self.gains(frames) if gains is None else gains
         parts = []
         step = self.correlator.batch
         for start in range(0, len(frames), step):

@@ -19,13 +19,15 @@ from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
 from ronchi_crosscorr.template import Template
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import NOT_REFINED, DiskFits, fit_disks
+from ronchi_disks.noise import warn_of_offset
 
 __all__ = ["CrossCorr"]
 
 _FIT_BATCH = 16
 """Patterns converted at a time for the fit."""
-_UNREFINED_VARIANCE_PX2 = 1.0
-"""Added where the fit found no disk of the probe's shape: the correlation's own error bar assumes one."""
+_UNREFINED_PX, _UNREFINED_R = 1.0, 0.1
+"""Standard error added where the fit found no disk of the probe's shape, px and radii, whichever is larger: the
+correlation's own error bar assumes one."""
 
 
 class CrossCorr:
@@ -51,7 +53,7 @@ class CrossCorr:
             the patterns, or a seeded search has no lattice.
         """
         p = self.params
-        self._n_threads, self._log, self._told_cap = ctx.n_threads, ctx.log, False
+        self._n_threads, self._log, self._told_cap, self._told_offset = ctx.n_threads, ctx.log, False, False
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         self._bad = geometry.bad_pixel
@@ -104,6 +106,7 @@ class CrossCorr:
         """
         found = self._candidates(frames, explain=False)
         self._warn_of_cap(found.counts)
+        self._warn_of_offset(np.asarray(frames))
         column = dict(zip(COLUMNS, found.table.T, strict=True))
         single = {name: column[name].astype(np.float32) for name in ("intensity", "var_yy", "var_yx", "var_xx")}
         peaks = PeakBatch(
@@ -118,9 +121,14 @@ class CrossCorr:
 
     def _warn_of_cap(self, counts: NDArray[np.int32]) -> None:
         most = self.params.max_peaks
-        if self.params.search == "blind" and not self._told_cap and counts.max(initial=0) >= most:
+        if not self._told_cap and counts.max(initial=0) >= most:
             self._log.warning("patterns hold max_peaks = %d disks or more: the faintest are left out", most)
             self._told_cap = True
+
+    def _warn_of_offset(self, frames: NDArray[Any]) -> None:
+        if not self._told_offset and len(frames) and self.params.counts_per_electron is None:
+            warn_of_offset(np.ascontiguousarray(frames[0], np.float32), self._bad, self._log)
+            self._told_offset = True
 
     def _fit(self, frames: NDArray[Any], peaks: PeakBatch, gains: NDArray[np.float64]) -> PeakBatch:
         """Replace the positions of the correlation by those of the likelihood, where the fit holds."""
@@ -148,7 +156,8 @@ class CrossCorr:
         # The two modules agree on the bits of edge and overlap.
         flags = peaks.flags | np.where(failed, FLAG_NOT_REFINED, fits.flags & ~np.uint8(NOT_REFINED)).astype(np.uint16)
 
-        blind = np.where(failed, _UNREFINED_VARIANCE_PX2, 0.0).astype(np.float32)
+        unrefined = max(_UNREFINED_PX, _UNREFINED_R * self.shape.radius_px)
+        blind = np.where(failed, unrefined**2, 0.0).astype(np.float32)
 
         def chosen(fitted: NDArray[np.float64], correlated: NDArray[np.float32]) -> NDArray[np.float32]:
             return np.where(failed, correlated, fitted).astype(np.float32)

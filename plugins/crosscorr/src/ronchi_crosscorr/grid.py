@@ -27,7 +27,8 @@ class Grid:
     binning : int
         Pixels summed along each axis.
     used : tuple of int
-        Rows and columns of the grid that hold data.
+        Rows and columns of the grid that hold data. What fills no block at the frame's end is left out: a block of
+        fewer pixels would be darker, and the brim of it a disk.
     padded : tuple of int
         Its size for the Fourier transform; what is beyond ``used`` is zero.
     """
@@ -44,9 +45,14 @@ class Grid:
         The margin keeps the circular correlation from reaching across the frame's edge.
         """
         binning = max(1, int(radius_px / SEARCH_RADIUS_PX))
-        used = (-(-frame[0] // binning), -(-frame[1] // binning))
+        used = (frame[0] // binning, frame[1] // binning)
         margin = int(np.ceil(margin_px / binning))
         return cls(frame, binning, used, (fast_size(used[0] + margin), fast_size(used[1] + margin)))
+
+    @property
+    def last(self) -> tuple[float, float]:
+        """Row and column at the frame's end, were the last blocks whole."""
+        return self.frame[0] / self.binning - 1, self.frame[1] / self.binning - 1
 
     def to_frame(self, index: NDArray[np.float64]) -> NDArray[np.float64]:
         """Pixel of the frame, from the index on the grid."""
@@ -107,21 +113,20 @@ def _sum_blocks(frames: NDArray[np.float32], binning: int, out: NDArray[np.float
     n, height, width = frames.shape
     row = np.empty(width, np.float32)
     for i in range(n):
-        for y0 in range(0, height, binning):
+        for block in range(height // binning):
+            y0 = block * binning
             for x in range(width):
                 row[x] = frames[i, y0, x]
-            for y in range(y0 + 1, min(y0 + binning, height)):
+            for y in range(y0 + 1, y0 + binning):
                 for x in range(width):
                     row[x] += frames[i, y, x]
-            target = out[i, y0 // binning]
+            target = out[i, block]
             if binning == 2:
                 for x in range(width // 2):
                     target[x] = row[2 * x] + row[2 * x + 1]
-                if width % 2:
-                    target[width // 2] = row[width - 1]
                 continue
-            for x0 in range(0, width, binning):
+            for column in range(width // binning):
                 total = np.float32(0)
-                for x in range(x0, min(x0 + binning, width)):
+                for x in range(column * binning, (column + 1) * binning):
                     total += row[x]
-                target[x0 // binning] = total
+                target[column] = total

@@ -18,9 +18,8 @@ def bad_share(bad: NDArray[np.bool_] | None, grid: Grid, ap: Aperture) -> NDArra
     if bad is None:
         return np.zeros(grid.used, np.float32)
     k = grid.binning
-    padded = np.zeros((grid.used[0] * k, grid.used[1] * k))
-    padded[: bad.shape[0], : bad.shape[1]] = bad
-    blocks = padded.reshape(grid.used[0], k, grid.used[1], k).mean((1, 3))
+    whole = bad[: grid.used[0] * k, : grid.used[1] * k].astype(float)
+    blocks = whole.reshape(grid.used[0], k, grid.used[1], k).mean((1, 3))
     disk = np.zeros((2 * ap.reach + 1, 2 * ap.reach + 1))
     n = ap.start[SECTORS]
     disk[ap.dy[:n] + ap.reach, ap.dx[:n] + ap.reach] = 1

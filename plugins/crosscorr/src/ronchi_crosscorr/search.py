@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ronchi.compiled import njit
 from ronchi_crosscorr.photometry import SECTORS, Aperture, measure
 from ronchi_crosscorr.refine import newton, parabola
-from ronchi_disks.noise import measure_gain, quiet_level
+from ronchi_disks.noise import quiet_level
 
 __all__ = ["COLUMNS", "REASONS", "Rules", "local_maxima", "search"]
 
@@ -41,11 +41,11 @@ class Rules(NamedTuple):
     ----------
     height, width : int
         Used part of the grid.
+    last_y, last_x : float
+        Row and column at the frame's end, were the last blocks whole.
     edge, min_distance, radius : float
     min_snr, min_relative : float
     max_peaks : int
-    gain : float
-        Variance of a pixel over its value; 0 to measure it on each pattern.
     linear : bool
         The correlation is in counts (cross mode).
     interpolate : bool
@@ -56,13 +56,14 @@ class Rules(NamedTuple):
 
     height: int
     width: int
+    last_y: float
+    last_x: float
     edge: float
     min_distance: float
     radius: float
     min_snr: float
     min_relative: float
     max_peaks: int
-    gain: float
     linear: bool
     interpolate: bool
     cov_shot: NDArray[np.float64]
@@ -174,7 +175,7 @@ def search(
     counts : (n,) int32 array
         Rows of each pattern.
     gains : (n,) float64 array
-        Gain of each pattern.
+        Gain of each pattern: variance of a pixel over its value.
 
     Returns
     -------
@@ -186,7 +187,8 @@ def search(
     height_of, kept = np.empty(capacity, np.float32), np.empty(capacity, np.int32)
     flags = np.zeros((c.shape[1], (rules.width + 7) // 8 * 8), np.uint8)
     # Maxima outside the edge are of interest only to those who ask why they were dropped.
-    border = 1 if explain else max(1, int(np.ceil(rules.edge - 0.5)))
+    cut = max(rules.last_y - rules.height, rules.last_x - rules.width) + 1
+    border = 1 if explain else max(1, int(np.ceil(rules.edge - 0.5 - cut)))
     scratch, number = np.empty((3, max(len(ap.flat), 2 * SECTORS)), np.float32), np.empty(2 * SECTORS, np.int64)
     wy, wx = np.empty((3, 7)), np.empty((3, 7))
     distance = max(2, round(1.5 * rules.radius))
@@ -194,14 +196,13 @@ def search(
     rows = 0
     for b in range(n):
         frame, cc, share, first = image[b], c[b], bad[b % len(bad)], rows
-        gain = rules.gain if rules.gain > 0 else measure_gain(frame, rules.height, rules.width)
-        gains[b] = gain
+        gain = gains[b]
         found = local_maxima(cc, rules.height, rules.width, border, flags, ys, xs)
         n_kept = 0
         for i in range(found):
             y, x = ys[i], xs[i]
             reason = _ACCEPTED
-            if min(y, x, rules.height - 1 - y, rules.width - 1 - x) < rules.edge - 0.5:
+            if min(float(min(y, x)), rules.last_y - y, rules.last_x - x) < rules.edge - 0.5:
                 reason = _EDGE
             elif share[y, x] > MAX_MASKED:
                 reason = _MASKED

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from ronchi.api import DataError
 from ronchi_crosscorr.blind import BlindSearch, Candidates, not_finite
 from ronchi_crosscorr.params import CrossCorrParams
-from ronchi_crosscorr.search import COLUMNS
+from ronchi_crosscorr.search import COLUMNS, REASONS
 from ronchi_crosscorr.template import Template
-from ronchi_disks.noise import measure_gain
 
 __all__ = ["Lattice", "SeededSearch", "find_lattice", "lattice_sites"]
 
@@ -158,39 +157,52 @@ class SeededSearch:
         half = int(np.ceil(self._capture + 1.6 * radius + 5))
         self._half, self._sites = half, sites
         self._corner = np.rint(sites).astype(int)
-        one = params.model_copy(update={"max_peaks": 1})
         side = 2 * half + 1
-        self._window = BlindSearch(one, template, (side, side), None, device, edge_px=half - self._capture)
-        whole = BlindSearch(params, template, frame, bad_pixel, "cpu")
-        self._fill = whole.fill
-        share = np.pad(np.kron(whole.bad_share[0], np.ones((whole.grid.binning,) * 2, np.float32)), half, mode="edge")
+        # What is too faint or too much is known when all windows have been searched.
+        window = params.model_copy(update={"min_relative": 0.0})
+        self._window = BlindSearch(window, template, (side, side), None, device, edge_px=half - self._capture)
+        self._whole = BlindSearch(params, template, frame, bad_pixel, "cpu")
+        share = np.kron(self._whole.bad_share[0], np.ones((self._whole.grid.binning,) * 2, np.float32))
+        beyond = [(half, half + n - m) for n, m in zip(frame, share.shape, strict=True)]
+        share = np.pad(share, beyond, mode="edge")
         k = self._window.grid.binning
         used = self._window.grid.used
         self._window.bad_share = np.stack(
             [share[y : y + side : k, x : x + side : k][: used[0], : used[1]] for y, x in self._corner]
         )
-        self._gain = params.counts_per_electron
+        self._max_peaks, self._min_relative = params.max_peaks, params.min_relative
 
     def candidates(self, frames: NDArray[Any], *, explain: bool = False) -> Candidates:
         """See `BlindSearch.candidates`."""
-        counts, gains = np.zeros(len(frames), np.int32), np.zeros(len(frames))
+        counts, gains = np.zeros(len(frames), np.int32), self._whole.gains(frames)
+        fill = self._whole.fill
         side, parts = 2 * self._half + 1, []
         windows = np.empty((len(self._corner), side, side), np.float32)
         for i in range(len(frames)):
-            frame = frames[i : i + 1] if self._fill is None else self._fill(frames[i : i + 1])
+            frame = frames[i : i + 1] if fill is None else fill(frames[i : i + 1])
             padded = np.pad(frame[0].astype(np.float32), self._half, mode="edge")
             if not np.isfinite(padded.sum()):
                 raise not_finite(i)
-            inner = np.ascontiguousarray(padded[self._half : -self._half, self._half : -self._half])
-            gains[i] = self._gain or measure_gain(inner, *inner.shape)
             for j, (y, x) in enumerate(self._corner):
                 windows[j] = padded[y : y + side, x : x + side]
-            self._window.rules = self._window.rules._replace(gain=gains[i] or 1e-20)
-            found = self._window.candidates(windows, explain=explain)
-            table = found.table
-            table[:, :2] += np.repeat(self._corner - self._half, found.counts, axis=0)
-            away = np.hypot(*(table[:, :2] - np.repeat(self._sites, found.counts, axis=0)).T)
-            parts.append(table[away <= self._capture])
+            found = self._window.candidates(windows, explain=explain, gains=np.full(len(windows), gains[i]))
+            parts.append(self._judged(found, explain))
             counts[i] = len(parts[-1])
         table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
         return Candidates(table, counts, gains)
+
+    def _judged(self, found: Candidates, explain: bool) -> NDArray[np.float64]:
+        """Candidates near the sites, one accepted a site at most, then what is too faint or too much."""
+        table, site = found.table, np.repeat(np.arange(len(self._sites)), found.counts)
+        table[:, :2] += self._corner[site] - self._half
+        near = np.hypot(*(table[:, :2] - self._sites[site]).T) <= self._capture
+        table, site = table[near], site[near]
+        reason, intensity = table[:, COLUMNS.index("reason")], table[:, COLUMNS.index("intensity")]
+        accepted = np.flatnonzero(reason == 0)
+        brightest_first = accepted[np.argsort(-intensity[accepted], kind="stable")]
+        of_site = brightest_first[np.sort(np.unique(site[brightest_first], return_index=True)[1])]
+        faint = of_site[intensity[of_site] < self._min_relative * intensity[of_site].max(initial=0.0)]
+        reason[accepted] = REASONS.index("over-cap")
+        reason[of_site[: self._max_peaks]] = 0
+        reason[faint] = REASONS.index("faint")
+        return np.asarray(table if explain else table[reason == 0])

@@ -27,7 +27,7 @@ Edge = Callable[[Array, float, float], Array]
 N_PHASES = 8
 """Tabulated centres a pixel and axis; the fit extends the tables between them to first order."""
 
-RING_PX = 2.0
+RING_PX = 3.0
 """Width of the ring around the disk that tells the background."""
 
 _ROUND = 0.08

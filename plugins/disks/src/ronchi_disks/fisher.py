@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 
-__all__ = ["N_PARAMETERS", "invert", "normal_equations", "solve"]
+__all__ = ["ACROSS", "DOWN", "N_PARAMETERS", "N_ROWS", "invert", "normal_equations", "solve"]
 
 Float = NDArray[np.floating[Any]]
 
-N_PARAMETERS = 6
-"""Background, height, slopes (times height) along y and x, centre y and x."""
-_WEIGHT, _T, _U, _V, _Y, _X, _RESIDUAL = range(7)
-"""Rows of the work space: weights, derivatives with height, slopes and centre, residuals."""
+N_PARAMETERS = 8
+"""Background, height, slopes (times height) along y and x, centre y and x, and the background's slopes a radius."""
+N_ROWS = 9
+_WEIGHT, _T, _U, _V, _Y, _X, _RESIDUAL, DOWN, ACROSS = range(N_ROWS)
+"""Rows of the work space: weights, derivatives with height, slopes and centre, residuals, and what the caller fills
+once: the pixels' offsets along y and x, in radii."""
 
 
 @njit(nogil=True, fastmath=True)
@@ -29,13 +31,13 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
         Electrons, 1 where usable and else 0, and the mean that other disks add.
     shape : (9, pixel) float32
         A row of `DiskModel.table`.
-    p : (6,) float32
+    p : (8,) float32
         Parameters; the centre relative to that of the row.
     floor : float
         Variance beyond that of the counts.
-    rows : (7, pixel) float32
-        Room to work in.
-    system : (6, 7) float64
+    rows : (9, pixel) float32
+        Room to work in; the rows `DOWN` and `ACROSS` filled.
+    system : (8, 9) float64
         Filled with the upper triangle of the information, and the score in the last column.
 
     Returns
@@ -43,7 +45,7 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     chi2 : float
         Sum of squared residuals over their variance.
     """
-    b, height, sy, sx, dy, dx = p[0], p[1], p[2], p[3], p[4], p[5]
+    b, height, sy, sx, dy, dx, by, bx = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
     n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
     # Many short loops, and rows[K, i] instead of views: each loop that reads several rows and writes several is guarded
     # by a comparison of every pair of their addresses, which takes longer than the loop itself.
@@ -60,10 +62,12 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     for i in range(n):
         rows[_RESIDUAL, i] = b + height * rows[_T, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
     for i in range(n):
+        rows[_RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
+    for i in range(n):
         rows[_WEIGHT, i] = window[1, i] / (max(rows[_RESIDUAL, i], zero) + least)
     for i in range(n):
         rows[_RESIDUAL, i] = window[0, i] - rows[_RESIDUAL, i]
-    # One loop of all 28 sums would not fit into the registers, and take twice as long.
+    # One loop of all 45 sums would not fit into the registers, and take twice as long.
     chi = one = t1 = u1 = v1 = y1 = x1 = g0 = zero
     for i in range(n):
         w = rows[_WEIGHT, i]
@@ -112,8 +116,31 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
         xx += w * rows[_X, i]
         g5 += w * rows[_RESIDUAL, i]
     system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
-    system[0, 6], system[1, 6], system[2, 6], system[3, 6], system[4, 6], system[5, 6] = g0, g1, g2, g3, g4, g5
+    g6 = _background_slope(rows, DOWN, 6, system)
+    g7 = _background_slope(rows, ACROSS, 7, system)
+    for k, score in enumerate((g0, g1, g2, g3, g4, g5, g6, g7)):
+        system[k, N_PARAMETERS] = score
     return float(chi)
+
+
+@njit(nogil=True, fastmath=True)
+def _background_slope(rows: Float, own: int, k: int, system: Float) -> np.float32:
+    """Fill column ``k`` of the information with that of one slope of the background; return its score."""
+    one = t = u = v = y = x = down = square = score = np.float32(0.0)
+    for i in range(rows.shape[1]):
+        w = rows[_WEIGHT, i] * rows[own, i]
+        one += w
+        t += w * rows[_T, i]
+        u += w * rows[_U, i]
+        v += w * rows[_V, i]
+        y += w * rows[_Y, i]
+        x += w * rows[_X, i]
+        down += w * rows[DOWN, i]
+        square += w * rows[own, i]
+        score += w * rows[_RESIDUAL, i]
+    system[0, k], system[1, k], system[2, k], system[3, k], system[4, k], system[5, k] = one, t, u, v, y, x
+    system[6, k], system[k, k] = down, square
+    return score
 
 
 @njit(nogil=True)
@@ -122,11 +149,11 @@ def solve(system: Float, lower: Float, step: Float) -> bool:
 
     Parameters
     ----------
-    system : (6, 7) float64
+    system : (8, 9) float64
         As `normal_equations` left it.
-    lower : (6, 6) float64
+    lower : (8, 8) float64
         Filled below and on its diagonal; 1 over the last diagonal element squared is a parameter's variance.
-    step : (6,) float64
+    step : (8,) float64
         Filled.
     """
     for i in range(N_PARAMETERS):
@@ -141,7 +168,7 @@ def solve(system: Float, lower: Float, step: Float) -> bool:
             else:
                 return False
     for i in range(N_PARAMETERS):
-        total = system[i, 6]
+        total = system[i, N_PARAMETERS]
         for k in range(i):
             total -= lower[i, k] * step[k]
         step[i] = total / lower[i, i]
@@ -159,9 +186,9 @@ def invert(lower: Float, inverse: Float, covariance: Float) -> None:
 
     Parameters
     ----------
-    lower, inverse : (6, 6) float64
+    lower, inverse : (8, 8) float64
         ``inverse`` is room to work in.
-    covariance : (6, 6) float64
+    covariance : (8, 8) float64
         Filled.
     """
     for j in range(N_PARAMETERS):

@@ -1,8 +1,9 @@
-"""Maximum-likelihood positions of Bragg disks: Poisson counts, a local background, and a slope across each disk.
+"""Maximum-likelihood positions of Bragg disks: Poisson counts, slopes of each disk and of the background under it.
 
-The slope is the rocking curve seen through the aperture.  A fit without it takes a slope for a shift; a fit with a free
-slope nearly doubles the variance of disks that have none.  So how strong slopes are is learnt from all disks of the
-pattern (empirical Bayes).
+A disk's slope is the rocking curve seen through the aperture, the background's is the halo of diffuse scattering.  A
+fit without them takes a slope for a shift: a halo pulls all disks inwards, which is a strain.  A fit with free slopes
+nearly doubles the variance of disks that have none.  So how strong slopes are is learnt from all disks of the pattern
+(empirical Bayes).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 from ronchi_disks.disk_model import N_PHASES, DiskModel
-from ronchi_disks.fisher import N_PARAMETERS, invert, normal_equations, solve
+from ronchi_disks.fisher import ACROSS, DOWN, N_PARAMETERS, N_ROWS, invert, normal_equations, solve
 from ronchi_disks.window import (
     EDGE,
     NOT_REFINED,
@@ -34,11 +35,12 @@ Int = NDArray[np.integer[Any]]
 MODEL_ERROR = 0.02
 """Error of the disk's shape relative to its height, added to the variance of the counts."""
 WEAK_SLOPE = 1.0
-"""Spread of relative slopes before the pattern has been looked at: any that leaves the disk positive."""
+"""Spread of relative slopes before the pattern has been looked at: any that leaves disk and background positive."""
 NO_SLOPE = 1e-3
 WORST_SHAPE = 0.5
 """Largest residual, rms over the disk and relative to its height, that still passes for a disk."""
-MAX_SHIFT_PX = 1.5
+MAX_SHIFT_PX, MAX_SHIFT_R = 1.5, 0.3
+"""Farthest that a fit may end from its start, px and radii: a slope moves the start of a large disk by more pixels."""
 MAX_STEP_PX = 0.7
 FIRST_ITERATIONS = 2
 """Steps without slopes; the last one says what slope each disk asks for."""
@@ -94,12 +96,13 @@ def fit_disks(
     bad_pixel: NDArray[np.bool_] | None = None,
     counts_per_electron: float | Float = 1.0,
     slope: float | None = None,
+    background_slope: float | None = None,
 ) -> DiskFits:
     """Refine the positions of disks that are known to about a pixel.
 
-    The electrons in a window follow a Poisson law with mean ``b + I (T + s . S)``, ``T`` the shape of the disk and
-    ``S`` its slopes (`DiskModel`).  Fisher scoring finds background b, height I, slope s and centre.  Each frame is
-    fitted by itself, so that results do not depend on how frames are grouped.
+    The electrons in a window follow a Poisson law with mean ``b (1 + t . r / radius) + I (T + s . S)``, ``T`` the
+    shape of the disk and ``S`` its slopes (`DiskModel`).  Fisher scoring finds background b, height I, slopes t and s,
+    and the centre.  Each frame is fitted by itself, so that results do not depend on how frames are grouped.
 
     Parameters
     ----------
@@ -113,8 +116,9 @@ def fit_disks(
         True where the detector is to be ignored.
     counts_per_electron : float or (n,) array
         Gain of the detector, of each frame.
-    slope : float, optional
-        Spread of the relative slopes from centre to rim; found for each pattern if absent, and 0 fits none.
+    slope, background_slope : float, optional
+        Spread of the relative slopes of disks and of the background from centre to rim; found for each pattern if
+        absent, and 0 fits none.
     """
     # Other types are rare: one compiled kernel for all of them.
     frames = np.ascontiguousarray(frames, dtype=None if frames.dtype in _COMPILED else np.float32)
@@ -122,9 +126,9 @@ def fit_disks(
     counts = np.asarray(counts, np.int64)
     gain = np.broadcast_to(np.asarray(counts_per_electron, np.float64), (len(frames),))
     start = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
-    fits = np.zeros((len(start), 9))
+    fits = np.zeros((len(start), N_PARAMETERS + 3))
     flags = np.zeros(len(start), np.uint8)
-    spread = -1.0 if slope is None else max(slope, NO_SLOPE)
+    spread = tuple(-1.0 if given is None else max(float(given), NO_SLOPE) for given in (slope, background_slope))
     _fit_frames(frames, good, (counts, 1.0 / gain), start, model, spread, fits, flags)
     gain = np.repeat(gain, counts)
     slopes = fits[:, 2:4] / np.where(fits[:, 1:2] > 0.0, fits[:, 1:2], 1.0)
@@ -133,9 +137,9 @@ def fit_disks(
         x=fits[:, 5],
         intensity=fits[:, 1] * gain * model.area_px,
         background=fits[:, 0] * gain,
-        var_yy=fits[:, 6],
-        var_yx=fits[:, 7],
-        var_xx=fits[:, 8],
+        var_yy=fits[:, N_PARAMETERS],
+        var_yx=fits[:, N_PARAMETERS + 1],
+        var_xx=fits[:, N_PARAMETERS + 2],
         flags=flags,
         slope_y=slopes[:, 0],
         slope_x=slopes[:, 1],
@@ -149,12 +153,14 @@ def _fit_frames(
     of_frame: tuple[Int, Float],
     start: Float,
     model: DiskModel,
-    spread: float,
+    spread: tuple[float, float],
     fits: Float,
     flags: NDArray[np.uint8],
 ) -> None:
     counts, scale = of_frame
-    window, rows = np.zeros((3, model.table.shape[2]), np.float32), np.zeros((7, model.table.shape[2]), np.float32)
+    pixels = model.table.shape[2]
+    window, rows = np.zeros((3, pixels), np.float32), np.zeros((N_ROWS, pixels), np.float32)
+    rows[DOWN], rows[ACROSS] = model.offset_y / model.radius_px, model.offset_x / model.radius_px
     room = np.zeros((4, N_PARAMETERS, N_PARAMETERS + 1))
     all_good = good.all()
     end = 0
@@ -162,21 +168,23 @@ def _fit_frames(
         first, end = end, end + counts[n]
         near, others = neighbours(start[first:end], model)
         view = View(frames[n], good, all_good, np.float32(scale[n]), start[first:end], near, others, model)
-        state = State(fits[first:end], np.zeros((counts[n], 4)), flags[first:end], window, rows, room)
+        state = State(fits[first:end], np.zeros((counts[n], 8)), flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
 
 @njit(nogil=True)
-def _fit_frame(view: View, state: State, spread: float) -> None:
+def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
     n = len(view.start)
     for i in range(n):
         state.fits[i, 4:6] = view.start[i]
         if view.first[i + 1] > view.first[i]:
             state.flags[i] |= OVERLAP
     for i in range(n):
-        _fit_disk(view, state, i, NO_SLOPE, False)
-    if spread < 0.0:
-        spread = _slope_spread(state)
+        _fit_disk(view, state, i, (NO_SLOPE, NO_SLOPE), False)
+    spread = (
+        spread[0] if spread[0] >= 0.0 else _slope_spread(state, 0),
+        spread[1] if spread[1] >= 0.0 else _slope_spread(state, 2),
+    )
     for i in range(n):
         _fit_disk(view, state, i, spread, True)
     for _ in range(SWEEPS):
@@ -186,31 +194,34 @@ def _fit_frame(view: View, state: State, spread: float) -> None:
 
 
 @njit(nogil=True)
-def _slope_spread(state: State) -> float:
-    """Maximum-likelihood spread of the relative slopes, whose errors are known."""
+def _slope_spread(state: State, first: int) -> float:
+    """Maximum-likelihood spread of the relative slopes in two columns, whose errors are known."""
     variance = 0.1
     for _ in range(8):
         weights, excess = 0.0, 0.0
         for i in range(len(state.slopes)):
-            for axis in range(2):
-                error = state.slopes[i, 2 + axis]
-                if not state.flags[i] & NOT_REFINED:
+            for k in range(first, first + 2):
+                error = state.slopes[i, 4 + k]
+                if error < np.inf:
                     w = 1.0 / (error + variance) ** 2
                     weights += w
-                    excess += w * (state.slopes[i, axis] ** 2 - error)
+                    excess += w * (state.slopes[i, k] ** 2 - error)
         variance = max(excess / weights, NO_SLOPE**2) if weights > 0.0 else NO_SLOPE**2
     return min(float(np.sqrt(variance)), WEAK_SLOPE)
 
 
 @njit(nogil=True)
-def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) -> None:
-    """Fisher scoring of one disk from its row of ``fits``; not ``final``: few steps, and note the slope it asks for."""
-    if state.flags[own] & NOT_REFINED:
-        return
+def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], final: bool) -> None:
+    """Fisher scoring of one disk from its row of ``fits``; not ``final``: a few steps, noting the slopes it wants."""
+    # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
+    state.flags[own] &= ~np.uint8(NOT_REFINED)
+    state.slopes[own, 4:] = np.inf
     system, lower, inverse, covariance = state.room[0], state.room[1], state.room[2], state.room[3]
     step, relative = np.zeros(N_PARAMETERS), np.zeros(N_PARAMETERS, np.float32)
-    p = state.fits[own, :6].copy()
+    p = state.fits[own, :N_PARAMETERS].copy()
     row, column, usable = -(10**9), 0, 0
+    one_electron = 1.0 / len(view.model.offset_y)
+    farthest = max(MAX_SHIFT_PX, MAX_SHIFT_R * view.model.radius_px)
     damping, before_y, before_x = 1.0, 0.0, 0.0
     iterations = MAX_ITERATIONS if final else FIRST_ITERATIONS
     for iteration in range(iterations):
@@ -230,21 +241,25 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         relative[4] = p[4] - row + 0.5 - ky / N_PHASES
         relative[5] = p[5] - column + 0.5 - kx / N_PHASES
         # One electron in the window is the least that is known of a dark background.
-        floor = (MODEL_ERROR * p[1]) ** 2 + 1.0 / len(view.model.offset_y)
+        floor = (MODEL_ERROR * p[1]) ** 2 + one_electron
         chi2 = normal_equations(state.window, shape, relative, floor, state.rows, system)
         misfit = max(1.0, chi2 / (usable - N_PARAMETERS))
-        stiffness = 1.0 / ((WEAK_SLOPE if last and not final else spread) * p[1]) ** 2
-        for k in range(2, 4):
-            system[k, k] += stiffness
-            system[k, 6] -= stiffness * p[k]
+        scale = p[1], max(p[0], one_electron)
+        asked = last and not final
+        for k in range(4):
+            of = 2 + k if k < 2 else 4 + k
+            stiffness = 1.0 / ((WEAK_SLOPE if asked else spread[k // 2]) * scale[k // 2]) ** 2
+            system[of, of] += stiffness
+            system[of, N_PARAMETERS] -= stiffness * p[of]
         if not solve(system, lower, step):
             break
-        if last and not final:
+        if asked:
             invert(lower, inverse, covariance)
-            for k in range(2):
-                state.slopes[own, k] = (p[2 + k] + step[2 + k]) / p[1]
-                state.slopes[own, 2 + k] = covariance[2 + k, 2 + k] * misfit / p[1] ** 2
-            state.fits[own, :6] = p
+            for k in range(4):
+                of = 2 + k if k < 2 else 4 + k
+                state.slopes[own, k] = (p[of] + step[of]) / scale[k // 2]
+                state.slopes[own, 4 + k] = covariance[of, of] * misfit / scale[k // 2] ** 2
+            state.fits[own, :N_PARAMETERS] = p
             return
         length = np.hypot(step[4], step[5])
         # The weights follow the parameters: on a steep disk full steps can swing about the maximum for ever.
@@ -254,7 +269,7 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
         height = p[1]
         p += step * min(damping, MAX_STEP_PX / (length + 1e-12))
         p[1] = max(p[1], 0.2 * height)
-        if not np.hypot(p[4] - view.start[own, 0], p[5] - view.start[own, 1]) < MAX_SHIFT_PX:
+        if not np.hypot(p[4] - view.start[own, 0], p[5] - view.start[own, 1]) < farthest:
             break
         variance = 1.0 / lower[4, 4] ** 2 + 1.0 / lower[5, 5] ** 2
         if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * variance:
@@ -262,16 +277,18 @@ def _fit_disk(view: View, state: State, own: int, spread: float, final: bool) ->
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
                 # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.
-                normal_equations(state.window, shape, relative, 1.0 / len(view.model.offset_y), state.rows, system)
-                for k in range(2, 4):
-                    system[k, k] += stiffness
+                normal_equations(state.window, shape, relative, one_electron, state.rows, system)
+                for k in range(4):
+                    of = 2 + k if k < 2 else 4 + k
+                    system[of, of] += 1.0 / (spread[k // 2] * scale[k // 2]) ** 2
                 if not solve(system, lower, step):
                     break
             invert(lower, inverse, covariance)
-            state.fits[own, :6] = p
-            state.fits[own, 6:] = covariance[4, 4], covariance[4, 5], covariance[5, 5]
+            state.fits[own, :N_PARAMETERS] = p
+            state.fits[own, N_PARAMETERS:] = covariance[4, 4], covariance[4, 5], covariance[5, 5]
             return
     state.flags[own] |= NOT_REFINED
     state.fits[own, :4] = 0.0
     state.fits[own, 4:6] = view.start[own]
-    state.fits[own, 6:] = np.inf, 0.0, np.inf
+    state.fits[own, 6:N_PARAMETERS] = 0.0
+    state.fits[own, N_PARAMETERS:] = np.inf, 0.0, np.inf

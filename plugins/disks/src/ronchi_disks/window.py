@@ -47,9 +47,9 @@ class View(NamedTuple):
 class State(NamedTuple):
     """What the fit of a frame has found so far.
 
-    ``fits`` rows: background, height, slopes times height, y, x, then the covariance of y and x; ``slopes`` rows:
-    relative slopes and their variances.  ``window`` and ``rows`` are room for one disk's pixels,
-    ``room`` for its equations.
+    ``fits`` rows: background, height, slopes times height, y, x, slopes of the background, then the covariance of y
+    and x; ``slopes`` rows: relative slopes of disk and background, then their variances.  ``window`` and ``rows`` are
+    room for one disk's pixels, ``room`` for its equations.
     """
 
     fits: Float
@@ -84,7 +84,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
         state.flags[own] |= EDGE
     for k in range(view.first[own], view.first[own + 1]):
         other = view.others[k]
-        if subtract and not state.flags[other] & NOT_REFINED:
+        if subtract and state.fits[other, 1] > 0.0:
             _add_disk(view, state, other, centre)
         else:
             n -= _leave_out(view, state, own, other, centre)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from ronchi.bad_pixels import without_bad_pixels
 from ronchi.disk import ProbeShape
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, fit_disks
-from ronchi_disks.noise import measure_gain
+from ronchi_disks.noise import measure_gain, warn_of_offset
 
 __all__ = ["Refiner"]
 
@@ -34,6 +35,8 @@ class Refiner:
         Probe over vacuum with a disk of that shape; without one disks are round with a soft edge.
     bad_pixel : (qy, qx) bool array or None
         Where the detector is not to be believed.
+    log : logging.Logger, optional
+        Told once of patterns whose noise is too small.
 
     Raises
     ------
@@ -42,9 +45,13 @@ class Refiner:
     """
 
     def __init__(
-        self, shape: ProbeShape, probe: NDArray[Any] | None = None, bad_pixel: NDArray[np.bool_] | None = None
+        self,
+        shape: ProbeShape,
+        probe: NDArray[Any] | None = None,
+        bad_pixel: NDArray[np.bool_] | None = None,
+        log: logging.Logger | None = None,
     ) -> None:
-        self._bad = bad_pixel
+        self._bad, self._log = bad_pixel, log
         if probe is None:
             self._model = model_of_radius(shape.radius_px, shape.edge_px)
         else:
@@ -60,9 +67,11 @@ class Refiner:
             Of these patterns. What is too faint to be fitted, is no disk of the probe's shape, or lies elsewhere than
             the network says keeps its position, and is flagged ``not_refined``.
         """
-        # Pixels that were filled in have no noise, and those that are dark tell nothing of the gain.
-        shown = patterns if self._bad is None else np.where(self._bad, np.float32(0), patterns)
-        gains = np.array([measure_gain(pattern, *pattern.shape) for pattern in shown])
+        if self._log is not None and len(patterns):
+            warn_of_offset(patterns[0], self._bad, self._log)
+            self._log = None
+        # Pixels that were filled in have no noise.
+        gains = np.array([measure_gain(pattern, self._bad) for pattern in patterns])
         fits = fit_disks(
             patterns,
             peaks.counts,
