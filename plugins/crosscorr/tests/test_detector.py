@@ -268,6 +268,25 @@ def test_a_large_mask_leaves_errors_honest_and_makes_no_disks(scene: SimpleNames
     assert detector.detect(plain.astype(np.uint16)).counts.sum() <= 3
 
 
+@pytest.mark.parametrize("width", [3, 8, 20, 60])
+@pytest.mark.parametrize("radius", [5.0, 8.0])
+def test_a_disk_of_which_a_beam_stop_hides_a_fifth_is_found_where_it_is(
+    scene: SimpleNamespace, width: int, radius: float
+) -> None:
+    shape, site = (128, 128), np.array([[60.3, 40.2]])
+    left = round(40.2 + 0.5 * radius)
+    bad = np.zeros(shape, bool)
+    bad[:, left : left + width] = True
+    frames = np.random.default_rng(33).poisson(scene.disks(shape, site, radius, 5000.0, 0.5), (10, *shape))
+    frames[:, bad] = 0
+    batch = scene.make_detector(shape, scene.probe((100, 100), radius), bad_pixel=bad).detect(frames)
+    own = np.hypot(*(positions(batch) - site).T) < 1
+    assert own.sum() == 10
+    assert (~own).sum() <= 2
+    z = (positions(batch) - site)[own] / np.sqrt(np.stack([batch.var_yy, batch.var_xx], 1))[own]
+    assert 0.6 < np.sqrt((z**2).mean()) < 1.4  # seed 33; 20 errors
+
+
 @pytest.mark.parametrize(("size", "radius"), [(127, 9.0), (256, 13.0), (256, 14.0)])
 def test_rows_that_fill_no_block_of_the_search_make_no_disks(scene: SimpleNamespace, size: int, radius: float) -> None:
     shape, rng = (size, size), np.random.default_rng(32)

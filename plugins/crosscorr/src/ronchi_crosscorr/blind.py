@@ -17,9 +17,12 @@ from ronchi_crosscorr.photometry import aperture
 from ronchi_crosscorr.search import COLUMNS, Rules, search
 from ronchi_crosscorr.template import Template
 from ronchi_crosscorr.uncertainty import position_covariance
-from ronchi_disks.noise import measure_gain
+from ronchi_disks.noise import measure_gain, quiet_level
 
 __all__ = ["BlindSearch", "Candidates"]
+
+_FILLED_PX = 2.5
+"""Bad pixels that are farther from all good ones are not told by them."""
 
 
 class Candidates(NamedTuple):
@@ -64,6 +67,8 @@ class BlindSearch:
         device: str,
         edge_px: float | None = None,
     ) -> None:
+        from scipy.ndimage import distance_transform_edt
+
         radius = template.shape.radius_px
         edge_px = params.edge * radius if edge_px is None else edge_px
         self.grid = Grid.make(frame, radius, margin_px=max(0.0, radius - edge_px))
@@ -94,12 +99,27 @@ class BlindSearch:
         self._aperture = aperture(scale, template.shape.edge_px / k, self.grid.padded[1])
         masked = bad_pixel is not None and bool(np.any(bad_pixel))
         self.bad_pixel = np.asarray(bad_pixel, bool) if masked else None
-        self.fill = BadPixelFill(self.bad_pixel) if self.bad_pixel is not None else None
+        self._fill = None if self.bad_pixel is None else BadPixelFill(self.bad_pixel)
+        self._deep = None if self.bad_pixel is None else distance_transform_edt(self.bad_pixel) > _FILLED_PX
         self.bad_share = bad_share(self.bad_pixel, self.grid, self._aperture)[None]
         self._gain = params.counts_per_electron
         # Local maxima are at most one in four pixels.
         self._capacity = self.grid.used[0] * self.grid.used[1] // 4 + 1
         self._table = np.empty((self.correlator.batch * self._capacity, len(COLUMNS)))
+
+    def filled(self, frames: NDArray[Any]) -> NDArray[Any]:
+        """``frames`` (n, qy, qx) with values for the bad pixels, float32 if there are any.
+
+        Those at the rim of a mask continue what is beside them, so that it has no edge. Those farther inside hold the
+        level of the background: a disk half under a beam stop would grow into a bar, and its maximum leave it.
+        """
+        if self._fill is None or self._deep is None:
+            return frames
+        filled = self._fill(frames)
+        if self._deep.any():
+            for frame in filled:
+                frame[self._deep] = quiet_level(frame, *frame.shape)
+        return filled
 
     def gains(self, frames: NDArray[Any]) -> NDArray[np.float64]:
         """Counts per electron of each of ``frames`` (n, qy, qx), from all their pixels as they were recorded.
@@ -127,7 +147,7 @@ class BlindSearch:
         step = self.correlator.batch
         for start in range(0, len(frames), step):
             batch = slice(start, start + step)
-            filled = frames[batch] if self.fill is None else self.fill(frames[batch])
+            filled = self.filled(frames[batch])
             correlation = self.correlator(filled)
             if not np.isfinite(correlation.total).all():
                 raise not_finite(start + int(np.argmin(np.isfinite(correlation.total))))

@@ -175,11 +175,10 @@ class SeededSearch:
     def candidates(self, frames: NDArray[Any], *, explain: bool = False) -> Candidates:
         """See `BlindSearch.candidates`."""
         counts, gains = np.zeros(len(frames), np.int32), self._whole.gains(frames)
-        fill = self._whole.fill
         side, parts = 2 * self._half + 1, []
         windows = np.empty((len(self._corner), side, side), np.float32)
         for i in range(len(frames)):
-            frame = frames[i : i + 1] if fill is None else fill(frames[i : i + 1])
+            frame = self._whole.filled(frames[i : i + 1])
             padded = np.pad(frame[0].astype(np.float32), self._half, mode="edge")
             if not np.isfinite(padded.sum()):
                 raise not_finite(i)
