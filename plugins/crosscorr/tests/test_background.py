@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,3 +77,23 @@ def test_light_elsewhere_is_not_expected_around_faint_disks() -> None:
     near = cKDTree(_with_pattern(found)).query(_with_pattern(truth)[faint])[0]
     assert len(near) > 50
     assert (near < 4).mean() > 0.7
+
+
+def test_the_ring_of_an_amorphous_film_is_no_chain_of_disks(scene: SimpleNamespace) -> None:
+    shape, rng = (128, 128), np.random.default_rng(5)
+    rho = np.hypot(*(np.mgrid[:128, :128] - 64))
+    ring = 5 + 20 * np.exp(-((rho - 35) ** 2) / 72)
+    detector = scene.make_detector(shape, scene.probe(shape, 5.0))
+    bare = detector.detect(rng.poisson(ring, (10, *shape)).astype(np.uint16))
+    told = detector.explain(rng.poisson(ring, (3, *shape)).astype(np.uint16))
+    assert bare.counts.mean() < 5  # of some 16 that stand out of the noise
+    assert (told["reason"] == told["reasons"].index("smooth")).sum() > 15
+    # Disks on it are.
+    angle = np.arange(6) * np.pi / 3
+    sites = 64 + 35 * np.stack([np.sin(angle), np.cos(angle)], 1)
+    frames = rng.poisson(ring + scene.disks(shape, sites, 5.0, 1500.0), (10, *shape)).astype(np.uint16)
+    found = detector.detect(frames)
+    first = np.concatenate([[0], np.cumsum(found.counts)])
+    for a, b in pairwise(first):
+        own = np.stack([found.qy_px, found.qx_px], 1)[a:b]
+        assert (np.hypot(*(own[:, None] - sites).transpose(2, 0, 1)).min(0) < 2).all()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
-from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, DiskFits, fit_disks
+from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, SMOOTH, DiskFits, fit_disks
 
 Array = NDArray[np.float64]
 
@@ -160,11 +160,47 @@ def test_a_halo_does_not_pull_disks_inwards() -> None:
     frames, truth = on_a_halo(20, counts=1000, peak=60, seed=15)
     outwards = (truth - 50).reshape(-1, 2) / np.hypot(*(truth - 50).reshape(-1, 2).T)[:, None]
     fits, error = fit_scan(frames, truth, np.random.default_rng(16))
-    _, ignored = fit_scan(frames, truth, np.random.default_rng(16), background_slope=0.0)
-    assert np.mean((ignored * outwards).sum(1)) < -0.3  # px: two thirds of a percent of the distance of the disks
+    flat, ignored = fit_scan(frames, truth, np.random.default_rng(16), background_slope=0.0)
+    inwards = -(ignored * outwards).sum(1)[flat.flags & NOT_REFINED == 0]
+    assert inwards.mean() > 0.3  # px: more than a percent of the distance of the disks
+    assert (fits.flags & NOT_REFINED != 0).mean() < 0.03
     assert abs(np.mean((error * outwards).sum(1))) < 0.06  # seed 15; 160 disks know it to 0.012 px
     z = error / np.sqrt(np.stack([fits.var_yy, fits.var_xx], axis=1))
     assert 0.85 < np.sqrt((z**2).mean()) < 1.2
+
+
+def smooth_light(kind: str) -> Array:
+    """Patterns without a disk, some electrons a pixel."""
+    y, x = np.mgrid[:128, :128] - 64.0
+    rho = np.hypot(y, x)
+    return {
+        "ring of an amorphous film": 5 + 20 * np.exp(-((rho - 35) ** 2) / 72),
+        "narrow ring": 5 + 20 * np.exp(-((rho - 35) ** 2) / 18),
+        "shadow of an annular detector": np.where(rho < 50, 5.0, 0.2),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["ring of an amorphous film", "narrow ring", "shadow of an annular detector"])
+def test_rings_and_shadows_are_no_disks(kind: str) -> None:
+    rng, angle = np.random.default_rng(22), np.linspace(0, 2 * np.pi, 16, endpoint=False)
+    frames = rng.poisson(smooth_light(kind), (10, 128, 128)).astype(np.uint16)
+    radius = 46.0 if kind.startswith("shadow") else 35.0
+    places = 64 + radius * np.stack([np.sin(angle), np.cos(angle)], 1)
+    places = np.tile(places, (10, 1)) + rng.uniform(-1, 1, (160, 2))
+    fits = fit_disks(frames, np.full(10, 16), places[:, 0], places[:, 1], model_of_radius(5.0))
+    # Where the fit comes to an end at all.
+    told, believed = (fits.flags & SMOOTH != 0).sum(), (fits.flags & NOT_REFINED == 0).sum()
+    assert told > (1 if kind.startswith("shadow") else 3) * believed
+
+
+@pytest.mark.parametrize(("radius", "counts"), [(2.0, 60), (3.0, 60), (5.0, 60), (8.0, 150)])
+def test_faint_disks_are_not_taken_for_bends_of_the_background(radius: float, counts: float) -> None:
+    rng = np.random.default_rng(23)
+    size = int(2 * radius) + 15
+    truth = size / 2 + rng.uniform(-0.5, 0.5, (400, 2))
+    frames = rng.poisson([0.3 + counts / (np.pi * radius**2) * disk((size, size), c, radius) for c in truth])
+    fits = one_each(frames, truth, radius)
+    assert (fits.flags & SMOOTH != 0).mean() < 0.01
 
 
 def test_learning_that_the_background_is_flat_costs_little() -> None:

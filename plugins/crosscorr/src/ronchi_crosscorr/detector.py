@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from ronchi_crosscorr.search import COLUMNS, FLAG_NOT_REFINED, REASONS
 from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
 from ronchi_crosscorr.template import Template
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
-from ronchi_disks.likelihood import NOT_REFINED, DiskFits, fit_disks
+from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, SMOOTH, DiskFits, fit_disks
 from ronchi_disks.noise import warn_of_offset
 
 __all__ = ["CrossCorr"]
@@ -117,7 +117,10 @@ class CrossCorr:
             flags=column["flags"].astype(np.uint16),
             **single,
         )
-        return self._fit(np.asarray(frames), peaks, found.gains) if self.params.refine == "likelihood" else peaks
+        if self.params.refine != "likelihood" or not len(peaks.qy_px):
+            return peaks
+        fits = self._fits(np.asarray(frames), found.counts, peaks.qy_px, peaks.qx_px, found.gains)
+        return _without(self._refined(peaks, fits), (fits.flags & SMOOTH) > 0)
 
     def _warn_of_cap(self, counts: NDArray[np.int32]) -> None:
         most = self.params.max_peaks
@@ -130,10 +133,17 @@ class CrossCorr:
             warn_of_offset(np.ascontiguousarray(frames[0], np.float32), self._bad, self._log)
             self._told_offset = True
 
-    def _fit(self, frames: NDArray[Any], peaks: PeakBatch, gains: NDArray[np.float64]) -> PeakBatch:
-        """Replace the positions of the correlation by those of the likelihood, where the fit holds."""
+    def _fits(
+        self,
+        frames: NDArray[Any],
+        counts: NDArray[np.int32],
+        y: NDArray[np.float64],
+        x: NDArray[np.float64],
+        gains: NDArray[np.float64],
+    ) -> DiskFits:
+        """Fits of the disks whose places are known from the correlation."""
         gains = np.where(gains > 0, gains, 1.0)
-        first = np.concatenate([[0], np.cumsum(peaks.counts)])
+        first = np.concatenate([[0], np.cumsum(counts)])
         parts = []
         for start in range(0, len(frames), _FIT_BATCH):
             batch = slice(start, start + _FIT_BATCH)
@@ -141,20 +151,21 @@ class CrossCorr:
             # One type: code compiled for another would cost the first user of each type some seconds.
             part = fit_disks(
                 frames[batch].astype(np.float32),
-                peaks.counts[batch],
-                peaks.qy_px[own],
-                peaks.qx_px[own],
+                counts[batch],
+                y[own],
+                x[own],
                 self._model,
                 bad_pixel=self._bad,
                 counts_per_electron=gains[batch],
             )
             parts.append(part)
-        if not parts:
-            return peaks
-        fits = DiskFits(*map(np.concatenate, zip(*parts, strict=True)))
+        return DiskFits(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _refined(self, peaks: PeakBatch, fits: DiskFits) -> PeakBatch:
+        """Peaks with the positions of the likelihood in place of the correlation's, where the fit holds."""
         failed = (fits.flags & NOT_REFINED) > 0
         # The two modules agree on the bits of edge and overlap.
-        flags = peaks.flags | np.where(failed, FLAG_NOT_REFINED, fits.flags & ~np.uint8(NOT_REFINED)).astype(np.uint16)
+        flags = np.where(failed, FLAG_NOT_REFINED, fits.flags & (EDGE | OVERLAP)).astype(np.uint16)
 
         unrefined = max(_UNREFINED_PX, _UNREFINED_R * self.shape.radius_px)
         blind = np.where(failed, unrefined**2, 0.0).astype(np.float32)
@@ -170,7 +181,7 @@ class CrossCorr:
             var_yy=chosen(fits.var_yy, peaks.var_yy) + blind,
             var_yx=chosen(fits.var_yx, peaks.var_yx),
             var_xx=chosen(fits.var_xx, peaks.var_xx) + blind,
-            flags=flags,
+            flags=peaks.flags | flags,
         )
 
     def explain(self, frames: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -185,6 +196,12 @@ class CrossCorr:
         """
         found = self._candidates(frames, explain=True)
         column = dict(zip(COLUMNS, found.table.T, strict=True))
+        accepted = column["reason"] == 0
+        if self.params.refine == "likelihood" and accepted.any():
+            pattern = np.repeat(np.arange(len(found.counts)), found.counts)[accepted]
+            counts = np.bincount(pattern, minlength=len(found.counts)).astype(np.int32)
+            fits = self._fits(np.asarray(frames), counts, column["y"][accepted], column["x"][accepted], found.gains)
+            column["reason"][np.flatnonzero(accepted)[(fits.flags & SMOOTH) > 0]] = REASONS.index("smooth")
         return {
             "counts": found.counts,
             "qy_px": column["y"].copy(),
@@ -201,3 +218,9 @@ class CrossCorr:
             raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self._frame}", where="detect")
         with limited_threads(self._n_threads):
             return self._search.candidates(frames, explain=explain)
+
+
+def _without(peaks: PeakBatch, dropped: NDArray[np.bool_]) -> PeakBatch:
+    pattern = np.repeat(np.arange(len(peaks.counts)), peaks.counts)[~dropped]
+    columns = {f.name: getattr(peaks, f.name)[~dropped] for f in fields(peaks) if f.name != "counts"}
+    return PeakBatch(counts=np.bincount(pattern, minlength=len(peaks.counts)).astype(np.int32), **columns)

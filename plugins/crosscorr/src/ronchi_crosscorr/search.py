@@ -14,8 +14,8 @@ from ronchi_disks.noise import quiet_level
 
 __all__ = ["COLUMNS", "REASONS", "Rules", "local_maxima", "search"]
 
-REASONS = ("accepted", "edge", "masked", "weak", "low-snr", "uneven", "too-close", "faint", "over-cap")
-"""Verdicts on a candidate; their index is the code in the column `REASON`."""
+REASONS = ("accepted", "edge", "masked", "weak", "low-snr", "uneven", "too-close", "faint", "over-cap", "smooth")
+"""Verdicts on a candidate; their index is the code in the column `REASON`. The last one is the fit's."""
 _ACCEPTED, _EDGE, _MASKED, _WEAK, _LOW_SNR, _UNEVEN, _TOO_CLOSE, _FAINT, _OVER_CAP = range(9)
 
 COLUMNS = ("y", "x", "intensity", "snr", "var_yy", "var_yx", "var_xx", "flags", "reason")

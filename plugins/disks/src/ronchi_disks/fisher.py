@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 
-__all__ = ["ACROSS", "DOWN", "N_PARAMETERS", "N_ROWS", "invert", "normal_equations", "solve"]
+__all__ = ["ACROSS", "DOWN", "HEIGHT", "N_PARAMETERS", "N_ROWS", "WEIGHT", "invert", "normal_equations", "solve"]
 
 Float = NDArray[np.floating[Any]]
 
 N_PARAMETERS = 8
 """Background, height, slopes (times height) along y and x, centre y and x, and the background's slopes a radius."""
 N_ROWS = 9
-_WEIGHT, _T, _U, _V, _Y, _X, _RESIDUAL, DOWN, ACROSS = range(N_ROWS)
+WEIGHT, HEIGHT, _U, _V, _Y, _X, _RESIDUAL, DOWN, ACROSS = range(N_ROWS)
 """Rows of the work space: weights, derivatives with height, slopes and centre, residuals, and what the caller fills
 once: the pixels' offsets along y and x, in radii."""
 
@@ -50,7 +50,7 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     # Many short loops, and rows[K, i] instead of views: each loop that reads several rows and writes several is guarded
     # by a comparison of every pair of their addresses, which takes longer than the loop itself.
     for i in range(n):
-        rows[_T, i] = shape[0, i] + dy * shape[3, i] + dx * shape[4, i]
+        rows[HEIGHT, i] = shape[0, i] + dy * shape[3, i] + dx * shape[4, i]
     for i in range(n):
         rows[_U, i] = shape[1, i] + dy * shape[5, i] + dx * shape[6, i]
     for i in range(n):
@@ -60,22 +60,22 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     for i in range(n):
         rows[_X, i] = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
     for i in range(n):
-        rows[_RESIDUAL, i] = b + height * rows[_T, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
+        rows[_RESIDUAL, i] = b + height * rows[HEIGHT, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
     for i in range(n):
         rows[_RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
     for i in range(n):
-        rows[_WEIGHT, i] = window[1, i] / (max(rows[_RESIDUAL, i], zero) + least)
+        rows[WEIGHT, i] = window[1, i] / (max(rows[_RESIDUAL, i], zero) + least)
     for i in range(n):
         rows[_RESIDUAL, i] = window[0, i] - rows[_RESIDUAL, i]
     # One loop of all 45 sums would not fit into the registers, and take twice as long.
     chi = one = t1 = u1 = v1 = y1 = x1 = g0 = zero
     for i in range(n):
-        w = rows[_WEIGHT, i]
+        w = rows[WEIGHT, i]
         wr = w * rows[_RESIDUAL, i]
         chi += wr * rows[_RESIDUAL, i]
         g0 += wr
         one += w
-        t1 += w * rows[_T, i]
+        t1 += w * rows[HEIGHT, i]
         u1 += w * rows[_U, i]
         v1 += w * rows[_V, i]
         y1 += w * rows[_Y, i]
@@ -83,8 +83,8 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     system[0, 0], system[0, 1], system[0, 2], system[0, 3], system[0, 4], system[0, 5] = one, t1, u1, v1, y1, x1
     tt = tu = tv = ty = tx = g1 = zero
     for i in range(n):
-        w = rows[_WEIGHT, i] * rows[_T, i]
-        tt += w * rows[_T, i]
+        w = rows[WEIGHT, i] * rows[HEIGHT, i]
+        tt += w * rows[HEIGHT, i]
         tu += w * rows[_U, i]
         tv += w * rows[_V, i]
         ty += w * rows[_Y, i]
@@ -93,13 +93,13 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = tt, tu, tv, ty, tx
     uu = uv = uy = ux = vv = vy = vx = g2 = g3 = zero
     for i in range(n):
-        w = rows[_WEIGHT, i] * rows[_U, i]
+        w = rows[WEIGHT, i] * rows[_U, i]
         uu += w * rows[_U, i]
         uv += w * rows[_V, i]
         uy += w * rows[_Y, i]
         ux += w * rows[_X, i]
         g2 += w * rows[_RESIDUAL, i]
-        w = rows[_WEIGHT, i] * rows[_V, i]
+        w = rows[WEIGHT, i] * rows[_V, i]
         vv += w * rows[_V, i]
         vy += w * rows[_Y, i]
         vx += w * rows[_X, i]
@@ -108,11 +108,11 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     system[3, 3], system[3, 4], system[3, 5] = vv, vy, vx
     yy = yx = xx = g4 = g5 = zero
     for i in range(n):
-        w = rows[_WEIGHT, i] * rows[_Y, i]
+        w = rows[WEIGHT, i] * rows[_Y, i]
         yy += w * rows[_Y, i]
         yx += w * rows[_X, i]
         g4 += w * rows[_RESIDUAL, i]
-        w = rows[_WEIGHT, i] * rows[_X, i]
+        w = rows[WEIGHT, i] * rows[_X, i]
         xx += w * rows[_X, i]
         g5 += w * rows[_RESIDUAL, i]
     system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
@@ -128,9 +128,9 @@ def _background_slope(rows: Float, own: int, k: int, system: Float) -> np.float3
     """Fill column ``k`` of the information with that of one slope of the background; return its score."""
     one = t = u = v = y = x = down = square = score = np.float32(0.0)
     for i in range(rows.shape[1]):
-        w = rows[_WEIGHT, i] * rows[own, i]
+        w = rows[WEIGHT, i] * rows[own, i]
         one += w
-        t += w * rows[_T, i]
+        t += w * rows[HEIGHT, i]
         u += w * rows[_U, i]
         v += w * rows[_V, i]
         y += w * rows[_Y, i]

@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from ronchi.compiled import njit
 from ronchi_disks.disk_model import N_PHASES, DiskModel
 from ronchi_disks.fisher import ACROSS, DOWN, N_PARAMETERS, N_ROWS, invert, normal_equations, solve
+from ronchi_disks.smooth import is_smooth
 from ronchi_disks.window import (
     EDGE,
     NOT_REFINED,
     OVERLAP,
+    SMOOTH,
     State,
     View,
     background_and_height,
@@ -27,7 +29,7 @@ from ronchi_disks.window import (
     neighbours,
 )
 
-__all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "DiskFits", "fit_disks"]
+__all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "SMOOTH", "DiskFits", "fit_disks"]
 
 Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
@@ -50,6 +52,8 @@ TOLERANCE = 0.02
 NEGLIGIBLE = 0.02
 """Share of the counts' variance that the model error may add to them unnoticed."""
 _COMPILED = (np.uint8, np.uint16, np.float32)
+FIRST, FITTED, JUDGED = range(3)
+"""Stages of a disk: a look at its slopes, the fit, and the fit with a verdict whether it is a disk at all."""
 SWEEPS = 2
 """Rounds in which overlapping disks are fitted again, each with the others' latest state taken off."""
 
@@ -68,7 +72,7 @@ class DiskFits(NamedTuple):
     var_yy, var_yx, var_xx : (p,) float64
         Covariance of the position in px^2 from the Fisher information of the counts; infinite where not refined.
     flags : (p,) uint8
-        `EDGE`, `NOT_REFINED`, `OVERLAP`.
+        `EDGE`, `NOT_REFINED`, `OVERLAP`, `SMOOTH`.
     slope_y, slope_x : (p,) float64
         Relative slope of the intensity from centre to rim.  It moves the disk's centre of mass, not its position, by
         ``slope * radius / 4``.
@@ -180,17 +184,17 @@ def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
         if view.first[i + 1] > view.first[i]:
             state.flags[i] |= OVERLAP
     for i in range(n):
-        _fit_disk(view, state, i, (NO_SLOPE, NO_SLOPE), False)
+        _fit_disk(view, state, i, (NO_SLOPE, NO_SLOPE), FIRST)
     spread = (
         spread[0] if spread[0] >= 0.0 else _slope_spread(state, 0),
         spread[1] if spread[1] >= 0.0 else _slope_spread(state, 2),
     )
     for i in range(n):
-        _fit_disk(view, state, i, spread, True)
-    for _ in range(SWEEPS):
+        _fit_disk(view, state, i, spread, FITTED if state.flags[i] & OVERLAP else JUDGED)
+    for sweep in range(SWEEPS):
         for i in range(n):
             if state.flags[i] & OVERLAP:
-                _fit_disk(view, state, i, spread, True)
+                _fit_disk(view, state, i, spread, JUDGED if sweep == SWEEPS - 1 else FITTED)
 
 
 @njit(nogil=True)
@@ -211,10 +215,11 @@ def _slope_spread(state: State, first: int) -> float:
 
 
 @njit(nogil=True)
-def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], final: bool) -> None:
-    """Fisher scoring of one disk from its row of ``fits``; not ``final``: a few steps, noting the slopes it wants."""
+def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], stage: int) -> None:
+    """Fisher scoring of one disk from its row of ``fits``; in the `FIRST` stage a few steps, noting the slopes it wants."""
+    final = stage != FIRST
     # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
-    state.flags[own] &= ~np.uint8(NOT_REFINED)
+    state.flags[own] &= ~np.uint8(NOT_REFINED | SMOOTH)
     state.slopes[own, 4:] = np.inf
     system, lower, inverse, covariance = state.room[0], state.room[1], state.room[2], state.room[3]
     step, relative = np.zeros(N_PARAMETERS), np.zeros(N_PARAMETERS, np.float32)
@@ -274,6 +279,9 @@ def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], f
         variance = 1.0 / lower[4, 4] ** 2 + 1.0 / lower[5, 5] ** 2
         if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * variance:
             if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
+                break
+            if stage == JUDGED and is_smooth(state.window, state.rows, chi2, misfit, usable, state.room[2:]):
+                state.flags[own] |= SMOOTH
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
                 # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.

@@ -14,6 +14,7 @@ __all__ = [
     "EDGE",
     "NOT_REFINED",
     "OVERLAP",
+    "SMOOTH",
     "State",
     "View",
     "background_and_height",
@@ -29,6 +30,9 @@ NOT_REFINED = 2
 """Flag: too little signal, no disk of this shape, or the fit went astray; the position is the start's."""
 OVERLAP = 4
 """Flag: another disk reaches into the window; the two were fitted in turn."""
+
+SMOOTH = 8
+"""Flag, with `NOT_REFINED`: a bend of the background explains the counts better than a disk."""
 
 
 class View(NamedTuple):
