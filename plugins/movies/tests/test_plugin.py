@@ -30,6 +30,7 @@ class TestRings(TransformContract):
 
 class TestDynamics(TransformContract):
     algorithm = "dynamics"
+    params = ({}, {"errors": "hidden"})
 
     def inputs(self) -> Mapping[str, xr.Dataset]:
         rng = np.random.default_rng(0)
@@ -77,6 +78,7 @@ def test_advertising_imports_nothing_heavy():
         ("transform", "rings", {"max_size": 5}),
         ("transform", "dynamics", {"confidence": 1.0}),
         ("transform", "dynamics", {"dwell_from": "birth"}),
+        ("transform", "dynamics", {"errors": 0.02}),
         ("metric", "tracks", {"radius": -1}),
     ],
 )

@@ -247,6 +247,8 @@ def test_empty_tables_and_odd_ones(sheet):
     assert track(atoms.make(frame=[4], y=[1.0], x=[2.0]))["track"].values.tolist() == [0]
     with pytest.raises(DataError, match="no frame has two atoms"):
         track(atoms.make(frame=[0, 1, 2], y=[1.0, 1.1, 1.0], x=[2.0, 2.0, 2.1]))
+    with pytest.raises(DataError, match="most atoms have another one at the very same place"):
+        track(atoms.make(frame=[0, 0, 1, 1], y=[1.0] * 4, x=[2.0] * 4))
     with pytest.raises(DataError, match="not finite"):
         track(atoms.make(frame=[0, 0], y=[1.0, np.nan], x=[2.0, 2.0]))
 

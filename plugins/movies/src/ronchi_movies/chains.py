@@ -15,7 +15,9 @@ __all__ = [
     "Runs",
     "Survival",
     "proportion_interval",
+    "returns",
     "runs_of",
+    "survival_from",
     "survival_of",
     "transition_counts",
     "transition_interval",
@@ -93,7 +95,29 @@ def transition_counts(track: Ints, frame: Ints, label: Ints, n_classes: int) -> 
     return counts
 
 
-def transition_interval(counts: Ints, confidence: float, prior: float) -> tuple[Floats, Floats, Floats]:
+def returns(track: Ints, frame: Ints, label: Ints, counts: Ints) -> tuple[int, float, float]:
+    """Changes of a class that are taken back in the next frame: how many, how many a chain without memory has, sigma.
+
+    A class that is wrong in one frame is such a change; so are atoms of which a few change often and most never.
+
+    Parameters
+    ----------
+    track, frame, label : (n,) int
+    counts : (k, k) int
+        Both as of `transition_counts`.
+    """
+    rows, linked = _in_order(track, frame, label)
+    classes = label[rows]
+    here, there, then = classes[:-2], classes[1:-1], classes[2:]
+    changed = (linked[:-1] == 1) & (linked[1:] == 1) & (here != there)
+    total = counts.sum(1)[there[changed]]
+    back = counts[there[changed], here[changed]] / total
+    return int((then == here)[changed].sum()), float(back.sum()), float(np.sqrt((back * (1 - back)).sum()))
+
+
+def transition_interval(
+    counts: Ints | Floats, confidence: float, prior: float, total: Floats | None = None
+) -> tuple[Floats, Floats, Floats]:
     """Probabilities of transitions, and their intervals; NaN for a class that nothing was seen to start from.
 
     Each entry is a proportion of its row, by itself, with a Beta prior. The interval ends at 0 or 1 where none or all
@@ -101,13 +125,15 @@ def transition_interval(counts: Ints, confidence: float, prior: float) -> tuple[
 
     Parameters
     ----------
-    counts : (k, k) int
+    counts : (k, k) int or float
         From `transition_counts`.
     confidence : float
     prior : float
         Pseudo-counts for and against.
+    total : (k, k) float, optional
+        Of how many atoms each count is; by default those of its row.
     """
-    total = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape).astype(float)
+    total = np.broadcast_to(counts.sum(1, keepdims=True), counts.shape).astype(float) if total is None else total
     known = total > 0
     share = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=known)
     tail = (1 - confidence) / 2
@@ -175,6 +201,20 @@ def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> 
     last = np.clip(length - ~ended, -1, longest) + 1
     at_risk = np.bincount(last, minlength=longest + 2)[::-1].cumsum()[::-1][1:].astype(float)
     events = np.bincount(length[ended & (length <= longest)], minlength=longest + 1)
+    return survival_from(at_risk, events, (int(ended.sum()), int((~ended).sum())), confidence)
+
+
+def survival_from(at_risk: Floats, events: Ints | Floats, numbers: tuple[int, int], confidence: float) -> Survival:
+    """Kaplan-Meier estimate of `survival_of`, of stays that are counted, or expected, already.
+
+    Parameters
+    ----------
+    at_risk, events : (t,) float
+        Stays that last for at least 0, 1, … frames and are seen on, and those of them that end with the last of these.
+    numbers : pair of int
+        Stays whose end was seen, and was not.
+    confidence : float
+    """
     rest = np.where(at_risk > 0, at_risk, np.nan)
     survival = np.cumprod(1 - events / rest)
     # A beta variable of (rest - events + 1, events) for every time at which runs ended, of mean a / (a + b).
@@ -186,7 +226,7 @@ def survival_of(length: Ints, ended: Bools, longest: int, confidence: float) -> 
     low = _beta_quantile(tail, mean * left / (left + 1), square * left / (left + 2))
     low = np.minimum(low, survival)
     low[0] = survival[0]  # every stay lasts for more than 0 frames
-    return Survival(survival, low, high, int(ended.sum()), int((~ended).sum()))
+    return Survival(survival, low, high, *numbers)
 
 
 def _beta_quantile(share: float, mean: Floats, square: Floats) -> Floats:

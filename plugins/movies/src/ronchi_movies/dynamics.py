@@ -11,13 +11,8 @@ from ronchi.schema import dynamics
 from ronchi.schema.common import carry_attrs, variable
 from ronchi.schema.crops import are_cut_at
 from ronchi.schema.descriptors import usual_fold
-from ronchi_movies.chains import (
-    proportion_interval,
-    runs_of,
-    survival_of,
-    transition_counts,
-    transition_interval,
-)
+from ronchi_movies.chains import proportion_interval
+from ronchi_movies.counting import as_read, behind_errors
 from ronchi_movies.params import DynamicsParams
 from ronchi_movies.tables import frame_step
 
@@ -54,7 +49,8 @@ class Dynamics:
         -------
         xarray.Dataset
             ``dynamics/1``: histograms of the components and of the angle by the frame; with classes their fractions;
-            with classes and tracks the transitions between consecutive frames and the times in a class.
+            with classes and tracks the transitions between consecutive frames and the times in a class; with
+            ``errors: hidden`` also ``confusion`` (class, class_read), with its limits.
 
         Raises
         ------
@@ -78,7 +74,7 @@ class Dynamics:
             made |= self._fractions(label, row, len(times), n)
             track = _tracks(data, atoms)
             if track is not None:
-                parts, axes = self._chains(track, frame, label, n)
+                parts, axes = self._chains(track, frame, label, n, ctx)
                 made |= parts
                 coords |= axes
         return dynamics.make(times, made, coords, **carry_attrs(data, confidence=self.params.confidence))
@@ -121,21 +117,15 @@ class Dynamics:
             "fraction", ("frame", "class"), three, "part of the samples of the frame that have a class"
         )
 
-    def _chains(self, track: Ints, frame: Ints, label: Ints, n: int) -> tuple[Variables, Variables]:
+    def _chains(self, track: Ints, frame: Ints, label: Ints, n: int, ctx: Context) -> tuple[Variables, Variables]:
         p, step = self.params, frame_step(frame)
         _check_tracks(track, frame)
-        counts = transition_counts(track, frame, label, n)
-        three = transition_interval(counts, p.confidence, p.prior)
+        count = behind_errors if p.errors == "hidden" else as_read
+        counted = count(track, frame, label, n, p, ctx.log)
         dims = ("class", "class_to")
-        made = {"transition_counts": variable(dims, counts, "1", f"atoms that were in it {_later(step)}")}
-        made |= _with_interval("transition", dims, three, f"probability to be in it {_later(step)}")
-        runs = runs_of(track, frame, label)
-        used = runs.begun if p.dwell_from == "change" else np.ones(len(runs.label), bool)
-        longest = int((runs.length - ~runs.ended)[used].max(initial=0))
-        each = [
-            survival_of(runs.length[mine], runs.ended[mine], longest, p.confidence)
-            for mine in (used & (runs.label == k) for k in range(n))
-        ]
+        made = {"transition_counts": variable(dims, counted.counts, "1", f"atoms that were in it {_later(step)}")}
+        made |= _with_interval("transition", dims, counted.transition, f"probability to be in it {_later(step)}")
+        each = counted.survival
         curves = tuple(np.stack([getattr(one, name) for one in each]) for name in ("probability", "low", "high"))
         words = "probability to stay in the class for more frames than these"
         made |= _with_interval("survival", ("class", "dwell"), curves, words)
@@ -144,8 +134,11 @@ class Dynamics:
             made[name] = variable("class", numbers, "1", f"stays whose end was {what}")
         axes = {
             "class_to": variable("class_to", np.arange(n), "1", f"class {_later(step)}"),
-            "dwell": variable("dwell", step * np.arange(longest + 1), "frames", "time in the class"),
+            "dwell": variable("dwell", step * np.arange(curves[0].shape[1]), "frames", "time in the class"),
         }
+        if counted.confusion is not None:
+            made |= _with_interval("confusion", ("class", "class_read"), counted.confusion, "probability to be read so")
+            axes["class_read"] = variable("class_read", np.arange(n), "1", "class that is read")
         return made, axes
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ronchi.api import CalibrationError, Context, DataError
 from ronchi_movies.assignment import pair_off, spacing_of
 from ronchi_movies.params import TracksParams
-from ronchi_movies.tables import frames_of, positions_of
+from ronchi_movies.tables import frames_of, no_spacing, positions_of
 
 __all__ = ["Tracks"]
 
@@ -82,8 +82,7 @@ def _paired(result: xr.Dataset, truth: xr.Dataset, radius: float) -> tuple[Ints,
     true_times, true_rows = frames_of(truth)
     spacing = spacing_of([places[row] for row in true_rows])
     if len(places) and not spacing > 0:
-        what = "no frame has two true atoms, whose distance is the unit of `radius`"
-        raise DataError(what, where="tracks", fix="give a truth of more atoms")
+        raise no_spacing(spacing, "true atoms", "radius", "tracks")
     reach = radius * spacing
     by_time = dict(zip(times.tolist(), rows, strict=True))
     found, true = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]

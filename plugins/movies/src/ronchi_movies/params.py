@@ -91,6 +91,11 @@ class DynamicsParams(Params):
     prior: PositiveFloat = Field(
         0.5, description="Pseudo-counts for and against each transition, for its interval: 0.5 is Jeffreys'."
     )
+    errors: Literal["none", "hidden"] = Field(
+        "none",
+        description="none: classes count as they are read, and a wrong one is a change there and one back; hidden: a "
+        "chain without memory whose classes are read with errors, which are found with it, the same for all atoms.",
+    )
     dwell_from: Literal["change", "first-seen"] = Field(
         "change",
         description="change: times in a class count from a change into it that was seen; first-seen: also from the "

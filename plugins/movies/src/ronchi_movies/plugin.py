@@ -39,7 +39,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     )
     yield AlgorithmSpec(
         name="dynamics",
-        version=2,
+        version=3,
         summary="Descriptors against time: histograms, class fractions, transitions and times in a class.",
         params=DynamicsParams,
         factory="ronchi_movies.dynamics:Dynamics",
@@ -47,7 +47,8 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
         output="dynamics/1",
         capabilities=_DETERMINISTIC,
         citation="Kalinin et al. 2021, Sci. Adv. 7, eabd5084, doi:10.1126/sciadv.abd5084; "
-        "Kaplan & Meier 1958, J. Am. Stat. Assoc. 53, 457, doi:10.1080/01621459.1958.10501452",
+        "Kaplan & Meier 1958, J. Am. Stat. Assoc. 53, 457, doi:10.1080/01621459.1958.10501452; "
+        "Rabiner 1989, Proc. IEEE 77, 257, doi:10.1109/5.18626",
     )
 
 

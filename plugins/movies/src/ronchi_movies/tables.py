@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["frame_step", "frames_of", "positions_of"]
+__all__ = ["frame_step", "frames_of", "no_spacing", "positions_of"]
 
 
 def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], str]:
@@ -45,3 +45,19 @@ def frame_step(frames: NDArray[np.int64]) -> int:
         Numbers in any order, as often as they come.
     """
     return max(1, int(np.gcd.reduce(np.diff(np.unique(frames)), initial=0)))
+
+
+def no_spacing(spacing: float, atoms: str, parameter: str, where: str) -> DataError:
+    """Error for atoms whose `spacing_of` is no unit of lengths: NaN if no frame has two, 0 if most are there twice.
+
+    Parameters
+    ----------
+    spacing : float
+    atoms, parameter, where : str
+        What they are called; what is in this unit.
+    """
+    if spacing == 0:
+        told = f"most {atoms} have another one at the very same place, so there is no distance as the unit of"
+        return DataError(f"{told} `{parameter}`", where=where, fix="leave out atoms that are there twice")
+    told = f"no frame has two {atoms}, whose distance is the unit of"
+    return DataError(f"{told} `{parameter}`", where=where, fix="with one atom a frame there is nothing to tell apart")

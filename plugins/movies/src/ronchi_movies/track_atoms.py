@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from ronchi.api import Context, DataError
+from ronchi.api import Context
 from ronchi.schema import atoms as atoms_schema
 from ronchi.schema.common import variable
 from ronchi_movies.assignment import spacing_of
 from ronchi_movies.drift import Motion
 from ronchi_movies.params import TrackAtomsParams
-from ronchi_movies.tables import frame_step, frames_of, positions_of
+from ronchi_movies.tables import frame_step, frames_of, no_spacing, positions_of
 from ronchi_movies.tracking import Links, follow_sheet, link, majority
 
 __all__ = ["TrackAtoms"]
@@ -47,7 +47,8 @@ class TrackAtoms:
         Raises
         ------
         DataError
-            A position is not finite, or no frame has two atoms, whose distance is the unit of all lengths.
+            A position is not finite, or there is no distance of neighbours, the unit of all lengths: no frame
+            has two atoms, or most have another at the same place.
         """
         p = self.params
         points, units = positions_of(atoms, "track-atoms")
@@ -56,8 +57,7 @@ class TrackAtoms:
         frames = [points[row] for row in rows]
         reach = spacing_of(frames)
         if len(frames) > 1 and not reach > 0:
-            what = "no frame has two atoms, whose distance is the unit of `max_step`"
-            raise DataError(what, where="track-atoms", fix="with one atom a frame there is nothing to tell apart")
+            raise no_spacing(reach, "atoms", "max_step", "track-atoms")
         motions, known = [Motion(0.0, np.zeros(2), np.zeros(2))] * len(frames), np.ones(len(frames), bool)
         if p.drift == "rigid" and len(frames) > 1:
             turn = np.deg2rad(p.max_turn_deg)
