@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ronchi.api import DataError, Geometry
+from ronchi.bad_pixels import without_bad_pixels
 from ronchi.disk import measure_disk, probe_shape
 
 Array = NDArray[np.float64]
@@ -116,3 +118,50 @@ def test_a_halo_is_no_disk() -> None:
     halo = 1000 * np.exp(-np.hypot(y - 31, x - 33) / 6)
     with pytest.raises(DataError, match="a halo and no disk"):
         probe_shape(geometry(halo), None, None)
+
+
+def crossed(gap_px: int, seed: int = 0, radius_px: float = 5.0) -> tuple[Array, NDArray[np.bool_]]:
+    """A noisy probe at (48.4, 50.7) that a cross of dead pixels hides in part, and the cross."""
+    y, x = np.indices((96, 100))
+    expected = 200 / (1 + np.exp(np.clip((np.hypot(y - 48.4, x - 50.7) - radius_px) / 0.4, -50, 50))) + 1
+    bad = (abs(y - 47.5) < gap_px / 2) | (abs(x - 49.5) < gap_px / 2)
+    return np.where(bad, 0.0, np.random.default_rng(seed).poisson(expected)), bad
+
+
+@pytest.mark.parametrize(("gap_px", "radius_px"), [(2, 3.0), (2, 5.0), (4, 5.0), (4, 8.0), (6, 8.0), (8, 8.0)])
+def test_gaps_that_are_marked_change_no_disk(gap_px: int, radius_px: float) -> None:
+    for seed in range(4):
+        probe, bad = crossed(gap_px, seed, radius_px)
+        found = measure_disk(probe, bad)
+        assert found.radius_px == pytest.approx(radius_px, abs=0.15)
+        assert found.centre_px == pytest.approx((48.4, 50.7), abs=0.15)
+        alone = measure_disk(without_bad_pixels(probe, bad))
+        assert alone.radius_px == pytest.approx(radius_px, abs=0.15)
+        assert alone.centre_px == pytest.approx((48.4, 50.7), abs=0.15)
+
+
+def test_the_shape_heeds_the_mask_of_the_geometry() -> None:
+    probe, bad = crossed(4)
+    probe[bad] = np.nan
+    told = replace(geometry(None), shape=bad.shape, bad_pixel=bad)
+    assert probe_shape(told, probe, None).centre_px == pytest.approx((48.4, 50.7), abs=0.1)
+    assert probe_shape(replace(told, mean_pattern=probe), None, None).radius_px == pytest.approx(5, abs=0.15)
+
+
+@pytest.mark.parametrize("stop_px", [5, 7])
+def test_a_probe_recorded_without_the_beam_stop_is_seen_whole(stop_px: int) -> None:
+    y, x = np.indices((96, 96))
+    rho = np.hypot(y - 48.3, x - 47.6)
+    probe = np.random.default_rng(0).poisson(200 / (1 + np.exp(np.clip((rho - 5) / 0.4, -50, 50))) + 1).astype(float)
+    stop = (np.hypot(y - 48, x - 48) < stop_px) | ((abs(y - 48) < 2) & (x < 48))
+    assert measure_disk(probe, stop) == measure_disk(probe)
+
+
+def test_a_mask_elsewhere_and_a_hot_pixel_change_little() -> None:
+    probe, _ = crossed(0)
+    clean, bad = measure_disk(probe), np.zeros(probe.shape, bool)
+    bad[48, 51] = bad[10, 10] = True
+    probe[bad] = 6e4
+    hot = measure_disk(probe, bad)
+    assert hot.centre_px == pytest.approx(clean.centre_px, abs=0.02)
+    assert hot.radius_px == pytest.approx(clean.radius_px, abs=0.02)

@@ -47,7 +47,10 @@ def test_frame_of_a_field_says_how_sure_it_is() -> None:
     said = dict(frame_rows(xr.Dataset(attrs=attrs)))
     assert said["rotation from detector to scan"] == "20.10 ± 0.09°"
     assert said["it is"].startswith("fitted")
-    assert said["sign of the field resolved"].startswith("no: it may be turned by 180°")
+    assert said["sign of the field"].startswith("not known: the field may be turned by 180°")
+    for source, words in (("atoms", "assumed: the sample is atoms"), ("given", "given with the rotation")):
+        known = xr.Dataset(attrs={**attrs, "sign_resolved": 1, "sign_source": source})
+        assert dict(frame_rows(known))["sign of the field"].startswith(words)
     given = xr.Dataset(attrs={**attrs, "rotation_source": "given", "rotation_sd_deg": np.nan, "sign_resolved": 1})
     assert dict(frame_rows(given))["rotation from detector to scan"] == "20.10°"
     assert frame_table(xr.Dataset()) == ""

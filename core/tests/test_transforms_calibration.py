@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from ronchi.api import Context
 from ronchi.builtin.calibration import Calibrate, Rotation
-from ronchi.builtin.params_transforms import BinParams, CalibrateParams, CropParams, RotationParams
+from ronchi.builtin.ellipse import Ellipse
+from ronchi.builtin.params_transforms import BinParams, CalibrateParams, CropParams, EllipseParams, RotationParams
 from ronchi.builtin.transforms_geometry import Bin, Crop
 from ronchi.errors import CalibrationError, ConfigError
 from ronchi.manager import get_manager
@@ -195,3 +196,15 @@ def test_rotation_is_stored_in_one_turn_with_its_source(given: float, stored: fl
 def test_no_rotation_is_set_without_a_number(given: dict[str, Any]) -> None:
     with pytest.raises(ValidationError, match="scan_rotation_deg"):
         RotationParams.model_validate(given)
+
+
+@pytest.mark.parametrize("steps", [(0.01, 0.01), (0.01, 0.0103)])
+def test_a_distortion_follows_q_that_is_stretched(steps: tuple[float, float]) -> None:
+    """Rings stay round: the matrix before and after is what the calibrated data would have given."""
+    y, x = np.mgrid[-64:64, -64:64]
+    seen = np.hypot(y * 1.04, x - 0.02 * y)
+    data = fourd.make((1e4 * np.exp(-((seen - 40) ** 2) / 8) + 10).astype("f4")[None, None])
+    first = Ellipse(EllipseParams(ring=(32, 48))).apply(data=data, ctx=CTX)
+    followed = calibrate(first, q_step_inv_angstrom=steps).attrs["q_distortion"]
+    afresh = Ellipse(EllipseParams(ring=(0.32, 0.48))).apply(data=calibrate(data, q_step_inv_angstrom=steps), ctx=CTX)
+    np.testing.assert_allclose(followed, afresh.attrs["q_distortion"], atol=3e-4)

@@ -15,8 +15,10 @@ from ronchi.api import Context, Result
 from ronchi.builtin.beam import quadratic_peak
 from ronchi.builtin.centring import Centre, shift_frames
 from ronchi.builtin.disks import disk_scan
-from ronchi.builtin.params_transforms import CentreParams
+from ronchi.builtin.params_transforms import BinParams, CentreParams
+from ronchi.builtin.reduce import reduce_scan
 from ronchi.builtin.surface import fit_surface
+from ronchi.builtin.transforms_geometry import Bin
 from ronchi.errors import CalibrationError, DataError
 from ronchi.schema import fourd
 
@@ -243,3 +245,13 @@ def test_what_is_missing_is_named() -> None:
     broken[1, 0, 8, 8] = np.nan
     with pytest.raises(DataError, match=r"\(1, 0\) holds NaN"):
         centre(fourd.make(broken), radius_px=3, start_px=(8, 8))
+
+
+@pytest.mark.parametrize("how", ["coordinates", "shift"])
+def test_a_centre_of_mass_is_from_the_origin_of_its_pattern(how: str) -> None:
+    """Moves by whole pixels left stairs of 0.3 px rms; the drift of 2 px came back whole without them."""
+    data = centre(disk_patterns([20 + 0.13 * n for n in range(16)]), radius_px=6, apply=how)
+    seen = reduce_scan(data, sum_image=False, mean_pattern=False, com=True)
+    assert np.abs(seen["com_x"].values).max() < 0.02
+    binned = Bin(BinParams(detector=(2, 2))).apply(data=data, ctx=CTX)
+    assert np.abs(reduce_scan(binned, com=True)["com_x"].values).max() < 0.02

@@ -1,15 +1,16 @@
-"""Bad pixels filled from their good neighbours, so that no disk is made or moved by them; for authors of detectors."""
+"""Bad pixels filled from their good neighbours, so that no disk is made or moved by them; for authors of plugins."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["BadPixelFill", "without_bad_pixels"]
+__all__ = ["BadPixelFill", "left_out", "without_bad_pixels"]
 
 _NEIGHBOURS = 8
 _FILLED_PX = 2.5
@@ -68,15 +69,38 @@ class BadPixelFill:
         return filled
 
 
-def without_bad_pixels(image: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Probe or mean pattern with its bad pixels filled, lone ones and narrow gaps, if the mask (qy, qx) is its own.
+def left_out(bad_pixel: xr.DataArray) -> NDArray[np.bool_]:
+    """Pixels that a sum over patterns leaves out: those marked, or none where the marked ones have been filled.
 
-    A beam stop is left as it is: a probe that was recorded without it holds a whole disk there.
+    The transform `bad-pixels` notes with the attribute ``filled`` that marked pixels hold the values of
+    their neighbours. Sums and centres of mass take those, as the user asked for; what learns from pixels or judges
+    noise, or knows a model of the pattern, gains nothing from them and leaves out all that is marked.
+
+    Parameters
+    ----------
+    bad_pixel : (qy, qx) DataArray
+        The variable ``bad_pixel`` of ``fourd/1`` data, or that coordinate of samples.
+    """
+    marked: NDArray[np.bool_] = bad_pixel.values.astype(bool)
+    return marked & (not bad_pixel.attrs.get("filled", 0))
+
+
+def without_bad_pixels(image: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Probe or mean pattern with its bad pixels filled, if the mask (qy, qx) is its own.
+
+    Lone ones and narrow gaps hold what is around them, wide gaps in a round disk what of it the good pixels tell. A
+    beam stop is left as it is: a probe that was recorded without it holds a whole disk there.
     """
     from scipy import ndimage
+
+    from ronchi.disk import disk_behind_gaps
 
     if bad is None or image.shape != bad.shape or not bad.any() or bad.all():
         return image
     near = bad & (ndimage.distance_transform_edt(bad) <= _FILLED_PX)
-    filled = BadPixelFill(bad)(image[None])[0]
-    return np.where(near, filled, image)
+    filled = np.where(near, BadPixelFill(bad)(image[None])[0], image)
+    disk = disk_behind_gaps(image, bad)
+    if disk is None:
+        return filled
+    rho = disk.distance(bad.shape)
+    return np.where(bad & (rho < disk.reach), disk.at(rho), filled).astype(filled.dtype)

@@ -237,3 +237,28 @@ def test_one_row_and_one_position():
         result = ronchi.com(scan(counts(shape)), descan="plane")
         assert result["z"].shape == (*shape[:2], 2)
         assert np.isfinite(result["z"]).all()
+
+
+def test_filled_pixels_count():
+    patterns = counts()
+    bad = np.zeros(patterns.shape[2:], "i1")
+    bad[3, 5] = 1
+    data = scan(patterns, bad_pixel=bad)
+    filled = ronchi.transform(data, "bad-pixels", find=False, fill=True)
+    expected = by_definition(filled["intensity"].values, data["qy"].values, data["qx"].values)
+    np.testing.assert_allclose(ronchi.com(filled)["z"], expected, rtol=0, atol=1e-14)
+    assert np.abs(ronchi.com(data)["z"].values - expected).max() > 1e-4
+
+
+@pytest.mark.parametrize("descan", ["none", "plane"])
+def test_the_centre_is_from_the_origin_of_each_pattern(descan: str):
+    """A drift that `centre` has found is taken out, whether patterns were moved by whole pixels or not."""
+    y, x = np.mgrid[:32, :32]
+    drift = 16 + 0.1 * np.arange(12)[:, None] + 0.13 * np.arange(14)
+    rho = np.hypot(y - drift[..., None, None], x - drift[..., None, None])
+    data = scan(np.rint(1000 / (1 + np.exp((rho - 6) / 0.5))).astype("u2"))
+    for how in ("coordinates", "shift"):
+        centred = ronchi.transform(data, "centre", radius_px=6, apply=how)
+        found = ronchi.com(centred, descan=descan)
+        assert np.abs(found["z"].values / [0.02, 0.03]).max() < 0.02, "stairs of 0.3 px rms before"
+        assert "origin_y" not in found.variables

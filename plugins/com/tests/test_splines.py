@@ -44,3 +44,14 @@ def test_short_lines_are_exact_for_straight_lines(n: int):
     np.testing.assert_allclose(step_integrals(line, 0.5, 1), 0.5 * (line[:, 1:] + line[:, :-1]) / 2, atol=1e-12)
     assert np.isnan(derivative(line[:, :1], 0.5, 1)).all()
     assert step_integrals(line[:, :1], 0.5, 1).shape == (1, 0)
+
+
+def test_ends_take_noise_for_less_than_a_steeper_formula_would():
+    """Slopes at the border are rms 0.13 off for a wave of ten samples, and noise is doubled there."""
+    position, phase = np.arange(40.0), np.linspace(0, 2 * np.pi, 64, endpoint=False)[:, None]
+    k = 2 * np.pi / 10
+    error = derivative(np.sin(k * position + phase), 1, 1) / k - np.cos(k * position + phase)
+    assert np.sqrt((error[:, 0] ** 2).mean()) == pytest.approx(0.133, abs=0.002)
+    assert np.sqrt((error[:, 2] ** 2).mean()) < 0.01
+    noise = derivative(np.random.default_rng(0).normal(size=(5000, 40)), 1, 1).std(0)
+    assert noise[0] == pytest.approx(2.1, abs=0.1)

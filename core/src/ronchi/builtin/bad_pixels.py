@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ronchi.api import Context
-from ronchi.builtin.filling import bad_mask, fill_lazily
+from ronchi.builtin.filling import bad_mask, fill_lazily, is_filled
 from ronchi.builtin.params_transforms import BadPixelsParams
 from ronchi.builtin.patterns import mean_and_variance
 from ronchi.errors import DataError
@@ -31,7 +31,9 @@ class BadPixels:
         self.params = params
 
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
-        """Mark pixels; those that the data already mark stay marked.
+        """Mark pixels; those that the data already mark stay marked, and if those are filled, all are.
+
+        Where they are, ``bad_pixel`` has the attribute ``filled``: see `ronchi.bad_pixels.left_out`.
 
         Raises
         ------
@@ -54,8 +56,10 @@ class BadPixels:
         if bad.all():
             raise DataError("every pixel is bad", where="bad_pixel", fix="check `known` and the mask in the data")
         marked = _marked(data, bad)
-        if self.params.fill and bad.any():
+        # One attribute tells of all: of filled pixels beside others that are not, it would be wrong.
+        if self.params.fill or is_filled(data):
             marked["intensity"] = fill_lazily(data["intensity"], bad)
+            marked["bad_pixel"].attrs["filled"] = 1
         return fourd.validate(marked)
 
 

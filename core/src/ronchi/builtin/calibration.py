@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi.builtin.ellipse import ring_of
@@ -10,6 +14,7 @@ from ronchi.builtin.params_transforms import CalibrateParams, RotationParams
 from ronchi.errors import CalibrationError
 from ronchi.optics import implausible
 from ronchi.schema import fourd
+from ronchi.schema.common import distortion
 
 __all__ = ["Calibrate", "Rotation"]
 
@@ -19,7 +24,7 @@ _POSITION = dict(zip(("scan_y", "scan_x"), fourd.POSITIONS, strict=True))
 class Calibrate:
     """Sets steps and beam; pixels and scan positions keep their places.
 
-    What was cropped or binned before is where it would be if it had been calibrated first.
+    What was cropped, binned or measured of rings before is as if it had been calibrated first.
     Positions off the grid (``position_y``, ``position_x``) follow the scan's steps, unless
     they are in angstrom already and the scan is not.
     """
@@ -53,6 +58,7 @@ class Calibrate:
                 raise CalibrationError(what, where="ring_d_angstrom", fix="give the spacing in angstrom")
         if q_step is not None:
             out = _rescale(out, ("qy", "qx"), q_step, "1/angstrom")
+            out = _keep_rings_round(out, np.divide(q_step, fourd.q_step(data)))
         if p.scan_step_angstrom is not None:
             out = _rescale(out, ("scan_y", "scan_x"), p.scan_step_angstrom, "angstrom")
         names = ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "dose")
@@ -74,6 +80,18 @@ def _rescale(ds: xr.Dataset, dims: tuple[str, str], steps: tuple[float, float], 
             if factor is not None:
                 scaled[name] = xr.Variable(old.dims, old.data * factor, {**old.attrs, "units": units})
     return ds.assign(scaled)
+
+
+def _keep_rings_round(ds: xr.Dataset, ratio: NDArray[np.float64]) -> xr.Dataset:
+    """The matrix ``q_distortion`` that was measured before q was stretched by ``ratio`` (y, x), if unequal."""
+    before = distortion(ds.attrs, "calibrate")
+    if before is None or math.isclose(ratio[0], ratio[1], rel_tol=1e-9):
+        return ds
+    # |A q| is the radius of a ring; of the new q it is |A S^-1 q'|, of which the symmetric root is taken.
+    values, vectors = np.linalg.eigh((before.T @ before) / np.outer(ratio, ratio))
+    matrix = (vectors * np.sqrt(values)) @ vectors.T / values.prod() ** 0.25
+    source = f"{ds.attrs.get('q_distortion_source', 'not stated')}; then stretched with q"
+    return ds.assign_attrs(q_distortion=matrix.ravel(), q_distortion_source=source)
 
 
 def _ratio(axis: xr.DataArray, step: float) -> float | None:

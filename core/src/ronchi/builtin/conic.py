@@ -16,6 +16,8 @@ __all__ = ["RingFit", "fit_conic"]
 Array = NDArray[np.float64]
 MIN_EIGENVALUE = 1e-3
 """Of the normal equations; 1 for a whole ring, 0 for spots on two diameters. A quarter of a ring has 1e-5."""
+_LEAST_SLOPE = 0.4
+"""Of Tukey's psi on average: 0.76 for normal residuals. Of eight it may come out next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ class RingFit:
         return min(angle, 180 / math.sqrt(12))
 
 
-def fit_conic(points: Array, weights: Array) -> RingFit:
+def fit_conic(points: Array, weights: Array, variances: Array | None = None) -> RingFit:
     """Fit an ellipse with a free centre to (n, 2) points (y, x); Tukey's biweight on the radial residuals.
+
+    The standard error comes from the scatter about the ellipse, and is at least what the (n,) ``variances`` of the
+    radii, where they are known, make of it: of eight points that five numbers are fitted to, little scatter is left.
 
     Raises
     ------
@@ -97,12 +102,25 @@ def fit_conic(points: Array, weights: Array) -> RingFit:
         robust = np.maximum(1e-12, 1 - (residual / max(4.685 * spread, 1e-12)) ** 2).clip(0) ** 2
     used = int((robust > 0.01).sum())
     round_points = (np.stack([y, x], 1) - centre) @ matrix.T
-    strain_se = _strain_se(np.arctan2(*round_points.T), residual / radius, weights * robust)
+    # Tukey's weights hold on to outliers less than what they let pass says: the covariance of an M-estimate has the
+    # mean slope of psi(u) = u (1 - u^2)^2 in it (Huber and Ronchetti, Robust Statistics, 2009, chapter 7).
+    u = (residual / max(4.685 * spread, 1e-12)) ** 2
+    slope = np.where(u < 1, (1 - u) * (1 - 5 * u), 0)
+    held = max(float(np.average(slope, weights=weights)), _LEAST_SLOPE)
+    doubt = float(np.average(robust, weights=weights)) / held
+    angle = np.arctan2(*round_points.T)
+    strain_se = doubt * _strain_se(angle, (residual / radius) ** 2, weights * robust, max(len(angle) - 5, 1))
+    if variances is not None:
+        expected = _strain_se(angle, variances / (radius * scale) ** 2, weights * robust, len(angle))
+        strain_se = max(strain_se, expected)
     return RingFit(matrix, radius * scale, centre * scale, spread * scale, used, strain_se)
 
 
-def _strain_se(angle: Array, residual: Array, weights: Array) -> float:
-    """Standard error of the strain from (n,) radial residuals, in radii; infinite if any ellipse of many would do."""
+def _strain_se(angle: Array, variance: Array, weights: Array, freedom: int) -> float:
+    """Standard error of the strain from (n,) variances of radii, in radii^2; infinite if any ellipse of many would do.
+
+    Squared residuals are such variances of ``freedom`` n - 5.
+    """
     # Radius, centre and strain change a radius by these, which are orthonormal over a whole ring.
     rows = [np.ones_like(angle), *(math.sqrt(2) * f(n * angle) for n in (1, 2) for f in (np.cos, np.sin))]
     design = np.stack(rows, 1)
@@ -112,8 +130,8 @@ def _strain_se(angle: Array, residual: Array, weights: Array) -> float:
     if weakest < MIN_EIGENVALUE:
         return math.inf
     inverse = np.linalg.inv(normal)
-    meat = (design * (weights * residual)[:, None] ** 2).T @ design
-    covariance = inverse @ meat @ inverse * len(angle) / max(len(angle) - 5, 1)
+    meat = (design * (weights**2 * variance)[:, None]).T @ design
+    covariance = inverse @ meat @ inverse * len(angle) / freedom
     # A strain e moves the radius by e cos 2 phi, of which the column is sqrt(2) times as large.
     return math.sqrt(2 * float(np.linalg.eigvalsh(covariance[3:, 3:])[-1]))
 

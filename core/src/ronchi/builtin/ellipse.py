@@ -153,10 +153,10 @@ def fit_ring(
     fit = RingFit(np.eye(2), (low + high) / 2, np.zeros(2), math.inf, 0)
     for turn in range(ROUNDS):
         true = (points - fit.centre) @ fit.matrix.T
-        radii, weights, angles = sector_radii(
+        radii, variances, angles = sector_radii(
             true, values, (low, high), pixel, n_sectors, round_ring=turn == ROUNDS - 1
         )
-        shown = weights > 0
+        shown = np.isfinite(variances)
         if shown.sum() < max(6, MIN_SHARE * len(shown)):
             raise CalibrationError(
                 f"only {shown.sum()} of {len(shown)} directions show a ring between {low:g} and {high:g}",
@@ -166,7 +166,9 @@ def fit_ring(
             )
         on_ring = np.stack([radii * np.sin(angles), radii * np.cos(angles)], 1)[shown]
         measured = on_ring @ np.linalg.inv(fit.matrix).T + fit.centre
-        fit = fit_conic(measured, weights[shown])
+        # A spotty ring must not hang on its few brightest grains.
+        weights = np.minimum(1 / variances[shown], 3 * np.median(1 / variances[shown]))
+        fit = fit_conic(measured, weights / weights.max(), variances[shown])
     return _determined(fit)
 
 

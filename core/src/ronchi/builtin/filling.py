@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ronchi.bad_pixels import BadPixelFill
 from ronchi.chunking import as_dask
 
-__all__ = ["bad_mask", "fill_bad", "fill_lazily"]
+__all__ = ["bad_mask", "fill_bad", "fill_lazily", "is_filled"]
 
 Mask = NDArray[np.bool_]
 
@@ -22,6 +22,11 @@ def bad_mask(data: xr.Dataset) -> Mask:
     if "bad_pixel" in data:
         return data["bad_pixel"].values.astype(bool)
     return np.zeros((data.sizes["qy"], data.sizes["qx"]), bool)
+
+
+def is_filled(data: xr.Dataset) -> bool:
+    """Whether marked pixels of ``fourd/1`` data hold values of their neighbours; see `ronchi.bad_pixels.left_out`."""
+    return "bad_pixel" in data and bool(data["bad_pixel"].attrs.get("filled", 0))
 
 
 def fill_bad(frames: NDArray[Any], bad: Mask) -> NDArray[Any]:

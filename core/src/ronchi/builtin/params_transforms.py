@@ -78,7 +78,8 @@ class BadPixelsParams(Params):
     )
     fill: bool = Field(
         False,
-        description="Replace bad pixels by the mean of the nearest good ones, weighed by distance, as detectors do.",
+        description="Replace bad pixels by the mean of the nearest good ones, weighed by distance, as detectors do. "
+        "They stay marked, but virtual images, centres of mass and bin take these values, which they else leave out.",
     )
 
 
@@ -89,7 +90,9 @@ class CentreParams(Params):
         "com", description="Centre of mass in a window of the disk's size, or correlation with the probe."
     )
     fit: Literal["plane", "parabola", "mean", "none"] = Field(
-        "plane", description="Surface over the scan that is fitted to the measured origins."
+        "plane",
+        description="Surface over the scan that is fitted to the measured origins; none: these themselves, which move "
+        "with the sample, so that a centre of mass from there shows nothing of it.",
     )
     robust: bool = Field(True, description="Weigh outliers down by Tukey's biweight.")
     radius_px: float | None = Field(
@@ -106,7 +109,8 @@ class CentreParams(Params):
     )  # fmt: skip
     apply: Literal["note", "coordinates", "shift"] = Field(
         "coordinates",
-        description="Only store the origin maps; also put q = 0 at their mean; or also move patterns by whole pixels.",
+        description="Only store the origin maps; also put q = 0 at their mean; or also move patterns by whole pixels. "
+        "Centres of mass are from the maps' origin in any case.",
     )
 
 

@@ -116,9 +116,9 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
     """Describe the transforms."""
     return [
         _of_patterns("crop", "Keep a part of scan or patterns.", CropParams, "transforms_geometry:Crop"),
-        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin", 3),
+        _of_patterns("bin", "Add up neighbouring pixels or scan positions.", BinParams, "transforms_geometry:Bin", 4),
         _of_patterns(
-            "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels", 2
+            "bad-pixels", "Find hot and dead pixels; mark or fill them.", BadPixelsParams, "bad_pixels:BadPixels", 3
         ),
         _of_patterns(
             "centre", "Find the origin of every pattern, robustly fitted.", CentreParams, "centring:Centre", 3
@@ -128,7 +128,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             "Measure or set the elliptical distortion.",
             EllipseParams,
             "ellipse:Ellipse",
-            2,
+            3,
             more={"peaks?": "peaks/1"},
         ),
         _of_patterns("rotation", "Set the angle between scan and patterns.", RotationParams, "calibration:Rotation"),
@@ -140,7 +140,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             summary="Sum, bright field, dark field, centre of mass, mean and max pattern, in one pass.",
             params=OverviewParams,
             factory="ronchi.builtin.virtual:Overview",
-            version=2,
+            version=3,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
@@ -149,7 +149,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             summary="Sum each pattern under a virtual detector: disk, annulus, point, rectangle or a mask.",
             params=VirtualImageParams,
             factory="ronchi.builtin.virtual:VirtualImage",
-            version=2,
+            version=3,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
@@ -188,7 +188,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             output="fourd/1|images/1|crops/1",
             capabilities=frozenset({"lazy"}),
         ),
-        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 3),
+        _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 4),
     ]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from ronchi.bad_pixels import left_out
 from ronchi.blocks import Region, count_positions, iter_regions
 from ronchi.builtin.reduce_kernels import MAX_FRAMES, accumulator_of, mask_runs, reduce_frames
 from ronchi.errors import DataError
@@ -43,17 +44,18 @@ def reduce_scan(
     Parameters
     ----------
     data : xarray.Dataset
-        ``fourd/1``, lazy or not. Pixels marked in ``bad_pixel`` count for nothing; positions
-        that ``valid`` excludes are NaN in the images and left out of the patterns.
+        ``fourd/1``, lazy or not. Pixels marked in ``bad_pixel`` count for nothing unless they
+        are filled; positions that ``valid`` excludes are NaN in the images and left out of the
+        patterns.
     masks : mapping of str to (qy, qx) array, optional
         A virtual image for each: the sum under a mask of bool, or of weights.
     sum_image : bool
         ``sum``: all counts of each pattern.
     mean_pattern, max_pattern : bool
-        ``mean_pattern`` and ``max_pattern`` over the scan; NaN at bad pixels.
+        ``mean_pattern`` and ``max_pattern`` over the scan; NaN at pixels that do not count.
     com : bool
-        ``com_y`` and ``com_x``: centre of mass in the units of q, from q = 0; NaN where the sum
-        is not positive.
+        ``com_y`` and ``com_x``: centre of mass in the units of q, from q = 0, or from
+        ``origin_y`` and ``origin_x`` where `centre` has left them; NaN where the sum is not positive.
     block : int, optional
         Patterns a read; about 8 MB by default.
     progress : callable, optional
@@ -123,7 +125,7 @@ class _Total:
         self.row_type, self.sum_type = accumulator_of(self.dtype)
         n = count_positions(intensity)
         self.valid = data["valid"].values.astype(bool).ravel() if "valid" in data else np.ones(n, bool)
-        self.bad = data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else np.zeros(self.shape, bool)
+        self.bad = left_out(data["bad_pixel"]) if "bad_pixel" in data else np.zeros(self.shape, bool)
         self.is_hard = [mask.dtype == bool for mask in masks]
         hard = [mask for mask, is_hard in zip(masks, self.is_hard, strict=True) if is_hard]
         soft = [mask for mask, is_hard in zip(masks, self.is_hard, strict=True) if not is_hard]
@@ -176,8 +178,11 @@ class _Total:
         """(scan_y, scan_x) centres of mass along y and x in the units of q."""
         mass = self.moments[:, 0].astype(np.float64)
         mass[~(mass > 0)] = np.nan
-        centre, step = fourd.centre_px(self.data), fourd.q_step(self.data)
-        y, x = ((self.moments[:, 1 + axis] / mass - centre[axis]) * step[axis] for axis in (0, 1))
+        step = fourd.q_step(self.data)
+        origin: list[Any] = list(fourd.centre_px(self.data))
+        if {"origin_y", "origin_x"} <= set(self.data.variables):
+            origin = [self.data[name].values.ravel() for name in ("origin_y", "origin_x")]
+        y, x = ((self.moments[:, 1 + axis] / mass - origin[axis]) * step[axis] for axis in (0, 1))
         return self.image(y), self.image(x)
 
     def mean(self) -> NDArray[np.float64]:

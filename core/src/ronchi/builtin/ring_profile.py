@@ -148,8 +148,8 @@ def sector_radii(
 
     Returns
     -------
-    radius, weight, angle : (sectors,) float64
-        The weight, 1 / variance, is 0 where no ring shows.
+    radius, variance, angle : (sectors,) float64
+        Variance of the radius that the noise of pixels makes; infinite where no ring shows.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def sector_radii(
     design = np.concatenate([smooth, bell[:, None], (offset * bell)[:, None]], 1)
     order = np.argsort(sector, kind="stable")
     parts = np.split(order, np.searchsorted(sector[order], np.arange(1, number)))
-    radii, weights = np.zeros(number), np.zeros(number)
+    radii, variances = np.zeros(number), np.full(number, math.inf)
     for n, part in enumerate(parts):
         if len(part) < 8:
             continue
@@ -185,12 +185,8 @@ def sector_radii(
         height, shift = solution[2], solution[3] / solution[2] if solution[2] else math.inf
         if height > 2 * noise[0] and abs(shift) < 2:
             radii[n] = peak.radius + shift * peak.sigma
-            weights[n] = (height / max(noise[1], 1e-6 * height)) ** 2
-    if weights.any():
-        # A spotty ring must not hang on its few brightest grains.
-        weights = np.minimum(weights, 3 * np.median(weights[weights > 0]))
-        weights /= weights.max()
-    return radii, weights, (np.arange(number) + 0.5) * 2 * np.pi / number
+            variances[n] = (peak.sigma * max(noise[1] / height, 1e-6)) ** 2
+    return radii, variances, (np.arange(number) + 0.5) * 2 * np.pi / number
 
 
 def _decay(at: Array, profile: Array) -> float:

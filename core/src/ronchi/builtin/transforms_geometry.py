@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context
+from ronchi.builtin.filling import is_filled
 from ronchi.builtin.params_transforms import BinParams, CropParams
 from ronchi.chunking import as_dask
 from ronchi.errors import DataError
@@ -82,7 +83,8 @@ class Bin:
         Counts, and those of the probe, are summed in a wider type that cannot overflow. A
         coordinate becomes the mean over its bin, positions off the grid too, so q = 0 stays
         where it was; coordinates of text, which has no mean, are left out. A binned pixel is
-        bad if one of its pixels was; a binned position is valid if all were. A dose is that
+        bad if one of its pixels was, or, where bad ones are filled, if all were; a binned
+        position is valid if all were. A dose is that
         of the summed patterns. Residuals of the origin become those in binned pixels; where
         these are not square, a distance is divided by the root of the two factors' product.
 
@@ -119,7 +121,7 @@ def _pixel_ratio(factors: dict[str, int]) -> float:
 
 def _bin_small(ds: xr.Dataset, factors: dict[str, int]) -> xr.Dataset:
     """Bin everything but the patterns."""
-    rules = {"probe": "sum", "bad_pixel": "max", "valid": "min"}
+    rules = {"probe": "sum", "bad_pixel": "min" if is_filled(ds) else "max", "valid": "min"}
     axes = {
         dim: (dim, ds[dim].values.astype(float).reshape(-1, factor).mean(1), ds[dim].attrs)
         for dim, factor in factors.items()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["encode", "load_learner", "pack", "restore", "samples_of"]
 
-_HEEDED = ("bad_pixel", "valid", "probe")
+_HEEDED = ("bad_pixel", "valid", "probe", "origin_y", "origin_x")
 """What the samples do not carry themselves, and a learner has to heed."""
 
 

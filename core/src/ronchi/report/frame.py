@@ -16,6 +16,14 @@ _SOURCES = {
     "scan_rotation_deg": "given with the data (scan_rotation_deg)",
 }
 
+_SIGNS = {
+    "atoms": "assumed: the sample is atoms or particles, which draw the beam. Pores, holes or a window of vacuum would "
+    "turn it by 180°, which inverts the phase, and nothing in the data shows that",
+    "unknown": "not known: the field may be turned by 180°, which inverts the phase",
+    "given": "given with the rotation",
+    "scan_rotation_deg": "given with the rotation",
+}
+
 
 def frame_rows(data: xr.Dataset) -> list[tuple[str, str]]:
     """Quantity and value in words, of a result that has the attribute ``rotation_deg``; else empty."""
@@ -26,12 +34,12 @@ def frame_rows(data: xr.Dataset) -> list[tuple[str, str]]:
     spread = f" ± {sd:.2g}" if math.isfinite(sd) else ""
     source = str(attrs.get("rotation_source", "not stated"))
     rows = [("rotation from detector to scan", f"{rotation:.2f}{spread}°"), ("it is", _SOURCES.get(source, source))]
-    for name, words, yes, no in (
-        ("rotation_resolved", "rotation resolved", "yes", "no: the data do not tell it"),
-        ("sign_resolved", "sign of the field resolved", "yes", "no: it may be turned by 180°, which inverts the phase"),
-    ):
-        if name in attrs:
-            rows.append((words, yes if int(attrs[name]) else no))
+    if "rotation_resolved" in attrs:
+        rows.append(("rotation resolved", "yes" if int(attrs["rotation_resolved"]) else "no: the data do not tell it"))
+    if "sign_resolved" in attrs:
+        # Results of other versions do not say what the sign rests on.
+        source = str(attrs.get("sign_source", "not stated" if int(attrs["sign_resolved"]) else "unknown"))
+        rows.append(("sign of the field", _SIGNS.get(source, source)))
     if "flipped" in attrs:
         sure = "" if int(attrs.get("flip_resolved", 1)) else ", not resolved"
         rows.append(("axes of the detector flipped", ("yes" if int(attrs["flipped"]) else "no") + sure))

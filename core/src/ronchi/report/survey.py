@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.bad_pixels import left_out
 from ronchi.blocks import count_positions
 from ronchi.pipeline.result import RunResult
 from ronchi.plot.labels import unit_text
@@ -102,7 +103,7 @@ def _detectors(
     if radius is None:
         return {}, {}, None
     mean = mean_and_variance(data, _SAMPLE).mean
-    good = data["bad_pixel"].values == 0 if "bad_pixel" in data else np.ones(mean.shape, bool)
+    good = ~left_out(data["bad_pixel"]) if "bad_pixel" in data else np.ones(mean.shape, bool)
     centre = direct_beam(np.where(good, mean, 0), radius)
     rows, columns = np.ogrid[: mean.shape[0], : mean.shape[1]]
     distance = np.hypot(rows - centre[0], columns - centre[1])

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError
+from ronchi.bad_pixels import left_out
 from ronchi.blocks import count_positions, iter_regions
 from ronchi.schema import descriptors
 from ronchi.schema.common import variable
@@ -24,6 +25,7 @@ Floats = NDArray[np.float64]
 
 _STATE = "com.json"
 _SCAN = ("scan_y", "scan_x")
+_ORIGIN = ("origin_y", "origin_x")
 _LEFT_OUT = 0.2  # part of the positions without weight from which on the scan may be one of domains
 
 
@@ -84,8 +86,9 @@ class CentreOfMass:
         ----------
         x : (..., qy, qx) DataArray
             Any real type. The coordinates of the last two dims give q; without them q is in pixels
-            from the middle. Pixels that a coordinate ``bad_pixel`` marks count for nothing, and
-            samples that a coordinate ``valid`` excludes are NaN.
+            from the middle. Pixels that a coordinate ``bad_pixel`` marks count for nothing unless they
+            are filled, and samples that a coordinate ``valid`` excludes are NaN. Where there are coordinates
+            ``origin_y`` and ``origin_x`` [px], q of each pattern is from there.
 
         Returns
         -------
@@ -153,7 +156,7 @@ class CentreOfMass:
         q = np.hypot(qy[:, None], qx)
         inside: NDArray[np.bool_] = (q >= inner) & (q <= (np.inf if outer is None else outer))
         if "bad_pixel" in x.coords:
-            inside &= ~x.coords["bad_pixel"].values.astype(bool)
+            inside &= ~left_out(x.coords["bad_pixel"])
         if not inside.any():
             raise DataError(
                 f"no good pixel lies between the radii {inner} and {outer} {units}",
@@ -176,8 +179,12 @@ def _centres(x: xr.DataArray, frames: NDArray[Any], inside: NDArray[np.bool_]) -
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     first, last = np.array([[rows[0], columns[0]], [rows[-1], columns[-1]]])
     pixels[((pixels < first - 0.5) | (pixels > last + 0.5)).any(1)] = np.nan
-    origin, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
-    centres: Floats = pixels * step + origin
+    first_q, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
+    origin = -first_q / step
+    if set(_ORIGIN) <= set(x.coords):
+        # Patterns are moved by whole pixels or not at all: this is where q = 0 is in each.
+        origin = np.stack([x.coords[name].transpose(*x.dims[:-2]).values.ravel() for name in _ORIGIN], 1)
+    centres: Floats = (pixels - origin) * step
     return centres
 
 

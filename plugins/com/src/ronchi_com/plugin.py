@@ -17,7 +17,7 @@ def ronchi_descriptor_learners() -> Iterator[AlgorithmSpec]:
         name="com",
         summary="Centre of mass of every pattern: the mean deflection of the beam.",
         params=ComParams,
-        version=2,
+        version=3,
         factory="ronchi_com.com:CentreOfMass",
         inputs={"data": "fourd/1"},
         output="descriptors/1",

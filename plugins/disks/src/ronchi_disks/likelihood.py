@@ -216,7 +216,7 @@ def _slope_spread(state: State, first: int) -> float:
 
 @njit(nogil=True)
 def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], stage: int) -> None:
-    """Fisher scoring of one disk from its row of ``fits``; in the `FIRST` stage a few steps, noting the slopes it wants."""
+    """Fisher scoring of one disk from its row of ``fits``; `FIRST` takes some steps and notes its slopes."""
     final = stage != FIRST
     # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
     state.flags[own] &= ~np.uint8(NOT_REFINED | SMOOTH)
