@@ -138,3 +138,38 @@ def test_transform_to_another_cell():
     T = np.array([[1, 1], [0, 1]])
     np.testing.assert_array_equal(transform_to(SQUARE, SQUARE @ T), T)
     assert transform_to(SQUARE, 0.6 * SQUARE) is None
+
+
+def turned(degrees):
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[c, -s], [s, c]])
+
+
+@pytest.mark.parametrize("aspect", [1.41, 2.0, 3.0, 4.0])
+def test_a_cell_turned_against_the_sample_is_still_named_by_its_own_vectors(aspect):
+    """Nearest indices take g2 turned by 25 degrees for g1 + g2 where g2 is twice g1."""
+    cell = np.array([[0, 0.2 * aspect], [0.2, 0]])
+    for degrees in range(-80, 81, 5):
+        sample = turned(degrees) @ np.array([[1.01, 0.002], [0.0, 0.995]]) @ cell
+        np.testing.assert_array_equal(transform_to(cell, sample), np.eye(2), err_msg=str(degrees))
+
+
+@pytest.mark.parametrize("degrees", [-40, -20, 0, 20, 40])
+def test_of_the_ways_to_turn_a_square_cell_the_least_is_meant(degrees):
+    np.testing.assert_array_equal(transform_to(SQUARE, turned(degrees) @ SQUARE), np.eye(2))
+
+
+def test_a_slightly_tetragonal_cell_keeps_the_orientation_given():
+    """A strain of 2 % makes the long axis of the sample the short one of the cell: no reason to swap them."""
+    cell = np.diag([0.25, 0.255])
+    np.testing.assert_array_equal(transform_to(cell, np.diag([1.02, 0.99]) @ cell), np.eye(2))
+
+
+def test_a_cell_that_suits_in_two_ways_alike_is_refused():
+    """Turned by 45 degrees, and strained half-way between the cell and its mirror image, either may be meant."""
+    cell = np.diag([0.25, 0.28])
+    assert transform_to(cell, turned(45) @ np.diag([0.265, 0.265])) is None
+
+
+def test_a_cell_that_needs_more_stretch_than_a_crystal_bears_is_refused():
+    assert transform_to(SQUARE, np.diag([1.3, 0.8]) @ SQUARE) is None

@@ -297,3 +297,25 @@ def test_covariance_factor_of_the_biweight():
 @pytest.mark.parametrize("c", [100.0, 1e3, 1e6])
 def test_without_outliers_the_covariance_is_that_of_least_squares(c):
     assert tukey_covariance_factor(c) == pytest.approx(1, abs=1e-3)
+
+
+def test_a_position_given_twice_is_an_error(solve):
+    patterns = Crystal(np.tile(np.eye(2), (6, 1, 1)), SQUARE).peaks(np.random.default_rng(0))
+    with pytest.raises(DataError, match="more than once: 1, the first is scan_y 1, scan_x 1"):
+        solve(dataset(patterns, (2, 3), positions=[4, 1, 2, 3, 0, 4]))
+
+
+def test_a_retry_does_not_depend_on_what_is_retried_elsewhere_in_the_scan(solve):
+    """Two chains of lattices that shrink or grow step by step, far apart: the reach of each is its own."""
+    rng = np.random.default_rng(0)
+
+    def crystal(scale):
+        return Crystal(np.eye(2)[None], scale * SQUARE, sigma=1e-4).peaks(rng)[0]
+
+    growing = [crystal(1)] * 6 + [crystal(1.2), crystal(1.42)]
+    for other in ([crystal(1)] * 4, [crystal(0.62), crystal(0.8), crystal(1), crystal(1)]):
+        patterns = [*growing, np.empty((0, 2)), np.empty((0, 2)), *other]
+        strain, _ = solve(
+            dataset(patterns, (1, 14)), basis={"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]}, reference={"columns": [0, 6]}
+        )
+        assert strain["valid"].values[0, :8].all()

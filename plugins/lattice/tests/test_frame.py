@@ -29,6 +29,13 @@ def test_a_rotation_of_zero_is_known(strained_scan, solve):
     assert float(strain["e_xx"][0, -1]) == pytest.approx(0.02, abs=1e-6)
 
 
+@pytest.mark.parametrize("rotation", ["30", "unknown", [30.0, 0.0]])
+def test_a_rotation_that_is_no_number_is_an_error(strained_scan, solve, rotation):
+    with pytest.raises(CalibrationError, match="expected a number of degrees") as error:
+        solve(strained_scan(np.eye(2), attrs={"scan_rotation_deg": rotation}), reference=REFERENCE)
+    assert repr(rotation) in error.value.what
+
+
 @pytest.mark.parametrize("rotation", [90.0, -90.0, 30.0, 180.0])
 def test_strain_is_turned_into_the_frame_of_the_scan(strained_scan, solve, rotation):
     """In the scan's axes the sample is stretched by 2 % along x and turned by 1 degree; the detector sees it turned."""

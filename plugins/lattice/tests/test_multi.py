@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ronchi.api import DataError
+
 from .conftest import SQUARE, Crystal, dataset
 
 
@@ -47,6 +49,46 @@ def test_a_single_crystal_has_no_second_lattice(strained_scan, solve):
     assert "e_xx_2" not in strain
 
 
+@pytest.mark.parametrize("angles", [(0, 20, 40), (0, 20, 45, 70)])
+def test_grains_of_equal_size_are_all_found(solve, angles):
+    """None of them has more than its share of the differences between peaks."""
+    rng = np.random.default_rng(0)
+    patterns = []
+    for angle in angles:
+        patterns += Crystal(np.tile(np.eye(2), (20, 1, 1)), turn(angle) @ SQUARE, sigma=1e-3).peaks(rng)
+    n = len(angles)
+    strain, _ = solve(dataset(patterns, (n, 20)), n_lattices=n)
+    assert strain.attrs["n_lattices"] == n
+    valid = [strain[f"valid{'' if number == 1 else f'_{number}'}"].values == 1 for number in range(1, n + 1)]
+    np.testing.assert_array_equal(np.sum(valid, axis=0), 1)
+    assert all(len({bool(v) for v in row}) == 1 for grain in valid for row in grain)
+
+
 def test_the_first_lattice_does_not_mind_the_second(two_grains, solve):
     alone, _ = solve(two_grains, basis={"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]})
     np.testing.assert_allclose(alone["e_xx"][0, :10], 0, atol=1e-3)
+
+
+@pytest.mark.parametrize(("columns", "with_strain"), [([0, 5], "grain A"), ([11, 16], "grain B")])
+def test_the_reference_may_lie_in_any_one_grain(two_grains, solve, columns, with_strain):
+    """The other one has no strain, but still says how well it is fitted."""
+    strain, _ = solve(two_grains, n_lattices=2, reference={"columns": columns})
+    of = {"grain A": slice(0, 6), "grain B": slice(10, 16)}
+    for grain, where in of.items():
+        ending = max(("", "_2"), key=lambda end: int(strain[f"n_used{end}"][0, where].sum()))
+        assert (strain[f"n_used{ending}"][0, where] > 0).all()
+        assert np.isfinite(strain[f"residual{ending}"][0, where]).all()
+        assert np.isfinite(strain[f"e_xx{ending}"][0, where]).all() == (grain == with_strain)
+        assert (strain[f"valid{ending}"][0, where] == 1).all() == (grain == with_strain)
+        assert ("none: " in strain.attrs[f"reference{ending}"]) == (grain != with_strain)
+
+
+def test_a_reference_that_no_grain_reaches_is_an_error(two_grains, solve):
+    empty = dataset([np.empty((0, 2))] * 2 + _patterns(two_grains), (1, 18))
+    with pytest.raises(DataError, match="no position of the reference region"):
+        solve(empty, n_lattices=2, reference={"columns": [0, 2]})
+
+
+def _patterns(peaks):
+    q = np.stack([peaks["qy"].values, peaks["qx"].values], axis=1)
+    return np.split(q, np.cumsum(peaks["n_peaks"].values)[:-1])

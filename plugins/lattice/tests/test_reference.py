@@ -7,12 +7,26 @@ import pytest
 import xarray as xr
 
 from ronchi.api import DataError
-from ronchi_lattice.params import LatticeParams
+from ronchi_lattice.fit import Fits
+from ronchi_lattice.params import LatticeParams, Reference
+from ronchi_lattice.peaklist import read
+from ronchi_lattice.reference import ReferenceLattice, make_reference
 from ronchi_lattice.solver import LatticeSolver
 
 from .conftest import SQUARE, Crystal, dataset
 
 LEVELS = np.array([0.0] * 6 + [0.01] * 10)
+
+
+def reference_of(G: np.ndarray, sigma: np.ndarray, statistic: str = "median") -> ReferenceLattice:
+    """Reference of the lattices G (n, 2, 2), each component of which is known to sigma (n,)."""
+    fits = Fits.empty(len(G), 0)
+    fits.params.reshape(-1, 2, 3)[:, :, 1:] = G
+    fits.cov[:] = sigma[:, None, None] ** 2 * np.eye(6)
+    fits.reason[:] = 0
+    peaks = read(dataset([np.empty((0, 2))] * len(G), (1, len(G))))
+    coords = {name: xr.Variable(name, np.arange(n)) for name, n in (("scan_y", 1), ("scan_x", len(G)))}
+    return make_reference(fits, peaks, SQUARE, Reference(statistic=statistic), coords)
 
 
 @pytest.fixture
@@ -61,6 +75,48 @@ def test_the_mean_leaves_out_outliers(solve):
     assert float(strain["e_xx"][0, 4]) == pytest.approx(0.04, abs=5e-4)
 
 
+@pytest.mark.parametrize("spoilt", [0, 1, 5])
+def test_the_error_of_a_median_is_not_that_of_its_worst_position(spoilt):
+    """Against 600 references of 25 positions, some of them known ten times worse than the others."""
+    rng = np.random.default_rng(0)
+    sigma = np.where(np.arange(25) < spoilt, 1e-2, 1e-3)
+    found, said, responses = [], [], []
+    for _ in range(600):
+        error = sigma[:, None] * rng.normal(size=(25, 4))
+        reference = reference_of(SQUARE + error.reshape(-1, 2, 2), sigma)
+        found.append((reference.G - SQUARE).ravel())
+        said.append(np.sqrt(np.diag(reference.cov)))
+        responses.append(reference.share)
+        np.testing.assert_allclose(reference.share.sum(), 1)
+    assert 0.9 < np.std(found) / np.mean(said) < 1.1  # 600 references of 4 components: +-0.015
+    assert np.ptp(responses[0] * sigma) < 1e-12 * sigma.max()
+
+
+def test_the_mean_of_equal_positions_is_known_better_by_the_root_of_their_number():
+    equal = reference_of(np.tile(SQUARE, (25, 1, 1)), np.full(25, 1e-3), "mean")
+    np.testing.assert_allclose(equal.cov, 1e-6 / 25 * np.eye(4))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 7])
+def test_the_mean_of_a_few_positions_rejects_none_of_them(solve, n):
+    for seed in range(12):
+        patterns = Crystal(np.tile(np.eye(2), (12, 1, 1)), SQUARE, sigma=1e-3).peaks(np.random.default_rng(seed))
+        strain, _ = solve(dataset(patterns, (1, 12)), reference={"columns": [0, n], "statistic": "mean"})
+        assert strain.attrs["reference"].startswith(f"mean over {n} fitted positions")
+        assert strain["valid"].all()
+        assert np.isfinite(strain["e_xx"]).all()
+
+
+def test_the_mean_keeps_half_of_the_positions_at_least():
+    """Two of eight are outliers in each component: all eight in one or another."""
+    G = np.tile(SQUARE, (8, 1, 1)) + 1e-6 * np.random.default_rng(0).normal(size=(8, 2, 2))
+    for i in range(8):
+        G[i].ravel()[i // 2] += 0.01
+    reference = reference_of(G, np.full(8, 1e-6), "mean")
+    assert np.count_nonzero(reference.share) >= 4
+    assert np.isfinite(reference.G).all()
+
+
 @pytest.mark.parametrize("region", [{"scan_x": [400, 500]}, {"columns": [20, 30]}, {"scan_x": [1, 4]}])
 def test_a_reference_region_beside_the_scan_is_an_error_that_says_where_the_scan_is(steps, solve, region):
     with pytest.raises(DataError, match="holds no position") as error:
@@ -73,6 +129,18 @@ def test_a_reference_region_without_a_fit_is_an_error(solve):
     patterns[:3] = [np.empty((0, 2))] * 3
     with pytest.raises(DataError, match=r"columns 0:3.*has a fitted lattice"):
         solve(dataset(patterns, (1, 8)), reference={"columns": [0, 3]})
+
+
+@pytest.mark.parametrize("degrees", [0, 10, 25, 40])
+def test_a_rectangular_cell_turned_against_the_sample_gives_its_angle_and_no_strain(solve, degrees):
+    cell, angle = np.array([[0, 0.4], [0.2, 0]]), np.deg2rad(degrees)
+    c, s = np.cos(angle), np.sin(angle)
+    F = np.tile([[c, -s], [s, c]], (10, 1, 1))
+    patterns = Crystal(F, cell, sigma=1e-4, q_max=1.2).peaks(np.random.default_rng(0))
+    strain, _ = solve(dataset(patterns, (1, 10)), reference={"g1": cell[:, 0], "g2": cell[:, 1]})
+    np.testing.assert_allclose(strain["theta"], angle, atol=5e-4)
+    for name in ("e_xx", "e_yy", "e_xy"):
+        np.testing.assert_allclose(strain[name], 0, atol=5e-4)
 
 
 def test_a_cell_that_does_not_index_the_lattice_is_an_error(steps, solve):

@@ -29,10 +29,10 @@ _CANDIDATES = 20  # highest pile-ups that are tried as basis vectors
 _NEAR = 0.15  # spacings: a pile-up this close to a node belongs to it
 _FAINT = 0.15  # of the highest pile-up: lower ones do not vote
 _CONTRAST = 3.0  # height over the mean about it: at 0.2 spacings of scatter a lattice still has 4
-_AGREEMENT = 0.4  # share of the height on nodes, beyond chance; a crystal gives 0.8 and more
+_AGREEMENT = 0.4  # share of the height on nodes, beyond chance; a crystal gives 0.8 and more, n alike 0.8 / n each
 
 
-def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
+def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | None:
     """Reduced basis of the lattice that most differences between peaks lie on.
 
     Parameters
@@ -40,6 +40,8 @@ def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
     peaks : Peaks
     min_peaks : int
         Positions with fewer are not asked.
+    n_lattices : int
+        Lattices that may share the peaks: each has less of the differences then.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def find_basis(peaks: Peaks, min_peaks: int) -> Floats | None:
         return None
     nodes, height = _pile_ups(differences, spacing) if np.isfinite(spacing) else (differences, np.empty(0))
     best, agreement = _consensus(nodes, height, spacing)
-    if best is None or agreement < _AGREEMENT:
+    if best is None or agreement < _AGREEMENT / n_lattices:
         raise DataError(
             f"no lattice explains the peaks of this scan: the best one, {max(agreement, 0):.0%} of the differences "
             "they have in common",

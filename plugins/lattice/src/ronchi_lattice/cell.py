@@ -10,6 +10,10 @@ __all__ = ["canonical", "reduce_cell", "transform_to"]
 Floats = NDArray[np.float64]
 
 _SAME_LENGTH = 1.05  # vectors this close in length are equally short: noise must not choose between them
+_LARGEST_INDEX = 2
+_MOST_STRETCH = 0.2  # no crystal strains so far: what needs more is not this cell
+_SAME_STRETCH = 0.02  # strains this close do not tell which of two cells it is
+_SAME_TURN_DEG = 15.0  # nor do angles: beyond, the cell turned less is meant
 _TIE_BREAK_DEG = 3.0  # moves the border between "nearest to +x" from +y and from -y off the symmetric case
 
 
@@ -51,9 +55,44 @@ def canonical(G: Floats) -> Floats:
 
 
 def transform_to(cell: Floats, G: Floats) -> Floats | None:
-    """Integer matrix T with ``cell @ T`` nearest to ``G``; None if ``G`` does not lie on the lattice of ``cell``."""
-    exact = np.linalg.solve(cell, G)
-    T: Floats = np.rint(exact)
-    if abs(exact - T).max() > 0.25 or abs(np.linalg.det(T)) < 0.5:
+    """Integer matrix T for which ``G`` is ``cell @ T``, turned by any angle and stretched least.
+
+    Of several that need nearly the same stretch, as those of a symmetric cell do, the one turned least.
+
+    Parameters
+    ----------
+    cell, G : (2, 2) float64
+        Two vectors as columns, rows (y, x).
+
+    Returns
+    -------
+    (2, 2) float64 or None
+        None if ``G`` is on the lattice of ``cell`` in no way, or in two that differ but suit alike.
+    """
+    ratio = np.rint(np.linalg.det(G) / np.linalg.det(cell))
+    if ratio == 0:
         return None
-    return T
+    entries = np.arange(-_LARGEST_INDEX, _LARGEST_INDEX + 1.0)
+    every = np.stack(np.meshgrid(*[entries] * 4), axis=-1).reshape(-1, 2, 2)
+    T = every[np.abs(np.linalg.det(every) - ratio) < 0.5]
+    if not len(T):
+        return None
+    images = cell @ T
+    maps = G @ np.linalg.inv(images)
+    stretch = _stretch(maps)
+    if stretch.min() > _MOST_STRETCH:
+        return None
+    alike = np.flatnonzero(stretch < stretch.min() + _SAME_STRETCH)
+    turn = np.abs(np.arctan2(maps[:, 1, 0] - maps[:, 0, 1], np.trace(maps, axis1=1, axis2=2)))
+    best = alike[np.argmin(turn[alike])]
+    rivals = alike[turn[alike] < turn[best] + np.deg2rad(_SAME_TURN_DEG)]
+    if (_stretch(images[rivals] @ np.linalg.inv(images[best])) > _SAME_STRETCH).any():
+        return None
+    chosen: Floats = T[best]
+    return chosen
+
+
+def _stretch(maps: Floats) -> Floats:
+    """(n,) largest strain in each of the maps (n, 2, 2), by the logarithm of their singular values."""
+    strain: Floats = np.abs(np.log(np.linalg.svd(maps, compute_uv=False))).max(axis=1)
+    return strain

@@ -9,16 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_lattice import kernel
-from ronchi_lattice.noise import Weights, model_variance, usable_variances, weights
+from ronchi_lattice.leverage import left_over
+from ronchi_lattice.noise import ModelError, Weights, model_error, relative, usable_variances, weights
 from ronchi_lattice.peaklist import Peaks
 
 __all__ = ["Fits", "Settings", "fit_from", "fit_scan", "start_of", "tukey_covariance_factor"]
 
 Floats = NDArray[np.float64]
 
-_SAMPLE = 128  # positions that tell the model error: a few thousand residuals fix it to a few per cent
+_SAMPLE = 2000  # residuals to spare that tell the model error: they fix it to a few per cent
+_FEWEST_ASKED = 64  # positions: some may be unlike the others
 _BLOCK = 65536  # positions between two reports of progress
 _VARIANCE_FLOOR = 1e-14  # of |g|^2: keeps the weights of exact peaks finite
+_LEAST_LEFT = 0.05  # of its variance: the residual of a peak that alone fixes a vector tells nothing
 _FIRST_SIGMA = 0.02  # of |g|: weights nearly equal, until the model error is known
 
 
@@ -131,23 +134,25 @@ def fit_scan(
     weighted : Weights
         Of all peaks.
     model_sigma : float
-        Square root of the model variance of a peak of typical intensity, in units of q.
+        Square root of the model variance of a peak of typical intensity, in units of q; NaN where
+        neither residuals nor the detector tell how far peaks may lie from the lattice: covariances mean nothing then.
     """
     n = len(peaks.counts)
     floor = _VARIANCE_FLOOR * float((basis**2).sum(axis=0).min())
     var, informative = usable_variances(peaks.var)
     own = var if informative else np.zeros_like(var)
-    extra = _model_variance(peaks, own, basis, settings, floor)
+    extra, typical = _model_error(peaks, own, basis, settings, floor)
+    known = extra is not None or informative
     if extra is None:  # nothing is left over to tell it: believe the detector
-        own, extra = var, floor
-    weighted = weights(own, extra, peaks.dimness)
+        own, extra = var, ModelError(floor, 0.0)
+    weighted = weights(own, extra, relative(peaks.dimness, typical))
 
     fits = Fits.empty(n, len(peaks.q))
     for first in range(0, n, _BLOCK):
         block = np.arange(first, min(first + _BLOCK, n))
         fit_from(fits, peaks, weighted, block, start_of(basis, len(block)), settings)
         progress(int(block[-1]) + 1, n)
-    return fits, weighted, float(np.sqrt(extra))
+    return fits, weighted, float(np.sqrt(extra.typical)) if known else np.nan
 
 
 def start_of(basis: Floats, n: int) -> Floats:
@@ -159,7 +164,7 @@ def fit_from(
     fits: Fits, peaks: Peaks, weighted: Weights, which: NDArray[np.int64], start: Floats, settings: Settings
 ) -> None:
     """Fit the positions ``which`` from ``start`` (which, 6) and write the results into ``fits``."""
-    shortest = np.sqrt(min((start[:, [1, 4]] ** 2).sum(axis=1).min(), (start[:, [2, 5]] ** 2).sum(axis=1).min()))
+    shortest = np.minimum(np.hypot(start[:, 1], start[:, 4]), np.hypot(start[:, 2], start[:, 5]))
     kernel.fit_positions(
         peaks.q,
         weighted.precision,
@@ -183,24 +188,76 @@ def fit_from(
     )
 
 
-def _model_variance(peaks: Peaks, var: Floats, basis: Floats, settings: Settings, floor: float) -> float | None:
-    """Common model variance from a sample of the positions; None if their fits leave no residuals."""
-    enough = np.flatnonzero(peaks.counts >= max(settings.min_peaks, 4))
-    if not len(enough):
-        return None
-    chosen = enough[np.linspace(0, len(enough) - 1, min(_SAMPLE, len(enough))).astype(np.int64)]
+def _model_error(
+    peaks: Peaks, var: Floats, basis: Floats, settings: Settings, floor: float
+) -> tuple[ModelError | None, float]:
+    """Common model error from a sample of the positions, and the dimness of a typical peak on their lattices.
+
+    None, and 1, if their fits leave no residuals.
+    """
+    extra, typical = ModelError(_FIRST_SIGMA**2 * float((basis**2).sum(axis=0).min()), 0.0), 1.0
+    chosen = _positions_on_lattice(peaks, var, basis, settings, extra)
+    if not len(chosen):
+        return None, 1.0
     rows, sample = peaks.at(chosen)
     var, fits = var[rows], Fits.empty(len(chosen), len(rows))
     position = np.repeat(np.arange(len(chosen)), sample.counts)
     everything, start = np.arange(len(chosen)), start_of(basis, len(chosen))
-    extra = _FIRST_SIGMA**2 * float((basis**2).sum(axis=0).min())
-    for _ in range(3):
-        fit_from(fits, sample, weights(var, extra, sample.dimness), everything, start, settings)
-        used = (fits.weight > 0) & (fits.n_used[position] > 3)
-        if not used.any():
-            return None
-        p, (h, k) = fits.params[position[used]], fits.hk[used].T
+    for repeat in range(3):
+        weighted = weights(var, extra, relative(sample.dimness, typical))
+        fit_from(fits, sample, weighted, everything, start, settings)
+        used = np.flatnonzero((fits.weight > 0) & (fits.n_used[position] > 3))
+        at = position[used]
+        left = left_over(weighted.precision[used], fits.hk[used], fits.weight[used], fits.cov, at)
+        used, at, left = used[left > _LEAST_LEFT], at[left > _LEAST_LEFT], left[left > _LEAST_LEFT]
+        if not len(used):
+            return None, 1.0
+        p, (h, k) = fits.params[at], fits.hk[used].T
         nodes = np.stack([p[:, 0] + h * p[:, 1] + k * p[:, 2], p[:, 3] + h * p[:, 4] + k * p[:, 5]], axis=1)
-        shrinkage = 1 - 3 / fits.n_used[position[used]]
-        extra = model_variance(sample.q[used] - nodes, var[used], sample.dimness[used], shrinkage, floor)
-    return extra
+        # Peaks off the lattice may be far dimmer, or brighter, than those that count.
+        dimness = sample.dimness[used]
+        typical = float(np.nanmedian(dimness)) if not np.isnan(dimness).all() else 1.0
+        # The first pass only finds the scale: with it, stray peaks are known.
+        uneven = relative(dimness, typical) if repeat else np.ones(len(used))
+        extra = model_error(sample.q[used] - nodes, var[used], uneven, left, fits.hk[used], floor)
+    return extra, typical
+
+
+def _positions_on_lattice(
+    peaks: Peaks, var: Floats, basis: Floats, settings: Settings, extra: ModelError
+) -> NDArray[np.int64]:
+    """Some of the positions whose lattices have many peaks; where few have, all are tried to find them.
+
+    Beside a crystal, stray peaks show lattices of a few peaks by chance: what these scatter by tells nothing.
+    """
+    enough = np.flatnonzero(peaks.counts >= max(settings.min_peaks, 4))
+    some = _spread(enough, peaks.counts)
+    n_used = _first_fit(peaks, var, basis, settings, extra, some)
+    if len(some) < len(enough) and np.sum(np.maximum(n_used - 3, 0)) < _SAMPLE / 2:
+        some, n_used = enough, _first_fit(peaks, var, basis, settings, extra, enough)
+    rich = (n_used > 3) & (2 * n_used >= n_used.max(initial=0))
+    spare = np.zeros(len(peaks.counts), np.int64)
+    spare[some] = n_used
+    return _spread(some[rich], spare)
+
+
+def _spread(positions: NDArray[np.int64], n_peaks: NDArray[np.int64]) -> NDArray[np.int64]:
+    """As many of the positions, all over the scan, as it takes; ``n_peaks`` is of all positions."""
+    if not len(positions):
+        return positions
+    asked = max(_FEWEST_ASKED, round(_SAMPLE / float(np.mean(n_peaks[positions] - 3))))
+    return positions[np.linspace(0, len(positions) - 1, min(asked, len(positions))).astype(np.int64)]
+
+
+def _first_fit(
+    peaks: Peaks, var: Floats, basis: Floats, settings: Settings, extra: ModelError, which: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """(which,) peaks on the lattice, all with about the same weight."""
+    n_used = np.zeros(len(which), np.int64)
+    for first in range(0, len(which), _BLOCK):
+        rows, part = peaks.at(which[first : first + _BLOCK])
+        n, fits = len(part.counts), Fits.empty(len(part.counts), len(rows))
+        weighted = weights(var[rows], extra, np.ones(len(rows)))
+        fit_from(fits, part, weighted, np.arange(n), start_of(basis, n), settings)
+        n_used[first : first + n] = fits.n_used * fits.fitted
+    return n_used

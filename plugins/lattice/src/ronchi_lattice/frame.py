@@ -11,17 +11,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.api import CalibrationError
+
 __all__ = ["apply_to_covariance", "apply_to_points", "to_scan"]
 
 Floats = NDArray[np.float64]
 
 
 def to_scan(attrs: Mapping[str, Any]) -> Floats | None:
-    """(2, 2) matrix, in the order (y, x), from detector to scan components; None if the rotation is unknown."""
-    angle = attrs.get("scan_rotation_deg")
-    if angle is None or not np.isfinite(angle):
+    """(2, 2) matrix, in the order (y, x), from detector to scan components; None if the rotation is unknown.
+
+    Raises
+    ------
+    CalibrationError
+        The attribute ``scan_rotation_deg`` is not one number.
+    """
+    given = attrs.get("scan_rotation_deg")
+    angle = np.asarray(np.nan if given is None else given)
+    if angle.size != 1 or angle.dtype.kind not in "iuf":
+        raise CalibrationError(
+            f"scan_rotation_deg is {given!r}: expected a number of degrees",
+            where="peaks",
+            fix="set the scan rotation with the transform `rotation`, or remove the attribute",
+        )
+    if not np.isfinite(angle).all():
         return None
-    c, s = np.cos(np.deg2rad(float(angle))), np.sin(np.deg2rad(float(angle)))
+    c, s = np.cos(np.deg2rad(angle.item())), np.sin(np.deg2rad(angle.item()))
     return np.array([[c, -s], [s, c]])
 
 

@@ -148,7 +148,7 @@ def fit_positions(
     offsets: NDArray[np.int64],
     which: NDArray[np.int64],
     start: Floats,
-    tolerance: float,
+    tolerance: Floats,
     min_peaks: int,
     min_fraction: float,
     tukey: float,
@@ -178,8 +178,8 @@ def fit_positions(
         Positions to fit.
     start : (n, 6) float64
         Parameters to start from, one row for each of ``which``.
-    tolerance : float
-        Farthest that a peak may lie from its node, in units of ``q``.
+    tolerance : (n,) float64
+        Farthest that a peak may lie from its node, in units of ``q``, one for each of ``which``.
     min_peaks, min_fraction
         Fewest peaks used, and least share of the position's peaks.
     tukey : float
@@ -198,7 +198,6 @@ def fit_positions(
     x, w, ordered = np.empty((8, largest)), np.empty(largest), np.empty(largest)
     a, b, gradient, p = np.empty((6, 6)), np.empty(6), np.empty(6), np.empty(6)
     owner = np.full((255, 255), -1, np.int32)
-    tolerance2 = tolerance * tolerance
 
     for row in range(len(which)):
         n = which[row]
@@ -210,8 +209,9 @@ def fit_positions(
             reason[n] = NO_PEAKS if hi == lo else TOO_FEW
             continue
         p[:] = start[row]
+        tolerance2 = tolerance[row] ** 2
         seat_origin(q, lo, hi, p, tolerance2)
-        approach(q, lo, hi, p, tolerance, owner, hk, used)
+        approach(q, lo, hi, p, tolerance[row], owner, hk, used)
 
         converged, scale, m = False, 1.0, 0
         for iteration in range(_MAX_ITERATIONS):
@@ -249,7 +249,7 @@ def fit_positions(
             reason[n] = TOO_FEW
         elif not _spans_plane(x, m, w):
             reason[n] = COLLINEAR
-        elif not converged or max(drift1, drift2) > tolerance:
+        elif not converged or max(drift1, drift2) > tolerance[row]:
             reason[n] = NOT_CONVERGED
         elif count < min_fraction * (hi - lo) or (
             count > 3 and _log_false_alarms(hi - lo, count, farthest2, area) > _LOG_FALSE_ALARMS

@@ -56,7 +56,7 @@ def fit_lattices(
     lattices: list[FittedLattice] = []
     for number in range(n_lattices):
         if basis is None:
-            basis = _next_basis(peaks, settings, first=number == 0)
+            basis = _next_basis(peaks, settings, n_lattices - number, first=number == 0)
         if basis is None:
             break
         share = partial(_progress_of_share, progress, number, n_lattices)
@@ -64,6 +64,13 @@ def fit_lattices(
         retry_from_neighbours(fits, peaks, weighted, settings)
         if number > 0 and not fits.fitted.any():
             break
+        if np.isnan(model_sigma) and fits.fitted.any():
+            fits.cov[:] = np.nan
+            log.warning(
+                "lattice %d: no standard errors: no position has more than three peaks on the lattice, and all peaks "
+                "have the same variance",
+                number + 1,
+            )
         lattices.append(FittedLattice(basis, fits, model_sigma))
         # All lattices of a pattern share its direct beam.
         direct_beam = (fits.hk == 0).all(axis=1)
@@ -73,9 +80,9 @@ def fit_lattices(
     return lattices
 
 
-def _next_basis(peaks: Peaks, settings: Settings, *, first: bool) -> NDArray[np.float64] | None:
+def _next_basis(peaks: Peaks, settings: Settings, n_lattices: int, *, first: bool) -> NDArray[np.float64] | None:
     try:
-        return find_basis(peaks, settings.min_peaks)
+        return find_basis(peaks, settings.min_peaks, n_lattices)
     except DataError:
         if first:
             raise

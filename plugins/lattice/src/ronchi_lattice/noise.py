@@ -2,8 +2,13 @@
 
 A bright disk's Poisson variance is minute, but its position also carries what no counting statistics know:
 dynamical contrast, and the coherent light of everything else beneath it. Light of a fixed amplitude moves a disk
-in inverse proportion to the disk's own amplitude, so this error's variance goes as 1 / intensity; its scale is
-one number for the scan, found from the residuals.
+in inverse proportion to the disk's own amplitude, so this error's variance goes as 1 / intensity; what the
+detector's pixels and the rounding of positions leave is the same for all disks. The scales of the two are two
+numbers for the scan, found from the residuals.
+
+How the scatter depends on intensity is told by peaks of the same indices: by which of them lies elsewhere than at the
+other positions. What moves a reflection alike at all positions, as dynamical contrast on a zone axis does to the
+brightest, moves the reference as well, and strain does not see it.
 """
 
 from __future__ import annotations
@@ -12,12 +17,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 
-__all__ = ["Weights", "model_variance", "precisions", "usable_variances", "weights"]
+__all__ = ["ModelError", "Weights", "model_error", "precisions", "relative", "usable_variances", "weights"]
 
 Floats = NDArray[np.float64]
 
 _MEDIAN_SQUARE = 2 * float(np.log(2.0))  # median of chi-squared with two degrees of freedom
+_MOST_DIM = 1e3
+_ODDS = 6.0  # log of the ratio of the two parts of the model error beyond which the smaller does not count
+_MISFIT = 0.25  # log of a variance: weights that are this wrong cost nothing
+_CLEAR = 3.0  # standard deviations
+_FEWEST_ALIKE = 8  # peaks of the same indices that tell where these lie in common
 
 
 def usable_variances(var: Floats) -> tuple[Floats, bool]:
@@ -54,6 +65,38 @@ def precisions(var: Floats, extra: Floats) -> Floats:
     return np.stack([xx / det, -yx / det, yy / det], axis=1)
 
 
+def relative(dimness: Floats, typical: float) -> Floats:
+    """Dimness (peak,) in units of that of a typical peak, within a factor of 1000 of it; 1 where it is NaN."""
+    ratio = np.where(np.isnan(dimness), 1.0, dimness / typical)
+    return np.clip(ratio, 1 / _MOST_DIM, _MOST_DIM)
+
+
+@dataclass(frozen=True)
+class ModelError:
+    """Variance of a peak's distance from its node, on each axis, beyond what the detector says.
+
+    Parameters
+    ----------
+    constant : float
+        The same for all peaks.
+    dimmed : float
+        Of a typical peak; goes as 1 / intensity.
+    """
+
+    constant: float
+    dimmed: float
+
+    @property
+    def typical(self) -> float:
+        """Variance of a peak of typical intensity."""
+        return self.constant + self.dimmed
+
+    def at(self, dimness: Floats) -> Floats:
+        """(peak,) variances."""
+        variance: Floats = self.constant + self.dimmed * dimness
+        return variance
+
+
 @dataclass(frozen=True)
 class Weights:
     """Weights of peaks in the fit.
@@ -74,13 +117,13 @@ class Weights:
         return Weights(self.precision[rows], self.typical)
 
 
-def weights(var: Floats, extra: float, dimness: Floats) -> Weights:
-    """Weights from the detector's variances and the model variance ``extra`` of a typical peak."""
-    return Weights(precisions(var, extra * dimness), 2 / extra)
+def weights(var: Floats, extra: ModelError, dimness: Floats) -> Weights:
+    """Weights from the detector's variances and the model error."""
+    return Weights(precisions(var, extra.at(dimness)), 2 / extra.typical)
 
 
-def model_variance(residual: Floats, var: Floats, dimness: Floats, shrinkage: Floats, floor: float) -> float:
-    """Model variance of a typical peak that makes the residuals as large as they should be, by their median.
+def _scale(residual: Floats, var: Floats, pattern: Floats, left: Floats, floor: float) -> float:
+    """Scale of the model variance that makes the residuals as large as they should be, by their median.
 
     Parameters
     ----------
@@ -88,23 +131,87 @@ def model_variance(residual: Floats, var: Floats, dimness: Floats, shrinkage: Fl
         Of the peaks used (y, x).
     var : (n, 3) float64
         What the detector says of them.
-    dimness : (n,) float64
-        A typical intensity over theirs: their share of the model variance.
-    shrinkage : (n,) float64
+    pattern : (n,) float64
+        Their model variances in units of the scale.
+    left : (n,) float64
         Part of a peak's variance that the fit leaves in its residual.
     floor : float
         Smallest value to return; returned if the detector's variances suffice.
     """
 
-    def excess(extra: float) -> float:
-        yy, yx, xx = precisions(var, extra * dimness).T
-        square = yy * residual[:, 0] ** 2 + 2 * yx * residual[:, 0] * residual[:, 1] + xx * residual[:, 1] ** 2
-        return float(np.median(square / shrinkage) - _MEDIAN_SQUARE)
+    def excess(log_scale: float) -> float:
+        return _log_misfit(_distances(residual, var, np.exp(log_scale) * pattern, left))
 
-    low, high = floor, floor + 4 * float(np.max(np.sum(residual**2, axis=1) / shrinkage))
+    low, high = np.log(floor), np.log(floor + 4 * float(np.max(np.sum(residual**2, axis=1) / left)))
     if excess(low) <= 0:
         return floor
-    while high > 1.002 * low:
-        middle = float(np.sqrt(low * high))
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    return high
+    return float(np.exp(brentq(excess, low, high, xtol=2e-3) if excess(high) < 0 else high))
+
+
+def model_error(
+    residual: Floats, var: Floats, dimness: Floats, left: Floats, hk: NDArray[np.int32], floor: float
+) -> ModelError:
+    """Model error that goes as 1 / intensity, with a constant part if bright peaks scatter too far for that.
+
+    They scatter about where most peaks of their indices lie, in units of what all residuals tell. Sizes are
+    judged by medians: stray peaks among the residuals do not count.
+
+    Parameters
+    ----------
+    residual, var, left, floor
+        See `_scale`.
+    dimness : (n,) float64
+        A typical intensity over theirs.
+    hk : (n, 2) int32
+        Their indices. Where few have the same, as in a scan of a few positions, there is no constant part.
+    """
+    rows, scatter = _scatter_of_alike(residual, hk)
+    bright = dimness[rows] <= np.median(dimness[rows]) if len(rows) else np.zeros(0, bool)
+    rows, scatter = rows[bright], scatter[bright]
+
+    def error(share: float) -> ModelError:
+        scale = _scale(residual, var, 1 - share + share * dimness, left, floor)
+        return ModelError((1 - share) * scale, share * scale)
+
+    def misfit(extra: ModelError) -> float:
+        return _log_misfit(_distances(scatter, var[rows], extra.at(dimness[rows]), left[rows]))
+
+    def misfit_of(log_odds: float) -> float:
+        return misfit(error(1 / (1 + np.exp(-log_odds))))
+
+    dimmed = error(1.0)
+    # The logarithm of the median of n squared distances is known to 1.5 / sqrt(n).
+    if not len(rows) or misfit(dimmed) <= max(_MISFIT, _CLEAR * 2 / np.sqrt(len(rows))):
+        return dimmed
+    if misfit_of(-_ODDS) >= 0:
+        return error(0.0)
+    return error(float(1 / (1 + np.exp(-brentq(misfit_of, -_ODDS, _ODDS, xtol=0.2)))))
+
+
+def _log_misfit(distances: Floats) -> float:
+    """0 if the squared distances (n,) are as large as they should be, by their median."""
+    half = len(distances) // 2
+    middle = float(np.partition(distances, half)[half])  # quicker than `numpy.median`
+    return float(np.log(max(middle, 1e-300) / _MEDIAN_SQUARE))
+
+
+def _distances(residual: Floats, var: Floats, extra: Floats, left: Floats) -> Floats:
+    """(n,) squared Mahalanobis distances, as they were if the fit had left all of them."""
+    (y, x), yx = residual.T, var[:, 1]
+    yy, xx = var[:, 0] + extra, var[:, 2] + extra
+    distance: Floats = (xx * y * y - 2 * yx * y * x + yy * x * x) / ((yy * xx - yx * yx) * left)
+    return distance
+
+
+def _scatter_of_alike(residual: Floats, hk: NDArray[np.int32]) -> tuple[NDArray[np.int64], Floats]:
+    """Rows (m,) of peaks whose indices enough others share, and how far (m, 2) they lie from the median of these."""
+    name = hk[:, 0].astype(np.int64) * 2**32 + hk[:, 1]
+    order = np.argsort(name, kind="stable")
+    ends = np.flatnonzero(np.diff(name[order])) + 1
+    alike = [rows for rows in np.split(order, ends) if len(rows) >= _FEWEST_ALIKE]
+    if not alike:
+        return np.zeros(0, np.int64), np.zeros((0, 2))
+    # The variance about the median of n is smaller by 1 - (2 - pi / 2) / n.
+    lost = 2 - np.pi / 2
+    scatter = [(residual[rows] - np.median(residual[rows], axis=0)) / np.sqrt(1 - lost / len(rows)) for rows in alike]
+    return np.concatenate(alike), np.concatenate(scatter)

@@ -12,7 +12,6 @@ from ronchi.schema import common
 from ronchi.schema import lattice as lattice_schema
 from ronchi.schema import strain as strain_schema
 from ronchi_lattice import frame
-from ronchi_lattice.fit import Fits
 from ronchi_lattice.multi import FittedLattice
 from ronchi_lattice.peaklist import Peaks
 from ronchi_lattice.reference import ReferenceLattice
@@ -26,18 +25,13 @@ _SCAN = ("scan_y", "scan_x")
 
 
 def lattice_maps(
-    lattice: FittedLattice | None, peaks: Peaks, coords: dict[str, xr.Variable], q_units: str, attrs: dict[str, Any]
+    lattice: FittedLattice, peaks: Peaks, coords: dict[str, xr.Variable], q_units: str, attrs: dict[str, Any]
 ) -> xr.Dataset:
-    """``lattice/1`` over the whole scan, on the detector's axes, in undistorted q.
-
-    ``lattice`` None stands for a scan without enough peaks anywhere.
-    """
-    fits = lattice.fits if lattice else Fits.empty(len(peaks.flat_index), 0)
+    """``lattice/1`` over the whole scan, on the detector's axes, in undistorted q."""
+    fits = lattice.fits
     matrix = fits.params.reshape(-1, 2, 3)
     reason = _on_scan(fits.reason, peaks, NOT_MEASURED)
-    more: dict[str, Any] = {}
-    if lattice:
-        more = {"model_sigma": lattice.model_sigma, "basis_g1": lattice.basis[:, 0], "basis_g2": lattice.basis[:, 1]}
+    more = {"model_sigma": lattice.model_sigma, "basis_g1": lattice.basis[:, 0], "basis_g2": lattice.basis[:, 1]}
     return lattice_schema.make(
         origin=_on_scan(matrix[:, :, 0], peaks),
         g1=_on_scan(matrix[:, :, 1], peaks),
@@ -55,20 +49,23 @@ def lattice_maps(
 
 
 def strain_maps(
-    lattice: FittedLattice | None,
-    reference: ReferenceLattice | None,
+    lattice: FittedLattice,
+    reference: ReferenceLattice | str,
     peaks: Peaks,
     coords: dict[str, xr.Variable],
     q_units: str,
     attrs: dict[str, Any],
 ) -> xr.Dataset:
-    """``strain/1`` over the whole scan: in the scan frame if its rotation is known, else on the detector's axes."""
+    """``strain/1`` over the whole scan: in the scan frame if its rotation is known, else on the detector's axes.
+
+    ``reference`` is a text where there is none: it says why. There is no strain then.
+    """
     n = len(peaks.flat_index)
     turn = frame.to_scan(attrs)
     components, errors = (dict.fromkeys(COMPONENTS, np.full(n, np.nan)) for _ in range(2))
-    fits, fitted = Fits.empty(n, 0), np.zeros(n, bool)
-    if lattice and reference:
-        fits, fitted = lattice.fits, lattice.fits.fitted
+    fits, fitted = lattice.fits, np.zeros(n, bool)
+    if isinstance(reference, ReferenceLattice):
+        fitted = fits.fitted
         S = np.eye(2) if turn is None else turn
         K = np.kron(S, np.eye(2))
         values, sigmas = strain_and_errors(
@@ -88,7 +85,7 @@ def strain_maps(
         valid=_on_scan(fitted, peaks, False),
         residual_units=q_units,
         frame="detector" if turn is None else "scan",
-        reference=reference.words if reference else "none: no lattice could be fitted",
+        reference=reference.words if isinstance(reference, ReferenceLattice) else reference,
         coords=coords,
         attrs=attrs,
     )

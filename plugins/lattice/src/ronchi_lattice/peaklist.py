@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.api import DataError
 from ronchi.schema import peaks as schema
 from ronchi.schema.common import distortion
 from ronchi_lattice import frame
@@ -15,8 +16,6 @@ from ronchi_lattice import frame
 __all__ = ["Peaks", "read"]
 
 Floats = NDArray[np.float64]
-
-_MOST_DIM = 1e3
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Peaks:
     var : (peak, 3) float64
         Covariances yy, yx, xx.
     dimness : (peak,) float64
-        Median intensity of the scan's peaks over the peak's own; 1 where no intensity is known.
+        Median intensity of the scan's peaks over the peak's own; NaN where no intensity is known.
     offsets : (n + 1,) int64
         Where the peaks of each position start.
     flat_index : (n,) int64
@@ -74,6 +73,8 @@ def read(ds: xr.Dataset) -> Peaks:
     ------
     CalibrationError
         The attribute ``q_distortion`` is not usable.
+    DataError
+        Two entries are of one position.
     """
     height, width = (int(n) for n in ds.attrs["scan_shape"])
     flat = ds["scan_y_index"].values.astype(np.int64) * width + ds["scan_x_index"].values.astype(np.int64)
@@ -83,16 +84,28 @@ def read(ds: xr.Dataset) -> Peaks:
     if matrix is not None:
         q, var = frame.apply_to_points(matrix, q), frame.apply_to_covariance(matrix, var)
     peaks = Peaks(q, var, _dimness(ds["intensity"].values), schema.offsets(ds), flat, (height, width))
-    if (np.diff(flat) < 0).any():
+    if (np.diff(flat) <= 0).any():
         peaks = peaks.at(np.argsort(flat, kind="stable"))[1]
+        _check_once(peaks.flat_index, width)
     finite = np.asarray(np.isfinite(peaks.q).all(axis=1))
     return peaks if finite.all() else peaks.keep(finite)
 
 
+def _check_once(flat: NDArray[np.int64], width: int) -> None:
+    twice = flat[1:][np.diff(flat) == 0]
+    if len(twice):
+        y, x = divmod(int(twice[0]), width)
+        raise DataError(
+            f"positions that occur more than once: {len(np.unique(twice))}, the first is scan_y {y}, scan_x {x}",
+            where="peaks",
+            fix="keep one entry for each pair of scan_y_index and scan_x_index",
+        )
+
+
 def _dimness(intensity: NDArray[np.float32]) -> Floats:
     known = np.isfinite(intensity) & (intensity > 0)
-    if not known.any():
-        return np.ones(len(intensity))
-    relative = np.where(known, intensity, np.inf).astype(np.float64)
-    typical = float(np.median(relative[known]))
-    return np.where(known, np.clip(typical / relative, 1 / _MOST_DIM, _MOST_DIM), 1.0)
+    dimness = np.full(len(intensity), np.nan)
+    if known.any():
+        bright = intensity[known].astype(np.float64)
+        dimness[known] = np.median(bright) / bright
+    return dimness

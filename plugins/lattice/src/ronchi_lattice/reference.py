@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 
 _OUTLIER = 3.5  # robust standard deviations
 _MAD = 1.4826
+_FEWEST_TO_REJECT = 8  # of three positions, the robust deviation rejects all in one case of five
 _MEDIAN_COST = np.pi / 2  # variance of a median of normal numbers, in units of the mean's
 
 
@@ -35,7 +36,7 @@ class ReferenceLattice:
     cov : (4, 4) float64
         Covariance of G, row by row.
     share : (n,) float64
-        Weight of each position in the reference; sums to 1, or to 0 for an explicit cell.
+        Influence of each position on the reference; sums to 1, or to 0 for an explicit cell.
     words : str
         What it is, to be read by people.
     """
@@ -80,15 +81,45 @@ def make_reference(
     mean = G.mean(axis=0)
     maps = (G @ np.linalg.inv(mean)).reshape(-1, 4)
     centre = np.median(maps, axis=0)
-    cost = _MEDIAN_COST if len(G) > 2 else 1.0  # the median of one or two is their mean
-    if choice.statistic == "mean":
-        spread = _MAD * np.median(np.abs(maps - centre), axis=0)
-        inlier = (np.abs(maps - centre) <= _OUTLIER * spread + 1e-12).all(axis=1)
-        inside[np.flatnonzero(inside)[~inlier]] = False
-        cov, centre, cost = cov[inlier], maps[inlier].mean(axis=0), 1.0
-    share = inside / len(cov)
-    words = f"{choice.statistic} over {len(cov)} fitted positions of {region}"
-    return ReferenceLattice(centre.reshape(2, 2) @ mean, cost * cov.mean(axis=0) / len(cov), share, words)
+    if choice.statistic == "median" and len(G) > 2:  # the median of one or two is their mean
+        influence, cost = _influence(cov), _MEDIAN_COST
+    else:
+        inlier = _inliers(maps, centre)
+        centre, cost = maps[inlier].mean(axis=0), 1.0
+        influence = inlier / inlier.sum()
+    share = np.zeros(len(inside))
+    share[inside] = influence
+    cov_ref = cost * np.tensordot(influence**2, cov, axes=1)
+    words = f"{choice.statistic} over {np.count_nonzero(influence)} fitted positions of {region}"
+    return ReferenceLattice(centre.reshape(2, 2) @ mean, cov_ref, share, words)
+
+
+def _influence(cov: Floats) -> Floats:
+    """(n,) share of each position in a median; sums to 1.
+
+    A position counts by the density of its values at the median, 1 / sigma: one that is badly known moves it no
+    farther than any other. The variance of the median of normal numbers, ``pi/2 n / sum(1 / sigma)^2``, is then
+    ``pi/2 sum(share^2 sigma^2)`` (Huber 1981, Robust Statistics, doi:10.1002/0471725250).
+    """
+    variance = np.trace(cov, axis1=1, axis2=2)
+    # Without standard errors, all are alike.
+    density = 1 / np.sqrt(np.where(np.isnan(variance), 1.0, variance))
+    share: Floats = density / density.sum()
+    return share
+
+
+def _inliers(maps: Floats, centre: Floats) -> NDArray[np.bool_]:
+    """(n,) maps (n, 4) of which each component lies near the median ``centre``; the nearest half in any case.
+
+    The spread of a few positions is known too badly to reject any of them by it.
+    """
+    if len(maps) < _FEWEST_TO_REJECT:
+        return np.ones(len(maps), bool)
+    off = np.abs(maps - centre)
+    spread = _MAD * np.median(off, axis=0)
+    farthest = (off / (_OUTLIER * spread + 1e-12)).max(axis=1)
+    inlier: NDArray[np.bool_] = farthest <= max(1.0, float(np.median(farthest)))
+    return inlier
 
 
 def check_region(choice: Reference, coords: Mapping[str, xr.Variable]) -> None:
@@ -112,9 +143,10 @@ def _explicit(cell: Floats, basis: Floats, n: int) -> ReferenceLattice:
     if T is None:
         raise DataError(
             f"the reference cell g1 = {cell[:, 0].tolist()}, g2 = {cell[:, 1].tolist()} does not index the fitted "
-            f"lattice g1 = {np.round(basis[:, 0], 5).tolist()}, g2 = {np.round(basis[:, 1], 5).tolist()}",
+            f"lattice g1 = {np.round(basis[:, 0], 5).tolist()}, g2 = {np.round(basis[:, 1], 5).tolist()}, or in more "
+            "than one way",
             where="reference",
-            fix="give both vectors as (y, x) on the detector's axes, in the units of q",
+            fix="give both vectors as (y, x) on the detector's axes, in the units of q, near the orientation measured",
         )
     words = f"explicit cell g1 = {cell[:, 0].tolist()}, g2 = {cell[:, 1].tolist()} (y, x)"
     return ReferenceLattice(cell @ T, np.zeros((4, 4)), np.zeros(n), words)

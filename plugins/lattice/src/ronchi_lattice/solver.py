@@ -47,9 +47,9 @@ class LatticeSolver:
         Raises
         ------
         DataError
-            The peaks agree on no lattice, or the reference cannot be had from them.
+            The peaks agree on no lattice, the reference cannot be had from them, or a position occurs twice.
         CalibrationError
-            The attribute ``q_distortion`` is not usable.
+            The attribute ``q_distortion`` or ``scan_rotation_deg`` is not usable.
         """
         params = self.params
         table = read(peaks)
@@ -63,27 +63,31 @@ class LatticeSolver:
             attrs["q_distortion_applied"] = 1
         q_units = str(peaks["qy"].attrs.get("units", "pixel"))
         strains, maps = [], []
-        for number, lattice in enumerate(lattices or [None], start=1):
-            reference = self._reference(lattice, number, table, coords, ctx)
+        for lattice, reference in zip(lattices, self._references(lattices, table, coords, ctx), strict=True):
             strains.append(strain_maps(lattice, reference, table, coords, q_units, attrs))
             maps.append(lattice_maps(lattice, table, coords, q_units, attrs))
         return Result(_side_by_side(strains, ("reference",)), {"lattice": _side_by_side(maps, _OWN_ATTRS)})
 
-    def _reference(
-        self, lattice: FittedLattice | None, number: int, table: Peaks, coords: dict[str, xr.Variable], ctx: Context
-    ) -> ReferenceLattice | None:
-        if lattice is None or not lattice.fits.fitted.any():
-            if number == 1:
-                raise self._nothing_fitted(table)
-            return None
-        try:
-            return make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords)
-        except DataError as error:
-            if number == 1:
-                raise
-            # A second grain need not reach into the region that the first one is compared with.
-            ctx.log.warning("lattice %d has no strain: %s", number, error.what)
-            return None
+    def _references(
+        self, lattices: list[FittedLattice], table: Peaks, coords: dict[str, xr.Variable], ctx: Context
+    ) -> list[ReferenceLattice | str]:
+        """The reference of each lattice, or why it has none: not every grain need reach into the region."""
+        if not lattices or not lattices[0].fits.fitted.any():
+            raise self._nothing_fitted(table)
+        references: list[ReferenceLattice | str] = []
+        errors = []
+        for lattice in lattices:
+            try:
+                references.append(make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords))
+            except DataError as error:
+                errors.append(error)
+                references.append(f"none: {error.what}")
+        if len(errors) == len(lattices):
+            raise errors[0]
+        for number, reference in enumerate(references, start=1):
+            if isinstance(reference, str):
+                ctx.log.warning("lattice %d has no strain: %s", number, reference.removeprefix("none: "))
+        return references
 
     def _nothing_fitted(self, table: Peaks) -> DataError:
         counts, basis, needed = table.counts, self.params.basis, self.params.min_peaks
