@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -31,6 +32,19 @@ def test_two_dists_with_one_name_are_a_clash(make_dist, fallback):
     catalog = scan([site], fallback=fallback)
     assert catalog.clashes() == [("metric", "same", ["one", "two"])]
     assert [entry.dist for entry in catalog.find("metric", "two:same")] == ["two"]
+
+
+@SCANNERS
+def test_of_a_dist_that_is_there_twice_the_first_on_the_path_counts(make_dist, tmp_path, fallback):
+    first = make_dist("one-detector", "[ronchi.metrics]\nuno = one\n", version="2.0")
+    second = tmp_path / "second"
+    shutil.copytree(first, second)
+    old = second / "one_detector-2.0.dist-info"
+    (old / "METADATA").write_text("Metadata-Version: 2.1\nName: One_Detector\nVersion: 1.0\n")
+    old.rename(second / "one_detector-1.0.dist-info")
+    catalog = scan([first, second], fallback=fallback)
+    assert [entry.version for entry in catalog.entries] == ["2.0"]
+    assert catalog.clashes() == []
 
 
 def test_malformed_file_of_another_dist_is_a_problem_not_a_stop(make_dist):

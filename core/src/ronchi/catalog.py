@@ -146,16 +146,16 @@ def _scan_entrypoints(folders: list[str] | None, problems: list[PluginProblem]) 
 def _scan_stdlib(folders: list[str] | None) -> Iterator[Entry]:
     from importlib import metadata
 
+    seen: set[str] = set()
     for dist in metadata.distributions() if folders is None else metadata.distributions(path=folders):
+        name = normal_name(dist.name or "unknown")
+        # Python imports the first one of a name on the path; the others are in its shadow.
+        if dist.name and name in seen:
+            continue
+        seen.add(name)
         for point in dist.entry_points:
             if point.group in GROUPS:
-                yield Entry(
-                    GROUPS[point.group],
-                    point.name,
-                    normal_name(dist.name or "unknown"),
-                    dist.version or "",
-                    point.value,
-                )
+                yield Entry(GROUPS[point.group], point.name, name, dist.version or "", point.value)
 
 
 def _hidden(dist: str) -> bool:

@@ -66,6 +66,8 @@ def test_options_of_the_run_vary_like_parameters(tmp_path: Path) -> None:
         load_config(cell_source(bad, make_cells(bad)[-1]))
     with pytest.raises(ConfigError, match=r"run\.vary\.workers: expected a list of values, got 2"):
         load_bench(_write(tmp_path, text.replace("[1, 2]", "2")))
+    with pytest.raises(ConfigError, match=r"yaml:4:\d+: run\.vary\.workers\.1: 2 is there twice"):
+        load_bench(_write(tmp_path, text.replace("[1, 2]", "[2, 2]")))
     with pytest.raises(ConfigError, match=r"run\.vary\.workers: is fixed under `run` too"):
         load_bench(_write(tmp_path, text.replace("{executor", "{workers: 3, executor")))
     with pytest.raises(ConfigError, match=r"load\.vary\.radius_px: is fixed under `params` too"):
@@ -102,6 +104,11 @@ def test_faults_of_a_cell_point_into_the_benchmark(tmp_path: Path) -> None:
     [
         ("protocol:", "protocoll:", "did you mean 'protocol'"),
         ("slot: find", "slot: fnd", "did you mean 'find'"),
+        (
+            "slot: find",
+            "slot: find, figures: [seconds, scor.f1]",
+            "'scor' is no metric step\n  -> did you mean 'score'?",
+        ),
         ("baseline: crosscorr", "baseline: cross", "did you mean 'crosscorr'"),
         ("as: phase, ", "", "two entries are called 'crosscorr'"),
         ("repeats: 3", "repeats: 0", "bench.yaml:15:"),

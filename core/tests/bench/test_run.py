@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import io
 import os
 import re
@@ -118,6 +119,27 @@ def test_what_did_not_finish_is_run_again_when_it_may_take_more(small: dict[str,
         assert result.table.cells[0][2:] == ("timeout", f"took more than {timeout_s} s")
 
 
+@pytest.mark.parametrize(("timings", "how", "known"), [(0, "", 1), (1, "", 0), (0, "raise", 0)])
+def test_times_of_another_machine_are_not_taken_nor_are_its_failures(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch, timings: int, how: str, known: int
+) -> None:
+    small["steps"]["find"]["disk_detector"] = [{"name": "direct", "params": {"how": how}}]
+    small["protocol"] = {"timings": timings, "warm_up": 0}
+
+    def count() -> int:
+        told = io.StringIO()
+        run_bench(small, stream=told)
+        return int(re.findall(r"1 cells, (\d) of them known", told.getvalue())[0])
+
+    assert [count(), count()] == [0, 1]
+    for what, changed in (("environment", {"processor": "another one"}), ("versions_of", {"numpy": "0.9"})):
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr(f"ronchi.bench.running.{what}", lambda *_, new=changed: new)
+            assert count() == known, what
+    if how == "":
+        assert count() == 1, "those of this machine are still there"
+
+
 def test_plugins_that_are_not_allowed_are_told_before_anything_runs(small: dict[str, Any]) -> None:
     small["plugins"] = {"allow": ["ronchi"]}
     with pytest.raises(ConfigError, match="allow-list"):
@@ -200,6 +222,20 @@ def test_what_a_metric_cannot_score_costs_its_own_figures(small: dict[str, Any])
     printed = print_summary(result)
     assert "not finished" not in printed
     assert printed.partition("not scored by every metric\n")[2].splitlines()[1].startswith("far   1      take: picky: ")
+
+
+def test_a_figure_to_compare_that_no_metric_gives_is_told(
+    small: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["compare"]["figures"] = ["score.median_p"]
+    small["steps"]["load"]["vary"] = {"dose_e": [200, 2000]}
+    rows = tuple(Row((dose, entry), 0, "score.median_px", 0.1) for dose in ("200", "2000") for entry in ("near", "far"))
+    result = BenchResult(load_bench(small), Table(("load.dose_e", "find"), rows, ()), tmp_path, {}, {}, {}, {})
+    told = "compare.figures: nothing is called 'score.median_p'; did you mean 'score.median_px'?"
+    assert told in print_summary(result)
+    page = html.unescape(write_bench_report(result, tmp_path / "report.html").read_text())
+    assert told in page
+    assert capsys.readouterr().err == "", "nothing of the report fails for want of figures"
 
 
 def test_what_cannot_be_made_for_an_entry_is_a_row(small: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

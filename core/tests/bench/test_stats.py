@@ -62,3 +62,26 @@ def test_a_verdict_takes_as_many_pairs_as_chance_does_not_put_on_one_side(n: int
     improved = replace(difference, median=-0.5, low=-0.6, high=-0.4)
     assert verdict(improved, {"score.rms": "lower"}, 0.95) == told.replace("worse", "better")
     assert verdict(replace(difference, low=-0.1), {"score.rms": "lower"}, 0.95) == ""
+
+
+@pytest.mark.parametrize("figure", ["score.rms", "seconds"])
+def test_options_of_the_run_are_no_pairs_of_their_own_but_for_costs(figure: str) -> None:
+    workers, entries = ("1", "2", "3", "4", "6", "8"), {"a": 1.0, "b": 0.9}
+    rows = [Row((entry, n), 0, figure, value) for n in workers for entry, value in entries.items()]
+    table = Table(("find", "run.workers"), tuple(rows), ())
+    (pooled,) = differences(table, "find", "a", pooled=True)
+    expected = 6 if figure == "seconds" else 1
+    assert pooled.n == expected
+    assert pooled.median == pytest.approx(-0.1)
+    assert verdict(pooled, {figure: "lower"}, 0.95) == ("better" if expected == 6 else "")
+    assert [each.n for each in summaries(table, by=["find"])] == [expected] * 2
+    single = differences(table, "find", "a")
+    assert sorted(each.others for each in single) == [(n,) for n in workers]
+
+
+def test_repeats_on_the_same_files_are_one_measurement_unless_they_differ() -> None:
+    listed = {("1", "a"): [0.5] * 8, ("1", "b"): [0.4] * 8, ("1", "c"): list(np.linspace(0.3, 0.4, 8))}
+    of_files = replace(_table(listed), of_files=True)
+    assert {each.entry: each.n for each in differences(of_files, "find", "a")} == {"b": 1, "c": 8}
+    assert [each.n for each in summaries(of_files)] == [1, 1, 8]
+    assert {each.n for each in differences(_table(listed), "find", "a")} == {8}

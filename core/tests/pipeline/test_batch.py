@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
+import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ronchi.errors import ConfigError
+from ronchi.errors import ConfigError, OutputError
+from ronchi.manager import get_manager
+from ronchi.pipeline import batch
 from ronchi.pipeline.batch import SOME_FAILED, run_batch
 
 
@@ -29,7 +37,13 @@ def scans(folder, toys, monkeypatch):
     for i, name in enumerate(("a1", "a2", "b/a1")):
         np.save(folder / "scans" / f"{name}.npy", np.random.default_rng(i).random((3, 4, 8, 9), dtype="f4"))
     (folder / "scans" / "bad.npy").write_bytes(b"not numpy")
-    return folder
+    get_manager.cache_clear()
+    yield folder
+    get_manager.cache_clear()
+
+
+def run(pattern, **more):
+    return run_batch("toy.yaml", pattern, out="all", stream=io.StringIO(), **more)
 
 
 def rows(path):
@@ -65,5 +79,105 @@ def test_faults_of_the_call(scans):
 def test_any_file_name(scans):
     name = "\N{MICROSCOPE}: 'a' \"b\" é #1"
     (scans / "scans" / "a1.npy").rename(scans / "scans" / f"{name}.npy")
-    assert run_batch("toy.yaml", f"scans/{name[0]}*.npy", out="all", stream=io.StringIO()) == 0
+    assert run(f"scans/{name[0]}*.npy") == 0
     assert rows(scans / "all" / "summary.csv")[name]["status"] == "done"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_names_that_are_no_text(scans):
+    Path("scans/a2.npy").rename(os.fsdecode(b"scans/M\xfcnchen.npy"))
+    assert run("scans/*[!d].npy") == SOME_FAILED
+    named, text = rows(scans / "all" / "summary.csv").values()
+    assert text["status"] == "done"
+    assert (named["input"].rpartition(os.sep)[2], named["status"]) == ("M\\udcfcnchen.npy", "failed")
+    assert named["reason"].endswith("is not UTF-8: rename it")
+
+
+def test_outputs_are_no_inputs_of_the_next_batch(scans):
+    for name in ("bad", "a2", "b/a1"):
+        (scans / "scans" / f"{name}.npy").unlink()
+    text = (scans / "toy.yaml").read_text()
+    (scans / "toy.yaml").write_text(text.replace("run: {block: 4}", "run: {block: 4, cache: cache}"))
+    assert run("**/*.n*", jobs=2) == 0
+    before = rows(scans / "all" / "summary.csv").keys()
+    assert len(list(scans.glob("**/*.n*"))) > len(before) == 2
+    # A folder of another pipeline is as good as any.
+    (scans / "all" / "other").mkdir()
+    (scans / "all" / "other" / "provenance.json").write_text(json.dumps({"name": "other"}))
+    shutil.copy(scans / "scans" / "a1.npy", scans / "all" / "other" / "new.npy")
+    assert run("**/*.n*", jobs=2) == 0
+    assert rows(scans / "all" / "summary.csv").keys() == {*before, "new"}
+    with pytest.raises(ConfigError, match="no file matches but what this pipeline has made"):
+        run("all/a1/*.nc")
+
+
+def test_a_pipeline_that_is_wrong_starts_nothing(scans, monkeypatch):
+    monkeypatch.setattr(batch.subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    with pytest.raises(ConfigError, match="did you mean 'noise'"):
+        run("scans/*.npy", overrides=["disks.params.noize=1"])
+    assert not (scans / "all").exists()
+
+
+def test_a_file_that_fails_the_check_costs_only_itself(scans, monkeypatch):
+    check, checked = batch.check_pipeline, []
+
+    def picky(*args, overrides):
+        checked.append(overrides[-1])
+        if len(checked) == 1:
+            raise ConfigError("no reader knows this file")
+        return check(*args, overrides=overrides)
+
+    monkeypatch.setattr(batch, "check_pipeline", picky)
+    assert run("scans/a*.npy") == 0
+    assert len(checked) == 2
+
+
+def test_a_summary_that_cannot_be_written_costs_no_file(scans, monkeypatch):
+    write, full = batch.write_atomically, [True, False, True, True]
+
+    def short(path, content):
+        if full.pop(0):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(path, content)
+
+    monkeypatch.setattr(batch, "write_atomically", short)
+    assert run("scans/a*.npy") == 0
+    assert rows(scans / "all" / "summary.csv").keys() == {"a1", "a2"}
+    with pytest.raises(OutputError, match=r"summary cannot be written: No space left[\s\S]*run the same again"):
+        run("scans/a*.npy")
+    assert (scans / "all" / "a2" / "provenance.json").exists()
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc (Linux)")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_runs_end_with_the_batch(scans, how):
+    mark = f"RONCHI_TEST_MARK={scans}"
+    slow = ["--set", "disks.params.sleep_s=20", "--set", f"disks.params.log={scans / 'blocks.txt'}"]
+    command = [sys.executable, "-m", "ronchi", "run", "toy.yaml", "--inputs", "scans/a*.npy", "--jobs", "2", *slow]
+    # As a shell's background: `&` lets Ctrl-C be ignored.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ended = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "RONCHI_TEST_MARK": str(scans)})
+    signal.signal(signal.SIGINT, before)
+    deadline = time.monotonic() + 60
+    while not (scans / "blocks.txt").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    ended.send_signal(how)
+    assert ended.wait(10) == -how
+    deadline = time.monotonic() + 10
+    while marked(mark) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert marked(mark) == []
+    # They were not killed but stopped: nothing temporary is left.
+    assert not list((scans / ".ronchi" / "cache").glob("scratch*"))
+
+
+def marked(mark):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(entry.name) != os.getpid() and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found

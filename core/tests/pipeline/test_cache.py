@@ -266,10 +266,17 @@ def test_folders_are_digested_by_content(tmp_path):
     folder = tmp_path / "store.zarr"
     (folder / "c").mkdir(parents=True)
     (folder / "c" / "0").write_bytes(b"1")
-    digests = FileDigests(tmp_path / "files.json")
+    digests = FileDigests(folder / ".ronchi" / "cache" / "files.json")
     before = digests.of(folder)
+    # Whoever starts ronchi in the folder of the data has the cache in it.
+    digests.save()
+    assert digests.of(folder) == before
     (folder / "c" / "1").write_bytes(b"1")
     assert digests.of(folder) != before
+    around = FileDigests(tmp_path / "files.json")
+    before = around.of(folder)
+    (folder / "c" / "2").write_bytes(b"1")
+    assert around.of(folder) != before
 
 
 def test_code_digest_sees_all_files_but_those_that_are_made_of_them(tmp_path):

@@ -21,6 +21,7 @@ from ronchi.errors import ConfigError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import RunOptions
 from ronchi.pipeline.executors import make_executor
+from ronchi.pipeline.outputs import sole_writer
 from ronchi.pipeline.run import run_pipeline
 
 DRIVER = Path(__file__).parent / "driver.py"
@@ -263,13 +264,24 @@ def test_two_runs_on_one_cache_share_the_work(folder, start, toys):
     # The name of the step's lock, and a hold on it until both wait, whatever else the machine does.
     key = run_pipeline("toy.yaml", overrides=overrides, manager=toys, dry_run=True).steps["disks"].key
     with lock.making(key, lambda: None):
-        processes = [start(*overrides) for _ in range(2)]
+        processes = [start(*overrides, f"name={name}") for name in ("one", "two")]
         said = [_until(process.stderr, "disks: waiting for another run") for process in processes]
     ends = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], (said, ends)
     assert len(log.read_text().splitlines()) == 10  # each of the blocks once
     assert sum("disks: disk_detector brightest: reused" in end[1] for end in ends) == 1
     assert outputs(run(toys, *overrides, "run.cache=other")) == outputs(run(toys, *overrides))
+
+
+def test_two_runs_do_not_write_to_one_folder_at_a_time(folder, start):
+    (folder / "toy-out").mkdir()
+    with sole_writer(folder / "toy-out", pytest.fail):
+        second = start()
+        _until(second.stderr, "waiting for another run, which writes to toy-out")
+        assert not (folder / ".ronchi" / "cache" / "partial").exists()
+    second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert not (folder / "toy-out" / ".lock").exists()
 
 
 @pytest.mark.alone

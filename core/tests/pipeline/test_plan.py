@@ -32,6 +32,13 @@ def test_order_follows_the_edges_not_the_text(folder, toys):
     assert list(plan.steps) == ["load", "half", "disks", "strain", "early", "score"]
 
 
+def test_a_section_without_content_is_absent(folder, toys):
+    assert check(folder, toys, "run: {block: 4}", "run:\nplugins:", ["run.block=5"]).config.run.block == 5
+    text = (folder / "toy.yaml").read_text()
+    (folder / "toy.yaml").write_text(text[: text.index("outputs:")] + "outputs:\n#  peaks: later\n")
+    assert check_pipeline(folder / "toy.yaml", manager=toys).config.outputs == {}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ronchi.errors import ConfigError
+from ronchi.pipeline import outputs as outputs_module
 from ronchi.pipeline.keys import FileDigests
 from ronchi.pipeline.provenance import replay
 from ronchi.pipeline.resources import scratch_folder
@@ -149,3 +150,55 @@ def test_a_folder_that_was_read_is_checked_like_a_file(record, tmp_path, toys):
     (store / "c").write_bytes(b"2")
     with pytest.raises(ConfigError, match="has changed since the run"):
         replay(record, manager=toys, progress=False)
+
+
+def test_versions_are_those_that_made_a_result_not_those_that_reuse_it(record, toys, folder):
+    first = json.loads(record.read_text())
+    assert {"toydist": "1.0", "numpy": np.__version__}.items() <= first["steps"]["disks"]["made_with"].items()
+    assert first["steps"]["half"]["made_with"] == {}
+    assert first["warnings"] == []
+    for entry in (folder / ".ronchi" / "cache").glob("*/*/entry.json"):
+        meta = json.loads(entry.read_text())
+        meta["made_with"] |= {"numpy": "0.9", "python": "3.1"}
+        entry.write_text(json.dumps(meta))
+    again = run_pipeline("toy.yaml", manager=toys, progress=False, overrides=["disks.params.sigma_px=1.5"])
+    told = f"disks, strain, score: reused, made with numpy 0.9 (now {np.__version__}); --force STEP makes a step again"
+    assert again.warnings == [told]
+    second = json.loads(record.read_text())
+    assert second["steps"]["disks"]["made_with"]["numpy"] == "0.9"
+    assert f"numpy was 0.9, is {np.__version__}" in replay(record, manager=toys, progress=False).notes
+    # Entries of before know nothing, and nothing is told of them.
+    for entry in (folder / ".ronchi" / "cache").glob("*/*/entry.json"):
+        meta = json.loads(entry.read_text())
+        entry.write_text(json.dumps({name: value for name, value in meta.items() if name != "made_with"}))
+    assert (
+        run_pipeline("toy.yaml", manager=toys, progress=False, overrides=["disks.params.sigma_px=1.5"]).warnings == []
+    )
+
+
+def test_a_record_never_stands_beside_outputs_of_another_run(record, toys, monkeypatch):
+    write = outputs_module.write_with
+
+    def stopped(chosen, data, path, sides):
+        if path.name == "strain.nc":
+            raise KeyboardInterrupt
+        return write(chosen, data, path, sides)
+
+    monkeypatch.setattr(outputs_module, "write_with", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline("toy.yaml", manager=toys, progress=False, overrides=["disks.params.noise=0.5"])
+    with pytest.raises(ConfigError, match=r"stopped while it wrote its outputs\n  -> run it again"):
+        replay(record, manager=toys, progress=False)
+    monkeypatch.setattr(outputs_module, "write_with", write)
+    run_pipeline("toy.yaml", manager=toys, progress=False, overrides=["disks.params.noise=0.5"])
+    assert replay(record, manager=toys, progress=False).equal
+
+
+def test_replay_of_files_that_moved_together(folder, toys):
+    np.save("valid.npy", np.ones((5, 7)))
+    run_pipeline("toy.yaml", manager=toys, progress=False)
+    (folder / "moved").mkdir()
+    for name in ("scan.npy", "valid.npy"):
+        (folder / name).rename(folder / "moved" / name)
+    moved = (f"load.params.path={folder / 'moved' / 'scan.npy'}",)
+    assert replay(folder / "toy-out" / "provenance.json", manager=toys, progress=False, overrides=moved).equal

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -274,6 +275,16 @@ def test_a_killed_scan_goes_on_and_equals_an_uninterrupted_one(rows: dict[str, s
     xr.testing.assert_identical(xr.open_dataset("a.nc"), xr.open_dataset("b.nc"))
     assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
     assert not list(tmp_path.glob("*.lock"))
+
+
+def test_the_log_that_a_failure_names_is_there_until_the_file_is(rows: dict[str, str], tmp_path: Path) -> None:
+    failed = simulate(rows, "rows", "--set", "wait_s=-1", "-o", "a.nc")
+    assert failed.returncode == 1
+    (log,) = set(re.findall(r"the traceback is in (.*)", failed.stderr))
+    assert "sleep length must be non-negative" in Path(log).read_text()
+    assert {path.name for path in tmp_path.glob("a.nc*/*")} == {"out"}
+    assert simulate(rows, "rows", "-o", "a.nc").returncode == 0
+    assert not list(tmp_path.glob(f"*{PARTIAL_SUFFIX}*"))
 
 
 STOPPED = """

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import threading
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ronchi.bench.outcome import Outcome
+from ronchi.pipeline.lifeline import end_with_parent, kill
 
 __all__ = ["main", "measure"]
 
@@ -86,22 +84,6 @@ def _told(error: str, folder: str) -> str:
     return error.replace(folder, f"cells/{Path(folder).name}")
 
 
-def _end_with_parent() -> None:
-    """End this process, and those it has started, when the one that started it has ended."""
-    lifeline = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-
-    def wait() -> None:
-        os.read(lifeline, 1)
-        if hasattr(os, "killpg"):
-            os.killpg(0, signal.SIGKILL)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 if __name__ == "__main__":
-    _end_with_parent()
+    end_with_parent(kill)
     main(*sys.argv[1:])

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from ronchi.bench.checks import check_meaning
 from ronchi.kinds import STEP_KINDS
 from ronchi.pipeline.faults import note_validation_error, validated_head
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean, read_source
@@ -145,6 +146,7 @@ def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = No
     """
     source = read_source(origin, base=base)
     source.data.setdefault("name", "benchmark")
+    source.drop_empty("plugins", "run", "protocol", "compare")
     head = validated_head(source, _Head, _TOP, SCHEMA)
     slots = _slots(source)
     run = source.data.get("run")
@@ -152,7 +154,7 @@ def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = No
     if isinstance(run, dict):
         run_vary = _vary(source, ("run",), run, run, "workers: [1, 2, 4]")
     if head is not None:
-        _check_meaning(source, head, slots)
+        check_meaning(source, head.protocol, head.compare, slots)
     source.check()
     assert head is not None
     return BenchConfig(source, head.name, head.about, head.seed, slots, head.protocol, head.compare, run_vary)
@@ -193,6 +195,10 @@ def _vary(
     for key, values in _mapping(source, at, body, "vary").items():
         if isinstance(values, list) and values:
             made[key] = tuple(values)
+            for number, value in enumerate(values):
+                if value in values[:number]:
+                    what = f"{value!r} is there twice, and would count as two measurements"
+                    source.fault((*at, "vary", key, number), what, "leave out one of them")
         else:
             source.fault((*at, "vary", key), f"expected a list of values, got {values!r}", example)
         if key in fixed:
@@ -252,53 +258,3 @@ def _space(source: Source, at: FieldPath, raw: Any, params: Mapping[str, Any]) -
         except ValidationError as error:
             note_validation_error(source, (*at, key), error, Range)
     return made
-
-
-def _check_meaning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> None:
-    if head.protocol.timings and head.protocol.jobs > 1:
-        source.fault(("protocol", "jobs"), "combinations side by side slow each other down", "jobs: 1, or timings: 0")
-    if not any(slot.kind == "metric" for slot in slots.values()) and slots and not head.protocol.timings:
-        fix = "add a metric step, or `protocol: {timings: 5}`; without a truth, one pipeline tells where two differ"
-        source.fault(("steps",), "there is no metric, and no time is measured", fix)
-    _check_tuning(source, head, slots)
-    for entry, key in [(entry, key) for slot in slots.values() for entry in slot.entries for key in slot.vary]:
-        for section, keys in (("params", entry.params), ("tune", entry.space)):
-            if key in keys:
-                source.fault((*entry.place, section, key), "varies for all entries", "leave out one of them", key=True)
-    if head.compare is None:
-        if head.protocol.timings:
-            source.fault(("protocol", "timings"), "which step is to be timed?", "compare: {slot: STEP}")
-        return
-    compared = slots.get(head.compare.slot)
-    if compared is None:
-        source.fault(
-            ("compare", "slot"), f"there is no step {head.compare.slot!r}", did_you_mean(head.compare.slot, slots)
-        )
-        return
-    labels = [entry.label for entry in compared.entries]
-    baseline = head.compare.baseline
-    if baseline is not None and baseline not in labels:
-        source.fault(
-            ("compare", "baseline"), f"{compared.step!r} has no entry {baseline!r}", did_you_mean(baseline, labels)
-        )
-
-
-def _check_tuning(source: Source, head: _Head, slots: Mapping[str, Slot]) -> None:
-    tuned = [(slot, entry) for slot in slots.values() for entry in slot.entries if entry.space]
-    compared = head.compare.slot if head.compare else None
-    for slot, entry in tuned:
-        if head.protocol.tuning is None:
-            fix = "protocol: {tuning: {trials: 50, figure: STEP.FIGURE}}"
-            source.fault((*entry.place, "tune"), "nothing says how it is tuned", fix, key=True)
-        elif slot.step != compared:
-            source.fault((*entry.place, "tune"), "only entries of the compared step are tuned", key=True)
-    if head.protocol.tuning is None:
-        return
-    step = head.protocol.tuning.figure.partition(".")[0]
-    if step not in slots or slots[step].kind != "metric":
-        metrics = [slot.step for slot in slots.values() if slot.kind == "metric"]
-        fix = f"STEP.FIGURE, where STEP is one of: {', '.join(metrics) or 'none'}"
-        source.fault(("protocol", "tuning", "figure"), f"{step!r} is no metric step", fix)
-    if not tuned:
-        fix = "an entry with tune: {PARAMETER: {low: 0, high: 1}}"
-        source.fault(("protocol", "tuning"), "no entry has a space to be searched", fix)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 from pathlib import Path
+
+from ronchi.pipeline.resources import has_cuda
 
 __all__ = ["environment"]
 
 
 def environment() -> dict[str, str]:
-    """Processor, cores that this process may use, memory and operating system, in words."""
+    """Processor, cores that this process may use, memory, graphics card and operating system, in words."""
     made = {"processor": _processor(), "cores": str(_cores()), "system": platform.platform()}
     with contextlib.suppress(AttributeError, ValueError, OSError):  # Windows does not tell
         made["memory"] = f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 1e9:.0f} GB"
+    if has_cuda():
+        made["GPU"] = _gpu()
     return made
 
 
@@ -24,6 +29,14 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def _gpu() -> str:
+    """Name of the first CUDA device, from the driver."""
+    driver, device, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(0), ctypes.create_string_buffer(128)
+    driver.cuDeviceGet(ctypes.byref(device), 0)
+    driver.cuDeviceGetName(name, len(name), device)
+    return name.value.decode(errors="replace")
 
 
 def _cores() -> int:

@@ -30,7 +30,8 @@ class Outcome:
     patterns, gigabytes : float
         What the compared step reads as ``data``; 0 where that has no patterns, or no intensity.
     allowed : str
-        What the cell was allowed in time, memory and plugins: one that did not finish may with more.
+        What the cell was allowed in time, memory and plugins, on which machine and with which versions: one that
+        did not finish may with more, or elsewhere.
     """
 
     status: str

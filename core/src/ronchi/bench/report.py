@@ -12,7 +12,16 @@ from ronchi.bench.figures import draw_against, draw_costs, draw_forest
 from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Summary, differences, summaries
-from ronchi.bench.summary import better_of, compared_of, confidence_of, interval, shown_of, unscored, verdict
+from ronchi.bench.summary import (
+    absent_figures,
+    better_of,
+    compared_of,
+    confidence_of,
+    interval,
+    shown_of,
+    unscored,
+    verdict,
+)
 from ronchi.bench.table import COSTS, RATES, SECONDS
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
@@ -69,7 +78,8 @@ def _summary(result: BenchResult) -> Section:
     cells = result.table.cells
     lost = sum(status not in FINISHED for *_, status, _ in cells)
     body = paragraph(result.config.about) if result.config.about else ""
-    body += messages([f"{lost} of {len(cells)} combinations did not finish: see below"] if lost else [])
+    said = [f"{lost} of {len(cells)} combinations did not finish: see below"] if lost else []
+    body += messages(said + absent_figures(result))
     compared, baseline = compared_of(result)
     shown = [("combinations", str(len(cells))), ("repeats", str(result.config.protocol.repeats))]
     if compared:
@@ -97,6 +107,8 @@ def _accuracy(result: BenchResult, album: Album) -> Section:
             continue
         found = summaries(result.table, confidence, [*([compared] if compared else []), factor])
         drawn = _varying(found, [*figures, *timed]) or figures
+        if not drawn:
+            continue
         others = [name for name in result.table.factors if name not in (compared, factor)]
         over = f", over all of {', '.join(others)}" if others else ""
         body += album.add(

@@ -23,9 +23,9 @@ from ronchi.bench.running import run_cells, step_keys
 from ronchi.bench.table import Table
 from ronchi.bench.tuning import Tuned, tune
 from ronchi.errors import ConfigError
-from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.plan import Plan
-from ronchi.pipeline.provenance import versions_of
+from ronchi.pipeline.versions import versions_of
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -103,6 +103,8 @@ def run_bench(
     ------
     ConfigError
         The benchmark, or a pipeline that it stands for, is not valid; nothing was run.
+    OutputError
+        The folder cannot be written to.
     KeyboardInterrupt
         The user stopped it; finished cells are kept.
     """
@@ -117,14 +119,15 @@ def run_bench(
     if peers:
         lacking = install(plans, lambda text: print(text, file=tell, flush=True))
     tuned: tuple[Tuned, ...] = ()
-    if config.protocol.tuning is not None:
-        better = _better(plans)
-        config, tuned = _tune(config, manager, out_dir, tell, better, skip_missing=skip_missing)
-        cells = make_cells(config)
-        plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
-    outcomes |= lacking
-    able = {number: plan for number, plan in plans.items() if number not in lacking}
-    outcomes |= run_cells(config, cells, able, out_dir, tell, retry=retry or peers)
+    with sole_writer(out_dir, lambda note: tell.write(f"{note}\n")):
+        if config.protocol.tuning is not None:
+            better = _better(plans)
+            config, tuned = _tune(config, manager, out_dir, tell, better, skip_missing=skip_missing)
+            cells = make_cells(config)
+            plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
+        outcomes |= lacking
+        able = {number: plan for number, plan in plans.items() if number not in lacking}
+        outcomes |= run_cells(config, cells, able, out_dir, tell, retry=retry or peers)
     versions: dict[str, str] = {}
     for plan in plans.values():
         versions |= versions_of(plan)

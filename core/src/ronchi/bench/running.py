@@ -13,11 +13,13 @@ from typing import TextIO
 
 from ronchi.bench.cells import Cell
 from ronchi.bench.config import BenchConfig
+from ronchi.bench.environment import environment
 from ronchi.bench.outcome import FINISHED, Outcome
 from ronchi.bench.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.plan import Plan
+from ronchi.pipeline.versions import versions_of
 
 __all__ = ["run_cells", "step_keys"]
 
@@ -42,7 +44,8 @@ def run_cells(
     tell : file
         Gets a line a cell.
     retry : bool
-        Run those again that did not finish.
+        Run those again that did not finish; without it, those that may take more by now, or run on another machine
+        or with other versions.
 
     Returns
     -------
@@ -50,11 +53,14 @@ def run_cells(
         By the number of the cell.
     """
     planned = [cell for cell in cells if cell.number in plans]
-    keys = {cell.number: _row_key(config, plans[cell.number]) for cell in planned}
-    outcomes, allowed = {}, _allowed(config)
+    machine = environment()
+    places = {cell.number: {**machine, **versions_of(plans[cell.number])} for cell in planned}
+    keys = {cell.number: _row_key(config, plans[cell.number], places[cell.number]) for cell in planned}
+    allowed = {cell.number: _allowed(config, places[cell.number]) for cell in planned}
+    outcomes = {}
     for cell in planned:
         known = _stored(out_dir, keys[cell.number])
-        if known is not None and (known.status in FINISHED or (known.allowed == allowed and not retry)):
+        if known is not None and (known.status in FINISHED or (known.allowed == allowed[cell.number] and not retry)):
             outcomes[cell.number] = known
     waiting = [cell for cell in planned if cell.number not in outcomes]
     tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
@@ -68,7 +74,8 @@ def run_cells(
         }
         try:
             for done, future in enumerate(as_completed(running), 1):
-                cell, outcome = running[future], replace(future.result(), allowed=allowed)
+                cell = running[future]
+                outcome = replace(future.result(), allowed=allowed[cell.number])
                 outcomes[cell.number] = outcome
                 write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
                 told = f"{outcome.status}: {outcome.error}" if outcome.error else outcome.status
@@ -87,17 +94,17 @@ def step_keys(plan: Plan) -> dict[str, str]:
     return Identities(plan, Cache(Path(plan.config.run.cache).absolute())).keys
 
 
-def _row_key(config: BenchConfig, plan: Plan) -> str:
-    """What a row depends on: the keys of all steps, and how time is measured."""
+def _row_key(config: BenchConfig, plan: Plan, place: Mapping[str, str]) -> str:
+    """What a row depends on: the keys of all steps; with times, how they are measured, on which machine, with what."""
     protocol = config.protocol.model_dump_json(include={"timings", "warm_up"})
-    timed = config.compare.slot if config.compare and config.protocol.timings else ""
+    timed = [config.compare.slot, place] if config.compare and config.protocol.timings else ""
     content = json.dumps([protocol, timed, sorted(step_keys(plan).items()), plan.config.run.model_dump(mode="json")])
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _allowed(config: BenchConfig) -> str:
+def _allowed(config: BenchConfig, place: Mapping[str, str]) -> str:
     limits = config.protocol.model_dump(mode="json", include={"timeout_s", "memory_mb"})
-    return json.dumps([limits, config.source.data.get("plugins")], sort_keys=True)
+    return json.dumps([limits, config.source.data.get("plugins"), place], sort_keys=True)
 
 
 def _row_file(out_dir: Path, key: str) -> Path:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.bench.table import Table
+from ronchi.bench.table import COSTS, Table
 
 __all__ = ["Difference", "Summary", "bootstrap_interval", "differences", "summaries"]
 
 Array = NDArray[np.float64]
 _RESAMPLES = 4000
+_Group = TypeVar("_Group", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def bootstrap_interval(values: Array, confidence: float = 0.95) -> tuple[float, 
 
 
 def summaries(table: Table, confidence: float = 0.95, by: Sequence[str] | None = None) -> list[Summary]:
-    """One summary a combination and figure, over repeats; NaN are left out.
+    """One summary a combination and figure, over repeats; NaN are left out, and what is the same measurement is one.
 
     Parameters
     ----------
@@ -77,19 +78,23 @@ def summaries(table: Table, confidence: float = 0.95, by: Sequence[str] | None =
         Factors that are told apart, in this order; over the others it is taken together. All by default.
     """
     kept = [table.factors.index(name) for name in (table.factors if by is None else by)]
+    data = _of_data(table, kept)
     made = []
     for figure in table.figures():
-        grouped: dict[tuple[str, ...], list[float]] = {}
-        for (factors, _), values in table.values(figure).items():
-            grouped.setdefault(tuple(factors[at] for at in kept), []).extend(values)
-        made += [Summary(factors, figure, *_located(values, confidence)) for factors, values in grouped.items()]
+        values = [
+            (tuple(factors[at] for at in kept), tuple(factors[at] for at in data), repeat, value)
+            for (factors, repeat), listed in table.values(figure).items()
+            for value in listed
+        ]
+        grouped = _measured(table, figure, values)
+        made += [Summary(factors, figure, *_located(found, confidence)) for factors, found in grouped.items()]
     return made
 
 
 def differences(
     table: Table, slot: str, baseline: str, confidence: float = 0.95, *, pooled: bool = False
 ) -> list[Difference]:
-    """Paired differences of all entries of a slot from one of them.
+    """Paired differences of all entries of a slot from one of them; the same measurement twice is one pair.
 
     Parameters
     ----------
@@ -104,20 +109,55 @@ def differences(
         The table has no such factor.
     """
     at = table.factors.index(slot)
+    data = _of_data(table, [at])
     made = []
     for figure in table.figures():
         by_pair: dict[tuple[Any, ...], dict[str, float]] = {}
         for (factors, repeat), values in table.values(figure).items():
             others = factors[:at] + factors[at + 1 :]
-            by_pair.setdefault((others, repeat), {})[factors[at]] = float(np.median(values))
-        gaps: dict[tuple[str, tuple[str, ...]], list[float]] = {}
-        for (others, _), entries in by_pair.items():
-            for entry, value in entries.items():
-                if entry != baseline and baseline in entries:
-                    gaps.setdefault((entry, () if pooled else others), []).append(value - entries[baseline])
-        made += [
-            Difference(entry, others, figure, *_located(values, confidence)) for (entry, others), values in gaps.items()
+            same = tuple(factors[number] for number in data)
+            by_pair.setdefault((others, same, repeat), {})[factors[at]] = float(np.median(values))
+        gaps = [
+            ((entry, () if pooled else others), same, repeat, value - entries[baseline])
+            for (others, same, repeat), entries in by_pair.items()
+            for entry, value in entries.items()
+            if entry != baseline and baseline in entries
         ]
+        made += [
+            Difference(entry, others, figure, *_located(values, confidence))
+            for (entry, others), values in _measured(table, figure, gaps).items()
+        ]
+    return made
+
+
+def _of_data(table: Table, apart: Sequence[int]) -> list[int]:
+    """Numbers of the factors besides some that are told apart, but for options of the run: they change no data."""
+    return [at for at, name in enumerate(table.factors) if at not in apart and not name.startswith("run.")]
+
+
+def _measured(
+    table: Table, figure: str, values: Iterable[tuple[_Group, tuple[str, ...], int, float]]
+) -> dict[_Group, list[float]]:
+    """Values by group, of which each is a measurement of its own.
+
+    Parameters
+    ----------
+    values : iterable of tuple
+        Group, what tells the data apart within it, repeat, value. Of equal data and repeat there is the median, but of
+        costs; and of repeats on the same files one value if they are all the same number.
+    """
+    made: dict[_Group, list[float]] = {}
+    gathered: dict[_Group, dict[tuple[str, ...], dict[int, list[float]]]] = {}
+    for group, data, repeat, value in values:
+        if figure in COSTS:
+            made.setdefault(group, []).append(value)
+        else:
+            gathered.setdefault(group, {}).setdefault(data, {}).setdefault(repeat, []).append(value)
+    for group, by_data in gathered.items():
+        for by_repeat in by_data.values():
+            medians = [float(np.median(listed)) for listed in by_repeat.values()]
+            same = table.of_files and len(set(medians)) == 1
+            made.setdefault(group, []).extend(medians[:1] if same else medians)
     return made
 
 

@@ -17,9 +17,11 @@ from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
 from ronchi.bench.table import COSTS, RATES
 from ronchi.pipeline.cache import write_atomically
+from ronchi.pipeline.source import did_you_mean
 
 __all__ = [
     "FIGURE_COLUMNS",
+    "absent_figures",
     "better_of",
     "compared_of",
     "confidence_of",
@@ -88,6 +90,7 @@ def print_summary(result: BenchResult) -> str:
     rows = [[entry, str(cells), error] for entry, cells, error in unscored(result)]
     if rows:
         parts += ["\nnot scored by every metric", _columns([compared or "entry", "cells", "why"], rows)]
+    parts += [f"\n{told}" for told in absent_figures(result)]
     lost = [each for each in result.table.cells if each[2] not in FINISHED]
     if lost:
         rows = [
@@ -123,6 +126,17 @@ def shown_of(result: BenchResult) -> list[str]:
         for figure in result.table.figures()
         if figure in COSTS or (figure in chosen if chosen else better[figure])
     ]
+
+
+def absent_figures(result: BenchResult) -> list[str]:
+    """Figures of ``compare`` that a metric which has scored does not give, in words."""
+    told, have = [], result.table.figures()
+    for figure in result.config.compare.figures if result.config.compare else []:
+        of_metric = [name for name in have if name.partition(".")[0] == figure.partition(".")[0]]
+        if of_metric and figure not in of_metric:
+            meant = did_you_mean(figure, of_metric, f"there are: {', '.join(of_metric)}")
+            told.append(f"compare.figures: nothing is called {figure!r}; {meant}")
+    return told
 
 
 def confidence_of(result: BenchResult) -> float:

@@ -7,11 +7,13 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ronchi.bench.cells import Cell
-from ronchi.bench.outcome import Outcome
 from ronchi.pipeline.cache import write_atomically
+
+if TYPE_CHECKING:
+    from ronchi.bench.cells import Cell
+    from ronchi.bench.outcome import Outcome
 
 __all__ = ["COSTS", "RATES", "SECONDS", "Row", "Table"]
 
@@ -53,11 +55,14 @@ class Table:
     rows : tuple of Row
     cells : tuple
         ``(factors, repeat, status, error)`` of every cell.
+    of_files : bool
+        All data are read from files, which have no seed: repeats differ by the algorithms' random numbers alone.
     """
 
     factors: tuple[str, ...]
     rows: tuple[Row, ...]
     cells: tuple[tuple[tuple[str, ...], int, str, str], ...]
+    of_files: bool = False
 
     @classmethod
     def of(cls, cells: Sequence[Cell], outcomes: Mapping[int, Outcome]) -> Table:
@@ -72,7 +77,8 @@ class Table:
             rows += [Row(values, cell.repeat, figure, value) for figure, value in outcome.scores.items()]
             for figure, measured in zip(COSTS, _costs(outcome), strict=True):
                 rows += [Row(values, cell.repeat, figure, value) for value in measured]
-        return cls(names, tuple(rows), tuple(ended))
+        simulated = any("simulator" in step for cell in cells for step in cell.pipeline["steps"].values())
+        return cls(names, tuple(rows), tuple(ended), not simulated)
 
     def figures(self) -> list[str]:
         """Names of all figures, in the order of their appearance."""

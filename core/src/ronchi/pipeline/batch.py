@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import glob
 import json
 import math
 import os
@@ -12,7 +11,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -20,11 +18,13 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
 
-from ronchi.errors import ConfigError
+from ronchi.errors import ConfigError, OutputError
+from ronchi.pipeline.batch_files import find_inputs, folders_of, is_text, path_override
 from ronchi.pipeline.cache import write_atomically
 from ronchi.pipeline.config import PipelineConfig, load_config
-from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.provenance import FILE_NAME
+from ronchi.pipeline.run import check_pipeline
 
 __all__ = ["SOME_FAILED", "SUMMARY_NAME", "Row", "run_batch"]
 
@@ -75,12 +75,13 @@ def run_batch(
     """Run a pipeline once for every file, in place of its reader's path.
 
     Every file has its own process and folder, so that a crash costs one file. ``summary.csv`` in
-    the output folder has a row a file and is up to date at any time.
+    the output folder has a row a file and is up to date at any time. The processes end with this one.
 
     Parameters
     ----------
     inputs : str
-        Glob of input files, ``**`` included.
+        Glob of input files, ``**`` included; what lies in the cache, or in a folder that an earlier batch of this
+        pipeline made here, is no input.
     out : path, optional
         Folder of the folders; ``./<name>-out`` by default.
     jobs : int
@@ -98,34 +99,40 @@ def run_batch(
     Raises
     ------
     ConfigError
-        The pipeline has no reader or several, or no file matches.
+        The pipeline is not valid with any of the files, has no reader or several, or no file matches; nothing was
+        started.
     OutputError
+        The folder cannot be written to, or the summary could not be in the end; what the files gave is kept.
     """
-    files = sorted({Path(name).absolute() for name in glob.glob(inputs, recursive=True)})  # noqa: PTH207 - `Path.glob` takes no absolute pattern
-    if not files:
-        raise ConfigError("no file matches", where=f"--inputs {inputs}", fix="quote the pattern: --inputs 'scans/*.nc'")
     if jobs < 1:
         raise ConfigError("at least one job is needed", where=f"--jobs {jobs}")
-    config = load_config(pipeline, overrides=overrides)
+    options = [*overrides, *([f"run.executor={executor}"] if executor else [])]
+    config = load_config(pipeline, overrides=options)
     reader = _reader(config)
     folder = Path(out or f"{config.name}-out").absolute()
+    files = find_inputs(inputs, config, folder)
+    _check(pipeline, reader, options, files)
     check_writable(folder, "-o")
-    options = [*overrides, *([f"run.executor={executor}"] if executor else [])]
-    rows: list[Row] = []
-    with _Runs(Path(pipeline), reader, options) as runs, ThreadPoolExecutor(jobs) as pool:
+    told, rows, unwritten = stream or sys.stderr, list[Row](), None
+    held = sole_writer(folder, lambda note: told.write(f"{note}\n"))
+    with held, _Runs(Path(pipeline), reader, options) as runs, ThreadPoolExecutor(jobs) as pool:
         futures = [
-            pool.submit(runs.run, file, where) for file, where in zip(files, _folders(files, folder), strict=True)
+            pool.submit(runs.run, file, where) for file, where in zip(files, folders_of(files, folder), strict=True)
         ]
         try:
             for future in as_completed(futures):
                 rows.append(future.result())
-                _write_summary(folder / SUMMARY_NAME, rows)
-                _tell(rows[-1], len(rows), len(files), stream or sys.stderr)
+                _tell(rows[-1], len(rows), len(files), told)
+                unwritten = _write_summary(folder / SUMMARY_NAME, rows)
         except KeyboardInterrupt:
             for future in futures:
                 future.cancel()
             runs.stop()
             raise
+    if unwritten is not None:
+        what = f"the summary cannot be written: {unwritten.strerror or unwritten}"
+        fix = "free some space and run the same again: what is finished is in the cache and in the files' own folders"
+        raise OutputError(what, where=str(folder / SUMMARY_NAME), fix=fix) from unwritten
     return SOME_FAILED if any(row.status != "done" for row in rows) else 0
 
 
@@ -153,19 +160,35 @@ class _Runs:
 
     def run(self, file: Path, out: Path) -> Row:
         """Run the pipeline on one file."""
-        path = f"{self.reader}.params.path={json.dumps(str(file), ensure_ascii=False)}"
-        sets = [word for text in (*self.overrides, path) for word in ("--set", text)]
-        command = [sys.executable, "-P", "-m", "ronchi", "run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
+        if not is_text(file):
+            return Row(str(file), "failed", "the file's name, or a folder's, is not UTF-8: rename it", 0.0, str(out))
+        overrides = (*self.overrides, path_override(self.reader, file))
+        sets = [word for text in overrides for word in ("--set", text)]
+        run = ["run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
+        command = [sys.executable, "-P", "-m", "ronchi.pipeline.lifeline", *run]
         start, before = time.perf_counter(), _stamp(out / FILE_NAME)
         with self.lock:
             if self.stopped:
                 return Row(str(file), "stopped", "stopped before it began", 0.0, str(out))
-            # A session of its own, so that Ctrl-C reaches it once, from `stop`.
             process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+                command,
+                # Its other end closes when this process ends, in whatever way: the run then ends too.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                # A session of its own, so that Ctrl-C reaches it once, from `stop`.
+                start_new_session=True,
             )
             self.running.add(process)
-        _, errors = process.communicate()
+        assert process.stdin is not None
+        assert process.stderr is not None
+        # `communicate` would close the pipe that keeps it running.
+        errors = process.stderr.read()
+        process.wait()
+        for pipe in (process.stdin, process.stderr):
+            pipe.close()
         with self.lock:
             self.running.discard(process)
         record, seconds = _record(out, before), time.perf_counter() - start
@@ -184,13 +207,18 @@ def _reader(config: PipelineConfig) -> str:
     return readers[0]
 
 
-def _folders(files: Sequence[Path], folder: Path) -> list[Path]:
-    """A folder for every file: its stem, or its name and the folders above where stems clash."""
-    stems = Counter(file.stem for file in files)
-    above = Path(os.path.commonpath([file.parent for file in files]))
-    return [
-        folder / (file.stem if stems[file.stem] == 1 else "--".join(file.relative_to(above).parts)) for file in files
-    ]
+def _check(pipeline: str | Path, reader: str, overrides: Sequence[str], files: Sequence[Path]) -> None:
+    """Check the pipeline once, before a process starts for every file; a file that is broken costs only itself."""
+    first = None
+    for file in filter(is_text, files):
+        try:
+            check_pipeline(pipeline, overrides=[*overrides, path_override(reader, file)])
+        except ConfigError as error:
+            first = first or error
+        else:
+            return
+    if first is not None:
+        raise first
 
 
 def _stamp(path: Path) -> int:
@@ -229,7 +257,8 @@ def _reason(record: Mapping[str, Any], errors: str, code: int) -> str:
     return lines[0] if lines else f"the process ended with exit code {code}"
 
 
-def _write_summary(path: Path, rows: Sequence[Row]) -> None:
+def _write_summary(path: Path, rows: Sequence[Row]) -> OSError | None:
+    """Write the rows so far; a disk that is full now may not be so after the next file."""
     ordered = sorted(rows, key=lambda row: row.input)
     figures = sorted({name for row in ordered for name in row.scores})
     text = StringIO()
@@ -238,10 +267,15 @@ def _write_summary(path: Path, rows: Sequence[Row]) -> None:
     for row in ordered:
         fixed = [row.input, row.status, row.reason, f"{row.seconds:.2f}", f"{row.peak_rss_mb:.0f}", row.out]
         writer.writerow([*fixed, *(repr(row.scores[name]) if name in row.scores else "" for name in figures)])
-    write_atomically(path, text.getvalue().encode())
+    try:
+        write_atomically(path, text.getvalue().encode(errors="backslashreplace"))
+    except OSError as error:
+        return error
+    return None
 
 
 def _tell(row: Row, done: int, total: int, stream: TextIO) -> None:
     ended = f"{row.status} in {row.seconds:.1f} s" if row.status == "done" else f"{row.status}: {row.reason}"
-    stream.write(f"[{done} of {total}] {Path(row.input).name}: {ended}\n")
+    text = f"[{done} of {total}] {Path(row.input).name}: {ended}\n"
+    stream.write(text.encode(errors="backslashreplace").decode())
     stream.flush()

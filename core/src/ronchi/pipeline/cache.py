@@ -78,6 +78,11 @@ class Cache:
             return 0.0, 0.0
         return float(took[0]), float(took[1])
 
+    def made_with(self, key: str) -> dict[str, str]:
+        """Distribution to version, of what an entry was made with; empty where that is not known."""
+        found = (self._meta(key) or {}).get("made_with")
+        return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}
+
     def put(
         self,
         key: str,
@@ -86,8 +91,9 @@ class Cache:
         *,
         replace: bool = False,
         took: tuple[float, float] = (0.0, 0.0),
+        made_with: Mapping[str, str] | None = None,
     ) -> None:
-        """Store a result, and what it ``took``; a good entry that is already there stays unless ``replace``.
+        """Store a result, what it ``took`` and was ``made_with``; a good entry stays unless ``replace``.
 
         Raises
         ------
@@ -110,6 +116,7 @@ class Cache:
                     "files": files,
                     "components": components,
                     "took": took,
+                    "made_with": dict(made_with or {}),
                 }
                 (temporary / "entry.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
                 _sync_tree(temporary)

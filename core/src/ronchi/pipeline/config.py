@@ -162,6 +162,7 @@ def load_config(
     if "name" not in source.data and isinstance(origin, str | Path):
         source.data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).strip("-._") or "pipeline"
     source.data.setdefault("name", "pipeline")
+    source.drop_empty("plugins", "run", "outputs")
     for override in overrides:
         _override(source, override)
     head = validated_head(source, _Head, _TOP, SCHEMA)

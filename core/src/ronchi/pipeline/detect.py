@@ -103,7 +103,12 @@ class Detection:
 
 
 def run_detection(
-    job: DetectJob, executor: Executor, patterns: int, folder: Path, progress: Callable[[int, int], None]
+    job: DetectJob,
+    executor: Executor,
+    patterns: int,
+    folder: Path,
+    progress: Callable[[int, int], None],
+    check: Callable[[], None] = lambda: None,
 ) -> tuple[xr.Dataset, int, int]:
     """Detect the disks of a whole scan.
 
@@ -115,6 +120,8 @@ def run_detection(
         Where finished blocks lie, also those of an earlier run that was stopped.
     progress : callable
         ``progress(done, total)`` in positions.
+    check : callable, optional
+        Raises if a block must not be kept, since its input is not what it was.
 
     Returns
     -------
@@ -129,6 +136,7 @@ def run_detection(
     done = sum(tile.size for tile in counts)
     progress(done, total)
     for tile, batch in executor.map_blocks(job, [tile for tile in tiles if tile not in counts]):
+        check()
         save_block(folder, tile, batch)
         counts[tile] = batch.counts
         done += tile.size

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from ronchi.pipeline.resources import peak_rss_mb
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
 from ronchi.pipeline.tiles import patterns_per_block, samples_per_block
+from ronchi.pipeline.versions import versions_for
 
 __all__ = ["StepMaker", "make_job"]
 
@@ -62,7 +64,7 @@ class StepMaker:
         Raises
         ------
         RonchiError
-            And whatever the algorithm raises.
+            Also if an input file changed meanwhile; and whatever the algorithm raises.
         """
         if not is_stored(step):
             return self._make(step, result)
@@ -77,6 +79,7 @@ class StepMaker:
                     return self._make_and_store(step, result, forced=forced)
         result.cached = True
         result.made_seconds, result.made_peak_rss_mb = self.cache.took(result.key)
+        result.made_with = self.cache.made_with(result.key)
         return known
 
     def _make_and_store(self, step: PlannedStep, result: StepResult, *, forced: bool) -> Result:
@@ -85,10 +88,21 @@ class StepMaker:
         start = time.perf_counter()
         made = in_memory(self._make(step, result))
         took = round(time.perf_counter() - start, 6), round(peak_rss_mb() + self.executor.peak_rss_mb(), 1)
-        self.cache.put(result.key, made, self.identities.components[step.config.step], replace=forced, took=took)
+        self._check_files(step, result)
+        result.made_with = versions_for({step.dist: step.version})
+        components = self.identities.components[step.config.step]
+        self.cache.put(result.key, made, components, replace=forced, took=took, made_with=result.made_with)
         self.cache.drop_partial(result.key)
         # What is read back is what the next run will see, so both write the same bytes.
         return self.cache.get(result.key, check=False) or made
+
+    def _check_files(self, step: PlannedStep, result: StepResult) -> None:
+        try:
+            self.identities.check_files(step.config.step)
+        except RunError:
+            # Blocks of folders are not checked one by one.
+            self.cache.drop_partial(result.key)
+            raise
 
     def _make(self, step: PlannedStep, result: StepResult) -> Result:
         inputs = {name: self._data(reference) for name, reference in step.config.inputs.items()}
@@ -113,9 +127,10 @@ class StepMaker:
             portable=None if self.options.executor == "serial" else scratch / "data",
         )
         folder = self.cache.partial(result.key)
+        check = functools.partial(self.identities.check_files, step.config.step, folders=False)
         try:
             peaks, result.blocks, result.blocks_reused = run_detection(
-                job, self.executor, patterns, folder, self.progress.update
+                job, self.executor, patterns, folder, self.progress.update, check
             )
         except OSError as error:
             if error.errno not in _DISK_FULL:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection
 from typing import Any
 
+from ronchi.errors import RunError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, step_key
 from ronchi.pipeline.param_files import without_files
@@ -76,6 +77,35 @@ class Identities:
     def remember(self) -> None:
         """Keep the components for the reasons of the next run."""
         self.cache.set_last(self.plan.config.name, {**self._last, **self.components})
+
+    def check_files(self, name: str, *, folders: bool = True) -> None:
+        """Compare the files that a step reads, itself or through lazy steps before it, with what its key is made of.
+
+        Parameters
+        ----------
+        folders : bool
+            Folders too, such as Zarr stores, which may hold too many files to ask for them often.
+
+        Raises
+        ------
+        RunError
+            A file has other content by now, or is gone.
+        """
+        step = self.plan.steps[name]
+        for field, path in step.files.items():
+            if not folders and path.is_dir():
+                continue
+            try:
+                same = self._files.of(path) == self.components[name]["files"][field]
+            except OSError:
+                same = False
+            if not same:
+                what = "this input file changed while the run read it, so that its results would be of neither content"
+                raise RunError(what, where=str(path), fix="run again once nobody writes to it any more")
+        for reference in step.config.inputs.values():
+            source = reference.partition(".")[0]
+            if not is_stored(self.plan.steps[source]):
+                self.check_files(source, folders=folders)
 
     def _components(self, step: PlannedStep) -> dict[str, Any]:
         config, options = step.config, self.plan.config.run

@@ -101,7 +101,7 @@ class FileDigests:
     Parameters
     ----------
     memo : pathlib.Path
-        JSON file that remembers; it may be lost at any time.
+        JSON file that remembers; it may be lost at any time. Its folder, the cache, is no part of an input around it.
     tell : callable, optional
         Is told before more than 1 GB is read.
     """
@@ -118,7 +118,7 @@ class FileDigests:
     def of(self, path: Path) -> dict[str, Any]:
         """Size and sha256 of a file, or of all files of a folder such as a zarr store."""
         path = path.resolve()
-        files = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
+        files = self._inside(path) if path.is_dir() else [path]
         unread = sum(file.stat().st_size for file in files if not self._is_known(file))
         if self.tell is not None and unread > _LARGE_BYTES:
             self.tell(f"{path.name}: reading {unread / 1e9:.1f} GB once, to know when the content changes")
@@ -136,6 +136,11 @@ class FileDigests:
             self.memo.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(self.memo, json.dumps(self._known).encode())
             self._changed = False
+
+    def _inside(self, folder: Path) -> list[Path]:
+        cache = self.memo.parent.resolve()
+        files = sorted(item for item in folder.rglob("*") if item.is_file())
+        return [file for file in files if cache not in file.parents] if folder in cache.parents else files
 
     def _is_known(self, path: Path) -> bool:
         found = self._known.get(str(path))

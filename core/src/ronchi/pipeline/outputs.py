@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import logging
 import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ronchi.errors import ConfigError, OutputError, RonchiError, RunError
 from ronchi.pipeline.logs import LOG_NAME
+from ronchi.pipeline.resources import locked
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.source import did_you_mean
+from ronchi.pipeline.steps import is_stored
+from ronchi.processes import remove
 from ronchi.writing import write_with
 
 if TYPE_CHECKING:
     from ronchi.pipeline.plan import Plan
     from ronchi.pipeline.progress import Progress
 
-__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "write_outputs"]
+__all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "sole_writer", "write_outputs"]
 
 _log = logging.getLogger("ronchi.run")
 
@@ -73,7 +77,18 @@ def check_writable(folder: Path, option: str) -> None:
         raise OutputError(what, where=str(folder), fix=fix)
 
 
-def write_outputs(run: RunResult, plan: Plan, progress: Progress, start: float) -> list[RonchiError]:
+def sole_writer(out_dir: Path, tell: Callable[[str], object]) -> contextlib.AbstractContextManager[None]:
+    """Hold a folder, so that outputs of two runs are not mixed in it; ``tell`` says that another run holds it."""
+
+    def waiting() -> None:
+        tell(f"waiting for another run, which writes to {out_dir.name}")
+
+    return locked(out_dir / ".lock", waiting)
+
+
+def write_outputs(
+    run: RunResult, plan: Plan, progress: Progress, start: float, check: Callable[[str], None]
+) -> list[RonchiError]:
     """Write all outputs that can be written, and set those of an earlier run aside that cannot.
 
     Parameters
@@ -84,6 +99,8 @@ def write_outputs(run: RunResult, plan: Plan, progress: Progress, start: float) 
     progress : Progress
     start : float
         When the run began, by `time.perf_counter`: reports tell how long it took.
+    check : callable
+        Raises `RunError` if a file that a lazy step reads changed since the run began.
 
     Returns
     -------
@@ -94,16 +111,23 @@ def write_outputs(run: RunResult, plan: Plan, progress: Progress, start: float) 
     # The reports come last: they tell about the rest.
     reports = [name for name, output in plan.config.outputs.items() if output.source is None]
     for name in [name for name in plan.config.outputs if name not in reports]:
-        _write_shown(run, plan, name, faults, progress)
+        _write_shown(run, plan, name, faults, progress, check)
     run.warnings += _set_stale_aside(run, plan, reports)
     for name in reports:
         run.seconds = time.perf_counter() - start
-        _write_shown(run, plan, name, faults, progress)
+        _write_shown(run, plan, name, faults, progress, check)
     run.warnings += _set_stale_aside(run, plan)
     return faults
 
 
-def _write_shown(run: RunResult, plan: Plan, name: str, faults: list[RonchiError], progress: Progress) -> None:
+def _write_shown(
+    run: RunResult,
+    plan: Plan,
+    name: str,
+    faults: list[RonchiError],
+    progress: Progress,
+    check: Callable[[str], None],
+) -> None:
     output = plan.config.outputs[name]
     if output.source is not None and run.steps[output.source.partition(".")[0]].data is None:
         return
@@ -111,7 +135,7 @@ def _write_shown(run: RunResult, plan: Plan, name: str, faults: list[RonchiError
     start = time.perf_counter()
     progress.started(shown)
     try:
-        run.outputs[name] = _write(run, plan, name)
+        run.outputs[name] = _write(run, plan, name, check)
         shown.status = "done"
     except RonchiError as error:
         faults.append(error)
@@ -125,7 +149,7 @@ def _write_shown(run: RunResult, plan: Plan, name: str, faults: list[RonchiError
     progress.finished(shown)
 
 
-def _write(run: RunResult, plan: Plan, name: str) -> Path:
+def _write(run: RunResult, plan: Plan, name: str, check: Callable[[str], None]) -> Path:
     """Write one output under the run's folder; a step goes with its side outputs as groups."""
     output = plan.config.outputs[name]
     path = run.out_dir / output.path
@@ -140,7 +164,18 @@ def _write(run: RunResult, plan: Plan, name: str) -> Path:
         write_report(run, path, figures=output.figures, started=time.perf_counter())
         return path
     step, _, side = output.source.partition(".")
-    return write_with(plan.writers[name], run[output.source], path, {} if side else run.steps[step].sides)
+    sides = {} if side else run.steps[step].sides
+    if is_stored(plan.steps[step]):
+        return write_with(plan.writers[name], run[output.source], path, sides)
+    # What is lazy is read from the input files only now.
+    check(step)
+    written = write_with(plan.writers[name], run[output.source], path, sides)
+    try:
+        check(step)
+    except RunError:
+        remove(written)
+        raise
+    return written
 
 
 def _set_stale_aside(run: RunResult, plan: Plan, without: Sequence[str] = ()) -> list[str]:

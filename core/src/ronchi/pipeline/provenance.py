@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ from ronchi.errors import ConfigError, OutputError
 from ronchi.pipeline.arrays import array_digests
 from ronchi.pipeline.cache import file_sha256, write_atomically
 from ronchi.pipeline.keys import FileDigests
-from ronchi.pipeline.shared import required, shared_parts
 from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:
@@ -27,10 +25,19 @@ if TYPE_CHECKING:
     from ronchi.pipeline.plan import Plan
     from ronchi.pipeline.result import RunResult
 
-__all__ = ["FILE_NAME", "SCHEMA", "Replay", "replay", "versions_of", "write_provenance"]
+__all__ = [
+    "FILE_NAME",
+    "SCHEMA",
+    "Replay",
+    "begin_record",
+    "replay",
+    "write_provenance",
+]
 
 SCHEMA = "ronchi.provenance/1"
 FILE_NAME = "provenance.json"
+_UNFINISHED = "ronchi.unfinished/1"
+"""Of a record in whose place the outputs were not all written yet."""
 
 
 @dataclass(frozen=True)
@@ -60,20 +67,15 @@ class Replay:
         return not self.differences
 
 
-def versions_of(plan: Plan) -> dict[str, str]:
-    """Versions of Python and its libraries, and of the distributions that a plan uses with all that they ask for."""
-    dists = {step.dist: step.version for step in plan.steps.values()}
-    dists |= {writer.dist: writer.version for writer in plan.writers.values()}
-    for dist in list(dists):
-        dists |= {part: known["version"] for part, known in shared_parts(dist).items() if part not in dists}
-    needed = {name for dist in ("ronchi", *dists) for name in required(dist)}
-    found = {"python": platform.python_version()}
-    for name in ("ronchi", *sorted(needed - dists.keys())):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return {**found, **dists}
+def begin_record(run: RunResult) -> None:
+    """Put a word in the place of an older record, which is none of the outputs that are written from now on.
+
+    Raises
+    ------
+    OutputError
+    """
+    told = {"schema": _UNFINISHED, "name": run.name, "created": datetime.now(UTC).isoformat(timespec="seconds")}
+    _write(run, told)
 
 
 def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mapping[str, Any]]) -> Path:
@@ -121,6 +123,7 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
                 "peak_rss_mb": round(step.peak_rss_mb, 1),
                 "made_seconds": round(step.made_seconds, 3),
                 "made_peak_rss_mb": round(step.made_peak_rss_mb, 1),
+                "made_with": dict(step.made_with),
                 "blocks": step.blocks,
                 "blocks_reused": step.blocks_reused,
                 "citation": step.citation,
@@ -139,6 +142,10 @@ def write_provenance(run: RunResult, plan: Plan, components: Mapping[str, Mappin
         "citations": sorted({step.citation for step in run.steps.values() if step.citation}),
         "warnings": run.warnings,
     }
+    return _write(run, record)
+
+
+def _write(run: RunResult, record: Mapping[str, Any]) -> Path:
     path = run.out_dir / FILE_NAME
     try:
         write_atomically(path, (json.dumps(record, indent=1, allow_nan=False) + "\n").encode())
@@ -192,12 +199,12 @@ def replay(
             base=Path(record["base"]),
         )
         compared, differences = _compare(record, run)
-    old, new = record["versions"], run.versions
-    notes = [
-        f"{name} was {old.get(name, 'absent')}, is {new.get(name, 'absent')}"
-        for name in old
-        if old[name] != new.get(name)
-    ]
+    # Of what the recorded run had reused, other versions may have made it.
+    then = dict.fromkeys(record["versions"].items())
+    for step in record["steps"].values():
+        then |= dict.fromkeys(step.get("made_with", {}).items())
+    now = run.versions
+    notes = [f"{name} was {was}, is {now.get(name, 'absent')}" for name, was in then if was != now.get(name)]
     if record["platform"] != platform.platform():
         notes.append(f"the platform was {record['platform']}, is {platform.platform()}")
     return Replay(run, compared, differences, notes)
@@ -231,6 +238,8 @@ def _read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot be read: {error}", where=str(path), fix=fix) from error
+    if isinstance(record, dict) and record.get("schema") == _UNFINISHED:
+        raise ConfigError("the run was stopped while it wrote its outputs", where=str(path), fix="run it again")
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise ConfigError(f"this is no provenance record ({SCHEMA})", where=str(path), fix=fix)
     return record
@@ -241,7 +250,8 @@ def _check_inputs(record: Mapping[str, Any], overrides: tuple[str, ...], memo: P
     digests = FileDigests(memo)
     for name, known in record["inputs"].items():
         path = Path(known["path"])
-        if name in moved:
+        # The files beside one that has moved are found beside it.
+        if name in moved or name.partition("+")[0] in moved:
             continue
         if not path.exists():
             raise ConfigError("the input file is gone", where=str(path), fix=f"--set {name}=PATH if it has moved")

@@ -49,6 +49,9 @@ class StepResult:
         Wall time.
     made_seconds, made_peak_rss_mb : float
         What it took to make a result that was now reused; 0 if it is not known.
+    made_with : mapping of str to str
+        Distribution to version, of what the result was made with, be it by an earlier run; empty for what is not
+        stored, and where it is not known.
     peak_rss_mb : float
         Highest resident memory during the step, of this process and its workers, in MB.
     blocks, blocks_reused : int
@@ -76,6 +79,7 @@ class StepResult:
     peak_rss_mb: float = 0.0
     made_seconds: float = 0.0
     made_peak_rss_mb: float = 0.0
+    made_with: Mapping[str, str] = field(default_factory=dict)
     blocks: int = 0
     blocks_reused: int = 0
     error: str = ""

@@ -19,13 +19,14 @@ from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.keys import params_json
 from ronchi.pipeline.logs import LOG_NAME, logged
 from ronchi.pipeline.opened import check_opened, check_scan
-from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, write_outputs
+from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, sole_writer, write_outputs
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
-from ronchi.pipeline.provenance import versions_of, write_provenance
+from ronchi.pipeline.provenance import begin_record, write_provenance
 from ronchi.pipeline.resources import has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, Status, StepResult
 from ronchi.pipeline.steps import is_stored
+from ronchi.pipeline.versions import of_other_versions, versions_of
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -117,8 +118,7 @@ def _planned(config: PipelineConfig, manager: Manager | None) -> tuple[Plan, Man
         from ronchi.manager import Manager, get_manager
 
         manager = get_manager() if config.allow is None else Manager(allow=set(config.allow))
-    plan = make_plan(config, manager)
-    return plan, manager
+    return make_plan(config, manager), manager
 
 
 def _check_device(config: PipelineConfig) -> None:
@@ -158,10 +158,11 @@ class _Runner:
         check_writable(self.run_result.out_dir, "-o")
         check_writable(self.cache.folder, "--set run.cache=FOLDER")
         self.cache.tidy()
-        identities = self._identify(progress)
-        self.manager.load_observers()
-        self._notify("ronchi_run_started")
         with contextlib.ExitStack() as stack:
+            stack.enter_context(sole_writer(self.run_result.out_dir, progress.note))
+            identities = self._identify(progress)
+            self.manager.load_observers()
+            self._notify("ronchi_run_started")
             stack.enter_context(logged(self.run_result.out_dir / LOG_NAME, self.run_result.warnings))
             stack.enter_context(_dask_threads(self.config.run.threads))
             scratch = stack.enter_context(scratch_folder(self.cache.folder))
@@ -258,8 +259,8 @@ class _Runner:
         if isinstance(error, RonchiError):
             return str(error)
         what = "memory ran out" if isinstance(error, MemoryError) else f"{type(error).__name__}: {error}"
-        log = self.run_result.out_dir / LOG_NAME
-        return f"{what} (in {step.name} of {step.dist} {step.version})\n  -> the traceback is in {log}"
+        place = f"in {step.name} of {step.dist} {step.version}"
+        return f"{what} ({place})\n  -> the traceback is in {self.run_result.out_dir / LOG_NAME}"
 
     def _check_memory(self) -> None:
         ceiling = self.config.run.memory_mb
@@ -268,7 +269,9 @@ class _Runner:
             self.run_result.warnings.append(f"peak memory was {most:.0f} MB, above run.memory_mb {ceiling:g}")
 
     def _finish(self, start: float, identities: Identities, progress: Progress) -> None:
-        faults = write_outputs(self.run_result, self.plan, progress, start)
+        self.run_result.warnings += of_other_versions(self.run_result)
+        begin_record(self.run_result)
+        faults = write_outputs(self.run_result, self.plan, progress, start, identities.check_files)
         self.run_result.seconds = time.perf_counter() - start
         write_provenance(self.run_result, self.plan, identities.components)
         if faults:

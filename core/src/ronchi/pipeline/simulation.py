@@ -24,6 +24,7 @@ from ronchi.pipeline.cache import write_atomically
 from ronchi.pipeline.config import RunOptions
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.logs import LOG_NAME
 from ronchi.pipeline.outputs import check_writable
 from ronchi.pipeline.progress import make_progress
 from ronchi.pipeline.provenance import FILE_NAME
@@ -120,8 +121,11 @@ def _simulate_file(
         step = run.steps["simulate"]
         if not run.ok:
             if not any(path.is_file() for path in (folder / "cache" / "partial").rglob("*")):
-                shutil.rmtree(folder)
+                # The log stays if the message names it.
+                shutil.rmtree(folder / "cache" if str(run.out_dir / LOG_NAME) in step.error else folder)
             raise RunError(f"the simulation failed: {step.error}", where=name)
+        # None rather than that of an older file, should this be stopped in between.
+        provenance.unlink(missing_ok=True)
         replace(run.outputs["data"], target)
         (run.out_dir / FILE_NAME).replace(provenance)
         shutil.rmtree(folder)

@@ -90,6 +90,12 @@ class Source:
             raise self.faults[0]
         raise ConfigError("\n".join([f"{len(self.faults)} faults", *map(str, self.faults)]), where=self.name)
 
+    def drop_empty(self, *sections: str) -> None:
+        """Take sections without content for absent: all their lines may be commented out."""
+        for section in sections:
+            if self.data.get(section, self) is None:
+                del self.data[section]
+
     def set(self, path: FieldPath, value: Any, origin: str) -> None:
         """Replace one value; messages about it then name ``origin``."""
         at: Any = self.data
@@ -178,6 +184,8 @@ def _compose(text: str, source: Source) -> Any:
         raise ConfigError(f"not valid YAML: {what}", where=where, fix=_yaml_hint(what)) from None
     except yaml.YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=source.name) from None
+    except RecursionError:
+        raise ConfigError("brackets or lists are nested without end", where=source.name) from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -186,6 +194,8 @@ def _compose(text: str, source: Source) -> Any:
 def _yaml_hint(what: str) -> str:
     if "'\\t'" in what:
         return "indent with spaces, not tabs"
+    if "double-quoted" in what and "escape" in what:
+        return r"within double quotes \ is special: write 'C:\data' in single quotes, or C:/data"
     if "mapping values are not allowed" in what:
         return "quote text that contains ': ', and check the indentation"
     return "check brackets, quotes and indentation"
