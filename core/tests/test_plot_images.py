@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import LogNorm, PowerNorm
+from matplotlib.font_manager import FontProperties
 
 from ronchi import plot
 from ronchi.plot.canvas import MAX_RATIO, box_ratio, colormap
@@ -144,6 +145,23 @@ def test_bad_pixels_are_grey_and_have_no_say() -> None:
     ax = plot.pattern(image, bad_pixel=bad, scaling=1)
     assert np.ma.getmaskarray(drawn_values(ax))[2, 3]
     assert ax.images[0].norm.vmax < 100
+
+
+def test_a_dollar_in_a_name_is_a_dollar() -> None:
+    """It begins a formula otherwise, which may not end, and then the figure cannot be drawn."""
+    image = scan_map((4, 5)).assign_attrs(long_name=r"cost in $ \or in $")
+    figure = plot.scan_image(image).figure
+    figure.savefig(io.BytesIO())
+    assert r"Cost in \$ \or in \$ [counts]" in texts(figure)
+
+
+def test_a_logarithm_of_less_than_a_decade_has_small_labels_too() -> None:
+    image = scan_of_patterns()["intensity"].isel(scan_y=0, scan_x=0)
+    figure = plot.pattern(image.copy(data=np.linspace(3, 8, 16 * 18).reshape(16, 18)), scaling="log").figure
+    figure.draw_without_rendering()
+    (bar,) = [child for child in figure.axes[0].child_axes if child.images or child.collections]
+    sizes = {label.get_fontsize() for label in bar.get_yticklabels(which="both") if label.get_text()}
+    assert sizes == {FontProperties(size="x-small").get_size_in_points()}
 
 
 def test_uncalibrated_images_are_labelled_in_px() -> None:

@@ -21,7 +21,7 @@ from ronchi.report.figures import Album
 from ronchi.report.provenance import config_hash
 from ronchi.report.results import truth_of
 from ronchi.report.summary import duration
-from ronchi.schema import fourd, lattice, maps, peaks, scores, strain
+from ronchi.schema import fourd, images, lattice, maps, peaks, scores, strain
 from ronchi.schema.common import variable
 
 SCAN = (2, 8)
@@ -141,6 +141,21 @@ def test_all_sections_are_there_and_linked(page: Page) -> None:
 def test_no_section_and_no_figure_failed(page: Page) -> None:
     assert 'class="error"' not in page.text
     assert len(page.all("img")) == 8
+
+
+def test_what_the_reader_made_of_the_file_is_said(tmp_path: Path) -> None:
+    """A scan in px whose file states a step, and one that is cut short, must not look like any other."""
+    scan = make_scan(calibrated=False).assign_attrs(
+        calibration_refused="scan step 3e9 nm (y): 3e+10 angstrom is outside 0.001 to 1e+05",
+        notes="7 of 8 rows of the scan are complete; the rest is left out",
+    )
+    load = StepResult(step="load", kind="reader", name="x", data=scan, status="done")
+    said = Page(write_report(make_result(scan, steps={"load": load}), tmp_path / "scan.html")).said
+    assert "not believed: scan step 3e9 nm" in said
+    assert "7 of 8 rows of the scan are complete" in said
+    load.data = images.make(np.ones((4, 4)), notes="the file does not say whether these are <images>")
+    said = Page(write_report(make_result(scan, steps={"load": load}), tmp_path / "image.html")).said
+    assert "does not say whether these are <images>" in said
 
 
 def test_file_needs_nothing_else(page: Page) -> None:

@@ -34,6 +34,13 @@ def frames() -> xr.Dataset:
     return images.make(np.arange(192.0, dtype="f4").reshape(4, 6, 8), step=(0.2, 0.3), beam_energy_eV=80e3)
 
 
+def part_of_a_movie() -> xr.Dataset:
+    """Three frames, of which the third comes late, cut from the middle of larger ones; in electrons."""
+    movie = images.make(np.arange(480.0, dtype="f4").reshape(6, 8, 10), step=(0.2, 0.3), units="electrons")
+    times = variable("frame", np.arange(6) * 0.25 + 3, "s", "time")
+    return movie.assign_coords(time=times).isel(frame=[1, 2, 5], y=slice(2, 7), x=slice(3, 9))
+
+
 def found_peaks(*, calibrated: bool = True) -> xr.Dataset:
     """No to three peaks a position, on a scan of 3 x 5."""
     rng = np.random.default_rng(5)

@@ -25,11 +25,15 @@ LENGTHS = {
     "A": 1,
     "\u00c5": 1,
     "\u212b": 1,
+    "A\u030a": 1,
     "angstrom": 1,
     "Angstroms": 1,
     b"nm": 10,
 }
 RECIPROCALS = {
+    "1/A\u030a": 1,
+    "nm\u22121": 0.1,
+    "A^\u22121": 1,
     "1/nm": 0.1,
     "1 / nm": 0.1,
     "nm^-1": 0.1,

@@ -112,6 +112,25 @@ def test_items_there_and_back_give_the_same_vectors(a, b, theta, rotation, flip,
     np.testing.assert_allclose(second, first, atol=1e-12 * 20 * size)
 
 
+@pytest.mark.parametrize(
+    ("units", "step"),
+    [("A^-1", 0.02), ("1/Å", 0.02), ("Å⁻¹", 0.02), ("A-1", 0.02), ("nm⁻¹", 0.002), ("1/pm", None), ("A", None)],
+)
+def test_units_are_understood_in_every_spelling(units, step, caplog):
+    items = {"Q_pixel_size": 0.02, "Q_pixel_units": units, "R_pixel_size": 5, "R_pixel_units": "Ångström"}
+    frame = frame_of(items, (1, 1))
+    assert frame.q_step == (None if step is None else pytest.approx(step))
+    assert frame.scan_step == 5
+    assert ("calibration_refused" in frame.attrs) == (step is None)
+
+
+def test_an_angle_of_any_unit_needs_the_energy():
+    items = {"Q_pixel_size": 1e-3, "Q_pixel_units": "rad"}
+    assert frame_of(items, (1, 1)).q_step is None
+    in_mrad = frame_of({"Q_pixel_size": 1.0, "Q_pixel_units": "mrad"}, (1, 1), beam_energy_eV=2e5)
+    assert frame_of(items, (1, 1), beam_energy_eV=2e5).q_step == pytest.approx(in_mrad.q_step)
+
+
 def test_what_is_neither_is_refused():
     with pytest.raises(DataError, match="SimpleNamespace"):
         interop.from_py4dstem(SimpleNamespace(data=np.zeros(3)))

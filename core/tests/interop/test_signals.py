@@ -30,6 +30,10 @@ EVERY = {
     "patterns in pixels": samples.patterns(calibrated=False),
     "lazy patterns": samples.patterns(lazy=True),
     "images": samples.frames(),
+    "a part of a movie": samples.part_of_a_movie(),
+    "patterns in electrons": samples.patterns().assign(
+        intensity=lambda ds: ds["intensity"].assign_attrs(units="electrons")
+    ),
     "peaks": samples.found_peaks(),
     "peaks in pixels": samples.found_peaks(calibrated=False),
     "strain": samples.some_strain(),
@@ -47,6 +51,19 @@ def test_there_and_back_nothing_is_lost(ds):
         assert back.attrs.get(name) == (pytest.approx(ds.attrs[name], rel=1e-12) if name in ds.attrs else None)
     for name in ("title", "frame", "reference"):
         assert back.attrs.get(name) == ds.attrs.get(name)
+
+
+def test_frames_that_a_program_takes_keep_their_numbers_and_times():
+    """HyperSpy cuts the array and moves the offset of the axis; the metadata stay those of the whole."""
+    whole = samples.part_of_a_movie()
+    parts = parts_of(whole)
+    frames = {**parts.axes[0], "size": 2, "offset": parts.axes[0]["offset"] + parts.axes[0]["scale"]}
+    cut = dataset_of(replace(parts, data=parts.data[1:], axes=[frames, *parts.axes[1:]]))
+    np.testing.assert_array_equal(cut["frame"], whole["frame"][1:])
+    np.testing.assert_array_equal(cut["time"], whole["time"][1:])
+    strange = dataset_of(replace(parts, axes=[{**parts.axes[0], "scale": 0.1, "units": "s"}, *parts.axes[1:]]))
+    np.testing.assert_array_equal(strange["frame"], [0, 1, 2])
+    assert "time" not in strange
 
 
 def test_axes_are_calibrated_and_patterns_stay_lazy():
@@ -89,6 +106,26 @@ def test_no_one_or_two_navigation_axes_make_a_scan(shape, scan):
     assert (ds.sizes["scan_y"], ds.sizes["scan_x"]) == scan
     assert fourd.centre_px(ds) == (3, 4)
     assert ds["qx"].attrs["units"] == "pixel"
+
+
+@pytest.mark.parametrize("units", ["px", "1/nm"])
+def test_offsets_that_nobody_set_put_q_into_the_middle(units):
+    """HyperSpy begins at 0; where the pattern was calibrated by a scale alone, its corner is not the direct beam."""
+    parts = plain(np.zeros((2, 3, 6, 8)), ("nm", units), q=0.5)
+    assert fourd.centre_px(dataset_of(parts)) == pytest.approx((3, 4))
+    placed = [*parts.axes[:2], {**parts.axes[2], "offset": -1.25}, {**parts.axes[3], "offset": -2.0}]
+    assert fourd.centre_px(dataset_of(replace(parts, axes=placed))) == pytest.approx((2.5, 4))
+    # Ours say where it is, and it may be the corner.
+    corner = fourd.make(np.zeros((2, 3, 6, 8)), centre_px=(0, 0))
+    assert fourd.centre_px(dataset_of(parts_of(corner))) == pytest.approx((0, 0))
+
+
+def test_energies_that_cannot_be_are_not_believed(caplog):
+    parts = plain(np.zeros((2, 3, 6, 8)), ("nm", "1/nm"))
+    for kev, known in ((200.0, 200e3), (200e3, None)):
+        told = replace(parts, metadata={"Acquisition_instrument": {"TEM": {"beam_energy": kev}}})
+        assert dataset_of(told).attrs.get("beam_energy_eV") == known
+    assert "beam_energy of the metadata is not believed" in caplog.text
 
 
 def test_units_of_others_become_ours():

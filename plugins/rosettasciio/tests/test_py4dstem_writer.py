@@ -93,6 +93,78 @@ def test_a_cube_with_all_that_belongs_to_it_comes_back(cube, found, tmp_path):
         np.testing.assert_array_equal(back.sides["maps"][name], images[name])
 
 
+def test_what_belongs_to_a_cube_comes_back_as_a_part_of_it(cube, tmp_path):
+    rng = np.random.default_rng(4)
+    whole = fourd.make(
+        cube["intensity"].values, probe=rng.random((10, 12)), bad_pixel=rng.random((10, 12)) < 0.1,
+        valid=rng.random((5, 4)) < 0.8,
+    )  # fmt: skip
+    # A side may have an image of the same name: it stays one of the maps.
+    image = maps.make({"probe": whole["probe"].variable * 2}, {dim: whole[dim] for dim in ("qy", "qx")})
+    back = read_result(ronchi.write(whole, tmp_path / "cube.h5", sides={"images": image}))
+    same(whole, back.data, ["probe", "bad_pixel", "valid"])
+    assert back.data["bad_pixel"].dtype == whole["bad_pixel"].dtype
+    assert list(back.sides) == ["maps"]
+    assert list(back.sides["maps"]) == ["probe_"]
+    np.testing.assert_array_equal(back.sides["maps"]["probe_"], 2 * whole["probe"])
+    with h5py.File(tmp_path / "cube.h5", "r+") as file:
+        file["datacube_root/metadatabundle/calibration/QR_flip"][()] = True
+    flipped = ronchi.read(tmp_path / "cube.h5")
+    np.testing.assert_array_equal(flipped["probe"], whole["probe"].values.T)
+    np.testing.assert_array_equal(flipped["valid"], whole["valid"])
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (6, 1)])
+def test_a_line_of_patterns_keeps_its_step(tmp_path, shape, caplog):
+    """An axis of one position has no step, and says nothing of that of the other."""
+    line = fourd.make(np.zeros((*shape, 4, 4), "u1"), scan_step=(2.5, 2.5))
+    with caplog.at_level(logging.WARNING, "ronchi.py4dstem"):
+        back = ronchi.read(ronchi.write(line, tmp_path / "line.h5"))
+    same(line, back, ["scan_y", "scan_x"])
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("frame", ["scan", "detector"])
+def test_a_strain_map_alone_says_where_it_lies_and_what_it_is(cube, tmp_path, frame):
+    made = some_strain(cube).assign_attrs(frame=frame, scan_rotation_deg=12.0)
+    rng = np.random.default_rng(5)
+    for name in (*(f"se_{component}" for component in strain.COMPONENTS), "residual"):
+        made[name][...] = rng.random((5, 4))
+    made["residual"].attrs["units"] = "1/angstrom"
+    made["n_used"][...] = rng.integers(0, 9, (5, 4))
+    back = ronchi.read(ronchi.write(made, tmp_path / "strain.h5"))
+    same(made, back, list(map(str, made.variables)))
+    assert back["n_used"].dtype == made["n_used"].dtype
+    for name in ("frame", "reference", "scan_rotation_deg"):
+        assert back.attrs[name] == pytest.approx(made.attrs[name])
+    # It is finite strain, not py4DSTEM's.
+    assert "measure" not in back.attrs
+    theirs = made.assign_attrs(measure="infinitesimal")
+    assert ronchi.read(ronchi.write(theirs, tmp_path / "theirs.h5")).attrs["measure"] == "infinitesimal"
+
+
+def test_a_part_of_a_scan_says_what_it_loses(cube, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING, "ronchi.py4dstem"):
+        ronchi.write(cube.isel(scan_y=slice(2, 4)), tmp_path / "cube.h5")
+    assert "begins at [10.0, 0.0]" in caplog.text
+
+
+def test_maps_alone_keep_their_axes(cube, tmp_path):
+    over = {dims: variable(dims, np.ones([cube.sizes[d] for d in dims]), "1", "an image")
+            for dims in (("scan_y", "scan_x"), ("qy", "qx"))}  # fmt: skip
+    for number, (dims, var) in enumerate(over.items()):
+        made = maps.make({"image": var}, {dim: cube[dim] for dim in dims})
+        back = ronchi.read(ronchi.write(made, tmp_path / f"{number}.h5"))
+        same(made, back, ["image", *dims])
+
+
+def test_positions_off_the_grid_are_named(cube, tmp_path, caplog):
+    place = variable(("scan_y", "scan_x"), np.ones((5, 4)), "angstrom", "position")
+    with caplog.at_level(logging.WARNING, "ronchi.py4dstem"):
+        ronchi.write(cube.assign_coords(position_y=place, position_x=place), tmp_path / "cube.h5")
+    assert "position_y and position_x are left out" in caplog.text
+
+
 @pytest.mark.parametrize("steps", [(0.02, 0.02), (0.02, 0.021), (0.024, 0.02)])
 @pytest.mark.parametrize("distortion", [None, turned(1.03, 0.4), np.array([1.01, 0.02, -0.01, 0.99])])
 def test_every_distortion_and_step_gives_the_same_vectors(found, tmp_path, steps, distortion):

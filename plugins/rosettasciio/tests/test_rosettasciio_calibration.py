@@ -49,6 +49,21 @@ def test_an_impossible_pixel_is_named_and_left_out(real_data, open_file, caplog)
     assert "Amorphous.hspy" in caplog.text
 
 
+@pytest.mark.parametrize(("kev", "said"), [(200.0, ""), (200e3, "beam_energy_eV: 2e+08 eV is outside"), (0.0, "")])
+def test_an_energy_in_the_wrong_unit_is_named(kev, said, real_data, tmp_path, open_file, caplog):
+    """Volts in place of kilovolts: nothing may be computed from it, and nobody would look for it."""
+    path = tmp_path / "a.hspy"
+    shutil.copyfile(real_data / "pyxem-demos/Amorphous.hspy", path)
+    with h5py.File(path, "r+") as file:
+        node = next(iter(file["Experiments"].values()))["metadata/Acquisition_instrument/TEM"]
+        node.attrs["beam_energy"] = kev
+    attrs = open_file(path).attrs
+    assert said in attrs["calibration_refused"]
+    assert ("beam_energy_eV" in attrs["calibration_refused"]) == bool(said)
+    assert attrs.get("beam_energy_eV") == (200e3 if kev == 200 else None)
+    assert (f"left out: {said}" in caplog.text) == bool(said)
+
+
 def test_minus_one_stands_for_unknown(real_data, open_file):
     ds = open_file(real_data / "rsciio/mrc_de/Custom_movie.mrc")
     assert ds["x"].attrs["units"] == "pixel"

@@ -102,6 +102,30 @@ def test_compressed_prz_is_not_read_as_it_lies(cube, tmp_path, open_file, write)
     np.testing.assert_array_equal(ds["intensity"].values, cube)
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
+@pytest.mark.parametrize("dtype", [">u2", "f4", "longdouble"])
+def test_an_array_saved_by_columns_keeps_its_rows(shape, dtype, tmp_path, open_file):
+    """As `numpy.save` writes a transposed array; of an image of equal sides nothing else would show it."""
+    stored = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+    np.save(tmp_path / "a.npy", np.asfortranarray(stored))
+    intensity = open_file(tmp_path / "a.npy")["intensity"]
+    np.testing.assert_array_equal(intensity.values.reshape(shape), stored)
+    assert intensity.dtype == {">u2": "u2", "f4": "f4", "longdouble": "f8"}[dtype]
+
+
+def test_prz_by_columns_keeps_its_rows(tmp_path, open_file, real_data):
+    path, source = tmp_path / "a.prz", real_data / "rsciio/pantarhei/panta_rhei_sample.prz"
+    stored = np.arange(256, dtype="u2").reshape(16, 16)
+    with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w") as copy:
+        for name in archive.namelist():
+            with copy.open(name, "w") as file:
+                if name == "data.npy":
+                    np.save(file, np.asfortranarray(stored))
+                else:
+                    file.write(archive.read(name))
+    np.testing.assert_array_equal(open_file(path)["intensity"].values[0], stored)
+
+
 @pytest.mark.parametrize(("module", "ending"), [("nexus", ".nxs"), ("emd", ".emd"), ("hspy", ".hspy")])
 def test_what_the_library_writes_comes_back(module: str, ending: str, cube, tmp_path, open_file, write):
     ds = open_file(write(module, tmp_path / f"a{ending}", cube, ("nm", "1/nm"), (2.0, 0.25)))

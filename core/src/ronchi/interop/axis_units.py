@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,7 +70,9 @@ def parse(text: object) -> Unit:
 
 
 def _plain(text: str) -> str:
-    text = text.strip().lower().replace("⁻¹", "^-1").replace("µ", "u").replace("μ", "u").replace(r"\aa", "a")
+    # One form of Å, µ, superscripts and minus signs, of which each has several.
+    text = unicodedata.normalize("NFKC", text.replace("⁻¹", "^-1")).replace("\u2212", "-")
+    text = text.strip().lower().replace("μ", "u").replace(r"\aa", "a")
     text = re.sub(r"\\?(mathrm|rm|text)\b|[\s$<>{}\[\]()\\]", "", text)
     for pattern, short in _WORDS:
         text = re.sub(rf"({pattern})s?", short, text)

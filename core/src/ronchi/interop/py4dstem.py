@@ -16,6 +16,7 @@ strain. These errors are not reproduced.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ import xarray as xr
 
 from ronchi.errors import DataError, SchemaError
 from ronchi.interop.peers import need
-from ronchi.interop.py4dstem_calibration import Frame, calibration_of, frame_of
+from ronchi.interop.py4dstem_calibration import Frame, calibration_of, frame_of, scan_items
 from ronchi.interop.py4dstem_data import cube_of, framed_peaks, peak_columns, peaks_of, points_of, scan_coords
 from ronchi.interop.strain_maps import Maps, assemble, rename
 from ronchi.schema import fourd, peaks, schema_of, strain
@@ -41,12 +42,21 @@ __all__ = [
     "peaks_of",
     "points_of",
     "scan_coords",
+    "scan_items",
+    "strain_extras",
     "strain_from_slices",
     "to_py4dstem",
 ]
 
+_log = logging.getLogger("ronchi.py4dstem")
+
 STRAIN = {"e_xx": ("e_yy", 1), "e_yy": ("e_xx", 1), "e_xy": ("e_xy", 1), "theta": ("theta", 1)}
 """Their strain to ours, with the sign between them."""
+
+_EXTRAS = {f"se_{theirs}": f"se_{ours}" for theirs, (ours, _) in STRAIN.items()} | {
+    name: name for name in ("residual", "n_used")
+}
+"""Slices that py4DSTEM has not, to our variables."""
 
 
 def to_py4dstem(ds: xr.Dataset) -> Any:
@@ -128,9 +138,21 @@ def from_py4dstem(obj: Any, **labels: Any) -> xr.Dataset:
     )
 
 
-def strain_from_slices(maps: Mapping[str, Any], **labels: Any) -> xr.Dataset:
-    """``strain/1`` from the slices of a py4DSTEM strain map by name; see `from_py4dstem`."""
-    return assemble(maps, STRAIN, "infinitesimal, 1 - sym(beta), of py4DSTEM", **labels)
+def strain_from_slices(maps: Mapping[str, Any], *, residual_units: str = "pixel", **labels: Any) -> xr.Dataset:
+    """``strain/1`` from the slices of a py4DSTEM strain map by name; see `from_py4dstem` and `strain_extras`."""
+    made = assemble(maps, STRAIN, "infinitesimal, 1 - sym(beta), of py4DSTEM", **labels)
+    for theirs, ours in _EXTRAS.items():
+        if theirs in maps:
+            made[ours] = made[ours].copy(data=np.asarray(maps[theirs]).astype(made[ours].dtype))
+    made["residual"].attrs["units"] = residual_units
+    return made
+
+
+def strain_extras(strain_ds: xr.Dataset) -> Maps:
+    """Standard errors, residual and number of peaks of ``strain/1`` by the names of py4DSTEM's axes; truth has none."""
+    return {
+        theirs: np.asarray(strain_ds[ours].values, np.float64) for theirs, ours in _EXTRAS.items() if ours in strain_ds
+    }
 
 
 def _slices(strain_ds: xr.Dataset) -> Maps:
@@ -141,6 +163,8 @@ def _slices(strain_ds: xr.Dataset) -> Maps:
 
 def _data_cube(ds: xr.Dataset) -> Any:
     cube = need("py4DSTEM", "py4dstem").DataCube(np.asarray(ds["intensity"].values))
+    if lost := [str(name) for name in ds.data_vars if name not in ("intensity", "origin_y", "origin_x")]:
+        _log.warning("a DataCube has no place for %s; a file of py4DSTEM has", ", ".join(lost))
     _calibrate(cube.calibration, ds)
     return cube
 

@@ -26,15 +26,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from ronchi.interop.axis_units import parse
 from ronchi.optics import implausible, wavelength_angstrom
 from ronchi.schema import fourd
 
-__all__ = ["Frame", "calibration_of", "frame_of"]
+__all__ = ["Frame", "calibration_of", "frame_of", "scan_items"]
 
 Floats = NDArray[np.float64]
 
-_ANGSTROM = {"A": 1.0, "Å": 1.0, "angstrom": 1.0, "pm": 0.01, "nm": 10.0, "um": 1e4, "µm": 1e4, "m": 1e10}
-_INV_ANGSTROM = {"A^-1": 1.0, "1/A": 1.0, "Å^-1": 1.0, "1/angstrom": 1.0, "nm^-1": 0.1, "1/nm": 0.1}
 _SIZES = {"R_pixel": "scan_step_angstrom", "Q_pixel": "q_step_inv_angstrom"}
 
 _SWAP = np.array([[0.0, 1.0], [1.0, 0.0]])
@@ -125,7 +124,7 @@ def frame_of(
         attrs |= {"q_distortion": distortion.ravel(), "q_distortion_source": words}
     if mirrored:
         attrs["q_axes"] = "rows and columns of the patterns are swapped: QR_flip of py4DSTEM"
-    scan_step = _size(items, "R_pixel", _ANGSTROM, refused)
+    scan_step = _size(items, "R_pixel", {"length": 1.0}, refused)
     if refused:
         attrs["calibration_refused"] = "; ".join(refused)
         _log.warning("not believed: %s", attrs["calibration_refused"])
@@ -151,29 +150,39 @@ def calibration_of(ds: xr.Dataset) -> dict[str, Any]:
     else:
         steps, centre, q_units = np.array(fourd.q_step(ds)), np.array(fourd.centre_px(ds)), fourd.q_units(ds)
     size, ellipse, turned_deg = _one_size(steps, ds.attrs.get("q_distortion"))
-    scan_steps = np.array([_coordinate_step(ds, dim) for dim in ("scan_y", "scan_x")])
-    if abs(scan_steps[0] - scan_steps[1]) > 1e-6 * scan_steps.max():
-        _log.warning(
-            "py4DSTEM has one scan step, %g is written for rows of %g and columns of %g", scan_steps[1], *scan_steps
-        )
-    scan_units = str(ds["scan_x"].attrs.get("units", "pixel"))
     items: dict[str, Any] = {
         **{name: float(ds.attrs[name]) for name in _OURS if name in ds.attrs},
         "Q_pixel_size": size,
         "Q_pixel_units": "A^-1" if q_units == "1/angstrom" else "pixels",
-        "R_pixel_size": float(scan_steps[1]),
-        "R_pixel_units": "A" if scan_units == "angstrom" else "pixels",
-        "QR_flip": False,
+        **scan_items(ds, turned_deg),
         **ellipse,
         **_origin_items(ds, centre),
     }
-    if "scan_rotation_deg" in ds.attrs:
-        degrees = float(ds.attrs["scan_rotation_deg"]) + turned_deg
-        items |= {"QR_rotation": math.radians(degrees), "QR_rotation_degrees": degrees}
     if "semiangle_mrad" in ds.attrs:
         items["convergence_semiangle_mrad"] = float(ds.attrs["semiangle_mrad"])
     if "probe_radius_px" in ds.attrs:
         items["probe_semiangle"] = float(ds.attrs["probe_radius_px"])
+    return items
+
+
+def scan_items(ds: xr.Dataset, turned_deg: float = 0.0) -> dict[str, Any]:
+    """Those items that say how the scan lies, of any data over one; ``turned_deg`` is added to its rotation."""
+    axes = [ds[dim] for dim in ("scan_y", "scan_x") if dim in ds.variables]
+    # An axis of one position has no step.
+    steps = [float(axis[-1] - axis[0]) / (axis.size - 1) for axis in axes if axis.size > 1] or [1.0]
+    if max(steps) - min(steps) > 1e-6 * max(steps):
+        _log.warning("py4DSTEM has one scan step, %g is written for rows of %g and columns of %g", steps[-1], *steps)
+    starts = [float(axis[0]) for axis in axes]
+    if any(starts):
+        _log.warning("py4DSTEM counts positions from 0, that the scan begins at %s is left out", starts)
+    items: dict[str, Any] = {
+        "R_pixel_size": steps[-1],
+        "R_pixel_units": "A" if axes and axes[-1].attrs.get("units") == "angstrom" else "pixels",
+        "QR_flip": False,
+    }
+    if "scan_rotation_deg" in ds.attrs:
+        degrees = float(ds.attrs["scan_rotation_deg"]) + turned_deg
+        items |= {"QR_rotation": math.radians(degrees), "QR_rotation_degrees": degrees}
     return items
 
 
@@ -189,26 +198,29 @@ def _number(items: Mapping[str, Any], name: str) -> float | None:
 
 
 def _size(items: Mapping[str, Any], name: str, scale: Mapping[str, float], refused: list[str]) -> float | None:
+    """A pixel size in our unit; ``scale`` has how many of ours the basic unit of each dimension is."""
     units = str(items.get(f"{name}_units", "pixels"))
-    size = _number(items, f"{name}_size")
-    if units in ("pixels", "pixel", "") or size is None:
+    unit, size = parse(units), _number(items, f"{name}_size")
+    if unit.dimension == "none" or size is None:
         return None
-    if units not in scale:
+    if unit.dimension not in scale:
         refused.append(f"{name}_size is in {units!r}, which is no unit of this axis")
         return None
-    if implausible(size * scale[units], _SIZES[name]):
+    ours = size * unit.factor * scale[unit.dimension]
+    if implausible(ours, _SIZES[name]):
         refused.append(f"{name}_size is {size:g} {units}, which is not plausible")
         return None
-    return size * scale[units]
+    return ours
 
 
 def _q_step(items: Mapping[str, Any], beam_energy_eV: float | None, refused: list[str]) -> float | None:
-    scale = _INV_ANGSTROM
-    if items.get("Q_pixel_units") == "mrad":
+    units = str(items.get("Q_pixel_units", "pixels"))
+    scale = {"reciprocal": 1.0}
+    if parse(units).dimension == "angle":
         if not beam_energy_eV:
-            refused.append("Q_pixel_size is in mrad, and the beam energy is not known")
+            refused.append(f"Q_pixel_size is in {units}, and the beam energy is not known")
             return None
-        scale = {"mrad": 1e-3 / wavelength_angstrom(beam_energy_eV)}
+        scale["angle"] = 1 / wavelength_angstrom(beam_energy_eV)
     return _size(items, "Q_pixel", scale, refused)
 
 
@@ -259,11 +271,6 @@ def _one_size(steps: Floats, distortion: Any) -> tuple[float, dict[str, float], 
     }
     # Scan components are R(rotation) U q: in (row, column), U by the angle u turns like QR_rotation does.
     return float(large), ellipse, math.degrees(math.atan2(turn[1, 0] - turn[0, 1], turn[0, 0] + turn[1, 1]))
-
-
-def _coordinate_step(ds: xr.Dataset, dim: str) -> float:
-    values = np.asarray(ds[dim].values, float)
-    return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else 1.0
 
 
 def _origin_items(ds: xr.Dataset, centre: Floats) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import xarray as xr
 
 from ronchi.errors import CalibrationError, SchemaError
 from ronchi.interop.axis_units import scan_scale
+from ronchi.optics import PLAUSIBLE, implausible
 from ronchi.schema import fourd, schema_of
 from ronchi.schema.common import CARRIED_ATTRS, variable
 
@@ -21,11 +23,15 @@ __all__ = [
     "attrs_of",
     "axes_of",
     "coordinate",
+    "frames_of",
     "metadata_of",
     "place_of",
     "scan_coords",
+    "with_frames",
     "with_places",
 ]
+
+_log = logging.getLogger("ronchi.interop")
 
 NODE = "ronchi"
 """Node of the metadata that holds what HyperSpy has no place for."""
@@ -125,7 +131,12 @@ def attrs_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
         value = tem.get(theirs)
         # Others write 0 for what they do not know; here a rotation of 0 is a known one.
         known = value != 0 or (ours == "scan_rotation_deg" and bool(node))
-        if isinstance(value, int | float | np.number) and np.isfinite(value) and known:
+        if not isinstance(value, int | float | np.number) or not np.isfinite(value) or not known:
+            continue
+        why = "" if node or ours not in PLAUSIBLE else implausible(float(value) / factor, ours)
+        if why:
+            _log.warning("%s of the metadata is not believed: %s", theirs, why)
+        else:
             found[ours] = float(value) / factor
     if "camera_length_m" not in found:
         # pyxem has a place of its own for it, in cm.
@@ -163,6 +174,33 @@ def with_places(ds: xr.Dataset, node: Mapping[str, Any]) -> xr.Dataset:
         if name in node and f"{name}_units" in node and np.shape(node[name]) == shape
     }
     return ds.assign(found).set_coords([name for name in fourd.POSITIONS if name in found])
+
+
+def frames_of(ds: xr.Dataset) -> dict[str, Any]:
+    """Entries of the node for numbers and times of frames, with the units of the times."""
+    found = {name: np.asarray(ds[name].values) for name in ("frame", "time") if name in ds.coords}
+    return found | ({"time_units": str(ds["time"].attrs.get("units", "1"))} if "time" in found else {})
+
+
+def with_frames(ds: xr.Dataset, navigation: Sequence[Mapping[str, Any]], node: Mapping[str, Any]) -> xr.Dataset:
+    """Put back what `frames_of` noted; of a signal that was cut, as far as its axis still tells.
+
+    A cut moves the offset of an axis whose steps are those of the numbers, and the frames are those of these numbers.
+    """
+    numbers = np.asarray(node.get("frame", []))
+    if len(navigation) != 1 or not len(numbers):
+        return ds
+    axis, whole = navigation[0], len(numbers)
+    # The position of each frame in the whole, by the axis that was made of the whole's first and last number.
+    step = float(numbers[-1] - numbers[0]) / (whole - 1) if whole > 1 else 1.0
+    first = (float(axis["offset"]) - float(numbers[0])) / step
+    index = np.rint(first + np.arange(axis["size"]) * float(axis["scale"]) / step).astype(int)
+    if index.min() < 0 or index.max() >= whole or len(np.unique(index)) < len(index):
+        return ds
+    found = {"frame": variable("frame", numbers[index], "1", "frame number")}
+    if "time" in node and np.shape(node["time"]) == numbers.shape:
+        found["time"] = variable("frame", np.asarray(node["time"])[index], str(node.get("time_units", "1")), "time")
+    return ds.assign_coords(found)
 
 
 def coordinate(dim: str, axis: Mapping[str, Any], scale: float | None, units: str, text: str) -> xr.Variable:

@@ -32,9 +32,11 @@ from ronchi.interop.signal_parts import (
     attrs_of,
     axes_of,
     coordinate,
+    frames_of,
     metadata_of,
     place_of,
     scan_coords,
+    with_frames,
     with_places,
 )
 from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
@@ -58,11 +60,13 @@ def parts_of(ds: xr.Dataset) -> Parts:
     name = schema_of(ds)
     if name == fourd.NAME:
         extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds} | place_of(ds)
+        extra["intensity_units"] = str(ds["intensity"].attrs["units"])
         return Parts(
             _array(ds["intensity"]), axes_of(ds, fourd.DIMS, 2), metadata_of(ds, "electron_diffraction", extra)
         )
     if name == images.NAME:
-        return Parts(_array(ds["intensity"]), axes_of(ds, ("frame", "y", "x"), 1), metadata_of(ds, ""))
+        extra = {"intensity_units": str(ds["intensity"].attrs["units"])} | frames_of(ds)
+        return Parts(_array(ds["intensity"]), axes_of(ds, images.DIMS, 1), metadata_of(ds, "", extra))
     if name == peaks.NAME:
         return _peaks_parts(ds)
     if name == strain.NAME:
@@ -102,7 +106,7 @@ def dataset_of(parts: Parts) -> xr.Dataset:
         what = f"a signal with {len(signal_axes)} signal axes and dtype {parts.data.dtype} is no pattern"
         raise SchemaError(what, fix="give a Signal2D, or a ragged signal of peaks")
     if name == images.NAME:
-        return _images_dataset(parts)
+        return _images_dataset(parts, node)
     return _fourd_dataset(parts, node)
 
 
@@ -122,29 +126,32 @@ def _fourd_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     coords = scan_coords([axis for axis in parts.axes if axis["navigate"]])
     signal = [axis for axis in parts.axes if not axis["navigate"]]
     scales = [q_scale(axis["units"], str(axis["name"]), attrs.get("beam_energy_eV")) for axis in signal]
+    if "schema" not in node and not any(float(axis["offset"]) for axis in signal):
+        # Others leave offsets at 0 where nobody set them: q = 0 is then in the middle, as for files.
+        signal = [{**axis, "offset": -(axis["size"] // 2) * float(axis["scale"])} for axis in signal]
     for dim, axis, scale in zip(("qy", "qx"), signal, [None, None] if None in scales else scales, strict=True):
-        centred = axis
-        if scale is None and float(axis["offset"]) == 0:
-            centred = {**axis, "offset": -(axis["size"] // 2) * float(axis["scale"])}
-        coords[dim] = coordinate(dim, centred, scale, "1/angstrom", f"scattering vector, {dim[-1]}")
+        coords[dim] = coordinate(dim, axis, scale, "1/angstrom", f"scattering vector, {dim[-1]}")
     shape = tuple(coords[dim].size for dim in fourd.DIMS)
     extra = {"probe": shape[2:], "bad_pixel": shape[2:], "valid": shape[:2]}
     # A signal that was cut keeps what belonged to the whole.
     fitting = {key: node[key] for key, wanted in extra.items() if key in node and np.shape(node[key]) == wanted}
     made = fourd.make(parts.data.reshape(shape), **fitting, **attrs)
+    made["intensity"].attrs["units"] = str(node.get("intensity_units", "counts"))
     return fourd.validate(with_places(made.assign_coords(coords), node))
 
 
-def _images_dataset(parts: Parts) -> xr.Dataset:
+def _images_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     navigation = [axis for axis in parts.axes if axis["navigate"]]
     signal = [axis for axis in parts.axes if not axis["navigate"]]
     frames = int(np.prod([axis["size"] for axis in navigation]))
-    scale_y, scale_x = (scan_scale(axis["units"], str(axis["name"])) for axis in signal)
-    step = None
-    if scale_y is not None and scale_x is not None:
-        step = (float(signal[0]["scale"]) * scale_y, float(signal[1]["scale"]) * scale_x)
     data = parts.data.reshape(frames, *(axis["size"] for axis in signal))
-    return images.make(data, step=step, **attrs_of(parts.metadata))
+    made = images.make(data, units=str(node.get("intensity_units", "1")), **attrs_of(parts.metadata))
+    scales = [scan_scale(axis["units"], str(axis["name"])) for axis in signal]
+    places = {
+        dim: coordinate(dim, axis, scale, "angstrom", f"position, {dim}")
+        for dim, axis, scale in zip(("y", "x"), signal, [None, None] if None in scales else scales, strict=True)
+    }
+    return images.validate(with_frames(made.assign_coords(places), navigation, node))
 
 
 def _peaks_parts(ds: xr.Dataset) -> Parts:

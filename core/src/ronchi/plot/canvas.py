@@ -184,7 +184,8 @@ def add_colorbar(shown: Any, ax: Any, **options: Any) -> Any:
     ratio = width / (height * float(ax.get_aspect()))
     beside = ax.inset_axes((1 + max(0.03 / max(ratio, 0.4), 0.008), 0, max(0.05 / max(ratio, 0.2), 0.014), 1))
     bar = ax.figure.colorbar(shown, cax=beside, **options)
-    bar.ax.tick_params(labelsize="x-small")
+    # A logarithmic bar of less than a decade has labels at minor ticks only.
+    bar.ax.tick_params(which="both", labelsize="x-small")
     return bar
 
 

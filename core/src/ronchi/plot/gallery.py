@@ -12,7 +12,7 @@ from matplotlib.patheffects import withStroke
 
 from ronchi.plot.canvas import CATEGORIES, OUTLINE, RING, draw_image, new_figure
 from ronchi.plot.inputs import check_dataset, check_positions
-from ronchi.plot.labels import titled
+from ronchi.plot.labels import literal, titled
 from ronchi.plot.limits import Scaling, intensity_norm
 from ronchi.plot.scalebar import add_scale_bar
 from ronchi.schema import fourd
@@ -95,7 +95,7 @@ def mosaic(
         if number == 0:
             add_scale_bar(ax, str(template["qx"].attrs["units"]))
     name = str(data["intensity"].attrs.get("long_name", "intensity"))
-    title = titled(name.capitalize(), str(data["intensity"].attrs.get("units", "")), scaling_name)
+    title = titled(literal(name.capitalize()), str(data["intensity"].attrs.get("units", "")), scaling_name)
     figure.suptitle(title + ("" if peaks is None else "; rings: detected disks"), fontsize="medium")
     return figure
 

@@ -25,7 +25,7 @@ from ronchi.plot.canvas import (
     panels,
 )
 from ronchi.plot.inputs import check_dataset, check_image
-from ronchi.plot.labels import titled
+from ronchi.plot.labels import literal, titled
 from ronchi.plot.limits import Scaling, intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
 
@@ -149,7 +149,7 @@ def scan_image(
 
 def _quantity(image: xr.DataArray) -> str:
     name = str(image.attrs.get("long_name", image.name or ""))
-    return name[:1].upper() + name[1:]
+    return literal(name[:1].upper() + name[1:])
 
 
 def scan_images(maps: xr.Dataset, names: Sequence[str] | None = None, *, figure: Any = None) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["length_text", "titled", "unit_text"]
+__all__ = ["length_text", "literal", "titled", "unit_text"]
 
 _UNIT_TEXT = {
     "1": "",
@@ -28,6 +28,11 @@ def unit_text(units: str) -> str:
     """
     known = _UNIT_TEXT.get(units)
     return units.replace("angstrom", "Å").replace("pixel", "px").replace("^2", "²") if known is None else known
+
+
+def literal(text: str) -> str:
+    """Text that a figure shows as it is: a dollar sign would begin a formula."""
+    return text.replace("$", r"\$")
 
 
 def titled(quantity: str, units: str, scaling: str = "") -> str:

@@ -230,8 +230,9 @@ def strain_quality(strain: xr.Dataset, *, lattice: xr.Dataset | None = None, fig
     """
     check_strain(strain, "se_e_xx", "residual", "n_used")
     error = strain["se_e_xx"].copy(data=displayed(strain, "se_e_xx"))
-    error.attrs = {"long_name": r"Standard error of $\varepsilon_{xx}$", "units": "%"}
-    shown = {"Residual": strain["residual"], "Peaks used": strain["n_used"], None: error}
+    error.attrs = {"units": "%"}
+    shown = {"Residual": strain["residual"], "Peaks used": strain["n_used"]}
+    shown[r"Standard error of $\varepsilon_{xx}$"] = error
     if lattice is not None:
         shown[r"Reduced $\chi^2$"] = lattice["chi2"]
     figure, axes = panels(len(shown), box_ratio(strain["scan_y"], strain["scan_x"]), figure)

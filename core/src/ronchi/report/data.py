@@ -16,7 +16,7 @@ from ronchi.report.figures import Album
 from ronchi.report.survey import Looks, Survey
 from ronchi.schema import fourd, peaks, schema_of
 
-__all__ = ["calibration_table", "data_section", "draw_survey", "draw_virtual_image"]
+__all__ = ["calibration_table", "data_section", "draw_survey", "draw_virtual_image", "reader_remarks"]
 
 _QUANTITIES = {
     "beam_energy_eV": ("beam energy", 1e-3, "keV"),
@@ -30,7 +30,7 @@ _QUANTITIES = {
 def data_section(name: str, data: xr.Dataset, looks: Looks, album: Album) -> Section:
     """Table of calibrations, mean pattern and virtual images of one ``fourd/1`` data set."""
     title = str(data.attrs.get("title", ""))
-    body = (paragraph(title) if title else "") + calibration_table(data)
+    body = (paragraph(title) if title else "") + reader_remarks(data) + calibration_table(data)
     look = looks(name)
     if look is None:
         return Section(f"Data: {name}", body + messages([looks.errors[name]], "error"))
@@ -44,6 +44,13 @@ def data_section(name: str, data: xr.Dataset, looks: Looks, album: Album) -> Sec
         )
     drawn = album.add(f"{name}-overview", lambda: draw_survey(data, look), alt, caption)
     return Section(f"Data: {name}", body + drawn)
+
+
+def reader_remarks(data: xr.Dataset) -> str:
+    """What the reader did not believe of its file, and what it had to assume or leave out; empty for most."""
+    refused, notes = (str(data.attrs.get(name, "")) for name in ("calibration_refused", "notes"))
+    body = messages([f"The file states what was not believed: {refused}"]) if refused else ""
+    return body + (paragraph(f"On reading: {notes}.") if notes else "")
 
 
 def calibration_table(data: xr.Dataset) -> str:

@@ -12,7 +12,7 @@ from ronchi import plot
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.labels import unit_text
 from ronchi.plot.strain import DISPLAY, displayed
-from ronchi.report.data import calibration_table, draw_virtual_image
+from ronchi.report.data import calibration_table, draw_virtual_image, reader_remarks
 from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor_figures
 from ronchi.report.elements import Section, paragraph, table
 from ronchi.report.figures import Album
@@ -61,7 +61,8 @@ def result_section(result: RunResult, step: StepResult, album: Album, looks: Loo
         body = crops_figures(step, album) + _maps(step, album)
     else:
         body = _maps(step, album)
-    return Section(f"{step.kind.replace('_', ' ').capitalize()}: {step.step}", paragraph(_by(step)) + body)
+    said = paragraph(_by(step)) + (reader_remarks(step.data) if step.kind == "reader" else "")
+    return Section(f"{step.kind.replace('_', ' ').capitalize()}: {step.step}", said + body)
 
 
 def truth_of(result: RunResult, step: StepResult) -> xr.Dataset | None:

@@ -13,9 +13,13 @@ from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.signals import Axis, Signal
 from ronchi_rosettasciio.units import q_step
 
-__all__ = ["Calibration", "beam", "calibrate"]
+__all__ = ["BEAM", "Calibration", "beam", "calibrate"]
 
 Pair = tuple[float, float]
+
+
+BEAM = ("beam_energy_eV", "camera_length_m", "semiangle_mrad")
+"""What is known of the beam, each of which has plausible values."""
 
 
 @dataclass
@@ -34,7 +38,8 @@ def beam(signal: Signal, form: Format) -> dict[str, Any]:
     Returns
     -------
     dict
-        Any of ``beam_energy_eV``, ``camera_length_m``, ``semiangle_mrad``, ``scan_rotation_deg``, ``instrument``.
+        Any of ``beam_energy_eV``, ``camera_length_m``, ``semiangle_mrad``, ``stated_scan_rotation_deg``,
+        ``instrument``; and ``refused``, what cannot be true and is no placeholder for what is not known.
     """
     tem = _sub(_sub(signal.metadata, "Acquisition_instrument"), "TEM")
     found: dict[str, Any] = {}
@@ -46,9 +51,14 @@ def beam(signal: Signal, form: Format) -> dict[str, Any]:
     found["beam_energy_eV"] = own.get("energy_ev", energy)
     found["camera_length_m"] = own.get("camera_length_m", length)
     found["semiangle_mrad"] = angle
-    for name in ("beam_energy_eV", "camera_length_m", "semiangle_mrad"):
-        if found[name] is not None and implausible(found[name], name):
+    refused = []
+    for name in BEAM:
+        why = implausible(found[name], name) if found[name] is not None else ""
+        if why:
+            # Cameras write a millimetre where no camera length was set: it says nothing.
+            refused += [f"{name}: {why}"] if found[name] > 0 and name != "camera_length_m" else []
             found[name] = None
+    found["refused"] = refused or None
     # The angle between scan and pattern, not that of the scan to the microscope's axes, is what would be needed.
     stated = own.get("scan_rotation_deg", rotation)
     if stated is not None and math.isfinite(stated):

@@ -50,11 +50,11 @@ FORMATS: dict[str, Format] = {
         Format(name="mrc", label="MRC, Direct Electron and FEI", module="mrc", raw=True),
         Format(name="dm", label="Gatan .dm3 and .dm4", module="digitalmicrograph", raw=True),
         Format(name="prz", label="CEOS Panta Rhei .prz", module="pantarhei"),
-        # Where the data are compressed, RosettaSciIO would lazily take the compressed bytes for them.
-        Format(name="prz-packed", label="CEOS Panta Rhei .prz, compressed", module="pantarhei", lazy=False),
+        # Compressed data RosettaSciIO would lazily take for plain ones, and columns that were stored first for rows.
+        Format(name="prz-packed", label="CEOS Panta Rhei .prz, not as it lies", module="pantarhei", lazy=False),
         # Read lazily, RosettaSciIO keeps the file open and decodes it as a whole at each use.
         Format(name="tiff", label="TIFF", module="tiff", confidence=0.8, lazy=False),
-        Format(name="npy", label="NumPy .npy", module="numpy", confidence=0.6, raw=True),
+        Format(name="npy", label="NumPy .npy", module="", confidence=0.6, raw=True),
         Format(name="hspy", label="HyperSpy .hspy", module="hspy"),
         Format(name="zspy", label="HyperSpy .zspy", module=""),
         Format(name="velox", label="Velox .emd", module="emd"),

@@ -12,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ronchi.api import ReadError, RonchiError
 from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.dm_tags import check_tags
 from ronchi_rosettasciio.formats import Format
 from ronchi_rosettasciio.probe import probe
 
-__all__ = ["COPY", "check_header", "check_memory", "check_promise", "damage"]
+__all__ = ["COPY", "check_header", "check_memory", "check_promise", "damage", "npy_header"]
 
 EXPANSION = 5000
 """Most bytes of data that a compressed file is believed to hold a byte: counting detectors at low dose come to 1000."""
@@ -218,15 +220,20 @@ def _empad(path: Path, size: int) -> None:
 
 
 def _npy(path: Path, size: int) -> None:
+    shape, _, dtype, offset = npy_header(path)
+    if dtype.hasobject:
+        raise ReadError("an array of Python objects", where=str(path), fix="save numbers")
+    _need(path, offset + math.prod(shape) * dtype.itemsize, size)
+
+
+def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether columns were stored first, dtype, and byte of the first value of a ``.npy``."""
     from numpy.lib import format as npy
 
     with path.open("rb") as file:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(file, max_header_size=10_000)
-        if dtype.hasobject:
-            raise ReadError("an array of Python objects", where=str(path), fix="save numbers")
-        _need(path, file.tell() + math.prod(shape) * dtype.itemsize, size)
+        return (*read(file, max_header_size=10_000), file.tell())
 
 
 def _zip(path: Path, size: int) -> None:

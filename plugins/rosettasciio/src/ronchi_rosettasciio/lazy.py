@@ -23,12 +23,15 @@ Opener = Callable[[], Any]
 def native_dtype(dtype: np.dtype[Any], form: Format) -> np.dtype[Any]:
     """The dtype in which values are handed out: of this machine's byte order, and one that the algorithms take.
 
-    Truth values become bytes, half precision becomes single, for neither compiled loops nor netCDF know it. Gatan's
-    signed bytes are counts of an unsigned camera under the wrong tag, of which those above 127 would be negative.
+    Truth values become bytes, half precision becomes single, and extended double: neither compiled loops nor netCDF
+    know them. Gatan's signed bytes are counts of an unsigned camera under the wrong tag, of which those above 127
+    would be negative.
     """
     if dtype.kind == "b" or (form.name == "dm" and dtype == np.int8):
         return np.dtype(np.uint8)
-    return np.dtype(np.float32) if dtype == np.float16 else dtype.newbyteorder("=")
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        return np.dtype(np.float32 if dtype.itemsize < 4 else np.float64)
+    return dtype.newbyteorder("=")
 
 
 @dataclass

@@ -17,10 +17,28 @@ import numpy as np
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["Node", "calibration_items", "find_nodes", "is_py4dstem", "q_shape_of"]
+__all__ = [
+    "CUBE_IMAGES",
+    "DETECTOR",
+    "SCAN",
+    "STRAIN_NOTES",
+    "Node",
+    "calibration_items",
+    "cube_images",
+    "find_nodes",
+    "is_py4dstem",
+    "q_shape_of",
+    "strain_notes",
+]
 
 Kind = Literal["cube", "peaks", "points", "strain", "map"]
 KINDS: tuple[Kind, ...] = ("cube", "peaks", "points", "strain", "map")
+
+SCAN, DETECTOR = ("scan_y", "scan_x"), ("qy", "qx")
+CUBE_IMAGES = {"probe": DETECTOR, "bad_pixel": DETECTOR, "valid": SCAN}
+"""Images beneath a cube that belong to it, with what they lie over."""
+STRAIN_NOTES = ("frame", "reference", "measure", "residual_units")
+"""Attributes of the group of a strain map, which py4DSTEM leaves alone."""
 
 _STRAIN = {"e_xx", "e_yy", "e_xy", "theta"}
 _METADATA = {"metadatabundle", "_metadata", "metadata"}
@@ -95,6 +113,17 @@ def find_nodes(file: h5py.File) -> list[Node]:
     return sorted(found, key=lambda node: (KINDS.index(node.kind), node.path))
 
 
+def cube_images(nodes: list[Node], cube: Node) -> dict[str, Node]:
+    """Of the nodes those images of `CUBE_IMAGES` that lie beneath a cube and have its shape, by name."""
+    found = {}
+    for node in nodes:
+        lies_over = CUBE_IMAGES.get(node.name)
+        beneath = node.kind == "map" and not node.labels and Path(node.path).parent == Path(cube.path)
+        if beneath and lies_over and node.shape == (cube.shape[:2] if lies_over == SCAN else cube.shape[2:]):
+            found[node.name] = node
+    return found
+
+
 def calibration_items(file: h5py.File, node: Node) -> dict[str, Any]:
     """Items of the calibration that a node is under, as numbers, text and arrays; empty if there is none."""
     parts = node.path.strip("/").split("/")
@@ -104,6 +133,12 @@ def calibration_items(file: h5py.File, node: Node) -> dict[str, Any]:
             if group is not None and hasattr(group, "items"):
                 return _items(group)
     return {}
+
+
+def strain_notes(file: h5py.File, node: Node) -> dict[str, str]:
+    """What ronchi noted on a strain map that it wrote; empty for all others."""
+    attrs = file[node.path].attrs
+    return {key: _text(attrs[key]) for key in STRAIN_NOTES if key in attrs}
 
 
 def q_shape_of(file: h5py.File, node: Node) -> tuple[int, int] | None:

@@ -71,8 +71,8 @@ class Py4dstemReader:
             with h5py.File(path, "r") as file:
                 if not is_py4dstem(file):
                     raise ReadError("HDF5, but none of py4DSTEM's", where=str(path), fix="use the reader of its format")
-                nodes = find_nodes(file)
-                scene = Scene(path, self.params, nodes, file)
+                scene = Scene(path, self.params, find_nodes(file), file)
+            nodes = scene.nodes
             chosen = _choose(nodes, self.params.dataset, str(path))
             results: dict[str, xr.Dataset] = {}
             for node in nodes:

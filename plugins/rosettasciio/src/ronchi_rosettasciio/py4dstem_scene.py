@@ -29,7 +29,15 @@ from ronchi_rosettasciio import guards
 from ronchi_rosettasciio.formats import FORMATS
 from ronchi_rosettasciio.lazy import LazySignal
 from ronchi_rosettasciio.params_py4dstem import Py4dstemParams
-from ronchi_rosettasciio.py4dstem_nodes import Node, calibration_items, q_shape_of
+from ronchi_rosettasciio.py4dstem_nodes import (
+    CUBE_IMAGES,
+    DETECTOR,
+    Node,
+    calibration_items,
+    cube_images,
+    q_shape_of,
+    strain_notes,
+)
 from ronchi_rosettasciio.py4dstem_points import PointArray, open_points
 
 if TYPE_CHECKING:
@@ -40,6 +48,7 @@ __all__ = ["FORMAT", "Scene"]
 FORMAT = FORMATS["py4dstem"]
 _CENTRED_WITHIN = 10.0
 _PLOT_PX = 256
+_OF_SCAN = ("scan_rotation_deg", "scan_rotation_source")
 
 
 class Scene:
@@ -48,10 +57,13 @@ class Scene:
     def __init__(self, path: Path, params: Py4dstemParams, nodes: list[Node], file: h5py.File) -> None:
         self.path = path
         self.params = params
-        self.nodes = nodes
+        self.images = {node.path: cube_images(nodes, node) for node in nodes if node.kind == "cube"}
+        belonging = [image for images in self.images.values() for image in images.values()]
+        self.nodes = [node for node in nodes if node not in belonging]
         self.frames = {node.path: self._frame(node, calibration_items(file, node)) for node in nodes}
         self.q_shapes = {node.path: q_shape_of(file, node) for node in nodes if node.kind in ("peaks", "points")}
         self.stored = {node.path: (file[node.data].dtype, file[node.data].chunks) for node in nodes}
+        self.notes = {node.path: strain_notes(file, node) for node in nodes if node.kind == "strain"}
         self.units = {node.path: str(file[node.data].attrs.get("units", "1")) for node in nodes if node.kind == "map"}
 
     def _frame(self, node: Node, items: dict[str, Any]) -> Frame:
@@ -122,21 +134,37 @@ class Scene:
         blocks = scan_chunks(shape, dtype.itemsize, stored, int(self.params.block_mb * 2**20))
         opener = functools.partial(_open_cube, self.path, node.data, order, blocks)
         lazy = LazySignal(self.path, FORMAT, opener, shape, dtype)
-        made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=node.name, is_lazy=1)
+        images = self._images(node)
+        made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=node.name, is_lazy=1, **images)
         made["intensity"].encoding["source"] = str(self.path)
         intensity = made["intensity"].chunk(dict(zip(made["intensity"].dims, blocks, strict=True)))
         return made.assign(intensity=intensity)
+
+    def _images(self, node: Node) -> dict[str, NDArray[Any]]:
+        """Probe, bad pixels and recorded positions of a cube, where they are beneath it."""
+        found = {name: self._slices(image)[name] for name, image in self.images.get(node.path, {}).items()}
+        mirrored = self.frames[node.path].mirrored
+        return {name: v.T if mirrored and CUBE_IMAGES[name] == DETECTOR else v for name, v in found.items()}
 
     def _strain(self, node: Node) -> xr.Dataset:
         frame = self.frames[node.path]
         prefix = f"{node.name}_"
         slices = {name.removeprefix(prefix): values for name, values in self._slices(node).items()}
-        return strain_from_slices(
+        # py4DSTEM turns vectors to the scan's axes as soon as it knows the rotation.
+        usual = "scan" if "scan_rotation_deg" in frame.attrs else "detector"
+        notes = self.notes[node.path]
+        made = strain_from_slices(
             slices,
             coords=scan_coords((node.shape[0], node.shape[1]), frame.scan_step),
-            # py4DSTEM turns vectors to the scan's axes as soon as it knows the rotation.
-            frame="scan" if "scan_rotation_deg" in frame.attrs else "detector",
+            frame=notes.get("frame", usual),
+            reference=notes.get("reference", "unknown"),
+            residual_units=notes.get("residual_units", "pixel"),
         )
+        if notes:
+            # Written by ronchi, whose finite strain needs no word on its measure.
+            del made.attrs["measure"]
+            made.attrs |= {key: notes[key] for key in ("measure",) if key in notes}
+        return made.assign_attrs({key: frame.attrs[key] for key in _OF_SCAN if key in frame.attrs})
 
     def _vectors(self, points: PointArray, node: Node, shape: Any, load: bool) -> xr.Dataset:
         import dask

@@ -14,9 +14,10 @@ import xarray as xr
 
 from ronchi.api import OutputError
 from ronchi.blocks import iter_regions
-from ronchi.interop.py4dstem import calibration_of, points_of, to_py4dstem
+from ronchi.interop.py4dstem import calibration_of, points_of, scan_items, strain_extras, to_py4dstem
 from ronchi.schema import fourd, maps, peaks, schema_of, strain
 from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
+from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, DETECTOR, SCAN, STRAIN_NOTES
 
 __all__ = ["Py4dstemWriter"]
 
@@ -41,7 +42,8 @@ class Py4dstemWriter:
         """Make the file; progress is in bytes of patterns.
 
         Sides lie beneath the data in the tree, and share their calibration. Finite strain goes under py4DSTEM's
-        names into a RealSlice. Peaks keep their score and variances in fields that py4DSTEM leaves alone.
+        names into a RealSlice, with errors and residual as further slices. Probe, bad pixels and recorded positions
+        are images beneath the cube. Peaks keep their score and variances in fields that py4DSTEM leaves alone.
 
         Raises
         ------
@@ -67,6 +69,8 @@ class Py4dstemWriter:
             calibrated = [part for part in (data, *held.values()) if schema_of(part) in _CALIBRATED]
             if calibrated:
                 _write_calibration(root, _common_calibration(calibrated, str(path)), targets)
+            else:
+                _write_calibration(root, calibration_of(data) if "qx" in data.coords else scan_items(data), targets)
 
     def _write_node(
         self, parent: h5py.Group, name: str, part: xr.Dataset, progress: Callable[[int, int], None]
@@ -77,8 +81,14 @@ class Py4dstemWriter:
             _write_maps(parent, part)
             return None
         if kind == strain.NAME:
-            slices = to_py4dstem(part)
-            return _write_array(parent, name, "RealSlice", np.stack(list(slices.values())), list(slices))
+            # py4DSTEM looks for its five by their labels.
+            slices = to_py4dstem(part) | strain_extras(part)
+            group = _write_array(parent, name, "RealSlice", np.stack(list(slices.values())), list(slices))
+            notes = dict(part.attrs)
+            if "residual" in part:
+                notes["residual_units"] = part["residual"].attrs["units"]
+            group.attrs.update({key: str(notes[key]) for key in STRAIN_NOTES if key in notes})
+            return group
         if kind == peaks.NAME:
             return _write_vectors(parent, name, part)
         return self._write_cube(parent, name, part, progress)
@@ -102,6 +112,11 @@ class Py4dstemWriter:
             target[rows, columns] = frames.reshape(shape)
             done += frames.nbytes
             progress(done, intensity.nbytes)
+        for extra, dims in CUBE_IMAGES.items():
+            if extra in part:
+                _write_image(group, extra, dims, part[extra])
+        if lost := [place for place in fourd.POSITIONS if place in part]:
+            _log.warning("%s are left out: py4DSTEM has no place for them", " and ".join(lost))
         return group
 
 
@@ -113,9 +128,13 @@ _HEADER = {
     "authoring_user": "",
 }
 _CALIBRATED = (fourd.NAME, peaks.NAME)
+_IMAGE_CLASSES = {SCAN: "VirtualImage", DETECTOR: "VirtualDiffraction"}
 
 
 def _group(parent: h5py.Group, name: str, kind: str, python_class: str = "") -> h5py.Group:
+    # A side may be called as an image of the cube that it lies beneath, and two images alike.
+    while name in parent:
+        name = f"{name}_"
     group = parent.create_group(name)
     group.attrs["emd_group_type"] = kind
     if python_class:
@@ -128,10 +147,17 @@ def _dimension(group: h5py.Group, axis: int, name: str, values: Any, units: str)
     item.attrs.update({"name": name, "units": units})
 
 
-def _write_array(parent: h5py.Group, name: str, python_class: str, values: Any, labels: list[str] | None) -> h5py.Group:
+def _write_array(
+    parent: h5py.Group,
+    name: str,
+    python_class: str,
+    values: Any,
+    labels: list[str] | None = None,
+    units: str = "intensity",
+) -> h5py.Group:
     """An image or a stack; a stack has its slices along the first axis, and their labels as the last dimension."""
     group = _group(parent, name, "array", python_class)
-    group.create_dataset("data", data=values).attrs["units"] = "intensity"
+    group.create_dataset("data", data=values).attrs["units"] = units
     for axis in range(2):
         _dimension(group, axis, f"dim{axis}", np.arange(2), "pixels")
     if labels:
@@ -139,14 +165,18 @@ def _write_array(parent: h5py.Group, name: str, python_class: str, values: Any, 
     return group
 
 
+def _write_image(parent: h5py.Group, name: str, dims: tuple[str, str], image: xr.DataArray) -> None:
+    values, units = image.transpose(*dims).values, str(image.attrs.get("units", "intensity"))
+    _write_array(parent, name, _IMAGE_CLASSES[dims], values, units=units)
+
+
 def _write_maps(parent: h5py.Group, part: xr.Dataset) -> None:
     written = 0
     for name, var in part.data_vars.items():
         if var.ndim != 2 or var.dtype.kind not in "biuf":
             continue
-        over_scan = set(var.dims) == {"scan_y", "scan_x"}
-        values = var.transpose(*(("scan_y", "scan_x") if over_scan else ("qy", "qx"))).values
-        _write_array(parent, str(name), "VirtualImage" if over_scan else "VirtualDiffraction", values, None)
+        dims = SCAN if set(var.dims) == set(SCAN) else DETECTOR
+        _write_image(parent, str(name), dims, var)
         written += 1
     if not written:
         raise OutputError("none of the maps is an image", where="maps", fix="write them as .nc")

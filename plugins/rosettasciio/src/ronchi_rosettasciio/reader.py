@@ -21,7 +21,7 @@ from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.lazy import LazySignal, native_dtype
 from ronchi_rosettasciio.own import restored, schema_noted
 from ronchi_rosettasciio.params import RosettaParams
-from ronchi_rosettasciio.signals import Signal, quiet, read_signals
+from ronchi_rosettasciio.signals import Signal, quiet, read_npy, read_signals
 
 __all__ = ["RosettaReader"]
 
@@ -98,7 +98,7 @@ class RosettaReader:
         if not is_lazy:
             notes.append("read into memory as a whole")
         for text in filter(None, ds.attrs.get("calibration_refused", "").split("; ")):
-            log.warning("%s: left in pixels: %s", path.name, text)
+            log.warning("%s: left %s: %s", path.name, "out" if text.startswith(calibrate.BEAM) else "in pixels", text)
         for text in notes:
             log.info("%s: %s", path.name, text)
         notes = [*filter(None, [lacking]), *notes]
@@ -112,6 +112,7 @@ class RosettaReader:
 def _calibrated(data: Any, signal: Signal, form: Format, order: Layout) -> xr.Dataset:
     """A data set with what the file says of beam and pixels, and in its attributes what was not believed."""
     attrs = calibrate.beam(signal, form)
+    not_of_beam = attrs.pop("refused", [])
     calibration = calibrate.calibrate(signal, form, order, attrs)
     stated = attrs.pop("stated_scan_rotation_deg", 0)
     attrs |= {
@@ -119,7 +120,7 @@ def _calibrated(data: Any, signal: Signal, form: Format, order: Layout) -> xr.Da
         "notes": f"the file states a scan rotation of {stated:g} degrees in the microscope's own sense"
         if stated
         else None,
-        "calibration_refused": "; ".join(calibration.refused) or None,
+        "calibration_refused": "; ".join([*not_of_beam, *calibration.refused]) or None,
     }
     if not order.patterns:
         return images.make(data, step=calibration.step, **attrs)
@@ -170,6 +171,8 @@ def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tu
             return hdf5.read_arina(path, scan_shape)
         if form.name == "hdf5":
             return hdf5.read_datasets(path), []
+        if form.name == "npy":
+            return [read_npy(path)], []
         if form.name == "zspy":
             return zspy.read_zspy(path), []
         return read_signals(path, form), []

@@ -19,8 +19,9 @@ import numpy as np
 from ronchi.interop.axis_units import Unit, parse
 from ronchi_rosettasciio.companions import companions
 from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.guards import npy_header
 
-__all__ = ["Axis", "Signal", "axis_of", "number", "quiet", "read_signals", "text"]
+__all__ = ["Axis", "Signal", "axis_of", "number", "quiet", "read_npy", "read_signals", "text"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,22 @@ def read_signals(path: Path, form: Format) -> list[Signal]:
         if form.name == "topspin":
             options["show_progressbar"] = False
         return [_signal(each) for each in module.file_reader(str(lent), **options) if "data" in each]
+
+
+def read_npy(path: Path) -> Signal:
+    """The array of a ``.npy``, still in the file; RosettaSciIO 0.15 takes columns that were stored first for rows.
+
+    Raises
+    ------
+    ValueError
+        The header is damaged.
+    """
+    from rsciio.utils.file import memmap_distributed  # type: ignore[import-untyped]  # has no types
+
+    shape, by_columns, dtype, offset = npy_header(path)
+    lies = shape[::-1] if by_columns else shape
+    data = memmap_distributed(str(path), offset=offset, shape=lies, dtype=dtype, chunks="auto")
+    return Signal("", data.T if by_columns else data, _axes((), shape))
 
 
 @contextlib.contextmanager

@@ -82,9 +82,12 @@ def _file(path: Path) -> str:
 def _zip(path: Path) -> str:
     with zipfile.ZipFile(path) as archive:
         members = {each.filename: each for each in archive.infolist()}
-    if "data.npy" not in members or not {"meta_data.npy", "data_model.npy"} & set(members):
-        return ""
-    return "prz" if members["data.npy"].compress_type == zipfile.ZIP_STORED else "prz-packed"
+        if "data.npy" not in members or not {"meta_data.npy", "data_model.npy"} & set(members):
+            return ""
+        with archive.open("data.npy") as file:
+            by_columns = b"'fortran_order': True" in file.read(512)
+    plain = members["data.npy"].compress_type == zipfile.ZIP_STORED and not by_columns
+    return "prz" if plain else "prz-packed"
 
 
 def _is_dm(head: bytes) -> bool:
