@@ -25,7 +25,7 @@ SIZES_PX = (64, 96, 128, 160, 192, 216, 240, 256, 270, 288, 320, 360, 384, 400, 
 def plan(n_px: int) -> None:
     """Plan both directions of one grid; the wisdom accumulates in this process."""
     transform = BandTransform(
-        WaveGrid((n_px, n_px), (1.0, 1.0)).band_limit, torch.device("cpu"), planner=module.FftwPlanner(1, may_time=True)
+        WaveGrid((n_px, n_px), (1.0, 1.0)).band_limit, torch.device("cpu"), planner=module.FftwPlanner(may_time=True)
     )
     images = transform.images(1)
     transform.inverse(transform.forward(images), images)

@@ -31,6 +31,7 @@ def _scan(name: str, summary: str, params: type[Params], factory: str, truth: st
         inputs={},
         output="fourd/1",
         sides={"truth": truth},
+        version=2,
         capabilities=frozenset({"cuda"}),
         citation=citation,
     )
@@ -86,6 +87,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         factory="ronchi_simulate.simulators.library:Library",
         inputs={},
         output="library/1",
+        version=2,
         capabilities=frozenset({"cuda", "resumable"}),
         citation=_FCUNET,
     )
@@ -96,6 +98,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         factory="ronchi_simulate.simulators.graphene_movie:GrapheneMovie",
         inputs={},
         output="images/1",
+        version=2,
         sides={"truth": "atoms/1"},
         citation=_KALININ,
     )

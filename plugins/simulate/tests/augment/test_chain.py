@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from ronchi.api import DataError
 from ronchi_simulate.augment.chain import augment_batch
@@ -230,6 +231,15 @@ def test_what_does_not_fit_is_refused() -> None:
         augment_batch({**given, "label": given["label"][:, 1:]}, [1, 2, 3], AugmentParams())
     assert set(augment_batch({"pattern": given["pattern"]}, [1, 2, 3], AugmentParams(effects=("dose",)))) == {
         "pattern", "bad_pixel", "dose_e"}  # fmt: skip
+
+
+def test_backgrounds_that_take_more_electrons_than_there_are_are_refused() -> None:
+    all_of_them = {"plasmon_weight": (0.1, 0.4), "ring_weight": (0.1, 0.3), "n_rings": 2}
+    with pytest.raises(ValidationError, match="together take up to 1 of the electrons"):
+        AugmentParams(**all_of_them)
+    AugmentParams(**all_of_them, effects=("rings", "dose"))
+    with pytest.raises(ValidationError, match="ends before it begins"):
+        AugmentParams(gap_width_px=(5, 1))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

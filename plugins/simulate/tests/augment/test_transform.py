@@ -154,3 +154,9 @@ def test_what_it_cannot_do_is_refused() -> None:
     with pytest.raises(DataError, match="no counts"):
         augmented(Result(made.data.assign(intensity=made.data["intensity"] * np.float32(0)).assign(
             intensity=lambda d: d["intensity"].assign_attrs(made.data["intensity"].attrs)), made.sides))  # fmt: skip
+    dark = made.data["intensity"].astype(np.float32).copy(deep=True)
+    dark[1, 1, 3, 3] = -2.0
+    darkened = Result(made.data.assign(intensity=dark), made.sides)
+    with pytest.raises(DataError, match="negative or missing values"):
+        augmented(darkened).data["intensity"].load()
+    assert np.isfinite(augmented(darkened, effects=("shift",)).data["intensity"]).all()

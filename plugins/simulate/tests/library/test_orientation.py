@@ -31,6 +31,7 @@ def test_zone_axes_of_a_cube_are_distinct_by_symmetry() -> None:
         (1, 1, 2),
     }
     assert tuple(sorted(map(abs, zone_axes(CUBIC, 1)[0]))) == (0, 0, 1)
+    assert zone_axes(CUBIC, 0) == []
 
 
 def test_zone_axes_of_a_triclinic_cell_are_no_opposites() -> None:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from ronchi.api import Context
+from ronchi.optics import wavelength_angstrom
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi_simulate.library.plan import RANDOM, Run, plan_runs
+from ronchi_simulate.library.run import simulate_run
 from ronchi_simulate.params.library import LibraryParams
+from ronchi_simulate.simulators.library import Library
 
 
 def same(one: Run, other: Run) -> bool:
@@ -71,6 +75,11 @@ def test_a_run_depends_on_its_number_and_the_seed_alone() -> None:
     assert not same(few[0], other)
 
 
+def test_a_library_may_have_no_zone_axes() -> None:
+    params = LibraryParams(runs=30, variants=1, splits=("test",), zone_axes=0, random_orientations=1)
+    assert {run.zone_axis for run in plan_runs(params, seed=0)} == {RANDOM}
+
+
 def test_draws_stay_in_their_ranges() -> None:
     params = LibraryParams(
         runs=200, variants=1, semiangle_range_mrad=(0.5, 12.0), beam_energies_eV=(80e3, 200e3), tilt_max_mrad=5.0
@@ -95,12 +104,36 @@ def test_draws_stay_in_their_ranges() -> None:
         ({"semiangles_mrad": (0.0,)}, "semiangles must be above 0"),
         ({"zone_axes": 0, "random_orientations": 0}, "both 0"),
         ({"thickness_step_angstrom": 21.0}, "no multiple of slice_angstrom"),
+        ({"semiangle_range_mrad": (1.0, 60.0)}, r"60 mrad has a radius of up to 3\.05 1/angstrom"),
         ({"thickness_step_angstrom": 900.0}, "above thickness_max_angstrom"),
     ],
 )
 def test_what_cannot_be_is_refused(params: dict[str, object], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         LibraryParams(**params)
+
+
+@pytest.mark.parametrize("binning", [1, 2, 3])
+@pytest.mark.parametrize("pattern_px", [16, 17, 31, 64])
+def test_the_widest_aperture_that_is_allowed_can_be_simulated(pattern_px: int, binning: int) -> None:
+    """In a run drawn late too: what would stop a library after hours is refused before it begins."""
+    small = {"runs": 1, "variants": 1, "pattern_px": pattern_px, "q_step_inv_angstrom": 0.06, "binning": binning}
+    thin = {"thickness_max_angstrom": 2.0, "thickness_step_angstrom": 2.0, "beam_energies_eV": (200e3,)}
+    widest = 0.8 * (pattern_px // 2) * 0.06 * wavelength_angstrom(200e3) * 1e3
+    with pytest.raises(ValidationError, match="has room for"):
+        LibraryParams(**small, **thin, semiangles_mrad=(1.001 * widest,))
+    params = LibraryParams(**small, **thin, semiangles_mrad=(0.999 * widest,))
+    data = simulate_run(next(plan_runs(params, seed=0)), params)
+    assert data.intensity.sum() > 0.9
+
+
+def test_a_library_whose_waves_are_too_coarse_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    thin = {"runs": 1, "variants": 1, "binning": 1, "thickness_max_angstrom": 2.0, "thickness_step_angstrom": 2.0}
+    for step, told in ((0.06, True), (0.2, False)):
+        caplog.clear()
+        params = LibraryParams(**thin, pattern_px=32, q_step_inv_angstrom=step)
+        Library(params).simulate(Context(rng=np.random.default_rng(0)))
+        assert ("waves have a step of 0.347 angstrom" in caplog.text) == told
 
 
 def test_a_parameter_that_came_later_draws_no_other_library() -> None:

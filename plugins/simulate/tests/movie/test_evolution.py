@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from ronchi_simulate.movie.evolution import evolve
+from ronchi_simulate.movie.sheet import make_sheet
+from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
+
 STILL: dict[str, Any] = {"drift_px": (0, 0), "drift_walk_px": 0, "line_jitter_px": 0}
 
 
@@ -91,6 +95,23 @@ def test_silicon_hops_by_a_bond_and_stays_at_edges(film: SimpleNamespace) -> Non
     assert np.median(steps) == pytest.approx(1.45, abs=0.15)
     assert max(steps) < 4.6
     assert at_edge[-1] >= at_edge[0]
+
+
+def test_no_track_is_given_twice() -> None:
+    """A boundary swallows atoms and makes new ones; a number that is gone does not turn up elsewhere."""
+    p = GrapheneMovieParams(n_frames=12, grain_rotation_deg=5.0, grain_angles_deg=(2.0, 28.0, 15.0))
+    rng = np.random.default_rng(2)
+    low, high = np.zeros(2), np.full(2, 40.0)
+    sheet = make_sheet(low - 20, high + 20, rng.random((3, 2)) * high, np.array(p.grain_angles_deg), np.zeros((3, 2)))
+    gone: set[int] = set()
+    before: set[int] = set()
+    for state in evolve(sheet, p, low, high, rng):
+        now = set(state.track.tolist())
+        assert len(now) == len(state.track)
+        gone |= before - now
+        assert not gone & now
+        before = now
+    assert len(gone) > 3
 
 
 def test_grains_have_the_angles_of_the_truth_in_every_frame(film: SimpleNamespace) -> None:

@@ -62,6 +62,9 @@ def test_a_store_goes_on_where_it_stopped(film: SimpleNamespace, tmp_path: Path)
     simulator = GrapheneMovie(GrapheneMovieParams.model_validate(film.small))
     with pytest.raises(Killed):
         simulator.simulate_into(folder, Context(rng=np.random.default_rng(0), map=stops))
+    with (folder / "frames_done").open("a") as log:
+        # A full disk has cut off the 30 of another frame.
+        log.write("3")
     simulator.simulate_into(folder, Context(rng=np.random.default_rng(0), map=counted))
     assert calls == [2, 3, 4, 5]
     assert not list(folder.glob("frames*"))
@@ -79,6 +82,8 @@ def test_a_store_goes_on_where_it_stopped(film: SimpleNamespace, tmp_path: Path)
         {"tail_sigma_angstrom": 0.2},
         {"grain_angles_deg": ()},
         {"n_frames": 0},
+        {"image_shape": (0, 64)},
+        {"drift_px": (float("nan"), 0.0)},
         {"edge_loss": 1.5},
     ],
 )

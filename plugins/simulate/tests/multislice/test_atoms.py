@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ronchi.errors import DataError
-from ronchi_simulate.multislice.atoms import configurations, fill_region, from_ase, slice_count, slice_index
+from ronchi_simulate.multislice.atoms import configurations, fill_region, from_ase, repeated, slice_count, slice_index
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.multislice.regions import divide
 
@@ -125,3 +125,18 @@ def test_window_of_whole_cells_is_shared_by_all_probes() -> None:
     assert region.first_px is None
     assert region.grid is window
     np.testing.assert_allclose(region.probe_px, [[0, 0], [45.2, 10]])
+
+
+def test_parts_of_a_mean_atom_move_together() -> None:
+    """As far as each one's own displacement: silicon and germanium halves of a site, in a crystal and its copies."""
+    places = np.repeat([[1.0, 1.0, 1.0], [3.0, 1.5, 2.0], [2.0, 3.0, 1.0]], 2, axis=0)
+    atoms = Atoms([14, 32] * 3, places, cell=[4, 4, 4], pbc=True)
+    atoms.set_array("u_angstrom", np.array([0.1, 0.2] * 3))
+    atoms.set_array("occupancy", np.full(6, 0.5))
+    crystal = repeated(from_ase(atoms), 12.0)
+    (moved,) = configurations(crystal, 1, np.random.default_rng(0))
+    shift = np.stack([moved.y_angstrom - crystal.y_angstrom, moved.x_angstrom - crystal.x_angstrom], -1)
+    order = np.lexsort((crystal.number, crystal.x_angstrom, crystal.y_angstrom))
+    silicon, germanium = shift[order][::2], shift[order][1::2]
+    np.testing.assert_allclose(germanium, 2 * silicon, atol=1e-12)
+    assert len(np.unique(silicon.round(9), axis=0)) == 27

@@ -33,7 +33,7 @@ def test_operations_of_a_gpu_give_the_same_patterns(has_fftw, of_12_angstrom, cr
     for module in (potential, propagation, spreading, transmission):
         monkeypatch.setattr(module, "on_a_core", lambda tensor: False)
     if not has_fftw:
-        monkeypatch.setattr(fourier, "fftw_planner", lambda n_threads: None)
+        monkeypatch.setattr(fourier, "fftw_planner", lambda: None)
     found = of_12_angstrom(crowd, ASKEW, **options)
     # Single precision through five slices.
     np.testing.assert_allclose(found, expected, rtol=0, atol=2e-6 * expected.max())

@@ -65,6 +65,13 @@ def test_crop_of_a_larger_specimen_is_the_specimen_around_the_probe(of_12_angstr
     np.testing.assert_allclose(cropped, whole, atol=3e-3 * whole.max())
 
 
+def test_a_pattern_that_is_not_square_is_part_of_the_square_one(crowd) -> None:
+    """The longer side says how far waves go: none of its pixels is dark for want of a grid."""
+    whole = diffract(crowd, [ASKEW], pattern_shape=(64, 64), q_step_inv_angstrom=1 / 12)[0, 0, 0]
+    wide = diffract(crowd, [ASKEW], pattern_shape=(20, 64), q_step_inv_angstrom=1 / 12)[0, 0, 0]
+    np.testing.assert_allclose(wide, whole[22:42], atol=1e-7)
+
+
 def test_smaller_cell_is_repeated(of_12_angstrom, crowd) -> None:
     once = of_12_angstrom(crowd.repeat((2, 2, 1)), Beam(energy_eV=80e3, semiangle_mrad=10), wave_shape=(96, 96))
     assert once.shape[-2:] == (64, 64)

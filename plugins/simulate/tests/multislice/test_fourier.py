@@ -17,7 +17,7 @@ from ronchi_simulate.multislice.grid import WaveGrid, fast_size
 @pytest.mark.parametrize("has_fftw", [True, False])
 def test_a_filter_by_either_library_is_numpys(shape, has_fftw, monkeypatch) -> None:
     if not has_fftw:
-        monkeypatch.setattr(fourier, "fftw_planner", lambda n_threads: None)
+        monkeypatch.setattr(fourier, "fftw_planner", lambda: None)
     rng = np.random.default_rng(1)
     band = WaveGrid(shape, (0.2, 0.2)).band_limit
     factor = band * np.exp(1j * rng.normal(size=shape))

@@ -27,7 +27,7 @@ def test_torch_engine_is_the_formula_written_down_directly(
     of_12_angstrom, shape, has_fftw, crowd, direct, monkeypatch
 ) -> None:
     if not has_fftw:
-        monkeypatch.setattr(fourier, "fftw_planner", lambda n_threads: None)
+        monkeypatch.setattr(fourier, "fftw_planner", lambda: None)
     position = (3.21, 8.76)
     found = of_12_angstrom(crowd, ASKEW, positions_angstrom=[position], wave_shape=(96, 96))[0, 0, 0]
     expected = direct(crowd, ASKEW, (96, 96), position, 5)[16:80, 16:80]

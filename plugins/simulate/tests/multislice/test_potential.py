@@ -28,7 +28,7 @@ def slices(specimens: list[Atoms], n_slices: list[int], grid: WaveGrid) -> np.nd
 @pytest.mark.parametrize("has_fftw", [True, False])
 def test_potential_is_the_direct_sum_over_atoms(shape, has_fftw, crowd, projected, monkeypatch) -> None:
     if not has_fftw:
-        monkeypatch.setattr(fourier, "fftw_planner", lambda n_threads: None)
+        monkeypatch.setattr(fourier, "fftw_planner", lambda: None)
     grid = WaveGrid(shape, (12 / shape[0], 12 / shape[1]))
     found = slices([crowd], [5], grid)
     assert found.shape == (5, 1, *shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import xarray as xr
 from ase import Atoms
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
+from ronchi_simulate.params.hbn import HbnParams
 from ronchi_simulate.params.scan import ScanParams
 from ronchi_simulate.scan import record, unfinished
 from ronchi_simulate.scan.positions import scan_positions
@@ -120,6 +123,17 @@ def test_noise_is_that_of_counting_at_the_dose(engine: Engine) -> None:
     assert data.attrs["dose"] == 1e5
 
 
+def test_waves_too_coarse_for_the_heaviest_atoms_are_told(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """The grid of 16 px over 8.3 angstrom, 0.5 a px, of a small pattern is no grid for carbon, and that of 64 is."""
+    small = PARAMS.model_copy(update={"q_step_inv_angstrom": 0.12})
+    recorded(small, context())
+    assert "step of 0.521 angstrom" in caplog.text
+    assert "Z = 6" in caplog.text
+    caplog.clear()
+    recorded(small.model_copy(update={"wave_shape": (64, 64)}), context())
+    assert not caplog.text
+
+
 def test_progress_is_told_and_large_scans_go_to_the_disk(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -130,6 +144,22 @@ def test_progress_is_told_and_large_scans_go_to_the_disk(
     assert told == [(4, 15), (8, 15), (11, 15), (15, 15)]
     stored = np.load(tmp_path / "patterns.npy", mmap_mode="r")
     np.testing.assert_array_equal(stored.reshape(data["intensity"].shape), data["intensity"].values)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"scan_shape": (0, 4)},
+        {"pattern_shape": (-4, 16)},
+        {"scan_step_angstrom": (5.0, -6.0)},
+        {"scan_start_angstrom": (0.0, math.nan)},
+        {"dose_e": 1e13},
+        {"tilt_magnitude_deg": (0.0, 95.0)},
+    ],
+)
+def test_what_no_scan_can_be_is_told_before_it_begins(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        HbnParams(**wrong)
 
 
 def test_a_scan_needs_a_tilt_for_every_position(engine: Engine) -> None:

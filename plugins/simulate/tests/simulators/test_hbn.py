@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ronchi.api import Context, Result
 from ronchi.disk import measure_disk
@@ -57,3 +58,25 @@ def test_the_radius_of_a_bullseye_is_the_semiangle(semiangle_mrad: float) -> Non
     radius_px = disk_radius(80e3, semiangle_mrad) / float(data["qx"][1] - data["qx"][0])
     # 12.5 and 18.7 px: rings of 1.6 px and more.
     assert measure_disk(data["probe"].values).radius_px == pytest.approx(radius_px, rel=0.02)
+
+
+def test_a_step_that_may_use_more_threads_uses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transforms of this size take several times as long on two, and round otherwise."""
+    import pyfftw
+
+    plan, of_plans, of_torch = pyfftw.FFTW, set[int](), set[int]()
+
+    def noted(*arrays: Any, threads: int, **options: Any) -> Any:
+        of_plans.add(threads)
+        return plan(*arrays, threads=threads, **options)
+
+    monkeypatch.setattr(pyfftw, "FFTW", noted)
+    params = HbnParams(scan_shape=(1, 1), pattern_shape=(32, 32), q_step_inv_angstrom=0.06, thickness_angstrom=7.0)
+    before = torch.get_num_threads()
+
+    def progress(done: int, total: int) -> None:
+        of_torch.add(torch.get_num_threads())
+
+    Hbn(params).simulate(Context(rng=np.random.default_rng(0), n_threads=2, progress=progress))
+    assert of_plans == of_torch == {1}
+    assert torch.get_num_threads() == before

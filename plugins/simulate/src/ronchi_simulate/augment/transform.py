@@ -122,6 +122,9 @@ class _Scan:
         """Augment a block (scan_y, scan_x, qy, qx)."""
         rows, columns = (np.arange(*span) for span in block_info[0]["array-location"][:2])
         seeds = self.seeds((rows[:, None] * self.width + columns).ravel())
+        if np.isfinite(self.instrument.draws.dose_e[0]) and not (block >= 0).all():
+            what = "a pattern has negative or missing values, which cannot be mean counts"
+            raise DataError(what, where="augment", fix="clip them at 0, or leave 'dose' out of `effects`")
         frames = torch.from_numpy(np.multiply(block, self.gain, dtype=np.float32)).to(self.device).flatten(0, 1)
         probe = None if self.probe is None else torch.from_numpy(self.probe).to(self.device)[None]
         defects = self.defects.to(self.device)

@@ -42,11 +42,11 @@ def zone_axes(crystal: Crystal, count: int = 5) -> list[tuple[int, int, int]]:
     taken: set[tuple[int, ...]] = set()
     found: list[tuple[int, int, int]] = []
     for uvw in axes:
+        if len(found) == count:
+            break
         if uvw in taken:
             continue
         found.append(uvw)
-        if len(found) == count:
-            break
         for turn in turns:
             image = turn @ uvw
             taken.update((tuple(map(int, image)), tuple(map(int, -image))))

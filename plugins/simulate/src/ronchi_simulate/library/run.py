@@ -23,7 +23,7 @@ from ronchi_simulate.specimens.lattices import fill_box
 if TYPE_CHECKING:
     from ase import Atoms
 
-__all__ = ["RunData", "atoms_of", "rounded", "simulate_run", "vacuum_probe"]
+__all__ = ["RunData", "atoms_of", "rounded", "simulate_run", "vacuum_probe", "wave_px"]
 
 
 _HALF_SCALE = 2.0**7
@@ -56,14 +56,11 @@ def simulate_run(
     params: LibraryParams,
     *,
     device: str = "cpu",
-    n_threads: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> RunData:
     """Simulate one run."""
     n, binning = params.pattern_px, params.binning
-    fine = n if binning == 1 else binning * (n + 1)
-    # The band limit, 2/3 of the grid, is then the circle on the detector that touches its edges.
-    waves = max(fine, fast_size(math.ceil(1.5 * binning * n)))
+    fine, waves = _fine_px(params), wave_px(params)
     step = params.q_step_inv_angstrom / binning
     beams = [Beam(energy_eV=run.beam_energy_eV, semiangle_mrad=angle) for angle in run.semiangles_mrad]
     patterns = diffract(
@@ -77,7 +74,6 @@ def simulate_run(
         engine=params.engine,
         rng=np.random.default_rng(run.seed),
         device=device,
-        n_threads=n_threads,
         progress=progress,
         wave_shape=(waves, waves),
     )[:, 0]
@@ -97,6 +93,16 @@ def simulate_run(
         phase_centre_angstrom=centre,
     )
     return RunData(rounded(patterns), probe, image, points)
+
+
+def wave_px(params: LibraryParams) -> int:
+    """Side of the grid of waves: its band, 2/3 of it, is the circle on the detector that touches its edges."""
+    return max(_fine_px(params), fast_size(math.ceil(1.5 * params.binning * params.pattern_px)))
+
+
+def _fine_px(params: LibraryParams) -> int:
+    n, binning = params.pattern_px, params.binning
+    return n if binning == 1 else binning * (n + 1)
 
 
 def rounded(intensity: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -158,8 +158,12 @@ def write_run(folder: Path, index: int, data: RunData) -> None:
         ("structure_factor", data.structure_factor),
     ):
         # What a process that was killed has left may be torn, and zarr reads a shard before it writes into it.
-        shutil.rmtree(folder / name / "c" / str(index), ignore_errors=True)
+        shards = folder / name / "c" / str(index)
+        shutil.rmtree(shards, ignore_errors=True)
         root[name][index] = values
+        for shard in (path for path in shards.rglob("*") if path.is_file()):
+            with shard.open("rb") as file:
+                os.fsync(file.fileno())
     part = _part(folder, index)
     temporary = part.with_suffix(".tmp")
     with temporary.open("wb") as file:

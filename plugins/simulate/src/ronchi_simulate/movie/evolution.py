@@ -46,6 +46,8 @@ class State:
         (y, x) in angstrom, at rest.
     turned_deg : (grains,) float64
         Rotation of each grain since the beginning.
+    n_tracks : int
+        Atoms that there have been, those included that a boundary has swallowed: no number is given twice.
     """
 
     network: Network
@@ -54,6 +56,7 @@ class State:
     silicon: Bools
     positions: Floats
     turned_deg: Floats
+    n_tracks: int
 
     @property
     def bonds(self) -> Ints:
@@ -102,7 +105,7 @@ def _begin(sheet: Sheet, p: GrapheneMovieParams, low: Floats, high: Floats, rng:
     alive = _cleaned(network.neighbours, alive, silicon, _within(places, low, high))
     sites = np.flatnonzero(alive & _within(places, low, high))
     silicon[rng.choice(sites, min(p.n_silicon, len(sites)), replace=False)] = True
-    return State(network, np.arange(n), alive, silicon, places, np.zeros(len(sheet.angle_deg)))
+    return State(network, np.arange(n), alive, silicon, places, np.zeros(len(sheet.angle_deg)), n)
 
 
 def _on_network(state: State, network: Network, turned_deg: Floats) -> State:
@@ -126,8 +129,9 @@ def _on_network(state: State, network: Network, turned_deg: Floats) -> State:
                 old, new = np.append(old, lost[i]), np.append(new, fresh[j])
     track[new], alive[new], silicon[new] = state.track[old], state.alive[old], state.silicon[old]
     unknown = track < 0
-    track[unknown] = state.track.max() + 1 + np.arange(unknown.sum())
-    return State(network, track, alive, silicon, network.centroids, turned_deg)
+    n_tracks = state.n_tracks + int(unknown.sum())
+    track[unknown] = np.arange(state.n_tracks, n_tracks)
+    return State(network, track, alive, silicon, network.centroids, turned_deg, n_tracks)
 
 
 def _irradiate(state: State, p: GrapheneMovieParams, low: Floats, high: Floats, rng: np.random.Generator) -> State:

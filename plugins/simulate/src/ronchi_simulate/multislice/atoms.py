@@ -100,8 +100,9 @@ def configurations(atoms: Columns, n_configurations: int, rng: np.random.Generat
         yield atoms
         return
     assert rng is not None
+    site = _sites(atoms)
     for _ in range(n_configurations):
-        shift = rng.normal(size=(3, len(atoms.number))) * atoms.u_angstrom
+        shift = rng.normal(size=(3, site.max(initial=-1) + 1))[:, site] * atoms.u_angstrom
         yield replace(
             atoms,
             z_angstrom=atoms.z_angstrom + shift[0],
@@ -109,6 +110,14 @@ def configurations(atoms: Columns, n_configurations: int, rng: np.random.Generat
             x_angstrom=atoms.x_angstrom + shift[2],
             u_angstrom=np.zeros_like(atoms.u_angstrom),
         )
+
+
+def _sites(atoms: Columns) -> NDArray[np.int64]:
+    """Site (n,) of each atom: parts of atoms at one place are of one site, where they move together."""
+    if atoms.occupancy is None:
+        return np.arange(len(atoms.number))
+    places = np.stack([atoms.z_angstrom, atoms.y_angstrom, atoms.x_angstrom], -1)
+    return np.unique(places, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def repeated(atoms: Columns, window_angstrom: float) -> Columns:

@@ -37,7 +37,6 @@ def diffract(
     device: str = "cpu",
     progress: Callable[[int, int], None] | None = None,
     wave_shape: tuple[int, int] | None = None,
-    n_threads: int = 1,
     memory_mb: float = 1024.0,
     scattering: Scattering | None = None,
 ) -> NDArray[np.float32]:
@@ -70,7 +69,8 @@ def diffract(
         Thickness of a slice at most; the cell's height is divided into equal slices.
     frozen_phonons : int
         0: a still lattice, its potential damped by exp(-2 pi^2 u^2 q^2). k: the mean over k configurations of displaced
-        atoms; both engines take the same ones from the same ``rng``. The copies of a small cell move each by itself.
+        atoms; both engines take the same ones from the same ``rng``. The copies of a small cell move each by itself;
+        the parts of a mean atom, which share a place, move together.
     engine : str
         ``"torch"`` or ``"abtem"``.
     rng : numpy.random.Generator, optional
@@ -81,10 +81,8 @@ def diffract(
         ``progress(done, total)`` of slices, over batches and configurations; may raise to stop the work.
     wave_shape : tuple of int, optional
         (y, x) grid of the waves over the window. Patterns are nothing beyond 2/3 of its half, so that the default is
-        the size from 3/2 of ``pattern_shape`` on that a Fourier transform likes. ``pattern_shape`` itself is about 2.5
-        times faster, and leaves the outer third of the patterns empty.
-    n_threads : int
-        Threads of the engine.
+        the size from 3/2 of the longer side of ``pattern_shape`` on that a Fourier transform likes, along both axes.
+        ``pattern_shape`` itself is about 2.5 times faster, and leaves the outer third of the patterns empty.
     memory_mb : float
         What the waves and patterns of a batch may take together.
     scattering : mapping, optional
@@ -144,7 +142,6 @@ def diffract(
                 beams,
                 request,
                 device=device,
-                n_threads=n_threads,
                 memory_mb=memory_mb,
                 scattering=scattering,
                 progress=advance,

@@ -2,8 +2,8 @@
 
 FFTW finds its fast plans by timing them, and plans of two processes then differ, and with them the last bits of the
 patterns. So the plans for common sizes have been found once, with patience, and lie beside this module as FFTW's
-"wisdom" (``plugins/simulate/benchmarks/plan_transforms.py`` writes it). Where that says nothing (other sizes, more
-threads, another FFTW or processor) FFTW guesses without a clock: transforms take up to twice as long there.
+"wisdom" (``plugins/simulate/benchmarks/plan_transforms.py`` writes it). Where that says nothing (other sizes,
+another FFTW or processor) FFTW guesses without a clock: transforms take up to twice as long there.
 """
 
 from __future__ import annotations
@@ -33,14 +33,11 @@ class FftwPlanner:
 
     Parameters
     ----------
-    n_threads : int
-        Of a transform.
     may_time : bool
         Whether plans that the wisdom lacks are timed, which takes seconds to minutes and overwrites memory, and added.
     """
 
-    def __init__(self, n_threads: int, *, may_time: bool = False) -> None:
-        self._n_threads = n_threads
+    def __init__(self, *, may_time: bool = False) -> None:
         self._patient = ("FFTW_PATIENT",) if may_time else ("FFTW_PATIENT", "FFTW_WISDOM_ONLY")
 
     def plan(
@@ -81,7 +78,8 @@ class FftwPlanner:
         import pyfftw
 
         def plan(source: NDArray[np.complex64], to: NDArray[np.complex64]) -> Plan:
-            made: Plan = pyfftw.FFTW(source, to, axes=(-1,), direction=direction, threads=self._n_threads, flags=flags)
+            # On one thread: two took five times the time of one here, on images of 144 to 640 px, and round otherwise.
+            made: Plan = pyfftw.FFTW(source, to, axes=(-1,), direction=direction, threads=1, flags=flags)
             return made
 
         return [plan(source, to) for source, to in passes]
@@ -100,7 +98,7 @@ def _passes(
 
 
 @functools.cache
-def fftw_planner(n_threads: int) -> FftwPlanner | None:
+def fftw_planner() -> FftwPlanner | None:
     """Return the planner, with its wisdom; None where pyFFTW is not installed."""
     try:
         import pyfftw
@@ -110,4 +108,4 @@ def fftw_planner(n_threads: int) -> FftwPlanner | None:
     if wisdom.is_file():
         # Wisdom of another version is refused, and nothing is lost but speed.
         pyfftw.import_wisdom((b"", wisdom.read_bytes(), b""))
-    return FftwPlanner(n_threads)
+    return FftwPlanner()

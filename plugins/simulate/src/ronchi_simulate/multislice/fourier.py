@@ -35,8 +35,6 @@ class BandTransform:
     band_limit : numpy.ndarray
         (ny, nx), nothing outside of the band, in the order of Fourier transforms.
     device : torch.device
-    n_threads : int
-        Threads of a transform on the CPU.
     planner : FftwPlanner, optional
         Another than the one that never times plans.
     """
@@ -45,13 +43,12 @@ class BandTransform:
         self,
         band_limit: NDArray[np.floating],
         device: torch.device,
-        n_threads: int = 1,
         *,
         planner: FftwPlanner | None = None,
     ) -> None:
         self.shape: tuple[int, int] = (band_limit.shape[0], band_limit.shape[1])
         self.device = device
-        self._planner = (planner or fftw_planner(n_threads)) if device.type == "cpu" else None
+        self._planner = (planner or fftw_planner()) if device.type == "cpu" else None
         self._plans: dict[tuple[object, ...], list[Plan]] = {}
         self._one_axis: dict[str, torch.Tensor] = {}
         self._scratch: dict[tuple[int, ...], torch.Tensor] = {}

@@ -64,7 +64,8 @@ def make_request(
     if min(pattern_shape) < 1:
         raise ConfigError(f"pattern_shape is {pattern_shape}", where="diffract", fix="give two sizes of 1 or more")
     if wave_shape is None:
-        wave_shape = (fast_size(math.ceil(1.5 * pattern_shape[0])), fast_size(math.ceil(1.5 * pattern_shape[1])))
+        # Square, as the window is: the band is a circle that the coarser axis limits.
+        wave_shape = (fast_size(math.ceil(1.5 * max(pattern_shape))),) * 2
     if wave_shape[0] < pattern_shape[0] or wave_shape[1] < pattern_shape[1]:
         raise ConfigError(
             f"wave_shape {wave_shape} is below pattern_shape {pattern_shape}",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PositiveInt, model_validator
 
 from ronchi.api import Field, Params
 
@@ -31,6 +31,7 @@ FractionRange = Annotated[tuple[Fraction, Fraction], AfterValidator(_rising)]
 WidthRange = Annotated[
     tuple[Annotated[float, Field(ge=0, le=8)], Annotated[float, Field(ge=0, le=8)]], AfterValidator(_rising)
 ]
+WidthInPixels = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_rising)]
 _PX: dict[str, Any] = {"unit": "px"}
 _Q: dict[str, Any] = {"unit": "1/angstrom"}
 
@@ -76,7 +77,7 @@ class AugmentParams(Params):
     gap_probability: float = Field(
         0.1, ge=0, le=1, description="Odds of a gap between detector modules, along y and along x apart."
     )
-    gap_width_px: tuple[int, int] = Field((1, 5), description="Width of a gap.", json_schema_extra=_PX)
+    gap_width_px: WidthInPixels = Field((1, 5), description="Width of a gap.", json_schema_extra=_PX)
     stop_probability: float = Field(0.05, ge=0, le=1, description="Odds of a beam stop with its arm.")
     stop_radius_inv_angstrom: PositiveRange = Field(
         (0.1, 0.3), description="Radius of the beam stop.", json_schema_extra=_Q
@@ -92,3 +93,11 @@ class AugmentParams(Params):
     probe_blur_px: WidthRange = Field(
         (0.0, 0.5), description="Extra blur of the probe that is handed on.", json_schema_extra=_PX
     )
+
+    @model_validator(mode="after")
+    def _leaves_electrons_in_the_disks(self) -> Self:
+        most = ("plasmon" in self.effects) * self.plasmon_weight[1]
+        most += ("rings" in self.effects) * self.n_rings * self.ring_weight[1]
+        if most >= 1:
+            raise ValueError(f"plasmon_weight and n_rings x ring_weight together take up to {most:g} of the electrons")
+        return self

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import PatternParams
+from ronchi_simulate.params.scan import Dose, PatternParams, Shape
 from ronchi_simulate.params.tiles import ANGSTROM
 
 __all__ = ["Defect", "GrapheneParams"]
@@ -16,11 +16,11 @@ Defect = Literal["none", "vacancy", "silicon", "silicon-4"]
 class GrapheneParams(PatternParams):
     """A microscope that resolves the atoms of graphene."""
 
-    pattern_shape: tuple[int, int] = Field((64, 64), description="Rows and columns of a pattern.")
+    pattern_shape: Shape = Field((64, 64), description="Rows and columns of a pattern.")
     q_step_inv_angstrom: float = Field(
         1 / 30, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
     )
-    wave_shape: tuple[int, int] | None = Field(
+    wave_shape: Shape | None = Field(
         (256, 256),
         description="Grid (y, x) of the waves over the window. On steps coarser than 0.12 angstrom the pattern of a "
         "turned object is not quite the turned pattern: at 0.23 angstrom angles are off by up to 1 degree.",
@@ -32,9 +32,8 @@ class GrapheneParams(PatternParams):
     defocus_angstrom: float = Field(
         20.0, description="Defocus; > 0 has the crossover after the entrance.", json_schema_extra=ANGSTROM
     )
-    dose_e: float | None = Field(
+    dose_e: Dose | None = Field(
         5e4,
-        gt=0,
         description="Electrons a pattern, with Poisson noise; null leaves the fraction of the beam, without noise.",
         json_schema_extra={"unit": "electron"},
     )

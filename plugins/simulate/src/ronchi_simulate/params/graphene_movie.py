@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import FiniteFloat, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from ronchi.api import Field, Params
 
 __all__ = ["GrapheneMovieParams"]
 
-Pair = tuple[float, float]
+Pair = tuple[FiniteFloat, FiniteFloat]
 _ANGSTROM = {"unit": "angstrom"}
 _PX = {"unit": "px"}
 _DEG = {"unit": "deg"}
@@ -20,10 +20,10 @@ class GrapheneMovieParams(Params):
     """Angles are positive from x towards y; rates are per frame. The changes of one frame happen before it is taken."""
 
     n_frames: int = Field(20, ge=1, description="Frames.")
-    image_shape: tuple[int, int] = Field((512, 512), description="Rows and columns of a frame.")
+    image_shape: tuple[PositiveInt, PositiveInt] = Field((512, 512), description="Rows and columns of a frame.")
     step_angstrom: float = Field(0.2, gt=0.02, le=0.6, description="Pixel.", json_schema_extra=_ANGSTROM)
     # The sheet
-    grain_angles_deg: tuple[float, ...] = Field(
+    grain_angles_deg: tuple[FiniteFloat, ...] = Field(
         (4.0, 21.0), min_length=1, description="Direction of a zigzag row of each grain.", json_schema_extra=_DEG
     )
     grain_seeds: tuple[Pair, ...] | None = Field(

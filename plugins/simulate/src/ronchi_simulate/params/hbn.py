@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import Pair, TiltedScanParams
+from ronchi_simulate.params.scan import Dose, Lean, Shape, Step, TiltedScanParams
 
 __all__ = ["HbnParams"]
 
@@ -15,15 +15,15 @@ class HbnParams(TiltedScanParams):
     touch; 0.86 mrad gives small disks, 12 mrad overlapping ones.
     """
 
-    scan_shape: tuple[int, int] = Field((10, 10), description="Rows and columns of the scan.")
-    scan_step_angstrom: Pair = Field(
+    scan_shape: Shape = Field((10, 10), description="Rows and columns of the scan.")
+    scan_step_angstrom: Step = Field(
         (100.0, 100.0), description="Scan step along y and x.", json_schema_extra={"unit": "angstrom"}
     )
-    pattern_shape: tuple[int, int] = Field((128, 128), description="Rows and columns of a pattern.")
+    pattern_shape: Shape = Field((128, 128), description="Rows and columns of a pattern.")
     q_step_inv_angstrom: float = Field(
         0.0153657,
         gt=0,
-        description="Detector pixel. The default makes the window 26 by 15 cells, to 0.03 angstrom a side: cut "
+        description="Detector pixel. The default makes the window 52 by 30 cells, to 0.05 angstrom a side: cut "
         "elsewhere, it has a seam that diffracts into faint streaks.",
         json_schema_extra={"unit": "1/angstrom"},
     )
@@ -37,9 +37,8 @@ class HbnParams(TiltedScanParams):
     semiangle_mrad: float = Field(
         3.4, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )
-    dose_e: float | None = Field(
+    dose_e: Dose | None = Field(
         1e5,
-        gt=0,
         description="Electrons a pattern, with Poisson noise; null leaves the fraction of the beam, without noise.",
         json_schema_extra={"unit": "electron"},
     )
@@ -63,7 +62,7 @@ class HbnParams(TiltedScanParams):
     u_angstrom: float = Field(
         0.07, ge=0, description="Rms thermal displacement along an axis.", json_schema_extra={"unit": "angstrom"}
     )
-    tilt_magnitude_deg: Pair = Field(
+    tilt_magnitude_deg: Lean = Field(
         (0.0, 0.5),
         description="Tilt off the zone axis at the first and the last column of the scan, linear between.",
         json_schema_extra={"unit": "deg"},

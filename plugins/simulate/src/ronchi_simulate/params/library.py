@@ -7,12 +7,16 @@ from typing import Any, Literal, Self
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from ronchi.api import Field, Params
+from ronchi.optics import disk_radius
 
 __all__ = ["LibraryParams", "WeighedFrom"]
 
 Pair = tuple[float, float]
 WeighedFrom = Literal["sphere", "plane"]
 """From where the distance of a reflection is told that weighs it in a structure-factor image."""
+
+_WIDEST_APERTURE = 0.8
+"""Radius of the widest disk over half a pattern: waves carry it, for all sizes and binnings."""
 
 
 class LibraryParams(Params):
@@ -125,6 +129,12 @@ class LibraryParams(Params):
             raise ValueError("beam energies must be above 0")
         if min(self.semiangle_range_mrad or self.semiangles_mrad) <= 0:
             raise ValueError("semiangles must be above 0")
+        widest = max(self.semiangle_range_mrad or self.semiangles_mrad)
+        radius = disk_radius(max(self.beam_energies_eV or self.beam_energy_range_eV), widest)
+        most = _WIDEST_APERTURE * (self.pattern_px // 2) * self.q_step_inv_angstrom
+        if radius > most:
+            what = f"an aperture of {widest:g} mrad has a radius of up to {radius:.3g} 1/angstrom"
+            raise ValueError(f"{what}, and the pattern has room for {most:.3g}")
         if self.zone_axes + self.random_orientations == 0:
             raise ValueError("zone_axes and random_orientations are both 0")
         if self.thickness_step_angstrom > self.thickness_max_angstrom:

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import FiniteFloat, PositiveInt
 
 from ronchi.api import Field, Params
 
-__all__ = ["Pair", "PatternParams", "ScanParams", "TiltedScanParams"]
+__all__ = ["Dose", "Lean", "Pair", "PatternParams", "Place", "ScanParams", "Shape", "Step", "TiltedScanParams"]
 
 Pair = tuple[float, float]
+Shape = tuple[PositiveInt, PositiveInt]
+Place = tuple[FiniteFloat, FiniteFloat]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Step = tuple[_Positive, _Positive]
+Dose = Annotated[float, Field(gt=0, le=1e9)]
+"""Counts of all electrons in one pixel fit into 32 bits."""
+_Angle = Annotated[float, Field(ge=-20, le=20)]
+Lean = tuple[_Angle, _Angle]
+"""In deg: a propagator that is tilted, of a specimen that is not, is no longer near the truth beyond."""
 
 
 class PatternParams(Params):
     """A beam and a detector, and how patterns are computed; a simulator gives the defaults that suit its specimen."""
 
-    pattern_shape: tuple[int, int] = Field((96, 96), description="Rows and columns of a pattern.")
+    pattern_shape: Shape = Field((96, 96), description="Rows and columns of a pattern.")
     q_step_inv_angstrom: float = Field(
         0.0315, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
     )
@@ -24,7 +35,7 @@ class PatternParams(Params):
         le=16,
         description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step.",
     )
-    wave_shape: tuple[int, int] | None = Field(
+    wave_shape: Shape | None = Field(
         None,
         description="Grid (y, x) of the waves over the window; by default such that waves, which have no frequency "
         "beyond 2/3 of what it holds, reach the corners of the pattern. Phases of heavy or sharp atoms need a step "
@@ -40,9 +51,8 @@ class PatternParams(Params):
     aperture: Literal["circle", "bullseye"] = Field(
         "circle", description="Aperture that forms the probe; bullseye has rings and a cross cut out of the disk."
     )
-    dose_e: float | None = Field(
+    dose_e: Dose | None = Field(
         1e6,
-        gt=0,
         description="Electrons a pattern, with Poisson noise; null leaves the fraction of the beam, without noise.",
         json_schema_extra={"unit": "electron"},
     )
@@ -63,11 +73,11 @@ class PatternParams(Params):
 class ScanParams(PatternParams):
     """A beam, a detector and a scan."""
 
-    scan_shape: tuple[int, int] = Field((2, 40), description="Rows and columns of the scan.")
-    scan_step_angstrom: Pair = Field(
+    scan_shape: Shape = Field((2, 40), description="Rows and columns of the scan.")
+    scan_step_angstrom: Step = Field(
         (5.0, 6.0), description="Scan step along y and x.", json_schema_extra={"unit": "angstrom"}
     )
-    scan_start_angstrom: Pair = Field(
+    scan_start_angstrom: Place = Field(
         (0.0, 0.0), description="First probe (y, x) in the specimen.", json_schema_extra={"unit": "angstrom"}
     )
 
@@ -81,12 +91,12 @@ class TiltedScanParams(ScanParams):
         description="Thickness along the beam; rounded to whole lattice periods.",
         json_schema_extra={"unit": "angstrom"},
     )
-    tilt_magnitude_deg: Pair = Field(
+    tilt_magnitude_deg: Lean = Field(
         (0.0, 0.0),
         description="Tilt off the zone axis at the first and the last column of the scan, linear between.",
         json_schema_extra={"unit": "deg"},
     )
-    tilt_direction_deg: Pair = Field(
+    tilt_direction_deg: Place = Field(
         (0.0, 0.0),
         description="Direction of the tilt from x towards y at the first and the last column, linear between: a helix.",
         json_schema_extra={"unit": "deg"},

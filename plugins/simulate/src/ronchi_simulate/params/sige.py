@@ -59,7 +59,7 @@ class SigeParams(TiltedScanParams):
     q_step_inv_angstrom: float = Field(
         0.03154811,
         gt=0,
-        description="Detector pixel. The default makes the window eight lattice periods along y: there it has no seam.",
+        description="Detector pixel. The default makes the window 24 lattice periods along y: there it has no seam.",
         json_schema_extra={"unit": "1/angstrom"},
     )
     binning: int = Field(

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import JsonValue, model_validator
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import ScanParams
+from ronchi_simulate.params.scan import Place, ScanParams
 
 __all__ = ["ANGSTROM", "TilesParams"]
 
@@ -20,6 +20,11 @@ class TilesParams(ScanParams):
 
     defects: tuple[tuple[str, ...], ...]
 
+    scan_start_angstrom: Place = Field(
+        (0.0, 0.0),
+        description="How far (y, x) the scan is moved from the middle of its tiles.",
+        json_schema_extra=ANGSTROM,
+    )
     rotation_deg: Rows = Field(
         ((5.0, 18.0), (31.0, 44.0)),
         min_length=1,

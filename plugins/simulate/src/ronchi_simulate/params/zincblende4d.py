@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import Pair
+from ronchi_simulate.params.scan import Dose, Pair, Shape, Step
 from ronchi_simulate.params.tiles import ANGSTROM, TilesParams
 
 __all__ = ["Zincblende4dParams"]
@@ -14,9 +14,9 @@ __all__ = ["Zincblende4dParams"]
 class Zincblende4dParams(TilesParams):
     """Zincblende in rotated tiles, some with a column of atoms that has lost some or holds silicon."""
 
-    scan_shape: tuple[int, int] = Field((24, 24), description="Rows and columns of the scan.")
-    scan_step_angstrom: Pair = Field((0.5, 0.5), description="Scan step along y and x.", json_schema_extra=ANGSTROM)
-    pattern_shape: tuple[int, int] = Field((96, 96), description="Rows and columns of a pattern.")
+    scan_shape: Shape = Field((24, 24), description="Rows and columns of the scan.")
+    scan_step_angstrom: Step = Field((0.5, 0.5), description="Scan step along y and x.", json_schema_extra=ANGSTROM)
+    pattern_shape: Shape = Field((96, 96), description="Rows and columns of a pattern.")
     q_step_inv_angstrom: float = Field(
         1 / 30, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
     )
@@ -24,9 +24,8 @@ class Zincblende4dParams(TilesParams):
     semiangle_mrad: float = Field(
         20.0, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )
-    dose_e: float | None = Field(
+    dose_e: Dose | None = Field(
         1e5,
-        gt=0,
         description="Electrons a pattern, with Poisson noise; null leaves the fraction of the beam, without noise.",
         json_schema_extra={"unit": "electron"},
     )

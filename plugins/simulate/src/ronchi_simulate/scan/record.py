@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate.multislice.engine import diffract
-from ronchi_simulate.multislice.grid import fast_size
+from ronchi_simulate.multislice.grid import fast_size, told_if_coarse
 from ronchi_simulate.optics import Beam
 from ronchi_simulate.params.scan import Pair, PatternParams
 from ronchi_simulate.scan.binning import bin_patterns
@@ -88,6 +88,8 @@ def record_scan(
     positions, tilts = positions_angstrom.reshape(-1, 2), tilts.reshape(-1, 2)
     noise_seed, phonon_seed = (int(seed) for seed in ctx.rng.integers(2**62, size=2))
     beam = beam_of(params)
+    step = params.binning / params.q_step_inv_angstrom / min(_wave_shape(params))
+    told_if_coarse(step, int(atoms.numbers.max(initial=0)), ctx.log, "make wave_shape larger")
     unfinished = UnfinishedScan.open(
         ctx.scratch,
         (len(positions), *params.pattern_shape),
@@ -124,6 +126,7 @@ def record_scan(
         dose=params.dose_e,
         title=title,
         thickness_angstrom=float(atoms.cell.lengths()[2]),
+        defocus_angstrom=params.defocus_angstrom,
         **attrs,
     )
 
@@ -138,22 +141,19 @@ def _expected(
     progress: Callable[[int, int], None] | None = None,
 ) -> Frames:
     """(n, qy, qx) fraction of the beam in each detector pixel."""
-    extra = 0 if params.binning == 1 else params.binning
-    ny, nx = (params.binning * n + extra for n in params.pattern_shape)
     fine = diffract(
         atoms,
         [beam],
-        pattern_shape=(ny, nx),
+        pattern_shape=_fine_shape(params),
         q_step_inv_angstrom=params.q_step_inv_angstrom / params.binning,
         positions_angstrom=positions,
         slice_angstrom=params.slice_angstrom,
         frozen_phonons=params.frozen_phonons,
         engine=params.engine,
-        wave_shape=params.wave_shape or (_reaching(ny, nx),) * 2,
+        wave_shape=_wave_shape(params),
         rng=rng,
         device=ctx.device,
         progress=progress,
-        n_threads=ctx.n_threads,
     )[0, :, 0]
     return fine if params.binning == 1 else bin_patterns(fine, params.pattern_shape, params.binning)
 
@@ -169,9 +169,16 @@ def _identity(
     return digest.hexdigest()
 
 
-def _reaching(ny: int, nx: int) -> int:
-    """Size of a grid whose band, a circle of 2/3 of it, holds the corners of a pattern: a cut disk is no disk."""
-    return fast_size(math.ceil(1.5 * math.hypot(ny, nx)))
+def _fine_shape(params: PatternParams) -> tuple[int, int]:
+    """Simulated pixels, from which those of the detector are summed."""
+    extra = 0 if params.binning == 1 else params.binning
+    ny, nx = (params.binning * n + extra for n in params.pattern_shape)
+    return ny, nx
+
+
+def _wave_shape(params: PatternParams) -> tuple[int, int]:
+    """Grid asked for, or one whose band, a circle of 2/3 of it, holds a pattern's corners: a cut disk is no disk."""
+    return params.wave_shape or (fast_size(math.ceil(1.5 * math.hypot(*_fine_shape(params)))),) * 2
 
 
 def _empty(atoms: Atoms, params: PatternParams) -> Atoms:

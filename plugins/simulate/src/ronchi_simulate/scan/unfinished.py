@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UnfinishedScan"]
+__all__ = ["UnfinishedScan", "whole_lines"]
 
 _PATTERNS, _DONE = "patterns.npy", "positions_done"
 
@@ -54,7 +54,7 @@ class UnfinishedScan:
         done = np.zeros(shape[0], bool)
         if folder is None:
             return cls(done, memory=np.empty(shape, dtype))
-        begun = _whole_lines(folder / _DONE)
+        begun = whole_lines(folder / _DONE)
         if begun[:1] == [identity] and (folder / _PATTERNS).exists():
             for line in begun[1:]:
                 done[np.array(line.split(), int)] = True
@@ -99,7 +99,7 @@ class UnfinishedScan:
         return np.array(mapped) if mapped.nbytes < IN_MEMORY_BYTES else mapped
 
 
-def _whole_lines(path: Path) -> list[str]:
+def whole_lines(path: Path) -> list[str]:
     """Lines of a file; one that was cut off is removed from it, so that what follows is not joined to it."""
     if not path.exists():
         return []

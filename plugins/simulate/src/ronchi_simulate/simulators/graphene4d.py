@@ -16,7 +16,6 @@ from ronchi_simulate.specimens.tiles import Tiles
 __all__ = ["Graphene4d", "sheet"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 class Graphene4d:
@@ -33,7 +32,7 @@ class Graphene4d:
     def simulate(self, ctx: Context) -> Result:
         """Make the scan with the side ``truth``."""
         p = self.params
-        mosaic, places, tile = sheet(p, ctx.rng)
+        mosaic, places = sheet(p, ctx.rng)
         data = record_scan(
             mosaic.atoms(),
             p,
@@ -41,12 +40,11 @@ class Graphene4d:
             positions_angstrom=places,
             scan_step_angstrom=p.scan_step_angstrom,
             title="graphene in rotated tiles",
-            defocus_angstrom=p.defocus_angstrom,
         )
-        return Result(data, {"truth": mosaic_truth(mosaic, places, tile, data, graphene.N_FOLD, graphene.DEFECTS)})
+        return Result(data, {"truth": mosaic_truth(mosaic, places, data, graphene.N_FOLD, graphene.DEFECTS)})
 
 
-def sheet(params: Graphene4dParams, rng: np.random.Generator) -> tuple[Mosaic, Floats, Ints]:
+def sheet(params: Graphene4dParams, rng: np.random.Generator) -> tuple[Mosaic, Floats]:
     """Tiles with lattices at random places.
 
     Returns
@@ -54,12 +52,9 @@ def sheet(params: Graphene4dParams, rng: np.random.Generator) -> tuple[Mosaic, F
     Mosaic
     (scan_y, scan_x, 2) float64
         Positions (y, x) of the probe in angstrom of the specimen.
-    (scan_y, scan_x) int64
-        Tile of each.
     """
     tiles = Tiles.of(params)
     middles = np.array([tiles.centre(k) for k in range(tiles.rotation_deg.size)])
     origins = middles + rng.uniform(-1, 1, middles.shape) * graphene.BOND_ANGSTROM
-    places, tile = tiles.positions()
     mosaic = graphene.sheets_in_tiles(tiles, origins, middles, sum(params.defects, ()), params.u_angstrom)
-    return mosaic, places + params.scan_start_angstrom, tile
+    return mosaic, tiles.positions(params.scan_start_angstrom)

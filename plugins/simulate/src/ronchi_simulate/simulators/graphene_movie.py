@@ -14,6 +14,7 @@ from ronchi.schema import images
 from ronchi_simulate.movie.film import Film, develop, shoot, truth_of
 from ronchi_simulate.movie.imaging import Contamination
 from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
+from ronchi_simulate.scan.unfinished import whole_lines
 
 __all__ = ["GrapheneMovie"]
 
@@ -55,7 +56,7 @@ class GrapheneMovie:
                 overwrite=True,
             )
             done.touch()
-        finished = {int(line) for line in done.read_text().splitlines()}
+        finished = {int(line) for line in whole_lines(done)}
         write = partial(_write_frame, str(folder), self.params, film.contamination)
         left = [(number, shot) for number, shot in enumerate(film.shots) if number not in finished]
         with done.open("a") as log:

@@ -18,7 +18,6 @@ from ronchi_simulate.specimens.tiles import Tiles
 __all__ = ["GraphenePairs", "turned_sheets"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _DIMS = ("scan_y", "scan_x")
 _OFF_AXES = np.array([0.3, 0.8])
 """A direction between the axes of a hexagon."""
@@ -38,23 +37,22 @@ class GraphenePairs:
     def simulate(self, ctx: Context) -> Result:
         """Take the patterns, a row a place and a column a turn, with the side ``truth``."""
         p = self.params
-        mosaic, places, tile = turned_sheets(p, ctx.rng)
+        mosaic, places = turned_sheets(p, ctx.rng)
         data = record_scan(
             mosaic.atoms(),
             p,
             ctx,
             positions_angstrom=places,
             title="graphene: a row one place, a column the object turned",
-            defocus_angstrom=p.defocus_angstrom,
         )
         names = {"scan_y": "number of the place", "scan_x": "number of the turn"}
         numbers = {dim: variable(dim, np.arange(data.sizes[dim]), "pixel", name) for dim, name in names.items()}
         data = data.assign_coords(numbers)
-        truth = mosaic_truth(mosaic, places, tile, data, graphene.N_FOLD, graphene.DEFECTS)
+        truth = mosaic_truth(mosaic, places, data, graphene.N_FOLD, graphene.DEFECTS)
         return Result(data, {"truth": _of_turns(truth, p)})
 
 
-def turned_sheets(params: GraphenePairsParams, rng: np.random.Generator) -> tuple[Mosaic, Floats, Ints]:
+def turned_sheets(params: GraphenePairsParams, rng: np.random.Generator) -> tuple[Mosaic, Floats]:
     """One sheet turned about the middles of tiles in a row, with the places on it turned alike.
 
     Returns
@@ -62,8 +60,6 @@ def turned_sheets(params: GraphenePairsParams, rng: np.random.Generator) -> tupl
     Mosaic
     (place, turn, 2) float64
         Positions (y, x) of the probe in angstrom of the specimen.
-    (place, turn) int64
-        Tile of each, which is the number of the turn.
     """
     reach = params.reach_angstrom
     turns = np.deg2rad(params.turns_deg)
@@ -75,7 +71,7 @@ def turned_sheets(params: GraphenePairsParams, rng: np.random.Generator) -> tupl
     # Of the six atoms around the middle the same one in every copy.
     near = middles + _turned(_OFF_AXES * graphene.BOND_ANGSTROM, turns)
     mosaic = graphene.sheets_in_tiles(tiles, middles, near, [params.defect] * len(turns), params.u_angstrom)
-    return mosaic, places, np.broadcast_to(np.arange(len(turns)), places.shape[:2])
+    return mosaic, places
 
 
 def _turned(vectors: Floats, angle_rad: Floats) -> Floats:

@@ -12,7 +12,8 @@ from ronchi.schema import library as schema
 from ronchi.schema.common import variable
 from ronchi_simulate.library import store
 from ronchi_simulate.library.plan import Run, plan_runs
-from ronchi_simulate.library.run import RunData, simulate_run
+from ronchi_simulate.library.run import RunData, simulate_run, wave_px
+from ronchi_simulate.multislice.grid import told_if_coarse
 from ronchi_simulate.params.library import LibraryParams
 
 __all__ = ["Library"]
@@ -28,7 +29,7 @@ class Library:
 
     def simulate(self, ctx: Context) -> Result:
         """Return the whole library (``library/1``), in memory."""
-        runs = list(plan_runs(self.params, _seed(ctx)))
+        runs = self._planned(ctx)
         made: dict[int, RunData] = {}
         for index, data in ctx.map(_simulate, [(run, self.params, ctx.device) for run in runs]):
             made[index] = data
@@ -40,7 +41,7 @@ class Library:
         if store.is_complete(folder):
             store.tidy(folder)
             return
-        runs = list(plan_runs(self.params, _seed(ctx)))
+        runs = self._planned(ctx)
         store.create(folder, runs, self.params)
         left = [run for run in runs if not store.is_done(folder, run.index)]
         done = len(runs) - len(left)
@@ -50,9 +51,12 @@ class Library:
             ctx.progress(done, len(runs))
         store.finish(folder, len(runs))
 
-
-def _seed(ctx: Context) -> int:
-    return int(ctx.rng.integers(2**62))
+    def _planned(self, ctx: Context) -> list[Run]:
+        runs = list(plan_runs(self.params, int(ctx.rng.integers(2**62))))
+        step = self.params.binning / self.params.q_step_inv_angstrom / wave_px(self.params)
+        heaviest = max(int(run.crystal.numbers.max()) for run in runs)
+        told_if_coarse(step, heaviest, ctx.log, "make pattern_px or q_step_inv_angstrom larger")
+        return runs
 
 
 def _simulate(job: tuple[Run, LibraryParams, str]) -> tuple[int, RunData]:

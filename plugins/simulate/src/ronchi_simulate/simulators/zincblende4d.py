@@ -33,8 +33,7 @@ class Zincblende4d:
         """Make the scan with the side ``truth``."""
         p = self.params
         mosaic = blocks(p, ctx.rng)
-        places, tile = mosaic.tiles.positions()
-        places = places + p.scan_start_angstrom
+        places = mosaic.tiles.positions(p.scan_start_angstrom)
         data = record_scan(
             mosaic.atoms(),
             p,
@@ -42,10 +41,9 @@ class Zincblende4d:
             positions_angstrom=places,
             scan_step_angstrom=p.scan_step_angstrom,
             title=f"{'/'.join(p.species)} zincblende [{p.zone}] in rotated tiles",
-            defocus_angstrom=p.defocus_angstrom,
         )
         n_fold = zincblende.N_FOLD[p.zone]
-        return Result(data, {"truth": mosaic_truth(mosaic, places, tile, data, n_fold, zincblende.DEFECTS)})
+        return Result(data, {"truth": mosaic_truth(mosaic, places, data, n_fold, zincblende.DEFECTS)})
 
 
 def blocks(params: Zincblende4dParams, rng: np.random.Generator) -> Mosaic:

@@ -27,7 +27,7 @@ def place_in_cell(grain: Grain, where: Floats) -> Floats:
 
 
 def mosaic_truth(
-    mosaic: Mosaic, places: Floats, tile: NDArray[np.int64], scan: xr.Dataset, n_fold: int, defect_kinds: Sequence[str]
+    mosaic: Mosaic, places: Floats, scan: xr.Dataset, n_fold: int, defect_kinds: Sequence[str]
 ) -> xr.Dataset:
     """Describe the specimen at every position.
 
@@ -36,8 +36,6 @@ def mosaic_truth(
     mosaic : Mosaic
     places : (scan_y, scan_x, 2) float64
         Positions (y, x) in angstrom of the specimen.
-    tile : (scan_y, scan_x) int
-        Tile of each.
     scan : xarray.Dataset
         The recorded scan, of which the coordinates are taken.
     n_fold : int
@@ -49,9 +47,10 @@ def mosaic_truth(
     -------
     xarray.Dataset
         ``descriptors/1``: ``z`` is the vector (y, x) from the probe to the nearest column of atoms, ``angle`` the
-        rotation of the lattice, ``label`` the tile.
+        rotation of the lattice, ``label`` the tile that it stands in.
     """
-    flat, owner, shape = places.reshape(-1, 2), tile.ravel(), tile.shape
+    flat, shape = places.reshape(-1, 2), places.shape[:2]
+    owner = mosaic.tiles.owner(flat)
     columns = mosaic.atoms().positions[:, 1::-1]
     distance, nearest = cKDTree(columns).query(flat)
     offset = columns[nearest] - flat
@@ -62,7 +61,7 @@ def mosaic_truth(
         if grain.defect_angstrom is not None:
             far[mine] = np.hypot(*(flat[mine, ::-1] - grain.defect_angstrom).T)
     rotation = mosaic.tiles.rotation_deg.ravel()[owner].reshape(shape)
-    kind = np.array([grain.defect for grain in mosaic.grains])[tile]
+    kind = np.array([grain.defect for grain in mosaic.grains])[owner]
 
     def held(values: Any, units: str, long_name: str, dtype: type = np.float32, **attrs: Any) -> xr.Variable:
         return variable(_DIMS, np.asarray(values, dtype).reshape(shape), units, long_name, **attrs)
@@ -74,11 +73,11 @@ def mosaic_truth(
         units="angstrom",
         angle=np.deg2rad(rotation).astype(np.float32),
         n_fold=n_fold,
-        label=tile,
+        label=owner.reshape(shape),
         attrs={"is_truth": 1},
         coords={dim: scan[dim].variable for dim in _DIMS},
         rotation=held(rotation, "degree", "rotation of the tile's lattice, from x towards y"),
-        tile=held(tile, "1", "tile", np.int16),
+        tile=held(owner, "1", "tile", np.int16),
         specimen_y=held(flat[:, 0], "angstrom", "probe in the specimen, y"),
         specimen_x=held(flat[:, 1], "angstrom", "probe in the specimen, x"),
         nn_dy=held(offset[:, 0], "angstrom", "from the probe to the nearest column of atoms, y"),

@@ -12,6 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.api import ConfigError
 from ronchi_simulate.params.tiles import TilesParams
 
 __all__ = ["Tiles"]
@@ -87,14 +88,30 @@ class Tiles:
         number: Ints = np.ravel_multi_index((place[:, 0], place[:, 1]), self.rotation_deg.shape)
         return number
 
-    def positions(self) -> tuple[Floats, Ints]:
-        """(scan_y, scan_x, 2) positions, rows and columns through all tiles, and (scan_y, scan_x) their tiles."""
+    def positions(self, moved_angstrom: tuple[float, float] = (0.0, 0.0)) -> Floats:
+        """(scan_y, scan_x, 2) positions, rows and columns through all tiles.
+
+        Parameters
+        ----------
+        moved_angstrom : (2,) float
+            How far (y, x) from where the scans of the tiles are in their middles.
+
+        Raises
+        ------
+        ConfigError
+            A position is off the specimen.
+        """
         last = np.array(self.rotation_deg.shape) - 1
         first = self.start(0)
         axes = [
             (first[i] + np.arange(last[i] + 1)[:, None] * self.pitch_angstrom[i] + np.arange(n) * self.step_angstrom[i])
             for i, n in enumerate(self.scan_shape)
         ]
-        where = np.stack(np.meshgrid(*(axis.ravel() for axis in axes), indexing="ij"), -1)
-        number = np.arange(self.rotation_deg.size).reshape(self.rotation_deg.shape)
-        return where, number.repeat(self.scan_shape[0], 0).repeat(self.scan_shape[1], 1)
+        where = np.stack(np.meshgrid(*(axis.ravel() for axis in axes), indexing="ij"), -1) + moved_angstrom
+        if (where < 0).any() or (where >= self.size_angstrom).any():
+            raise ConfigError(
+                f"moved by {moved_angstrom} the scan leaves the specimen of {self.size_angstrom.round(1).tolist()}",
+                where="scan_start_angstrom",
+                fix="move it less, or make margin_angstrom larger",
+            )
+        return where
