@@ -90,7 +90,7 @@ class Params(BaseModel):
     Give units with ``Field(2.0, description="…", json_schema_extra={"unit": "px"})``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 @dataclass(frozen=True, kw_only=True)

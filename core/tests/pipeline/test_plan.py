@@ -62,6 +62,7 @@ def test_a_section_without_content_is_absent(folder, toys):
             r"toy\.yaml:8:58: disks\.params\.sigma: unknown key\n  -> did you mean 'sigma_px'\?",
         ),
         ("noise: 0.1", "sigma_px: -2", r"toy\.yaml:8:68: disks\.params\.sigma_px: must be greater than 0 \(got -2\)"),
+        ("noise: 0.1", "sigma_px: .inf", r"8:68: disks\.params\.sigma_px: must be a finite number \(got inf\)"),
         ("noise: 0.1", "sigma_px: 2 nm", r"sigma_px: must be a number \(got '2 nm'\)\n  -> Blur; in px"),
         ("noise: 0.1", "mode: pase", r"mode: must be 'cross', 'phase' or 'hybrid' .*\n  -> did you mean 'phase'\?"),
         (
