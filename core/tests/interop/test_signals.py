@@ -66,6 +66,14 @@ def test_frames_that_a_program_takes_keep_their_numbers_and_times():
     assert "time" not in strange
 
 
+@pytest.mark.parametrize("filled", [False, True])
+def test_filled_pixels_stay_filled_and_others_bad(filled):
+    ds = samples.patterns()
+    if filled:
+        ds["bad_pixel"].attrs["filled"] = 1
+    assert dataset_of(parts_of(ds))["bad_pixel"].attrs.get("filled", 0) == filled
+
+
 def test_axes_are_calibrated_and_patterns_stay_lazy():
     parts = parts_of(samples.patterns(lazy=True))
     assert parts.lazy

@@ -162,6 +162,7 @@ def test_runs_end_with_the_batch(scans, how):
     deadline = time.monotonic() + 60
     while not (scans / "blocks.txt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert (scans / "blocks.txt").exists()
     ended.send_signal(how)
     assert ended.wait(10) == -how
     deadline = time.monotonic() + 10

@@ -262,3 +262,15 @@ def test_the_centre_is_from_the_origin_of_each_pattern(descan: str):
         found = ronchi.com(centred, descan=descan)
         assert np.abs(found["z"].values / [0.02, 0.03]).max() < 0.02, "stairs of 0.3 px rms before"
         assert "origin_y" not in found.variables
+
+
+@pytest.mark.parametrize(("radii", "most_px"), [({"outer_radius": 0.09}, 0.1), ({"outer_radius": 0.3}, 0.55)])
+def test_the_radii_go_along_with_the_origin(radii, most_px):
+    """Light that fills the circle has its centre in the middle; a whole disk in it lies there to half a pixel."""
+    y, x = np.mgrid[:48, :48]
+    drift = 24 + np.linspace(-2, 2, 10)[:, None] + np.linspace(-1, 1, 5)
+    rho = np.hypot(y - drift[..., None, None], x - drift[..., None, None])
+    data = fourd.make(np.rint(1000 / (1 + np.exp((rho - 8) / 0.5))).astype("u2"), q_step=(0.02, 0.02))
+    for how in ("coordinates", "shift"):
+        centred = ronchi.transform(data, "centre", radius_px=8, apply=how)
+        assert np.abs(ronchi.com(centred, descan="none", **radii)["z"].values).max() / 0.02 < most_px

@@ -29,7 +29,7 @@ def counted(mean: Array, seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).poisson(mean).astype(np.float32)
 
 
-@pytest.mark.parametrize("gain", [0.2, 0.5, 1.0, 2.3, 20.0])
+@pytest.mark.parametrize("gain", [0.2, 0.5, 1.0, 4.0, 20.0])
 @pytest.mark.parametrize("level", [0.02, 0.5, 30.0])
 def test_gain_is_read_off_the_noise(gain: float, level: float) -> None:
     found = [measure_gain(np.float32(gain) * counted(disks(level=level), k)) for k in range(10)]
@@ -40,7 +40,9 @@ def test_gain_is_read_off_the_noise(gain: float, level: float) -> None:
 def test_disks_that_all_but_touch_do_not_raise_the_gain_of_counts(radius: float, spacing: float) -> None:
     mean = disks(radius, spacing, 40 * radius**2)
     for k in range(5):
+        # Whole or not: after a dark reference has been subtracted counts are not.
         assert measure_gain(counted(mean, k)) == 1.0
+        assert measure_gain(counted(mean, k) + np.float32(1e-3)) == 1.0
 
 
 def test_a_pattern_without_noise_has_no_gain() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ronchi_lattice.fit import Settings, fit_scan
 from ronchi_lattice.noise import model_error
-from ronchi_lattice.peaklist import read
+from ronchi_lattice.peaklist import Peaks, read
 
 from .conftest import SQUARE, Crystal, dataset
 
@@ -92,6 +92,26 @@ def test_both_parts_of_the_model_error_are_found(constant, dimmed, own):
     found = model_error(residual, np.full((20_000, 3), [own, 0, own]), dimness, np.full(20_000, 0.8), hk, 1e-12)
     assert found.constant == pytest.approx(constant, abs=0.3)
     assert found.dimmed == pytest.approx(dimmed, abs=0.3)
+
+
+@pytest.mark.parametrize("constant", np.geomspace(8e-6, 3e-5, 5))
+@pytest.mark.parametrize("ratio", [300, 1000, 3000])
+def test_bright_disks_a_thousand_times_the_typical_one_are_fitted(ratio, constant):
+    """Their scatter may ask for a constant part at the very end of what is looked at."""
+    rng = np.random.default_rng(0)
+    hk = np.array([(h, k) for h in range(-2, 3) for k in range(-2, 3) if h * h + k * k <= 4])
+    basis = np.array([[0, 20.0], [20, 1]])
+    q, intensity = [], []
+    for _ in range(300):
+        own = np.where((hk**2).sum(1) <= 1, 1.0, 1 / ratio) * np.exp(0.3 * rng.normal(size=len(hk)))
+        sigma = 0.1 * np.sqrt(0.01 / own / ratio + constant)
+        q.append(hk @ basis.T + rng.normal(size=(len(hk), 2)) * sigma[:, None])
+        intensity.append(own)
+    q, intensity = np.concatenate(q), np.concatenate(intensity)
+    var = np.tile([1e-8, 0, 1e-8], (len(q), 1)) * rng.uniform(0.5, 1.5, (len(q), 1))
+    dimness = np.median(intensity) / intensity
+    peaks = Peaks(q, var, dimness, np.arange(301) * len(hk), np.arange(300), (300, 1))
+    assert np.isfinite(fit_scan(peaks, basis, Settings())[2])
 
 
 def test_what_moves_a_reflection_alike_everywhere_does_not_make_bright_peaks_worse():

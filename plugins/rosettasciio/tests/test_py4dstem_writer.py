@@ -99,11 +99,13 @@ def test_what_belongs_to_a_cube_comes_back_as_a_part_of_it(cube, tmp_path):
         cube["intensity"].values, probe=rng.random((10, 12)), bad_pixel=rng.random((10, 12)) < 0.1,
         valid=rng.random((5, 4)) < 0.8,
     )  # fmt: skip
+    whole["bad_pixel"].attrs["filled"] = 1
     # A side may have an image of the same name: it stays one of the maps.
     image = maps.make({"probe": whole["probe"].variable * 2}, {dim: whole[dim] for dim in ("qy", "qx")})
     back = read_result(ronchi.write(whole, tmp_path / "cube.h5", sides={"images": image}))
     same(whole, back.data, ["probe", "bad_pixel", "valid"])
     assert back.data["bad_pixel"].dtype == whole["bad_pixel"].dtype
+    assert back.data["bad_pixel"].attrs["filled"] == 1
     assert list(back.sides) == ["maps"]
     assert list(back.sides["maps"]) == ["probe_"]
     np.testing.assert_array_equal(back.sides["maps"]["probe_"], 2 * whole["probe"])

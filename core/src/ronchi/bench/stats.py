@@ -155,7 +155,7 @@ def _measured(
             gathered.setdefault(group, {}).setdefault(data, {}).setdefault(repeat, []).append(value)
     for group, by_data in gathered.items():
         for by_repeat in by_data.values():
-            medians = [float(np.median(listed)) for listed in by_repeat.values()]
+            medians = [_located(listed, 0.5)[1] for listed in by_repeat.values()]
             same = table.of_files and len(set(medians)) == 1
             made.setdefault(group, []).extend(medians[:1] if same else medians)
     return made

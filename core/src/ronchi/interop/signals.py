@@ -61,6 +61,8 @@ def parts_of(ds: xr.Dataset) -> Parts:
     if name == fourd.NAME:
         extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds} | place_of(ds)
         extra["intensity_units"] = str(ds["intensity"].attrs["units"])
+        if "bad_pixel" in ds and ds["bad_pixel"].attrs.get("filled"):
+            extra["bad_pixel_filled"] = 1
         return Parts(
             _array(ds["intensity"]), axes_of(ds, fourd.DIMS, 2), metadata_of(ds, "electron_diffraction", extra)
         )
@@ -137,6 +139,8 @@ def _fourd_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     fitting = {key: node[key] for key, wanted in extra.items() if key in node and np.shape(node[key]) == wanted}
     made = fourd.make(parts.data.reshape(shape), **fitting, **attrs)
     made["intensity"].attrs["units"] = str(node.get("intensity_units", "counts"))
+    if "bad_pixel" in made and node.get("bad_pixel_filled"):
+        made["bad_pixel"].attrs["filled"] = 1
     return fourd.validate(with_places(made.assign_coords(coords), node))
 
 

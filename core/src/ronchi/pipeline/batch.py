@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ronchi.errors import ConfigError, OutputError
-from ronchi.pipeline.batch_files import find_inputs, folders_of, is_text, path_override
+from ronchi.pipeline.batch_files import absolute, find_inputs, folders_of, is_text, path_override
 from ronchi.pipeline.cache import write_atomically
 from ronchi.pipeline.config import PipelineConfig, load_config
 from ronchi.pipeline.outputs import check_writable, sole_writer
@@ -109,7 +109,7 @@ def run_batch(
     options = [*overrides, *([f"run.executor={executor}"] if executor else [])]
     config = load_config(pipeline, overrides=options)
     reader = _reader(config)
-    folder = Path(out or f"{config.name}-out").absolute()
+    folder = absolute(out or f"{config.name}-out")
     files = find_inputs(inputs, config, folder)
     _check(pipeline, reader, options, files)
     check_writable(folder, "-o")

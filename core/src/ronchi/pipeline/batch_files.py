@@ -13,7 +13,7 @@ from ronchi.errors import ConfigError
 from ronchi.pipeline.config import PipelineConfig
 from ronchi.pipeline.provenance import FILE_NAME
 
-__all__ = ["find_inputs", "folders_of", "is_text", "path_override"]
+__all__ = ["absolute", "find_inputs", "folders_of", "is_text", "path_override"]
 
 
 def find_inputs(pattern: str, config: PipelineConfig, folder: Path) -> list[Path]:
@@ -38,15 +38,20 @@ def find_inputs(pattern: str, config: PipelineConfig, folder: Path) -> list[Path
     ConfigError
         None is left.
     """
-    found = sorted({Path(name).absolute() for name in glob.glob(pattern, recursive=True)})  # noqa: PTH207 - `Path.glob` takes no absolute pattern
+    found = sorted({absolute(name) for name in glob.glob(pattern, recursive=True)})  # noqa: PTH207 - `Path.glob` takes no absolute pattern
     folders = {parent for path in found for parent in (path, *path.parents)}
     made = {above for above in folders if folder in above.parents and _name_of_run(above) == config.name}
-    made.add(Path(config.run.cache).absolute())
+    made.add(absolute(config.run.cache))
     inputs = [path for path in found if not made & {path, *path.parents}]
     if not inputs:
         what = f"no file matches but what this pipeline has made in {folder}" if found else "no file matches"
         raise ConfigError(what, where=f"--inputs {pattern}", fix="quote the pattern: --inputs 'scans/*.nc'")
     return inputs
+
+
+def absolute(path: str | Path) -> Path:
+    """Absolute, without ``..``, links left as they are: equal places have equal names."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links, `absolute` keeps the dots
 
 
 def folders_of(files: Sequence[Path], folder: Path) -> list[Path]:

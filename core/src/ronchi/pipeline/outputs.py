@@ -78,12 +78,30 @@ def check_writable(folder: Path, option: str) -> None:
 
 
 def sole_writer(out_dir: Path, tell: Callable[[str], object]) -> contextlib.AbstractContextManager[None]:
-    """Hold a folder, so that outputs of two runs are not mixed in it; ``tell`` says that another run holds it."""
+    """Hold a folder, so that outputs of two runs are not mixed in it; ``tell`` says that another run holds it.
+
+    Raises
+    ------
+    OutputError
+        On entering: the lock is another user's.
+    """
 
     def waiting() -> None:
         tell(f"waiting for another run, which writes to {out_dir.name}")
 
-    return locked(out_dir / ".lock", waiting)
+    return _entered(locked(out_dir / ".lock", waiting), out_dir)
+
+
+@contextlib.contextmanager
+def _entered(lock: contextlib.AbstractContextManager[None], out_dir: Path) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock)
+        except PermissionError as error:
+            what = "another user has locked the folder, or left the lock of a run that was killed"
+            fix = "choose another folder with -o, or remove .lock if nobody writes to it"
+            raise OutputError(what, where=str(out_dir), fix=fix) from error
+        yield
 
 
 def write_outputs(
@@ -162,6 +180,9 @@ def _write(run: RunResult, plan: Plan, name: str, check: Callable[[str], None]) 
         from ronchi.report.html import write_report
 
         write_report(run, path, figures=output.figures, started=time.perf_counter())
+        # Its pictures of the data are drawn from what is lazy.
+        lazy = [step for step in plan.steps if not is_stored(plan.steps[step]) and run.steps[step].data is not None]
+        _keep_if_unchanged(path, lazy, check)
         return path
     step, _, side = output.source.partition(".")
     sides = {} if side else run.steps[step].sides
@@ -170,12 +191,18 @@ def _write(run: RunResult, plan: Plan, name: str, check: Callable[[str], None]) 
     # What is lazy is read from the input files only now.
     check(step)
     written = write_with(plan.writers[name], run[output.source], path, sides)
+    _keep_if_unchanged(written, [step], check)
+    return written
+
+
+def _keep_if_unchanged(written: Path, steps: Sequence[str], check: Callable[[str], None]) -> None:
+    """Remove an output if a file changed that one of the lazy steps it was made from reads; raises `RunError`."""
     try:
-        check(step)
+        for step in steps:
+            check(step)
     except RunError:
         remove(written)
         raise
-    return written
 
 
 def _set_stale_aside(run: RunResult, plan: Plan, without: Sequence[str] = ()) -> list[str]:

@@ -60,11 +60,11 @@ class CentreOfMass:
         if self.params.descan == "none":
             return
         scan_y, scan_x = _scan_coordinates(x)
-        inside, n = self._inside(x), count_positions(x)
+        n = count_positions(x)
         com, done = np.empty((n, 2)), 0
         for region, frames in iter_regions(x):
             part = x.isel(scan_y=region.rows, scan_x=region.columns)
-            com[region.positions(len(scan_x))] = _centres(part, frames, inside)
+            com[region.positions(len(scan_x))] = self._centres(part, frames)
             done += region.size
             ctx.progress(done, n)
         if not np.isfinite(com).any():
@@ -88,7 +88,8 @@ class CentreOfMass:
             Any real type. The coordinates of the last two dims give q; without them q is in pixels
             from the middle. Pixels that a coordinate ``bad_pixel`` marks count for nothing unless they
             are filled, and samples that a coordinate ``valid`` excludes are NaN. Where there are coordinates
-            ``origin_y`` and ``origin_x`` [px], q of each pattern is from there.
+            ``origin_y`` and ``origin_x`` [px], q of each pattern is from there; with radii from the nearest whole
+            pixel, so that they and the centre move alike.
 
         Returns
         -------
@@ -108,7 +109,7 @@ class CentreOfMass:
         if not samples:
             raise DataError(f"dims are {x.dims}: expected samples before the pattern", where="com")
         frames = np.asarray(x.data).reshape(-1, *x.shape[-2:])
-        com = _centres(x, frames, self._inside(x)).reshape(*x.shape[:-2], 2)
+        com = self._centres(x, frames).reshape(*x.shape[:-2], 2)
         if self.params.descan != "none":
             if self.surface is None:
                 raise DataError(f"descan {self.params.descan!r} was not estimated", where="com", fix="call `fit` first")
@@ -148,10 +149,33 @@ class CentreOfMass:
             raise DataError(f"saved with descan {saved!r}, not {self.params.descan!r}", where=str(folder / _STATE))
         self.surface = DescanSurface.from_json(state) if state else None
 
-    def _inside(self, x: xr.DataArray) -> NDArray[np.bool_]:
-        """(qy, qx) pixels that count."""
+    def _centres(self, x: xr.DataArray, frames: NDArray[Any]) -> Floats:
+        """(n, 2) centres of mass (y, x) of the frames of ``x`` in the units of q, NaN where there is none."""
+        first_q, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
+        middle = -first_q / step
+        origin = np.tile(middle, (len(frames), 1))
+        if set(_ORIGIN) <= set(x.coords):
+            # Patterns are moved by whole pixels or not at all: this is where q = 0 is in each.
+            origin = np.stack([x.coords[name].transpose(*x.dims[:-2]).values.ravel() for name in _ORIGIN], 1)
+        centres, moved = np.full((len(frames), 2), np.nan), np.zeros((len(frames), 2), int)
+        if self.params.inner_radius > 0 or self.params.outer_radius is not None:
+            # The radii go along with the origin, by whole pixels, and the centre with them: of a disk that drifts out
+            # of a fixed circle only a part would count, and light that fills the circle has its centre in the middle.
+            moved = np.rint(np.nan_to_num(origin - middle)).astype(int)
+            origin = middle + moved
+        for offset in np.unique(moved, axis=0):
+            own = np.flatnonzero((moved == offset).all(1))
+            centres[own] = _centres_px(x, frames, own, self._inside(x, offset))
+        made: Floats = (centres - origin) * step
+        return made
+
+    def _inside(self, x: xr.DataArray, moved: NDArray[np.int_]) -> NDArray[np.bool_]:
+        """(qy, qx) pixels that count where q = 0 is so many pixels from where the axes have it."""
         (y0, step_y, _), (x0, step_x, units) = (_axis(x, str(dim)) for dim in x.dims[-2:])
-        qy, qx = y0 + step_y * np.arange(x.shape[-2]), x0 + step_x * np.arange(x.shape[-1])
+        qy, qx = (
+            first + step * (np.arange(n) - shift)
+            for first, step, n, shift in zip((y0, x0), (step_y, step_x), x.shape[-2:], moved, strict=True)
+        )
         inner, outer = self.params.inner_radius, self.params.outer_radius
         q = np.hypot(qy[:, None], qx)
         inside: NDArray[np.bool_] = (q >= inner) & (q <= (np.inf if outer is None else outer))
@@ -166,26 +190,21 @@ class CentreOfMass:
         return inside
 
 
-def _centres(x: xr.DataArray, frames: NDArray[Any], inside: NDArray[np.bool_]) -> Floats:
-    """(n, 2) centres of mass (y, x) of the frames of ``x`` in the units of q, NaN where there is none."""
-    moments, recorded = frame_moments(frames, inside), _recorded(x).reshape(-1)
+def _centres_px(x: xr.DataArray, frames: NDArray[Any], own: NDArray[np.int_], inside: NDArray[np.bool_]) -> Floats:
+    """(len(own), 2) centres of mass [px] of the frames number ``own`` of ``x``, NaN where there is none."""
+    chosen = frames if len(own) == len(frames) else frames[own]
+    moments, recorded = frame_moments(chosen, inside), _recorded(x).reshape(-1)[own]
     if frames.dtype.kind == "f":
-        for number in np.flatnonzero(recorded & ~np.isfinite(moments).all(1)):
-            _refuse_not_finite(x, int(number), frames[number], inside)
+        for k in np.flatnonzero(recorded & ~np.isfinite(moments).all(1)):
+            _refuse_not_finite(x, int(own[k]), chosen[k], inside)
     mass = np.where(recorded & (moments[:, 0] > 0), moments[:, 0], np.nan)
-    pixels = moments[:, 1:] / mass[:, None]
+    pixels: Floats = moments[:, 1:] / mass[:, None]
     # Of a blank frame with its dark current subtracted the sum is next to nothing, and the quotient anything. Counts
     # that are not negative have their centre among the pixels; half a pixel is left to rounding.
     rows, columns = (np.flatnonzero(inside.any(axis)) for axis in (1, 0))
     first, last = np.array([[rows[0], columns[0]], [rows[-1], columns[-1]]])
     pixels[((pixels < first - 0.5) | (pixels > last + 0.5)).any(1)] = np.nan
-    first_q, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
-    origin = -first_q / step
-    if set(_ORIGIN) <= set(x.coords):
-        # Patterns are moved by whole pixels or not at all: this is where q = 0 is in each.
-        origin = np.stack([x.coords[name].transpose(*x.dims[:-2]).values.ravel() for name in _ORIGIN], 1)
-    centres: Floats = (pixels - origin) * step
-    return centres
+    return pixels
 
 
 def _refuse_not_finite(x: xr.DataArray, number: int, frame: NDArray[Any], inside: NDArray[np.bool_]) -> None:

@@ -9,14 +9,25 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 
-__all__ = ["ACROSS", "DOWN", "HEIGHT", "N_PARAMETERS", "N_ROWS", "WEIGHT", "invert", "normal_equations", "solve"]
+__all__ = [
+    "ACROSS",
+    "DOWN",
+    "HEIGHT",
+    "N_PARAMETERS",
+    "N_ROWS",
+    "RESIDUAL",
+    "WEIGHT",
+    "invert",
+    "normal_equations",
+    "solve",
+]
 
 Float = NDArray[np.floating[Any]]
 
 N_PARAMETERS = 8
 """Background, height, slopes (times height) along y and x, centre y and x, and the background's slopes a radius."""
 N_ROWS = 9
-WEIGHT, HEIGHT, _U, _V, _Y, _X, _RESIDUAL, DOWN, ACROSS = range(N_ROWS)
+WEIGHT, HEIGHT, _U, _V, _Y, _X, RESIDUAL, DOWN, ACROSS = range(N_ROWS)
 """Rows of the work space: weights, derivatives with height, slopes and centre, residuals, and what the caller fills
 once: the pixels' offsets along y and x, in radii."""
 
@@ -60,19 +71,19 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     for i in range(n):
         rows[_X, i] = height * shape[4, i] + sy * shape[6, i] + sx * shape[8, i]
     for i in range(n):
-        rows[_RESIDUAL, i] = b + height * rows[HEIGHT, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
+        rows[RESIDUAL, i] = b + height * rows[HEIGHT, i] + sy * rows[_U, i] + sx * rows[_V, i] + window[2, i]
     for i in range(n):
-        rows[_RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
+        rows[RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
     for i in range(n):
-        rows[WEIGHT, i] = window[1, i] / (max(rows[_RESIDUAL, i], zero) + least)
+        rows[WEIGHT, i] = window[1, i] / (max(rows[RESIDUAL, i], zero) + least)
     for i in range(n):
-        rows[_RESIDUAL, i] = window[0, i] - rows[_RESIDUAL, i]
+        rows[RESIDUAL, i] = window[0, i] - rows[RESIDUAL, i]
     # One loop of all 45 sums would not fit into the registers, and take twice as long.
     chi = one = t1 = u1 = v1 = y1 = x1 = g0 = zero
     for i in range(n):
         w = rows[WEIGHT, i]
-        wr = w * rows[_RESIDUAL, i]
-        chi += wr * rows[_RESIDUAL, i]
+        wr = w * rows[RESIDUAL, i]
+        chi += wr * rows[RESIDUAL, i]
         g0 += wr
         one += w
         t1 += w * rows[HEIGHT, i]
@@ -89,7 +100,7 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
         tv += w * rows[_V, i]
         ty += w * rows[_Y, i]
         tx += w * rows[_X, i]
-        g1 += w * rows[_RESIDUAL, i]
+        g1 += w * rows[RESIDUAL, i]
     system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = tt, tu, tv, ty, tx
     uu = uv = uy = ux = vv = vy = vx = g2 = g3 = zero
     for i in range(n):
@@ -98,12 +109,12 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
         uv += w * rows[_V, i]
         uy += w * rows[_Y, i]
         ux += w * rows[_X, i]
-        g2 += w * rows[_RESIDUAL, i]
+        g2 += w * rows[RESIDUAL, i]
         w = rows[WEIGHT, i] * rows[_V, i]
         vv += w * rows[_V, i]
         vy += w * rows[_Y, i]
         vx += w * rows[_X, i]
-        g3 += w * rows[_RESIDUAL, i]
+        g3 += w * rows[RESIDUAL, i]
     system[2, 2], system[2, 3], system[2, 4], system[2, 5] = uu, uv, uy, ux
     system[3, 3], system[3, 4], system[3, 5] = vv, vy, vx
     yy = yx = xx = g4 = g5 = zero
@@ -111,10 +122,10 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
         w = rows[WEIGHT, i] * rows[_Y, i]
         yy += w * rows[_Y, i]
         yx += w * rows[_X, i]
-        g4 += w * rows[_RESIDUAL, i]
+        g4 += w * rows[RESIDUAL, i]
         w = rows[WEIGHT, i] * rows[_X, i]
         xx += w * rows[_X, i]
-        g5 += w * rows[_RESIDUAL, i]
+        g5 += w * rows[RESIDUAL, i]
     system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
     g6 = _background_slope(rows, DOWN, 6, system)
     g7 = _background_slope(rows, ACROSS, 7, system)
@@ -137,7 +148,7 @@ def _background_slope(rows: Float, own: int, k: int, system: Float) -> np.float3
         x += w * rows[_X, i]
         down += w * rows[DOWN, i]
         square += w * rows[own, i]
-        score += w * rows[_RESIDUAL, i]
+        score += w * rows[RESIDUAL, i]
     system[0, k], system[1, k], system[2, k], system[3, k], system[4, k], system[5, k] = one, t, u, v, y, x
     system[6, k], system[k, k] = down, square
     return score

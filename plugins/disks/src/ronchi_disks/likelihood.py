@@ -280,7 +280,7 @@ def _fit_disk(view: View, state: State, own: int, spread: tuple[float, float], s
         if final and length**2 < (1.0 if last else TOLERANCE**2) * misfit * variance:
             if misfit * MODEL_ERROR**2 * usable > WORST_SHAPE**2 * view.model.area_px:
                 break
-            if stage == JUDGED and is_smooth(state.window, state.rows, chi2, misfit, usable, state.room[2:]):
+            if stage == JUDGED and is_smooth(state.window, state.rows, relative, chi2, misfit, usable, state.room[2:]):
                 state.flags[own] |= SMOOTH
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:

@@ -21,10 +21,8 @@ _LEAST_GOOD = 0.5
 _SHARE = 0.15
 _OF_NOISE = 0.67
 """The quantile `_SHARE` over the mean, for the variance of a tile of pure noise."""
-_ELECTRONS = (0.75, 1.5)
-"""A figure in this range stands for counted electrons."""
-_WHOLE = 3.0
-"""So does a figure below this one if all counts are whole: disks that leave no quiet tile raise it."""
+_ELECTRONS = (0.75, 3.0)
+"""A figure in this range stands for counted electrons: disks that leave no quiet tile raise it."""
 _QUIET = 1.2
 """Tiles whose ratio is below the gain times this are quiet."""
 _SPREADS_PX = np.linspace(0.0, 1.2, 121)
@@ -58,7 +56,8 @@ def measure_gain(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None
     gain = _figure(image, bad_pixel)
     if gain == 0.0:
         return 0.0
-    return 1.0 if _ELECTRONS[0] < gain < _ELECTRONS[1] or (gain < _WHOLE and _is_whole(image, bad_pixel)) else gain
+    lowest, highest = _ELECTRONS
+    return 1.0 if lowest < gain < highest or (gain <= lowest and _is_whole(image, bad_pixel)) else gain
 
 
 def warn_of_offset(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, log: logging.Logger) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, N_PARAMETERS, WEIGHT, solve
+from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, N_PARAMETERS, RESIDUAL, WEIGHT, solve
 
 __all__ = ["is_smooth"]
 
@@ -25,7 +25,9 @@ _SEEN = 4.0
 
 
 @njit(nogil=True)
-def is_smooth(window: Float, rows: Float, disk_chi2: float, misfit: float, usable: int, room: Float) -> bool:
+def is_smooth(
+    window: Float, rows: Float, parameters: Float, disk_chi2: float, misfit: float, usable: int, room: Float
+) -> bool:
     """Whether the counts of a window are those of a paraboloid rather than of a disk on a plane, or on the paraboloid.
 
     Paraboloid and disk on a plane have six parameters each where the disk's slopes are not counted, so their
@@ -36,7 +38,9 @@ def is_smooth(window: Float, rows: Float, disk_chi2: float, misfit: float, usabl
     window : (3, pixel) float32
         Electrons, 1 where usable and else 0, and the mean that other disks add.
     rows : (n, pixel) float32
-        As `ronchi_disks.fisher.normal_equations` left them for the disk.
+        As `ronchi_disks.fisher.normal_equations` left them for the disk; those of the residuals are written to.
+    parameters : (8,) float32
+        Of the disk.
     disk_chi2, misfit : float
         Of the disk, and over its degrees of freedom, 1 at least.
     usable : int
@@ -49,8 +53,12 @@ def is_smooth(window: Float, rows: Float, disk_chi2: float, misfit: float, usabl
         return False
     system, lower = room[0], room[1]
     system[:] = 0.0
+    # What is next to nothing beside a bright background would be lost in the sums.
+    for i in range(window.shape[1]):
+        plane = parameters[0] + parameters[6] * rows[DOWN, i] + parameters[7] * rows[ACROSS, i]
+        rows[RESIDUAL, i] = window[0, i] - window[2, i] - plane
     system[_TERMS, _TERMS] = 1.0
-    total = _paraboloid_and_disk(window, rows, system)
+    total = _paraboloid_and_disk(rows, system)
     step = np.zeros(N_PARAMETERS)
     if not solve(system, lower, step):
         return False
@@ -65,12 +73,12 @@ def is_smooth(window: Float, rows: Float, disk_chi2: float, misfit: float, usabl
 
 
 @njit(nogil=True, fastmath=True)
-def _paraboloid_and_disk(window: Float, rows: Float, system: Float) -> float:
-    """Normal equations of 1, v, u, v^2, uv, u^2, and the disk's height; returns the weighted sum of squared counts."""
+def _paraboloid_and_disk(rows: Float, system: Float) -> float:
+    """Normal equations of 1, v, u, v^2, uv, u^2, and the disk's height; returns the weighted sum of squares."""
     zero = np.float32(0.0)
     m00 = m10 = m01 = m20 = m11 = m02 = zero
     m30 = m21 = m12 = m03 = m40 = m31 = m22 = m13 = m04 = zero
-    for i in range(window.shape[1]):
+    for i in range(rows.shape[1]):
         v, u, w = rows[DOWN, i], rows[ACROSS, i], rows[WEIGHT, i]
         wv, wu = w * v, w * u
         wvv, wvu, wuu = wv * v, wv * u, wu * u
@@ -94,13 +102,13 @@ def _paraboloid_and_disk(window: Float, rows: Float, system: Float) -> float:
     system[2, 2], system[2, 3], system[2, 4], system[2, 5] = m02, m21, m12, m03
     system[3, 3], system[3, 4], system[3, 5] = m40, m31, m22
     system[4, 4], system[4, 5], system[5, 5] = m22, m13, m04
-    for k, moment in enumerate(_moments(window, rows, False)):
+    for k, moment in enumerate(_moments(rows, RESIDUAL)):
         system[k, N_PARAMETERS] = moment
-    for k, moment in enumerate(_moments(window, rows, True)):
+    for k, moment in enumerate(_moments(rows, HEIGHT)):
         system[k, _DISK] = moment
     square = disk_square = product = zero
-    for i in range(window.shape[1]):
-        counts, disk = window[0, i] - window[2, i], rows[HEIGHT, i]
+    for i in range(rows.shape[1]):
+        counts, disk = rows[RESIDUAL, i], rows[HEIGHT, i]
         square += rows[WEIGHT, i] * counts * counts
         product += rows[WEIGHT, i] * counts * disk
         disk_square += rows[WEIGHT, i] * disk * disk
@@ -109,12 +117,12 @@ def _paraboloid_and_disk(window: Float, rows: Float, system: Float) -> float:
 
 
 @njit(nogil=True, fastmath=True)
-def _moments(window: Float, rows: Float, disk: bool) -> tuple[float, float, float, float, float, float]:
-    """Of the counts or the disk's shape with the terms of the paraboloid."""
+def _moments(rows: Float, of: int) -> tuple[float, float, float, float, float, float]:
+    """Of a row with the terms of the paraboloid."""
     m00 = m10 = m01 = m20 = m11 = m02 = np.float32(0.0)
-    for i in range(window.shape[1]):
+    for i in range(rows.shape[1]):
         v, u = rows[DOWN, i], rows[ACROSS, i]
-        w = rows[WEIGHT, i] * (rows[HEIGHT, i] if disk else window[0, i] - window[2, i])
+        w = rows[WEIGHT, i] * rows[of, i]
         m00 += w
         m10 += w * v
         m01 += w * u

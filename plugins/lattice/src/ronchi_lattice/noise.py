@@ -185,6 +185,8 @@ def model_error(
         return dimmed
     if misfit_of(-_ODDS) >= 0:
         return error(0.0)
+    if misfit_of(_ODDS) <= 0:
+        return error(1 / (1 + np.exp(-_ODDS)))
     return error(float(1 / (1 + np.exp(-brentq(misfit_of, -_ODDS, _ODDS, xtol=0.2)))))
 
 

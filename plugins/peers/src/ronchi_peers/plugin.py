@@ -71,7 +71,7 @@ def _detector(name: str, summary: str, params: type[PeerParams], factory: str, c
         inputs={"data": "fourd/1"},
         output="peaks/1",
         columns=dict.fromkeys(("intensity", "score"), ("1", "height of the correlation")),
-        version=2,
+        version=3,
         capabilities=frozenset({"install", "subpixel"}),
         citation=citation,
     )

@@ -59,6 +59,7 @@ class Scene:
         self.params = params
         self.images = {node.path: cube_images(nodes, node) for node in nodes if node.kind == "cube"}
         belonging = [image for images in self.images.values() for image in images.values()]
+        self.filled = {image.path for image in belonging if file[image.path].attrs.get("filled")}
         self.nodes = [node for node in nodes if node not in belonging]
         self.frames = {node.path: self._frame(node, calibration_items(file, node)) for node in nodes}
         self.q_shapes = {node.path: q_shape_of(file, node) for node in nodes if node.kind in ("peaks", "points")}
@@ -136,6 +137,8 @@ class Scene:
         lazy = LazySignal(self.path, FORMAT, opener, shape, dtype)
         images = self._images(node)
         made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=node.name, is_lazy=1, **images)
+        if {image.path for image in self.images[node.path].values()} & self.filled:
+            made["bad_pixel"].attrs["filled"] = 1
         made["intensity"].encoding["source"] = str(self.path)
         intensity = made["intensity"].chunk(dict(zip(made["intensity"].dims, blocks, strict=True)))
         return made.assign(intensity=intensity)

@@ -115,6 +115,8 @@ class Py4dstemWriter:
         for extra, dims in CUBE_IMAGES.items():
             if extra in part:
                 _write_image(group, extra, dims, part[extra])
+                if part[extra].attrs.get("filled"):
+                    group[extra].attrs["filled"] = 1
         if lost := [place for place in fourd.POSITIONS if place in part]:
             _log.warning("%s are left out: py4DSTEM has no place for them", " and ".join(lost))
         return group
