@@ -175,3 +175,15 @@ def test_a_region_outside_the_scan_is_refused_before_the_disks_are_searched() ->
     LatticeSolver(LatticeParams.model_validate({"reference": {"columns": [0, 3]}})).check(
         scan["scan_y"], scan["scan_x"]
     )
+
+
+@pytest.mark.parametrize("n", [3, 5, 9, 50])
+@pytest.mark.parametrize("mixed", [1.0, 10.0])
+def test_the_error_of_a_median_of_a_few_is_not_too_small(n, mixed):
+    """Where one position in two is known ten times better than the others."""
+    rng = np.random.default_rng(n)
+    sigma = 1e-3 * np.where(np.arange(n) % 2, 1.0, mixed)
+    found = [reference_of(np.eye(2) + rng.normal(size=(n, 2, 2)) * sigma[:, None, None], sigma) for _ in range(400)]
+    error = np.std([each.G[0, 0] for each in found])
+    told = np.mean([np.sqrt(each.cov[0, 0]) for each in found])
+    assert 0.5 < error / told < 1.6  # 1.5 for 9 positions of which some are known badly, below 1 for fewer

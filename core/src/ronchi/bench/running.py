@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -53,7 +54,8 @@ def run_cells(
         By the number of the cell.
     """
     planned = [cell for cell in cells if cell.number in plans]
-    machine = environment()
+    # Times are of a machine, not of each update of its kernel.
+    machine = {**environment(), "system": platform.system()}
     places = {cell.number: {**machine, **versions_of(plans[cell.number])} for cell in planned}
     keys = {cell.number: _row_key(config, plans[cell.number], places[cell.number]) for cell in planned}
     allowed = {cell.number: _allowed(config, places[cell.number]) for cell in planned}

@@ -99,8 +99,11 @@ def _influence(cov: Floats) -> Floats:
 
     A position counts by the density of its values at the median, 1 / sigma: one that is badly known moves it no
     farther than any other. The variance of the median of normal numbers, ``pi/2 n / sum(1 / sigma)^2``, is then
-    ``pi/2 sum(share^2 sigma^2)`` (Huber 1981, Robust Statistics, doi:10.1002/0471725250).
+    ``pi/2 sum(share^2 sigma^2)`` (Huber 1981, Robust Statistics, doi:10.1002/0471725250). That is the law of many; of
+    a few the one that is well known does not always lie in the middle, and equal shares err to the safe side.
     """
+    if len(cov) < _FEWEST_TO_REJECT:
+        return np.full(len(cov), 1 / len(cov))
     variance = np.trace(cov, axis1=1, axis2=2)
     # Without standard errors, all are alike.
     density = 1 / np.sqrt(np.where(np.isnan(variance), 1.0, variance))
