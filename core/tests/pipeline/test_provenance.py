@@ -59,7 +59,7 @@ def test_record_of_a_mapping_with_numpy_values_and_numbers_that_json_lacks(folde
         "run": {"block": np.uint8(4)},
         "steps": {
             "load": {"reader": "toyread", "params": {"path": "scan.npy", "scale": np.float32(0.5)}},
-            "disks": {"disk_detector": "brightest", "data": "load", "params": {"sigma_px": float("inf")}},
+            "disks": {"disk_detector": "brightest", "data": "load", "params": {"sigma_px": np.float64(2)}},
             "strain": {
                 "strain_solver": "toystrain",
                 "peaks": "disks",
