@@ -85,7 +85,7 @@ hookimpl = pluggy.HookimplMarker("ronchi")
 
 
 class Params(BaseModel):
-    """Base of an algorithm's parameters: frozen, closed, every field described.
+    """Base of an algorithm's parameters: frozen, closed, every field described, every number finite.
 
     Give units with ``Field(2.0, description="…", json_schema_extra={"unit": "px"})``.
     """
