@@ -79,6 +79,22 @@ def test_light_elsewhere_is_not_expected_around_faint_disks() -> None:
     assert (near < 4).mean() > 0.7
 
 
+@pytest.mark.parametrize("radius", [3.0, 8.0])
+def test_where_a_fit_strays_from_a_bright_ring_there_is_no_disk(
+    scene: SimpleNamespace, radius: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were kept where the search saw them: a dozen a pattern."""
+    shape, rng = (192, 192), np.random.default_rng(0)
+    rho = np.hypot(*(np.mgrid[:192, :192] - 96))
+    ring = 3e4 * (0.2 + np.exp(-((rho - 55) ** 2) / 288))
+    detector = scene.make_detector(shape, scene.probe(shape, radius))
+    with caplog.at_level("WARNING", "ronchi"):
+        bare = detector.detect(rng.poisson(ring, (3, *shape)).astype(np.float32))
+    assert bare.counts.mean() < 4
+    # Who has a wrong radius loses disks: the user is told.
+    assert "dropped" in caplog.text and f"disks of {radius:.1f} px" in caplog.text
+
+
 def test_the_ring_of_an_amorphous_film_is_no_chain_of_disks(scene: SimpleNamespace) -> None:
     shape, rng = (128, 128), np.random.default_rng(5)
     rho = np.hypot(*(np.mgrid[:128, :128] - 64))

@@ -92,6 +92,29 @@ def fit_scan(frames: Array, truth: Array, rng: np.random.Generator, **options: A
     return fits, error_of(fits, truth.reshape(-1, 2))
 
 
+@pytest.mark.parametrize(("counts", "read"), [(400, 1.0), (1500, 3.0)])
+def test_readout_noise_counts_in_weights_and_errors(counts: float, read: float) -> None:
+    """Weights of counting alone believe most in the dark, where the readout is all there is."""
+    rng = np.random.default_rng(5)
+    frames, truth = scan(rng, slope=0.0, n=30, counts=counts)
+    noisy = frames + rng.normal(0, read, frames.shape)
+    found, error = fit_scan(noisy, truth, np.random.default_rng(4), read_electrons=read)
+    _, unaware = fit_scan(noisy, truth, np.random.default_rng(4))
+    assert not (found.flags & NOT_REFINED).any()
+    z = error / np.sqrt(np.stack([found.var_yy, found.var_xx], 1))
+    assert 0.9 < np.sqrt((z**2).mean()) < 1.1  # seed 5
+    assert np.sqrt((error**2).mean()) < 0.85 * np.sqrt((unaware**2).mean())
+
+
+def test_too_large_a_dark_reference_changes_nothing() -> None:
+    """Light above a background below zero has its noise all the same."""
+    rng = np.random.default_rng(6)
+    frames, truth = scan(rng, slope=0.0, n=20, counts=300)
+    found, error = fit_scan(frames - 2.0, truth, np.random.default_rng(4), read_electrons=np.sqrt(0.2))
+    z = error / np.sqrt(np.stack([found.var_yy, found.var_xx], 1))
+    assert 0.9 < np.sqrt((z**2).mean()) < 1.15  # seed 6; 2 where the noise was that of the difference
+
+
 def test_slopes_do_not_pass_for_shifts() -> None:
     rng = np.random.default_rng(2)
     frames, truth = scan(rng, slope=0.35, counts=20000)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from ronchi_disks.noise import measure_gain, quiet_level, warn_of_offset
+from ronchi_disks.noise import measure_noise, quiet_level, warn_of_camera
 
 Array = NDArray[np.float64]
 SHAPE = (128, 128)
@@ -29,10 +29,16 @@ def counted(mean: Array, seed: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).poisson(mean).astype(np.float32)
 
 
+def gain_of(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None = None) -> float:
+    noise = measure_noise(image[None], bad_pixel)
+    assert noise.read_electrons == 0
+    return float(noise.gain[0])
+
+
 @pytest.mark.parametrize("gain", [0.2, 0.5, 1.0, 4.0, 20.0])
 @pytest.mark.parametrize("level", [0.02, 0.5, 30.0])
 def test_gain_is_read_off_the_noise(gain: float, level: float) -> None:
-    found = [measure_gain(np.float32(gain) * counted(disks(level=level), k)) for k in range(10)]
+    found = [gain_of(np.float32(gain) * counted(disks(level=level), k)) for k in range(10)]
     assert 0.8 < np.median(found) / gain < 1.6
 
 
@@ -41,13 +47,13 @@ def test_disks_that_all_but_touch_do_not_raise_the_gain_of_counts(radius: float,
     mean = disks(radius, spacing, 40 * radius**2)
     for k in range(5):
         # Whole or not: after a dark reference has been subtracted counts are not.
-        assert measure_gain(counted(mean, k)) == 1.0
-        assert measure_gain(counted(mean, k) + np.float32(1e-3)) == 1.0
+        assert gain_of(counted(mean, k)) == 1.0
+        assert gain_of(counted(mean, k) + np.float32(1e-3)) == 1.0
 
 
 def test_a_pattern_without_noise_has_no_gain() -> None:
-    assert measure_gain(np.full((64, 64), 7.0, np.float32)) == 0.0
-    assert measure_gain(np.zeros((64, 64), np.float32)) == 0.0
+    assert gain_of(np.full((64, 64), 7.0, np.float32)) == 0.0
+    assert gain_of(np.zeros((64, 64), np.float32)) == 0.0
 
 
 @pytest.mark.parametrize("mask", ["corners", "quadrant", "third", "lone"])
@@ -63,7 +69,7 @@ def test_bad_pixels_have_no_say(mask: str, fill: float) -> None:
     for gain in (1.0, 0.3):
         image = np.float32(gain) * counted(disks(), 1)
         image[bad] = fill
-        assert measure_gain(image, bad) == pytest.approx(gain, rel=0.3)
+        assert gain_of(image, bad) == pytest.approx(gain, rel=0.3)
 
 
 @pytest.mark.parametrize("spread_px", [0.4, 0.5, 0.6, 0.8, 1.0])
@@ -71,19 +77,61 @@ def test_bad_pixels_have_no_say(mask: str, fill: float) -> None:
 def test_light_that_spreads_over_neighbours_is_still_counted(spread_px: float, level: float) -> None:
     """The noise of a lone pixel is down to a hundredth of that of its electrons."""
     image = gaussian_filter(counted(disks(level=level), 3), spread_px)
-    assert 0.3 < measure_gain(image) < 1.6
+    assert 0.3 < gain_of(image) < 1.6
 
 
 @pytest.mark.parametrize("offset", [5, 20, 100])
 def test_an_offset_does_not_make_counts_sure_and_is_told_of(offset: int, caplog: pytest.LogCaptureFixture) -> None:
     image = counted(disks(), 4) + np.float32(offset)
-    assert measure_gain(image) == 1.0
+    assert gain_of(image) == 1.0
     log = logging.getLogger("ronchi.test")
     with caplog.at_level(logging.WARNING, "ronchi.test"):
-        warn_of_offset(image - offset, None, log)
+        warn_of_camera(image - offset, None, log)
         assert not caplog.records
-        warn_of_offset(image, None, log)
+        warn_of_camera(image, None, log)
     assert "take the offset of the camera off" in caplog.text
+
+
+@pytest.mark.parametrize("gain", [1.0, 20.0])
+@pytest.mark.parametrize("read", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("counts", [600.0, 6000.0])
+def test_readout_noise_is_read_off_the_dark(gain: float, read: float, counts: float) -> None:
+    """Dark-subtracted, half of the dark is negative; the gain was up to five times too large."""
+    rng = np.random.default_rng(1)
+    light = rng.poisson(disks(8.0, 25.0, counts, 0.1), (10, *SHAPE))
+    noise = measure_noise((gain * (light + rng.normal(0, read, light.shape))).astype(np.float32))
+    assert np.median(noise.gain) == pytest.approx(gain, rel=0.35)
+    assert np.median(noise.gain * noise.read_electrons) == pytest.approx(gain * read, rel=0.15)
+    known = measure_noise((gain * (light + rng.normal(0, read, light.shape))).astype(np.float32), None, gain)
+    assert np.all(known.gain == gain)
+    assert np.median(known.read_electrons) == pytest.approx(read, rel=0.1)
+
+
+def test_bad_pixels_are_no_readout_noise() -> None:
+    image = counted(disks(), 1)
+    bad = np.zeros(SHAPE, np.bool_)
+    bad[40:50] = True
+    image[bad] = -1e4
+    assert measure_noise(image[None], bad).read_electrons == 0
+
+
+@pytest.mark.parametrize(("counts", "spread_px", "told"), [(20, 0.6, True), (20, 0.0, False), (1, 0.6, False)])
+def test_a_camera_that_spreads_the_counts_of_an_electron_is_told_of(
+    counts: int, spread_px: float, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its noise is that of a few counts an electron."""
+    light = counted(disks(8.0, 18.0, 3000.0, 1.0), 2)
+    image = counts * (gaussian_filter(light, spread_px) if spread_px else light)
+    with caplog.at_level(logging.WARNING, "ronchi.test"):
+        warn_of_camera(image, None, logging.getLogger("ronchi.test"))
+    assert ("give `counts_per_electron`" in caplog.text) is told
+
+
+def test_disks_that_all_but_touch_are_no_spread_light(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "ronchi.test"):
+        for k, (radius, spacing) in enumerate([(5.0, 11.5), (4.0, 9.5), (3.0, 9.0)]):
+            warn_of_camera(counted(disks(radius, spacing, 3000.0), k), None, logging.getLogger("ronchi.test"))
+    assert not caplog.records
 
 
 def test_the_quiet_level_is_that_of_the_background() -> None:

@@ -17,7 +17,7 @@ from ronchi_crosscorr.photometry import aperture
 from ronchi_crosscorr.search import COLUMNS, Rules, search
 from ronchi_crosscorr.template import Template
 from ronchi_crosscorr.uncertainty import position_covariance
-from ronchi_disks.noise import measure_gain, quiet_level
+from ronchi_disks.noise import Noise, measure_noise, quiet_level
 
 __all__ = ["BlindSearch", "Candidates"]
 
@@ -34,13 +34,13 @@ class Candidates(NamedTuple):
         See `ronchi_crosscorr.search.COLUMNS`; lengths in px of the frame.
     counts : (n,) int32 array
         Candidates of each pattern.
-    gains : (n,) float64 array
-        Counts per electron of each pattern.
+    noise : Noise
+        Of each pattern.
     """
 
     table: NDArray[np.float64]
     counts: NDArray[np.int32]
-    gains: NDArray[np.float64]
+    noise: Noise
 
 
 class BlindSearch:
@@ -121,20 +121,15 @@ class BlindSearch:
                 frame[self._deep] = quiet_level(frame, *frame.shape)
         return filled
 
-    def gains(self, frames: NDArray[Any]) -> NDArray[np.float64]:
-        """Counts per electron of each of ``frames`` (n, qy, qx), from all their pixels as they were recorded.
+    def noise(self, frames: NDArray[Any]) -> Noise:
+        """Noise of each of ``frames`` (n, qy, qx), from all their pixels as they were recorded.
 
         What fills bad pixels has no noise, and blocks of pixels leave no quiet place between disks.
         """
-        if self._gain:
-            return np.full(len(frames), self._gain)
-        images = (np.ascontiguousarray(frame, np.float32) for frame in frames)
-        return np.array([measure_gain(image, self.bad_pixel) for image in images], np.float64)
+        return measure_noise(frames, self.bad_pixel, self._gain)
 
-    def candidates(
-        self, frames: NDArray[Any], *, explain: bool = False, gains: NDArray[np.float64] | None = None
-    ) -> Candidates:
-        """Candidates of ``frames`` (n, qy, qx): the accepted ones, or all of them; ``gains`` (n,) if they are known.
+    def candidates(self, frames: NDArray[Any], *, explain: bool = False, noise: Noise | None = None) -> Candidates:
+        """Candidates of ``frames`` (n, qy, qx): the accepted ones, or all of them; ``noise`` if it is known.
 
         Raises
         ------
@@ -142,7 +137,7 @@ class BlindSearch:
             A pattern holds NaN or infinity.
         """
         counts = np.zeros(len(frames), np.int32)
-        gains = self.gains(frames) if gains is None else gains
+        noise = self.noise(frames) if noise is None else noise
         parts = []
         step = self.correlator.batch
         for start in range(0, len(frames), step):
@@ -160,7 +155,7 @@ class BlindSearch:
                 explain,
                 self._table[: len(filled) * self._capacity],
                 counts[batch],
-                gains[batch],
+                noise.gain[batch],
             )
             parts.append(self._table[:rows].copy())
         table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
@@ -169,7 +164,7 @@ class BlindSearch:
             table[:, :2] = self.grid.to_frame(table[:, :2])
             first = COLUMNS.index("var_yy")
             table[:, first : first + 3] *= k * k
-        return Candidates(table, counts, gains)
+        return Candidates(table, counts, noise)
 
 
 def not_finite(frame: int) -> DataError:

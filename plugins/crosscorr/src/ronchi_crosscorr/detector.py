@@ -19,7 +19,7 @@ from ronchi_crosscorr.seeded import Lattice, SeededSearch, find_lattice
 from ronchi_crosscorr.template import Template
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, SMOOTH, DiskFits, fit_disks
-from ronchi_disks.noise import warn_of_offset
+from ronchi_disks.noise import Noise, warn_of_camera
 
 __all__ = ["CrossCorr"]
 
@@ -28,6 +28,9 @@ _FIT_BATCH = 16
 _UNREFINED_PX, _UNREFINED_R = 1.0, 0.1
 """Standard error added where the fit found no disk of the probe's shape, px and radii, whichever is larger: the
 correlation's own error bar assumes one."""
+
+_MANY, _MOST_SMOOTH = 10, 0.3
+"""Disks of a block, and the share of them that is dropped as smooth, from which on a warning tells."""
 
 
 class CrossCorr:
@@ -53,7 +56,8 @@ class CrossCorr:
             the patterns, or a seeded search has no lattice.
         """
         p = self.params
-        self._n_threads, self._log, self._told_cap, self._told_offset = ctx.n_threads, ctx.log, False, False
+        self._n_threads, self._log = ctx.n_threads, ctx.log
+        self._told_cap = self._told_camera = self._told_smooth = False
         if p.template == "measured" and probe is None:
             raise DataError("the template 'measured' needs a probe", fix="give the data a probe, or use template: disk")
         self._bad = geometry.bad_pixel
@@ -106,7 +110,7 @@ class CrossCorr:
         """
         found = self._candidates(frames, explain=False)
         self._warn_of_cap(found.counts)
-        self._warn_of_offset(np.asarray(frames))
+        self._warn_of_camera(np.asarray(frames))
         column = dict(zip(COLUMNS, found.table.T, strict=True))
         single = {name: column[name].astype(np.float32) for name in ("intensity", "var_yy", "var_yx", "var_xx")}
         peaks = PeakBatch(
@@ -119,8 +123,10 @@ class CrossCorr:
         )
         if self.params.refine != "likelihood" or not len(peaks.qy_px):
             return peaks
-        fits = self._fits(np.asarray(frames), found.counts, peaks.qy_px, peaks.qx_px, found.gains)
-        return _without(self._refined(peaks, fits), (fits.flags & SMOOTH) > 0)
+        fits = self._fits(np.asarray(frames), found.counts, peaks.qy_px, peaks.qx_px, found.noise)
+        smooth = (fits.flags & SMOOTH) > 0
+        self._warn_of_smooth(smooth)
+        return _without(self._refined(peaks, fits), smooth)
 
     def _warn_of_cap(self, counts: NDArray[np.int32]) -> None:
         most = self.params.max_peaks
@@ -128,10 +134,21 @@ class CrossCorr:
             self._log.warning("patterns hold max_peaks = %d disks or more: the faintest are left out", most)
             self._told_cap = True
 
-    def _warn_of_offset(self, frames: NDArray[Any]) -> None:
-        if not self._told_offset and len(frames) and self.params.counts_per_electron is None:
-            warn_of_offset(np.ascontiguousarray(frames[0], np.float32), self._bad, self._log)
-            self._told_offset = True
+    def _warn_of_smooth(self, smooth: NDArray[np.bool_]) -> None:
+        if not self._told_smooth and len(smooth) >= _MANY and smooth.mean() > _MOST_SMOOTH:
+            self._log.warning(
+                "%d of %d disks are dropped, for a bend of the background explains them better than disks of %.1f px "
+                "do: they are rings of an amorphous film, or disks of another size; give a probe, or check its radius",
+                smooth.sum(),
+                len(smooth),
+                self.shape.radius_px,
+            )
+            self._told_smooth = True
+
+    def _warn_of_camera(self, frames: NDArray[Any]) -> None:
+        if not self._told_camera and len(frames) and self.params.counts_per_electron is None:
+            warn_of_camera(np.ascontiguousarray(frames[0], np.float32), self._bad, self._log)
+            self._told_camera = True
 
     def _fits(
         self,
@@ -139,10 +156,10 @@ class CrossCorr:
         counts: NDArray[np.int32],
         y: NDArray[np.float64],
         x: NDArray[np.float64],
-        gains: NDArray[np.float64],
+        noise: Noise,
     ) -> DiskFits:
         """Fits of the disks whose places are known from the correlation."""
-        gains = np.where(gains > 0, gains, 1.0)
+        gain = np.where(noise.gain > 0, noise.gain, 1.0)
         first = np.concatenate([[0], np.cumsum(counts)])
         parts = []
         for start in range(0, len(frames), _FIT_BATCH):
@@ -156,7 +173,8 @@ class CrossCorr:
                 x[own],
                 self._model,
                 bad_pixel=self._bad,
-                counts_per_electron=gains[batch],
+                counts_per_electron=gain[batch],
+                read_electrons=noise.read_electrons[batch],
             )
             parts.append(part)
         return DiskFits(*map(np.concatenate, zip(*parts, strict=True)))
@@ -200,7 +218,7 @@ class CrossCorr:
         if self.params.refine == "likelihood" and accepted.any():
             pattern = np.repeat(np.arange(len(found.counts)), found.counts)[accepted]
             counts = np.bincount(pattern, minlength=len(found.counts)).astype(np.int32)
-            fits = self._fits(np.asarray(frames), counts, column["y"][accepted], column["x"][accepted], found.gains)
+            fits = self._fits(np.asarray(frames), counts, column["y"][accepted], column["x"][accepted], found.noise)
             column["reason"][np.flatnonzero(accepted)[(fits.flags & SMOOTH) > 0]] = REASONS.index("smooth")
         return {
             "counts": found.counts,

@@ -16,6 +16,7 @@ from ronchi_crosscorr.blind import BlindSearch, Candidates, not_finite
 from ronchi_crosscorr.params import CrossCorrParams
 from ronchi_crosscorr.search import COLUMNS, REASONS
 from ronchi_crosscorr.template import Template
+from ronchi_disks.noise import Noise
 
 __all__ = ["Lattice", "SeededSearch", "find_lattice", "lattice_sites"]
 
@@ -174,7 +175,7 @@ class SeededSearch:
 
     def candidates(self, frames: NDArray[Any], *, explain: bool = False) -> Candidates:
         """See `BlindSearch.candidates`."""
-        counts, gains = np.zeros(len(frames), np.int32), self._whole.gains(frames)
+        counts, noise = np.zeros(len(frames), np.int32), self._whole.noise(frames)
         side, parts = 2 * self._half + 1, []
         windows = np.empty((len(self._corner), side, side), np.float32)
         for i in range(len(frames)):
@@ -184,11 +185,12 @@ class SeededSearch:
                 raise not_finite(i)
             for j, (y, x) in enumerate(self._corner):
                 windows[j] = padded[y : y + side, x : x + side]
-            found = self._window.candidates(windows, explain=explain, gains=np.full(len(windows), gains[i]))
+            of_frame = Noise(*(np.full(len(windows), column[i]) for column in noise))
+            found = self._window.candidates(windows, explain=explain, noise=of_frame)
             parts.append(self._judged(found, explain))
             counts[i] = len(parts[-1])
         table = np.concatenate(parts) if parts else np.empty((0, len(COLUMNS)))
-        return Candidates(table, counts, gains)
+        return Candidates(table, counts, noise)
 
     def _judged(self, found: Candidates, explain: bool) -> NDArray[np.float64]:
         """Candidates near the sites, one accepted a site at most, then what is too faint or too much."""

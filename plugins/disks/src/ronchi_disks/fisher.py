@@ -58,6 +58,8 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     """
     b, height, sy, sx, dy, dx, by, bx = p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7]
     n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
+    # Where too large a dark reference was taken off, the light of the disk still has its noise.
+    dark = min(b, zero)
     # Many short loops, and rows[K, i] instead of views: each loop that reads several rows and writes several is guarded
     # by a comparison of every pair of their addresses, which takes longer than the loop itself.
     for i in range(n):
@@ -75,7 +77,7 @@ def normal_equations(window: Float, shape: Float, p: Float, floor: float, rows: 
     for i in range(n):
         rows[RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
     for i in range(n):
-        rows[WEIGHT, i] = window[1, i] / (max(rows[RESIDUAL, i], zero) + least)
+        rows[WEIGHT, i] = window[1, i] / (max(rows[RESIDUAL, i] - dark, zero) + least)
     for i in range(n):
         rows[RESIDUAL, i] = window[0, i] - rows[RESIDUAL, i]
     # One loop of all 45 sums would not fit into the registers, and take twice as long.

@@ -1,16 +1,17 @@
-"""Gain of the detector from the noise of a pattern, and the level of its background."""
+"""Gain and readout noise of the detector from the noise of a pattern, and the level of its background."""
 
 from __future__ import annotations
 
 import functools
 import logging
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 
-__all__ = ["measure_gain", "quiet_level", "warn_of_offset"]
+__all__ = ["Noise", "measure_noise", "quiet_level", "warn_of_camera"]
 
 _ROWS, _COLUMNS = 4, 8
 """Size of a tile, px: small, to fit between disks."""
@@ -29,45 +30,116 @@ _SPREADS_PX = np.linspace(0.0, 1.2, 121)
 """Standard deviations of the light of an electron that are looked at."""
 _ALIKE = 0.1
 """Rows that are less alike pass for independent: edges of disks make them alike, too."""
+_SPREAD = (0.38, 0.06)
+"""Rows this alike, and every other row little more than spread light makes them, are no edges of disks."""
+_LEAST_NEGATIVE = 0.005
+"""Share of negative pixels from which on a pattern has readout noise: electrons alone make none."""
+_DARK, _BRIGHT = 0.25, 0.0625
+"""Shares of the tiles that tell the readout noise, and that tell the gain where it is far above the light."""
+_LEAST_TILES = 16
+_MOST_READ = 100.0
+"""Largest readout noise, electrons: a pattern without light tells no gain."""
 
 
-def measure_gain(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None = None) -> float:
-    """Variance of a pixel over its value: counts per electron where counting is the noise.
+class Noise(NamedTuple):
+    """Noise of n patterns: the variance of a pixel is ``gain * value + (gain * read_electrons)**2``.
 
-    In every other row of tiles of the pattern, the second differences along x give the variance. Disks, gradients
-    and readout noise only add to it, so a low quantile of the tiles' ratios is that of the quiet ones. A lone count
-    gives its own value: sparse patterns give the exact gain. A figure near 1 is taken for 1.
+    Attributes
+    ----------
+    gain : (n,) float64
+        Counts per electron; 0 for a pattern without noise.
+    read_electrons : (n,) float64
+        Standard deviation of what the readout adds to a pixel, electrons.
+    """
 
-    Two things make it too small, and so all light significant. A camera that spreads the light of an electron over
-    pixels evens out their noise: how far it does so is seen from how alike neighbours are. An offset adds to the
-    value and not to the variance: counts that are whole have a gain of 1 at least; see `warn_of_offset`.
+    gain: NDArray[np.float64]
+    read_electrons: NDArray[np.float64]
+
+
+def measure_noise(frames: NDArray[Any], bad_pixel: NDArray[np.bool_] | None = None, gain: float | None = None) -> Noise:
+    """Gain and readout noise, of each pattern from itself.
+
+    In every other row of tiles of the pattern, the second differences along x give the variance. Disks and gradients
+    only add to it, so low quantiles are those of the quiet tiles: of the ratio of variance and value, where counting
+    is the noise. A lone count gives its own value: sparse patterns give the exact gain. A figure near 1 is taken for 1.
+
+    Negative values tell of readout noise, or of too large a dark reference, whose noise is the same: the darkest tiles
+    have little else, and what is left of the variance of brighter ones tells the gain.
+
+    Two things make the gain too small, and so all light significant. A camera that spreads the light of an electron
+    over pixels evens out their noise: how far it does so is seen from how alike neighbours are. An offset adds to the
+    value and not to the variance: counts that are whole have a gain of 1 at least; see `warn_of_camera`.
 
     Parameters
     ----------
-    image : (qy, qx) float32 array
+    frames : (n, qy, qx) array
+        Any real dtype.
     bad_pixel : (qy, qx) bool array, optional
-        True where the image is not to be believed.
-
-    Returns
-    -------
-    gain : float
-        0 for a pattern without noise.
+        True where the patterns are not to be believed.
+    gain : float, optional
+        Counts per electron, where they are known.
     """
-    gain = _figure(image, bad_pixel)
-    if gain == 0.0:
-        return 0.0
-    lowest, highest = _ELECTRONS
-    return 1.0 if lowest < gain < highest or (gain <= lowest and _is_whole(image, bad_pixel)) else gain
+    found = [_noise(np.ascontiguousarray(frame, np.float32), bad_pixel, gain) for frame in frames]
+    table = np.array(found, np.float64).reshape(-1, 2)
+    return Noise(table[:, 0], table[:, 1])
 
 
-def warn_of_offset(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, log: logging.Logger) -> None:
-    """Warn where whole counts are steadier than electrons can be; parameters as for `measure_gain`."""
-    ratio = _figure(image, bad_pixel)
-    if 0.0 < ratio < _ELECTRONS[0] and _is_whole(image, bad_pixel):
+def _noise(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, known: float | None) -> tuple[float, float]:
+    bad = np.zeros(image.shape, np.bool_) if bad_pixel is None else bad_pixel
+    tiles = _tiles(image, bad, bad_pixel is not None)
+    mean, variance, negative = tiles
+    if negative >= _LEAST_NEGATIVE and len(mean) >= _LEAST_TILES:
+        gain, read_variance = _with_readout(mean, variance, known)
+        return gain, float(np.sqrt(read_variance)) / gain if gain > 0 else 0.0
+    if known is not None:
+        return known, 0.0
+    gain = _figure(image, bad, tiles)
+    whole = 0.0 < gain <= _ELECTRONS[0] and _is_whole(image, bad_pixel)
+    return 1.0 if whole else _counted(gain), 0.0
+
+
+def _counted(gain: float) -> float:
+    return 1.0 if _ELECTRONS[0] < gain < _ELECTRONS[1] else gain
+
+
+def _with_readout(mean: NDArray[np.float32], variance: NDArray[np.float32], known: float | None) -> tuple[float, float]:
+    """Gain, and variance of the readout, from tiles of a pattern with negative values."""
+    order = np.argsort(mean, kind="stable")
+    dark = order[: max(round(_DARK * len(order)), _LEAST_TILES)]
+    bright = np.zeros(len(mean), np.bool_)
+    bright[order[-max(round(_BRIGHT * len(order)), _LEAST_TILES) :]] = True
+    level = max(float(mean[dark].mean()), 0.0)
+    dark_variance = float(np.quantile(variance[dark], _SHARE)) / _OF_NOISE
+    read_variance, gain = dark_variance, known or 0.0
+    for _ in range(4):
+        if known is None:
+            # Where the readout makes most of the noise, the rest is not well known.
+            lit = gain * mean > read_variance
+            lit = lit if lit.sum() >= _LEAST_TILES else bright
+            rest = (variance[lit] / _OF_NOISE - read_variance) / np.maximum(mean[lit], 1e-30)
+            gain = _counted(max(float(np.quantile(rest, _SHARE)), float(np.sqrt(dark_variance)) / _MOST_READ))
+        read_variance = max(dark_variance - gain * level, 0.0)
+    return gain, read_variance
+
+
+def warn_of_camera(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, log: logging.Logger) -> None:
+    """Warn where the noise of a pattern (qy, qx) does not tell the gain: an offset, light spread over many counts."""
+    bad = np.zeros(image.shape, np.bool_) if bad_pixel is None else bad_pixel
+    tiles = _tiles(image, bad, bad_pixel is not None)
+    ratio = _figure(image, bad, tiles)
+    if tiles[2] < _LEAST_NEGATIVE and 0.0 < ratio < _ELECTRONS[0] and _is_whole(image, bad_pixel):
         log.warning(
             "the noise of the counts is %.2g times what as many electrons have: take the offset of the camera off, or "
             "the error bars are too large and faint disks are lost",
             ratio,
+        )
+    raw = _ratio(tiles)
+    first, second = (_likeness(image, bad, _QUIET * raw, lag) for lag in (1, 2))
+    if raw >= _ELECTRONS[0] and first > _SPREAD[0] and second < first**4 + _SPREAD[1]:
+        log.warning(
+            "neighbouring pixels are alike: the camera spreads the light of an electron and counts it as several, how "
+            "many the noise does not tell; give `counts_per_electron`, or error bars are too small and noise passes "
+            "for disks"
         )
 
 
@@ -76,14 +148,22 @@ def _is_whole(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None) -
     return bool((whole if bad_pixel is None else whole | bad_pixel).all())
 
 
-def _figure(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None) -> float:
+def _figure(
+    image: NDArray[np.float32], bad: NDArray[np.bool_], tiles: tuple[NDArray[np.float32], NDArray[np.float32], float]
+) -> float:
     """Variance over value of the light of electrons, wherever in their surroundings it went."""
-    bad = np.zeros(image.shape, np.bool_) if bad_pixel is None else bad_pixel
-    found = float(_ratio(image, bad, bad_pixel is not None))
+    found = _ratio(tiles)
     if not 0.0 < found < _ELECTRONS[0]:
         return found
-    likeness = _likeness(image, bad, _QUIET * found)
+    likeness = _likeness(image, bad, _QUIET * found, 1)
     return found / float(np.interp(likeness, *_spread_table())) if likeness > _ALIKE else found
+
+
+def _ratio(tiles: tuple[NDArray[np.float32], NDArray[np.float32], float]) -> float:
+    """Variance over value of the quiet tiles."""
+    mean, variance, _ = tiles
+    lit = mean > 0
+    return float(_quantile(variance[lit] / mean[lit], _SHARE)) / _OF_NOISE
 
 
 @functools.cache
@@ -99,15 +179,18 @@ def _spread_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 @njit(fastmath={"reassoc", "contract"})
-def _ratio(image: NDArray[np.float32], bad: NDArray[np.bool_], masked: bool) -> float:
-    """Variance over value of the quiet tiles."""
+def _tiles(
+    image: NDArray[np.float32], bad: NDArray[np.bool_], masked: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Mean and variance of the tiles, and the share of negative pixels."""
     height, width = image.shape
     columns = (width - 2) // _COLUMNS
-    n_ratios = max((height // _ROWS) * columns, 1)
-    ratio = np.empty(n_ratios, np.float32)
+    most = max((height // _ROWS) * columns, 1)
+    mean, variance = np.empty(most, np.float32), np.empty(most, np.float32)
     total, square = np.empty(columns * _COLUMNS, np.float32), np.empty(columns * _COLUMNS, np.float32)
     n_good = np.full(columns * _COLUMNS, _ROWS, np.float32)
-    n = 0
+    negative = np.zeros(columns * _COLUMNS, np.float32)
+    n, seen = 0, np.float32(0)
     for tile_row in range(0, height // _ROWS, 2):
         total[:] = 0
         square[:] = 0
@@ -123,26 +206,29 @@ def _ratio(image: NDArray[np.float32], bad: NDArray[np.bool_], masked: bool) -> 
                         total[x] += row[x + 1]
                         square[x] += bend * bend
                         n_good[x] += 1
+                        negative[x] += row[x + 1] < 0
                 continue
             for x in range(columns * _COLUMNS):
                 bend = row[x] - 2 * row[x + 1] + row[x + 2]
                 total[x] += row[x + 1]
                 square[x] += bend * bend
+                negative[x] += row[x + 1] < 0
         for tile in range(columns):
-            mean, variance, good = np.float32(0), np.float32(0), np.float32(0)
+            values, bends, good = np.float32(0), np.float32(0), np.float32(0)
             for x in range(tile * _COLUMNS, (tile + 1) * _COLUMNS):
-                mean += total[x]
-                variance += square[x]
+                values += total[x]
+                bends += square[x]
                 good += n_good[x]
-            if mean > 0 and good >= _LEAST_GOOD * _ROWS * _COLUMNS:
-                ratio[n] = variance / (6 * mean)
+            seen += good
+            if good >= _LEAST_GOOD * _ROWS * _COLUMNS:
+                mean[n], variance[n] = values / good, bends / (6 * good)
                 n += 1
-    return _quantile(ratio[:n], _SHARE) / _OF_NOISE
+    return mean[:n], variance[:n], float(negative.sum() / max(seen, np.float32(1)))
 
 
 @njit()
-def _likeness(image: NDArray[np.float32], bad: NDArray[np.bool_], limit: float) -> float:
-    """Correlation of the second differences along x of neighbouring rows: the median over quiet tiles.
+def _likeness(image: NDArray[np.float32], bad: NDArray[np.bool_], limit: float, lag: int) -> float:
+    """Correlation of the second differences along x of rows ``lag`` (1 or 2) apart: the median over quiet tiles.
 
     Tiles that were chosen for their little noise are alike along x, but not across.
     """
@@ -162,9 +248,10 @@ def _likeness(image: NDArray[np.float32], bad: NDArray[np.bool_], limit: float) 
                 if good:
                     n += 1
                     square += bends[0] ** 2 + bends[1] ** 2 + bends[2] ** 2 + bends[3] ** 2
-                    product += bends[0] * bends[1] + bends[1] * bends[2] + bends[2] * bends[3]
+                    for k in range(_ROWS - lag):
+                        product += bends[k] * bends[k + lag]
             if n >= _LEAST_GOOD * _COLUMNS and 0 < square < 6 * limit * total:
-                found[n_found] = product / (0.75 * square)
+                found[n_found] = product / ((1 - lag / _ROWS) * square)
                 n_found += 1
     return np.median(found[:n_found]) if n_found else 0.0
 

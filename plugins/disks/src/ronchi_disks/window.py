@@ -36,12 +36,16 @@ SMOOTH = 8
 
 
 class View(NamedTuple):
-    """A frame and its disks as they were found; ``others[first[i] : first[i + 1]]`` reach into the window of disk i."""
+    """A frame and its disks as they were found; ``others[first[i] : first[i + 1]]`` reach into the window of disk i.
+
+    ``scale`` makes electrons of counts; ``dark_variance`` is that of a pixel without light, electrons^2.
+    """
 
     frame: NDArray[Any]
     good: NDArray[np.bool_]
     all_good: bool
     scale: np.float32
+    dark_variance: float
     start: Float
     first: NDArray[np.int64]
     others: NDArray[np.int64]

@@ -14,7 +14,7 @@ from ronchi.bad_pixels import without_bad_pixels
 from ronchi.disk import ProbeShape
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, fit_disks
-from ronchi_disks.noise import measure_gain, warn_of_offset
+from ronchi_disks.noise import measure_noise, warn_of_camera
 
 __all__ = ["Refiner"]
 
@@ -68,10 +68,10 @@ class Refiner:
             the network says keeps its position, and is flagged ``not_refined``.
         """
         if self._log is not None and len(patterns):
-            warn_of_offset(patterns[0], self._bad, self._log)
+            warn_of_camera(patterns[0], self._bad, self._log)
             self._log = None
         # Pixels that were filled in have no noise.
-        gains = np.array([measure_gain(pattern, self._bad) for pattern in patterns])
+        noise = measure_noise(patterns, self._bad)
         fits = fit_disks(
             patterns,
             peaks.counts,
@@ -79,7 +79,8 @@ class Refiner:
             peaks.qx_px,
             self._model,
             bad_pixel=self._bad,
-            counts_per_electron=np.where(gains > 0, gains, 1.0),
+            counts_per_electron=np.where(noise.gain > 0, noise.gain, 1.0),
+            read_electrons=noise.read_electrons,
         )
         dy, dx = fits.y - peaks.qy_px, fits.x - peaks.qx_px
         yy, yx, xx = (getattr(peaks, name).astype(float) for name in ("var_yy", "var_yx", "var_xx"))
