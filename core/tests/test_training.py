@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from ronchi.cli.main import main
 from ronchi.errors import ConfigError
 from ronchi.manager import Manager
+from ronchi.pipeline.outputs import sole_writer
 from ronchi.training import load_training, run_training, trainable
 
 CODE = """
@@ -92,6 +95,22 @@ def test_the_same_folder_goes_on(manager: Manager, tmp_path: Path) -> None:
     longer = load_training("learner", _config(), overrides=["steps=5", "inner.kind=large"], manager=manager)
     assert longer.params.model_dump()["inner"] == {"kind": "large"}
     assert run_training(longer, tmp_path / "out", manager=manager, progress=False)["done"] == 5
+
+
+def test_two_trainings_do_not_write_to_one_folder(
+    manager: Manager, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, out = load_training("learner", _config(), manager=manager), tmp_path / "out"
+    out.mkdir()
+    other = threading.Thread(target=run_training, args=(config, out), kwargs={"manager": manager})
+    with sole_writer(out, print):
+        other.start()
+        while other.is_alive() and "waiting" not in (seen := capsys.readouterr().err):
+            time.sleep(0.01)
+        assert "waiting for another run, which writes to out" in seen
+        assert not (out / "count").exists()
+    other.join()
+    assert (out / "count").read_text() == "2"
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,28 @@ def test_a_folder_in_which_nothing_was_learned_yet_may_be_used_for_anything(sear
     with pytest.raises(KeyboardInterrupt):
         search("out", stop=2, params={"keeps": "nothing"})
     assert [trial.looks for trial in search("out", seed=5, trials=1)] == [9]
+
+
+def test_half_a_file_of_a_killed_training_is_nothing_to_go_on_from(search: Search) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        search("out", stop=2, params={"keeps": "nothing"})
+    for name in (".checkpoint.partial", ".lock"):
+        (Path("out") / "trainings" / "0" / name).touch()
+    assert [trial.looks for trial in search("out", seed=5, trials=1)] == [9]
+
+
+def test_two_searches_do_not_write_to_one_folder(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[str] = []
+
+    @contextlib.contextmanager
+    def lock(out: Path, tell: object) -> Iterator[None]:
+        held.append(out.name)
+        yield
+        held.append("")
+
+    monkeypatch.setattr("ronchi.tuning.sole_writer", lock)
+    search("out", trials=1, told=lambda trial: held.append("told"))
+    assert held == ["out", "told", ""]
 
 
 @pytest.mark.parametrize("harm", ["no search", "no table", "half a table"])

@@ -18,7 +18,7 @@ from ronchi.api import AlgorithmSpec, Context, Params
 from ronchi.errors import ConfigError, PluginError
 from ronchi.kinds import STEP_KINDS
 from ronchi.pipeline.faults import note_validation_error, validated_head
-from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.param_files import beside
 from ronchi.pipeline.progress import make_progress
 from ronchi.pipeline.resources import has_cuda
@@ -134,7 +134,8 @@ def run_training(
 ) -> Mapping[str, Any]:
     """Train, or go on with a training that was stopped.
 
-    Of several processes, as torch's launcher starts them, the first one alone shows its progress.
+    Of several processes, as torch's launcher starts them, the first one alone shows its progress. While another
+    training writes to the folder, it waits.
 
     Parameters
     ----------
@@ -171,7 +172,7 @@ def run_training(
     device = "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda()) else "cpu"
     shown = StepResult(step="train", kind="training", name=config.spec.name)
     first = int(os.environ.get("RANK", "0")) == 0
-    with make_progress(progress and first) as told:
+    with make_progress(progress and first) as told, sole_writer(out, told.note) if first else contextlib.nullcontext():
         told.started(shown)
         log = logging.getLogger("ronchi.train")
         log.setLevel(logging.INFO)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ronchi.bench.config import Range
 from ronchi.errors import DataError, OutputError
 from ronchi.manager import Manager, get_manager
 from ronchi.pipeline.faults import note_validation_error, validated_head
-from ronchi.pipeline.outputs import check_writable
+from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.source import Source, read_source
 from ronchi.training import SCHEMA as TRAINING
 from ronchi.training import TrainingOptions, load_training, run_training
@@ -118,7 +119,8 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
 
     In the folder of a search that was stopped it goes on: trainings that ended are not repeated, one that was stopped
     goes on from its last checkpoint, and one after the other, what is tried is what would have been tried without the
-    stop. Engine, number of trials and where the work is done may change on the way.
+    stop. Engine, number of trials and where the work is done may change on the way. While another search writes to the
+    folder, it waits.
 
     Parameters
     ----------
@@ -140,33 +142,34 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
         The folder holds another search, or no trial came to a look at held-out data.
     """
     check_writable(out, "-o")
-    study = Study(config.space, seed=config.seed, grace=config.grace)
-    ended = open_search(out, _identity(config))
-    for trial in ended:
-        study.replay(trial)
+    with sole_writer(out, lambda note: sys.stderr.write(f"{note}\n")):
+        study = Study(config.space, seed=config.seed, grace=config.grace)
+        ended = open_search(out, _identity(config))
+        for trial in ended:
+            study.replay(trial)
 
-    def keep(trial: Trial) -> None:
-        study.tell(trial)
-        ended.append(trial)
-        # At once: a search that is stopped after hours has what it learned.
-        write_trials(out, ended)
-        told(trial)
+        def keep(trial: Trial) -> None:
+            study.tell(trial)
+            ended.append(trial)
+            # At once: a search that is stopped after hours has what it learned.
+            write_trials(out, ended)
+            told(trial)
 
-    numbers = sorted(set(range(config.trials)) - {trial.number for trial in ended})
-    if config.engine == "ray":
-        from ronchi.tuning_ray import search_with_ray
+        numbers = sorted(set(range(config.trials)) - {trial.number for trial in ended})
+        if config.engine == "ray":
+            from ronchi.tuning_ray import search_with_ray
 
-        search_with_ray(config, out, numbers, study, keep)
-    else:
-        _search_in_turn(config, out, numbers, study, keep)
-    trials = sorted(ended, key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
-    write_trials(out, trials)
-    if not math.isfinite(trials[0].loss):
-        errors = next((trial.error for trial in trials if trial.error), "")
-        what = f"no training came to a look at held-out data{': ' if errors else ''}{errors}"
-        raise OutputError(what, where=str(out), fix="more steps, smaller ones, or data that can be read")
-    _write_best(out, config, trials[0])
-    return trials
+            search_with_ray(config, out, numbers, study, keep)
+        else:
+            _search_in_turn(config, out, numbers, study, keep)
+        trials = sorted(ended, key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
+        write_trials(out, trials)
+        if not math.isfinite(trials[0].loss):
+            errors = next((trial.error for trial in trials if trial.error), "")
+            what = f"no training came to a look at held-out data{': ' if errors else ''}{errors}"
+            raise OutputError(what, where=str(out), fix="more steps, smaller ones, or data that can be read")
+        _write_best(out, config, trials[0])
+        return trials
 
 
 def run_trial(

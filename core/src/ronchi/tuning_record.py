@@ -101,7 +101,7 @@ def training_folder(out: Path, number: int) -> Path:
 
 def begun(folder: Path) -> dict[str, Any] | None:
     """Parameters of a training that can go on, None if it left nothing to go on from."""
-    left = {item.name for item in folder.iterdir()} if folder.is_dir() else set()
+    left = {item.name for item in folder.iterdir() if not _is_remainder(item)} if folder.is_dir() else set()
     if LOOKS not in left or left == {LOOKS}:
         return None
     params: dict[str, Any] = _read(folder / LOOKS)["params"]
@@ -155,7 +155,13 @@ def write_trials(out: Path, trials: Sequence[Trial]) -> None:
 
 
 def _holds_trainings(out: Path) -> bool:
-    return (out / TRIALS).exists() or any(item.name != LOOKS for item in (out / "trainings").glob("*/*"))
+    left = (item for item in (out / "trainings").glob("*/*") if not _is_remainder(item))
+    return (out / TRIALS).exists() or any(item.name != LOOKS for item in left)
+
+
+def _is_remainder(item: Path) -> bool:
+    """Whether it is a lock, or half a file, of a process that was killed."""
+    return item.name.startswith(".")
 
 
 def _read_trials(out: Path) -> list[Trial]:

@@ -18,6 +18,7 @@ from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.detector import Fcunet
 from ronchi_fcunet.params import FcunetParams
 from ronchi_fcunet.unet import FourierUNet
+from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import save_weights
 
 SHAPE = (48, 40)
@@ -129,6 +130,16 @@ def test_what_cannot_be_is_told(files: dict[str, Path]) -> None:
         _detector(Path("absent"), _probe())
 
 
+def test_a_torch_without_cuda_is_told(files: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    # The system's driver may count a GPU all the same.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    detector = Fcunet(FcunetParams(weights=files["compact"]))
+    with pytest.raises(DataError, match="finds no GPU"):
+        detector.prepare(
+            Geometry(shape=SHAPE, centre_px=(24, 20)), _probe(), Context(rng=np.random.default_rng(0), device="cuda")
+        )
+
+
 def test_a_file_of_weights_is_a_path_and_a_name_is_none() -> None:
     assert isinstance(FcunetParams.model_validate({"weights": "mine.safetensors"}).weights, Path)
     assert FcunetParams.model_validate({"weights": "compact"}).weights == "compact"
@@ -144,7 +155,26 @@ def test_disks_of_a_size_that_was_never_seen_are_refused(tmp_path: Path) -> None
     save_weights(path, CompactDetector((4, 8), attention=0), card)
     _detector(path, None, probe_radius_px=3.0)
     with pytest.raises(DataError, match="learned from 4"):
-        _detector(path, None, probe_radius_px=2.5)
+        _detector(path, None, probe_radius_px=2.0)
+
+
+def test_a_spot_without_an_edge_is_known_by_what_the_training_measured(tmp_path: Path) -> None:
+    """Its radius at half height is little more than half of that of the disk with its second moment."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    spot = 1000 * np.exp(-((y - 24) ** 2 + (x - 20) ** 2) / (2 * 3**2))
+    radius = float(probe_radius_px(torch.from_numpy(spot)[None]))
+    path = tmp_path / "w.safetensors"
+    card = {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [radius, radius]}
+    save_weights(path, CompactDetector((4, 8), attention=0), card)
+    assert _detector(path, spot, refine="none")._binned == 1
+
+
+@pytest.mark.parametrize(("radius", "n"), [(3.4, 1), (3.8, 1), (6.4, 2)])
+def test_disks_are_not_made_smaller_than_any_of_the_training(tmp_path: Path, radius: float, n: int) -> None:
+    path = tmp_path / "w.safetensors"
+    card = {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [3.2, 3.3]}
+    save_weights(path, CompactDetector((4, 8), attention=0), card)
+    assert _detector(path, _probe(radius=radius))._binned == n
 
 
 def test_disks_that_are_too_large_are_found_in_smaller_patterns(tmp_path: Path) -> None:

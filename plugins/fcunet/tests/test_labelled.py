@@ -60,6 +60,9 @@ def test_patterns_that_do_not_belong_together_are_refused(scans: Path, tmp_path:
         LabelledSamples((_source(scans, "a"),), "validation")
     with pytest.raises(DataError, match="in two splits"):
         LabelledSamples((_source(scans, "a"), _source(scans, "a", "validation")), "train")
+    (tmp_path / "again").symlink_to(scans)
+    with pytest.raises(DataError, match="in two splits"):
+        LabelledSamples((_source(scans, "a"), _source(tmp_path / "again", "a", "validation")), "train")
     with pytest.raises(DataError, match="cannot be learned from"):
         LabelledSamples((_source(scans, "a"), _source(scans, "c")), "train")
     data = ronchi.read(scans / "a.nc")
@@ -73,6 +76,18 @@ def test_patterns_that_do_not_belong_together_are_refused(scans: Path, tmp_path:
     ronchi.write(peaks, tmp_path / "small-peaks.nc")
     with pytest.raises(DataError, match="several sizes"):
         LabelledSamples((_source(scans, "a"), _source(tmp_path, "small")), "train")
+
+
+def test_patterns_without_numbers_or_light_are_refused(scans: Path, tmp_path: Path) -> None:
+    for value, what in ((np.nan, "values are no numbers"), (0.0, "nothing is above 0")):
+        data = ronchi.read(scans / "a.nc").load()
+        data["intensity"][1, 2] = value
+        path = tmp_path / f"{value}.nc"
+        ronchi.write(data, path)
+        samples = LabelledSamples((Labelled(data=path, peaks=scans / "a-peaks.nc"),), "train")
+        assert samples.sample(4)["pattern"].sum() == pytest.approx(1, abs=1e-5)
+        with pytest.raises(DataError, match=rf"\.nc, scan_y 1, scan_x 2: pattern: {what}"):
+            samples.sample(5)
 
 
 def test_other_labels_are_another_training(scans: Path, tmp_path: Path) -> None:

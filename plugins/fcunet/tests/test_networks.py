@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.compact_layers import Attention
 from ronchi_fcunet.complex_layers import ComplexBatchNorm2d, ComplexConv2d, as_complex, as_real, concatenate
 from ronchi_fcunet.correlation import correlated
 from ronchi_fcunet.spectral import SpectralPool2d
@@ -53,6 +54,13 @@ def test_complex_normalisation_of_one_batch_is_the_same_later() -> None:
     for _ in range(200):
         trained = layer.train()(maps)
     torch.testing.assert_close(layer.eval()(maps), trained, atol=1e-4, rtol=1e-4)
+
+
+def test_complex_normalisation_is_as_exact_in_half_precision() -> None:
+    maps = as_real(_complex(4, 2, 16, 16)) + 20  # twenty spreads from zero
+    with torch.autocast("cpu", torch.bfloat16):
+        made = ComplexBatchNorm2d(2).train()(maps)
+    torch.testing.assert_close(made, ComplexBatchNorm2d(2).train()(maps), atol=1e-4, rtol=1e-4)
 
 
 def test_concatenation_keeps_real_parts_with_real_parts() -> None:
@@ -111,6 +119,29 @@ def test_compact_detector_takes_any_size(shape: tuple[int, int]) -> None:
     maps = CompactDetector((8, 16, 32), attention=1).eval()(torch.rand(2, *shape), torch.rand(1, *shape))
     assert maps.logit.shape == (2, -(-shape[0] // 2), -(-shape[1] // 2))
     assert maps.offset_px.shape == (2, 2, *maps.logit.shape[1:])
+
+
+@pytest.mark.parametrize("channels", [12, 70, 100, 128])
+def test_any_number_of_channels_is_shared_by_the_heads_of_attention(channels: int) -> None:
+    torch.manual_seed(0)
+    layer, maps = Attention(channels), torch.randn(1, channels, 3, 4)
+    assert layer.heads == {12: 1, 70: 2, 100: 2, 128: 4}[channels]
+    assert layer(maps).shape == maps.shape
+
+
+@pytest.mark.parametrize("kind", ["compact", "unet", "spectral-unet", "fcunet"])
+def test_half_precision_changes_little(kind: str) -> None:
+    torch.manual_seed(0)
+    made = CompactDetector((8, 16), attention=1) if kind == "compact" else FourierUNet(kind, 4, 2, 0.0, 2)  # type: ignore[arg-type]
+    network, pattern, probe = made.eval(), torch.rand(2, 40, 36), torch.rand(1, 40, 36)
+    with torch.no_grad():
+        whole = network(pattern, probe)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network(pattern, probe)
+    said = [[x] if isinstance(x, torch.Tensor) else [x.logit, x.offset_px] for x in (whole, half)]
+    for one, other in zip(*said, strict=True):
+        assert float((one - other).square().mean()) < 0.03**2 * float(one.var())
+        assert kind != "compact" or other.dtype == torch.float32
 
 
 def test_compact_detector_does_not_see_gain_or_dose() -> None:

@@ -16,6 +16,7 @@ import torch
 from ronchi.api import ConfigError, DataError
 from ronchi_fcunet import registry, release
 from ronchi_fcunet.__main__ import main
+from ronchi_fcunet.cards import markdown
 from ronchi_fcunet.compact import CompactDetector
 from ronchi_fcunet.fetch import fetch, offered
 from ronchi_fcunet.weights import load_weights, save_weights
@@ -189,7 +190,7 @@ def test_what_cannot_be_reached_is_told(url: str, published: Path) -> None:
     with pytest.raises(DataError, match="cannot be fetched"):
         fetch("compact", "http://127.0.0.1:9")
     (published / "weights.json").write_text("<html>")
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match=rf"^{url}weights\.json: .* cannot be read"):
         fetch("compact", url)
     (published / "weights.json").write_text("[]")
     with pytest.raises(DataError, match="not an index"):
@@ -208,6 +209,14 @@ def test_a_release_has_its_whole_card(published: Path) -> None:
     ):
         assert text in page
     assert load_weights(published / "compact-1.1.safetensors").card["known_failures"] == ["Everything but tests."]
+
+
+def test_the_page_has_the_figures_of_the_weights_that_are_left() -> None:
+    curve = [{"step": 4.0, "loss": 0.25}, {"step": 8.0, "loss": 0.75}]
+    card = {**CARD, **NOTES, "kind": "compact", "settings": {}, "curve": curve}
+    pages = [markdown({**card, **kept}, "mine@1", "0" * 64) for kept in ({}, {"kept_step": 4})]
+    assert ["| loss | 0.25 |" in page for page in pages] == [False, True]
+    assert ["| loss | 0.75 |" in page for page in pages] == [True, False]
 
 
 @pytest.mark.parametrize("missing", list(NOTES))
@@ -234,6 +243,14 @@ def test_the_shipped_registry_can_be_read_and_its_files_are_right() -> None:
     for entry in registry.read_index(registry.shipped_folder()):
         assert load_weights(entry.full_name).sha256 == entry.sha256
         assert (registry.shipped_folder() / entry.file).stat().st_size <= release.MOST_BYTES
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ronchi_fcunet.export.export_onnx", lambda loaded, shape, path: path.write_bytes(b""))
+    assert main(["export", str(trained), "8", "8", "-o", str(tmp_path / "none" / "net.onnx")]) == 1
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_commands(url: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
 from ronchi.api import Context, DataError, SchemaError
 from ronchi_fcunet import training
 from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.complex_layers import ComplexBatchNorm2d
 from ronchi_fcunet.decode import peaks_of_maps
 from ronchi_fcunet.library_samples import LibrarySamples
 from ronchi_fcunet.maps import DiskMaps
@@ -24,7 +26,8 @@ from ronchi_fcunet.scores import Tally, judge
 from ronchi_fcunet.targets import make_targets
 from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.training import train
-from ronchi_fcunet.weights import load_weights
+from ronchi_fcunet.weights import load_weights, save_weights
+from ronchi_torch.checkpoint import read_checkpoint, write_checkpoint
 from ronchi_torch.world import World
 
 COMPACT = NetworkParams(kind="compact", widths=(8, 16, 16), blocks=1, attention=1)
@@ -90,6 +93,26 @@ def test_a_window_is_the_middle_of_the_patterns(small_library: Path, plain: Any)
         assert (beam // batch.probe.shape[-1] - batch.probe.shape[-2] // 2).abs().max() <= 4
     assert torch.equal(cut.centre_px, whole.centre_px - first)
     assert torch.allclose(cut.points[:, 1:3] + first, whole.points[:, 1:3], atol=1e-5)
+
+
+class _Broken:
+    """Samples that cannot be read."""
+
+    identity, prototypes = "", set[str]()
+
+    def __len__(self) -> int:
+        return 3
+
+    def sample(self, number: int) -> Any:
+        raise DataError("it is damaged", where="a file", fix="copy it again")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_of_a_loading_process_is_told_as_any_other(plain: Any, workers: int) -> None:
+    with pytest.raises(DataError) as told:
+        list(batches(_Broken(), plain, size=2, seed=5, numbers=range(4), workers=workers))
+    assert str(told.value) == "a file: it is damaged\n  -> copy it again"
 
 
 @pytest.mark.slow
@@ -160,11 +183,66 @@ def test_a_checkpoint_of_another_training_is_not_taken_up(small_library: Path, p
         train(_params(small_library, learning_rate=1e-4), plain, _context(), tmp_path)
 
 
+def test_a_checkpoint_that_does_not_fit_is_told(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    train(_params(small_library, steps=1), plain, _context(), tmp_path)
+    whole = read_checkpoint(path)
+    for group in ("network", "averaged", "adam"):
+        held = dict(whole.tensors[group])
+        name = next(name for name, value in held.items() if value.ndim)
+        held[name] = held[name][..., :1].repeat_interleave(held[name].shape[-1] + 1, -1)
+        write_checkpoint(path, {**whole.tensors, group: held}, whole.told)
+        with pytest.raises(DataError, match="of another version"):
+            train(_params(small_library), plain, _context(), tmp_path)
+    write_checkpoint(path, whole.tensors, {"identity": whole.told["identity"]})
+    with pytest.raises(DataError, match="of another version"):
+        train(_params(small_library), plain, _context(), tmp_path)
+
+
+def test_processes_that_begin_at_other_steps_are_refused(
+    small_library: Path, plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "agrees", lambda self, number: False)
+    with pytest.raises(DataError, match="not all processes have read the checkpoint"):
+        train(_params(small_library), plain, _context(), tmp_path)
+
+
+def test_norms_are_not_decayed(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    network = NetworkParams(kind="fcunet", filters=2, depth=1, levels=1, dropout=0.0)
+    options = {"steps": 1, "warm_up": 0, "average": 0.0, "learning_rate": 1e-3, "weight_decay": 500.0}
+    train(_params(small_library, network=network, **options), plain, _context(), tmp_path)
+    made = load_weights(tmp_path / "weights.safetensors").network
+    gains = [layer.gain.detach()[:2] for layer in made.modules() if isinstance(layer, ComplexBatchNorm2d)]
+    # One step of AdamW at most from where they begin; half of what is decayed is gone.
+    assert len(gains) == 3
+    assert all(torch.allclose(gain, torch.tensor(0.5).sqrt(), atol=2e-3) for gain in gains)
+
+
+def test_a_look_without_a_loss_is_not_the_best(
+    small_library: Path, plain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([np.nan, 3.0, 2.0, np.nan, 5.0])
+
+    def judged(network: Any, batch: Any, tally: Tally, *_: Any, **__: Any) -> None:
+        tally.loss.append(next(losses))
+        tally.errors_px.append(np.full(4, 0.1 * tally.loss[-1]))
+
+    monkeypatch.setattr(training, "judge", judged)
+    p = _params(small_library, steps=6, validate_every=1, patience=2)
+    card = train(p, plain, _context(), tmp_path)
+    assert [row["loss"] for row in card["curve"]] == [None, 3.0, 2.0, None, 5.0]
+    assert card["kept_step"] == 3
+    assert card["sigma_px"] == pytest.approx(0.2), "that of the weights that are left"
+
+
 def test_trained_weights_are_where_fine_tuning_begins(small_library: Path, plain: Any, tmp_path: Path) -> None:
     train(_params(small_library), plain, _context(), tmp_path / "first")
     weights = tmp_path / "first" / "weights.safetensors"
+    begun = load_weights(weights)
+    save_weights(weights, begun.network, {**begun.card, "radii_px": [1.5, 9.0]})
     tuned = _params(small_library, steps=1, learning_rate=1e-9, average=0.0, start_from=weights)
-    train(tuned, plain, _context(), tmp_path / "tuned")
+    card = train(tuned, plain, _context(), tmp_path / "tuned")
+    assert card["radii_px"] == [1.5, 9.0], "what they learned from before, they have learned from"
     before, after = load_weights(weights).network, load_weights(tmp_path / "tuned" / "weights.safetensors").network
     for (name, a), b in zip(before.named_parameters(), after.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4, msg=name)
@@ -203,6 +281,32 @@ def test_a_library_without_a_split_is_refused(tmp_path: Path, library_maker: Any
     path = library_maker(tmp_path, runs=2, split=("train",))
     with pytest.raises(DataError, match="no runs for validation"):
         LibrarySamples(path, "validation")
+
+
+@pytest.mark.parametrize("name", ["intensity", "probe", "structure_factor", "amplitude"])
+@pytest.mark.parametrize("value", [np.nan, 0.0])
+def test_a_library_with_samples_that_are_none_is_refused(small_library: Path, name: str, value: float) -> None:
+    data = xr.open_zarr(small_library, chunks=None, consolidated=False).load()
+    if name == "amplitude" and not value:
+        return  # a crystal that does not diffract
+    data[name][...] = value
+    for each in data.variables.values():
+        each.encoding = {}
+    data.to_zarr(small_library.with_name("faulty.zarr"), consolidated=False)
+    samples = LibrarySamples(small_library.with_name("faulty.zarr"), "train")
+    what = "nothing is above 0" if value == 0 else "values are no numbers"
+    with pytest.raises(DataError, match=rf"faulty\.zarr, run 1: .*{what}"):
+        samples.sample(2)
+
+
+def test_patterns_without_disks_have_no_accuracy() -> None:
+    assert np.isnan(Tally(loss=[1.0]).figures()["accuracy"])
+
+
+@pytest.mark.parametrize("wrong", [{"widths": ()}, {"widths": (4, 0)}, {"completion": (4, -1)}])
+def test_a_network_of_nothing_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        NetworkParams(**wrong)
 
 
 def test_a_network_that_finds_the_direct_beam_alone_scores_nothing(small_library: Path, plain: Any) -> None:
@@ -323,6 +427,18 @@ def test_patience_ends_a_training_with_the_best_weights(small_library: Path, pla
     tally = Tally()
     judge(load_weights(tmp_path / "weights.safetensors").network, batch, tally, 0.25, half=False)
     assert tally.figures()["loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_without_patience_any_more_the_last_weights_are_left(small_library: Path, plain: Any, tmp_path: Path) -> None:
+    options = {"steps": 3, "validate_every": 1, "learning_rate": 0.1, "warm_up": 0, "average": 0.0}
+    patient = train(_params(small_library, **options, patience=9), plain, _context(), tmp_path / "patient")
+    assert patient["kept_step"] == 1, "it gets worse"
+    card = train(_params(small_library, **options), plain, _context(), tmp_path / "patient")
+    last = train(_params(small_library, **options), plain, _context(), tmp_path / "last")
+    assert "kept_step" not in card
+    assert (card["curve"], card["sigma_px"]) == (last["curve"], last["sigma_px"])
+    left, expected = (load_weights(tmp_path / n / "weights.safetensors").network for n in ("patient", "last"))
+    assert torch.equal(left.head.weight, expected.head.weight)
 
 
 def _seeds() -> list[int]:

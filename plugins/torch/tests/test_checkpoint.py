@@ -69,6 +69,21 @@ def test_an_optimiser_goes_on_bit_for_bit(kind: type[torch.optim.Optimizer], tmp
     assert torch.equal(whole, second)
 
 
+@pytest.mark.parametrize("others", [(3, 5), (5,), ()])
+def test_moments_of_other_parameters_are_refused(others: tuple[int, ...]) -> None:
+    def optimiser(sizes: tuple[int, ...]) -> torch.optim.Optimizer:
+        parameters = [torch.nn.Parameter(torch.ones(size)) for size in sizes]
+        torch.stack([parameter.sum() for parameter in parameters]).sum().backward()
+        made = torch.optim.Adam(parameters)
+        made.step()
+        return made
+
+    moments = moments_of(optimiser((5, 3)))
+    restore_moments(optimiser((5, 3)), moments)
+    with pytest.raises(ValueError, match="of other parameters"):
+        restore_moments(optimiser(others or (1, 3)), moments)
+
+
 def test_a_fingerprint_knows_where_parts_end() -> None:
     assert fingerprint("ab", "c") != fingerprint("a", "bc")
     assert fingerprint("ab") == fingerprint(b"ab")

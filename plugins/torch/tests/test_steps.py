@@ -112,7 +112,14 @@ def test_a_step_that_fails_after_a_signal_was_stopped_by_it() -> None:
     assert training.saved == []
 
 
-def test_a_second_signal_stops_at_once() -> None:
+def test_a_launcher_that_hands_on_what_the_system_told_all_is_no_second_request() -> None:
+    training = Signalled(signal.SIGTERM, signal.SIGTERM)
+    with pytest.raises(SystemExit):
+        take_steps(training, 5, 1e9, _context())
+    assert training.saved == [3]
+
+
+def test_a_second_interrupt_stops_at_once() -> None:
     training = Signalled(signal.SIGINT, signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         take_steps(training, 5, 1e9, _context())

@@ -36,6 +36,29 @@ wrapped = world.wrap(First(), all_used=False)
 for _ in range(2):
     wrapped(torch.full((1, 2), 1.0 + world.rank)).sum().backward()
 assert layers[0].weight.grad.tolist() == [[3.0, 3.0]], layers[0].weight.grad
+assert world.agrees(7) and not world.agrees(world.rank)
+assert world.anyone(world.rank == 1) and not world.anyone(False)
+
+# One process alone is asked to stop: it ends its step, and so does the other.
+import signal
+import numpy as np
+from ronchi.api import Context
+from ronchi_torch.steps import take_steps
+class Counting:
+    step, seconds, saved = 0, 0.0, None
+    def advance(self):
+        assert world.total(torch.tensor(1.0)) == 2.0
+        self.step += 1
+        if self.step == 3 and world.rank == 1:
+            signal.raise_signal(signal.SIGTERM)
+    def save(self):
+        self.saved = self.step
+counting = Counting()
+try:
+    take_steps(counting, 5, 1e9, Context(rng=np.random.default_rng(0)), anyone=world.anyone)
+except SystemExit:
+    pass
+assert counting.saved == 3, counting.saved
 """
 
 
@@ -67,6 +90,15 @@ def test_two_processes_share_gradients_and_means(tmp_path: Path) -> None:
 def test_a_missing_gpu_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DataError, match="no GPU"):
+        join_world("cuda")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for name, value in (("WORLD_SIZE", "3"), ("LOCAL_RANK", "2")):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match="--nproc-per-node=2"):
         join_world("cuda")
 
 

@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         args.execute(args)
-    except RonchiError as error:
+    except (RonchiError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

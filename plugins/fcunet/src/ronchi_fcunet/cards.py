@@ -44,10 +44,15 @@ def training_card(
     seconds: float,
     threshold: float,
     radii_px: tuple[float, float],
+    kept: int | None,
 ) -> dict[str, Any]:
-    """What a training knows of itself; figures that are no numbers become None."""
+    """What a training knows of itself; figures that are no numbers become None.
+
+    ``kept`` is the look whose weights are left, if they are not those of the last one.
+    """
     rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in curve]
-    sigma = next((row["rms_px"] for row in reversed(rows) if row.get("rms_px") is not None), None)
+    seen = rows if kept is None else rows[: kept + 1]
+    sigma = next((row["rms_px"] for row in reversed(seen) if row.get("rms_px") is not None), None)
     return {
         "training": p.model_dump(mode="json", exclude={"library", "labelled", "start_from", "checkpoint_s", "workers"}),
         "data": {
@@ -65,6 +70,7 @@ def training_card(
         "threshold": threshold,
         "radii_px": [round(radius, 2) for radius in radii_px] if all(map(math.isfinite, radii_px)) else None,
         "sigma_px": sigma if sigma is not None else 1.0,
+        **({} if kept is None else {"kept_step": int(curve[kept]["step"])}),
         "curve": rows,
     }
 
@@ -90,9 +96,10 @@ def with_notes(card: Mapping[str, Any], notes: Mapping[str, Any]) -> dict[str, A
 
 def markdown(card: Mapping[str, Any], name: str, digest: str) -> str:
     """The page about weights."""
-    data, last = card["data"], card["curve"][-1] if card["curve"] else {}
+    data, looks = card["data"], card["curve"] or [{}]
+    kept = next((row for row in looks if row.get("step") == card.get("kept_step")), looks[-1])
     figures = "\n".join(f"| {what} | {value} |" for what, value in card["figures"].items())
-    held_out = "\n".join(f"| {what} | {value:.4g} |" for what, value in last.items() if value is not None)
+    held_out = "\n".join(f"| {what} | {value:.4g} |" for what, value in kept.items() if value is not None)
     failures = "\n".join(f"- {text}" for text in card["known_failures"])
     started = f"Weights of sha256 {card['started_from']} were trained further." if card["started_from"] else ""
     return f"""# {name}
@@ -125,7 +132,7 @@ Not learned from, and judged by: {", ".join(data["held_out_prototypes"])}.
 | --- | --- |
 {figures}
 
-At the last look at held-out prototypes:
+At the look at held-out prototypes with these weights:
 
 | what | value |
 | --- | --- |

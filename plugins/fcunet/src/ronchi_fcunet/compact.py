@@ -61,7 +61,7 @@ class CompactDetector(nn.Module):
         )
         self.down = nn.ModuleList([*_levels(widths[:-1], blocks), *_levels(widths[-1:], 1)])
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in itertools.pairwise(widths))
-        self.attention = nn.Sequential(*[Attention(widths[-1], max(1, widths[-1] // 32)) for _ in range(attention)])
+        self.attention = nn.Sequential(*[Attention(widths[-1]) for _ in range(attention)])
         self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in itertools.pairwise(widths))
         self.up = nn.ModuleList(_levels(widths[:-1], blocks))
         self.head = nn.Conv2d(widths[0], N_MAPS, 1)

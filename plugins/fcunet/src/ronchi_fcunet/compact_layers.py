@@ -34,9 +34,10 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Every cell looks at every other: a lattice shows in pairs of disks, however far apart."""
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = heads
+        # Of 32 channels each, or of the next number above that shares them out.
+        self.heads = next(n for n in range(max(1, channels // 32), 0, -1) if channels % n == 0)
         self.norms = nn.ModuleList([nn.LayerNorm(channels), nn.LayerNorm(channels)])
         self.queries = nn.Linear(channels, 3 * channels)
         self.join = nn.Linear(channels, channels)

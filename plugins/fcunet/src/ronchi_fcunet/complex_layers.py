@@ -98,8 +98,10 @@ class ComplexBatchNorm2d(nn.Module):
                 self.covariance.lerp_(covariance, _MOMENTUM)
         else:
             mean, covariance = self.mean, self.covariance
-        matrix = self._gain() @ _inverse_root(covariance)
-        shift = self.bias - torch.einsum("ijc,jc->ic", matrix.movedim(0, -1), mean)
+        # Of means many times the spread, half precision would leave a part.
+        with torch.autocast(maps.device.type, enabled=False):
+            matrix = self._gain() @ _inverse_root(covariance)
+            shift = self.bias - torch.einsum("ijc,jc->ic", matrix.movedim(0, -1), mean)
         weight = matrix.movedim(0, -1)[..., None, None]
         real = weight[0, 0] * parts[0] + weight[0, 1] * parts[1] + shift[0, :, None, None]
         imaginary = weight[1, 0] * parts[0] + weight[1, 1] * parts[1] + shift[1, :, None, None]

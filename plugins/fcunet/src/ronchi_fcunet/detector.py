@@ -20,8 +20,10 @@ from ronchi_fcunet.params import FcunetParams
 from ronchi_fcunet.refine import Refiner
 from ronchi_fcunet.symmetry import mean_maps
 from ronchi_fcunet.template import probe_template
+from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights
 from ronchi_torch.threads import thread_limit
+from ronchi_torch.world import found_device
 
 __all__ = ["Fcunet"]
 
@@ -58,19 +60,20 @@ class Fcunet:
         Raises
         ------
         DataError
-            The weights are absent, damaged or of another version; the size of the disks cannot be known, or is not one
-            that they have learned from; or a single pattern needs more memory than `memory_mb`.
+            There is no GPU, and it is asked for; the weights are absent, damaged or of another version; the size of
+            the disks cannot be known, or is not one that they have learned from; or a single pattern needs more memory
+            than `memory_mb`.
         """
         p = self.params
         self._loaded = load_weights(p.weights)
-        self._device, self._n_threads = torch.device(ctx.device), ctx.n_threads
+        self._device, self._n_threads = found_device(ctx.device), ctx.n_threads
         self._network = self._loaded.network.to(self._device).eval()
         self._entropy = int(ctx.rng.integers(2**63))
         bad = geometry.bad_pixel
         self._fill = BadPixelFill(bad) if bad is not None and bad.any() else None
         template, shape = probe_template(geometry, probe, p.probe_radius_px, ctx.log)
         radius_px = shape.radius_px
-        self._binned = self._binning(radius_px)
+        self._binned = self._binning(radius_px, float(probe_radius_px(torch.from_numpy(template)[None])))
         self._frame = geometry.shape
         if self._binned > 1:
             template = binned_template(template, self._binned)
@@ -83,18 +86,22 @@ class Fcunet:
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
 
-    def _binning(self, radius_px: float) -> int:
-        """Pixels to be summed along an axis, so that the disks are as small as those of the training."""
+    def _binning(self, radius_px: float, seen_px: float) -> int:
+        """Pixels to be summed along an axis, so that the disks are as small as those of the training, and no smaller.
+
+        A disk without an edge has another radius for its second moment, by which those of the training were measured.
+        """
         known = self._loaded.card.get("radii_px")
         if not known:
             return 1
-        if radius_px < known[0] / _BEYOND:
+        least = known[0] / _BEYOND
+        if seen_px < least:
             raise DataError(
-                f"the disks have a radius of {radius_px:.1f} px, these weights have learned from {known[0]:.1f} px up",
+                f"the disks have a radius of {seen_px:.1f} px, these weights have learned from {known[0]:.1f} px up",
                 where="probe",
                 fix="train on disks like these",
             )
-        return max(1, math.ceil(radius_px / known[1]))
+        return max(1, min(math.ceil(radius_px / known[1]), math.floor(seen_px / least)))
 
     def _affordable(self) -> int:
         """Patterns at a time: those asked for, else as many as the memory holds."""

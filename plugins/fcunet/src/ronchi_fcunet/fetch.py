@@ -32,9 +32,10 @@ def offered(url: str | None = None) -> tuple[Entry, ...]:
     DataError
         It cannot be reached, or holds no index.
     """
+    address = f"{_address(url)}/{INDEX}"
     with tempfile.TemporaryDirectory() as folder:
-        _download(f"{_address(url)}/{INDEX}", Path(folder), INDEX, None)
-        return read_index(Path(folder))
+        _download(address, Path(folder), INDEX, None)
+        return read_index(Path(folder), address)
 
 
 def fetch(which: str, url: str | None = None) -> tuple[Path, Entry]:

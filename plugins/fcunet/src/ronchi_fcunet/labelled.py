@@ -12,7 +12,7 @@ from ronchi.api import DataError, Geometry, RonchiError
 from ronchi.bad_pixels import BadPixelFill
 from ronchi.schema import fourd, peaks
 from ronchi_fcunet.decode import beam_radius_px
-from ronchi_fcunet.samples import Sample
+from ronchi_fcunet.samples import Sample, check_sample
 from ronchi_fcunet.template import probe_template
 from ronchi_fcunet.train_params import Labelled
 
@@ -42,8 +42,9 @@ class LabelledSamples:
         self.sources = [source for source in sources if source.split == split]
         if not self.sources:
             raise DataError(f"nothing labelled is for {split}", where="labelled", fix=f"an entry with split: {split}")
-        self.prototypes = {str(source.data) for source in self.sources}
-        both = self.prototypes & {str(source.data) for source in sources if source.split != split}
+        # However a path is written, it is one file.
+        self.prototypes = {str(source.data.resolve()) for source in self.sources}
+        both = self.prototypes & {str(source.data.resolve()) for source in sources if source.split != split}
         if both:
             raise DataError("a file is in two splits", where=min(both), fix="hold out another scan, or crop it in two")
         self._files: list[_File] | None = None
@@ -88,7 +89,7 @@ class _File:
             found = peaks.validate(ronchi.read(source.peaks), str(source.peaks))
         except (OSError, RonchiError) as error:
             raise DataError(f"cannot be learned from: {error}", where=str(source.data)) from error
-        self.shape = (data.sizes["qy"], data.sizes["qx"])
+        self.where, self.shape = str(source.data), (data.sizes["qy"], data.sizes["qx"])
         own = (*self.shape, data.sizes["scan_y"], data.sizes["scan_x"])
         theirs = (*map(int, found.attrs["q_shape"]), *map(int, found.attrs["scan_shape"]))
         if own != theirs:
@@ -124,13 +125,15 @@ class _File:
         rows = slice(int(self._offsets[position]), int(self._offsets[position + 1]))
         points = self._points(self.places[rows], self.strength[rows])
         pattern = np.clip(self.pattern(position), 0, None)
-        return {
-            "pattern": pattern / max(float(pattern.sum()), 1e-12),
+        sample = {
+            "pattern": pattern,
             "probe": self.probe,
             "label": _image(points, self.shape),
             "peaks": points,
             "on_zone": np.bool_(False),
         }
+        check_sample(sample, f"{self.where}, scan_y {self._scan[position][0]}, scan_x {self._scan[position][1]}")
+        return {**sample, "pattern": pattern / float(pattern.sum())}
 
     def _points(self, places: NDArray[np.float64], strength: NDArray[np.float64]) -> NDArray[np.float32]:
         """Peaks (m, 5) as in `LibrarySamples.sample`, all lit; the direct beam is put at q = 0 if it is absent."""

@@ -14,7 +14,7 @@ from scipy.spatial import cKDTree
 from ronchi.api import DataError
 from ronchi.schema import library
 from ronchi_fcunet.light import lit
-from ronchi_fcunet.samples import Sample
+from ronchi_fcunet.samples import Sample, check_sample
 
 __all__ = ["LibrarySamples", "told_by"]
 
@@ -73,13 +73,15 @@ class LibrarySamples:
         here = self._store.data.isel(run=run, semiangle=angle)
         label, probe = here["structure_factor"].values, here["probe"].values
         pattern, points = here["intensity"].isel(thickness=depth).values.astype(np.float32), self._store.points(run)
-        return {
+        sample = {
             "pattern": pattern,
             "probe": probe,
-            "label": label / label.max(),
+            "label": label,
             "peaks": np.column_stack([points, lit(pattern, probe, points[:, :2])]),
             "on_zone": np.bool_(here["zone_axis"].values.any()) if "zone_axis" in here else np.bool_(False),
         }
+        check_sample(sample, f"{self.path}, run {run}")
+        return {**sample, "label": label / label.max()}
 
 
 def told_by(path: Path) -> tuple[dict[str, set[str]], str]:

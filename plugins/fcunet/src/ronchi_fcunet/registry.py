@@ -94,8 +94,13 @@ def check_entry(raw: object, where: str) -> Entry:
     return Entry(**held)
 
 
-def read_index(folder: Path) -> tuple[Entry, ...]:
+def read_index(folder: Path, where: str = "") -> tuple[Entry, ...]:
     """Entries of a registry on disk; none if there is no index.
+
+    Parameters
+    ----------
+    where : str, optional
+        What errors name: where the index came from, if that is not the folder.
 
     Raises
     ------
@@ -103,15 +108,16 @@ def read_index(folder: Path) -> tuple[Entry, ...]:
         The index cannot be understood.
     """
     path = folder / INDEX
+    where = where or str(path)
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
     except (OSError, ValueError) as error:
-        raise DataError(f"the index of the weights cannot be read: {error}", where=str(path)) from error
+        raise DataError(f"the index of the weights cannot be read: {error}", where=where) from error
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA or not isinstance(raw.get("weights"), list):
-        raise DataError(f"not an index of weights, {SCHEMA}", where=str(path), fix="give the address of another one")
-    return tuple(check_entry(each, str(path)) for each in raw["weights"])
+        raise DataError(f"not an index of weights, {SCHEMA}", where=where, fix="give the address of another one")
+    return tuple(check_entry(each, where) for each in raw["weights"])
 
 
 def write_index(folder: Path, entries: Sequence[Entry]) -> None:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-__all__ = ["Augmentation", "Batch", "Sample", "Samples", "batches", "without_crystal"]
+from ronchi.api import DataError, RonchiError
+
+__all__ = ["Augmentation", "Batch", "Sample", "Samples", "batches", "check_sample", "without_crystal"]
 
 _SPOT_PX = 5.0
 """Within this distance lies the spot of a lattice point in a structure-factor image."""
@@ -46,6 +48,15 @@ class Samples(Protocol):
 
     def sample(self, number: int) -> Sample:
         """One of them."""
+
+
+def check_sample(sample: Sample, where: str) -> None:
+    """Raise `DataError` where something in a sample is no number, or an image is dark."""
+    for name in ("pattern", "probe", "label", "peaks"):
+        if not np.isfinite(sample[name]).all():
+            raise DataError(f"{name}: values are no numbers", where=where, fix="make it again, or leave it out")
+        if sample[name].max() <= 0:
+            raise DataError(f"{name}: nothing is above 0", where=where, fix="make it again, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -80,7 +91,7 @@ class Batch:
         return replace(self, **moved)
 
 
-class _Stream(IterableDataset[Batch]):
+class _Stream(IterableDataset[Batch | RonchiError]):
     def __init__(
         self,
         samples: Samples,
@@ -96,11 +107,16 @@ class _Stream(IterableDataset[Batch]):
         self.numbers, self.share, self.window_px = numbers, share, window_px
         self.crystal_free = crystal_free
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Batch | RonchiError]:
         info = torch.utils.data.get_worker_info()
         first, step = (0, 1) if info is None else (info.id, info.num_workers)
         for number in self.numbers[first::step]:
-            yield self.make(number)
+            try:
+                made: Batch | RonchiError = self.make(number)
+            except RonchiError as error:
+                # What is raised in a process of the loader arrives as a report of that process.
+                made = error
+            yield made
 
     def make(self, number: int) -> Batch:
         rng = np.random.default_rng([self.seed, number])
@@ -181,10 +197,16 @@ def batches(
     Each process takes every ``workers``-th batch, and the loader takes them in turn, so the order does not depend on
     their number. ``share`` are the rows of a batch that are wanted, where several trainings share it. ``window_px``
     cuts larger patterns to their middle; ``crystal_free`` is the share of samples that are `without_crystal`.
+
+    Raises
+    ------
+    RonchiError
+        A sample cannot be made, whichever process was to make it.
     """
     stream = _Stream(samples, augment, size, seed, numbers, share, window_px, crystal_free)
-    if not workers:
-        return iter(stream)
     # A loader ends with its parent, even one that is killed; one that a fork server has made would outlive it.
-    made = {"prefetch_factor": 2, "multiprocessing_context": "spawn"}
-    return iter(DataLoader(stream, batch_size=None, num_workers=workers, **made))
+    started = {"prefetch_factor": 2, "multiprocessing_context": "spawn"} if workers else {}
+    for made in DataLoader(stream, batch_size=None, num_workers=workers, **started) if workers else stream:
+        if isinstance(made, RonchiError):
+            raise made
+        yield made

@@ -46,7 +46,7 @@ class Tally:
         errors, z = np.concatenate([np.zeros(0), *self.errors_px]), np.concatenate([np.zeros(0), *self.z])
         return {
             "loss": float(np.mean(self.loss)),
-            "accuracy": float(np.mean(self.accuracy)),
+            "accuracy": float(np.mean(self.accuracy)) if self.accuracy else np.nan,
             "rms_px": float(np.sqrt(np.mean(errors**2))) if len(errors) else np.nan,
             "median_px": float(np.median(np.abs(errors))) if len(errors) else np.nan,
             "z": float(np.sqrt(np.median(z**2)) / 0.6745) if len(z) else np.nan,

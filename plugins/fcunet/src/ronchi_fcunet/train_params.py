@@ -13,14 +13,17 @@ from ronchi_fcunet.params import Weights
 __all__ = ["Labelled", "NetworkParams", "TrainParams"]
 
 
+_Channels = tuple[Annotated[int, Field(ge=1)], ...]
+
+
 class NetworkParams(Params):
     """Which network is trained."""
 
     kind: Literal["compact", "unet", "spectral-unet", "fcunet"] = Field("compact", description="Network.")
-    widths: tuple[int, ...] = Field((24, 48, 96, 128), description="compact: channels at strides 2, 4, 8, 16.")
+    widths: _Channels = Field((24, 48, 96, 128), min_length=1, description="compact: channels at strides 2, 4, 8, 16.")
     blocks: int = Field(2, ge=1, description="compact: residual blocks of a level; the coarsest has one.")
     attention: int = Field(2, ge=0, description="compact: layers of attention at the coarsest level.")
-    completion: tuple[int, ...] = Field(
+    completion: _Channels = Field(
         (24, 48, 64),
         description="compact: channels of the second look at strides 2, 4, 8; [] for the first look alone.",
     )

@@ -15,6 +15,7 @@ from torch import nn
 from ronchi.api import Context, DataError
 from ronchi_fcunet.cards import training_card, write_json
 from ronchi_fcunet.compact import CompactDetector
+from ronchi_fcunet.complex_layers import ComplexBatchNorm2d
 from ronchi_fcunet.samples import Augmentation, Batch, Samples, batches
 from ronchi_fcunet.scores import Tally, judge, losses_of
 from ronchi_fcunet.sources import open_samples
@@ -107,16 +108,9 @@ def train(
 
 class _Training:
     def __init__(
-        self,
-        p: TrainParams,
-        augment: Augmentation,
-        ctx: Context,
-        folder: Path,
-        learned: Samples,
-        held_out: Samples,
-        world: World,
-        watch: Watch,
-    ) -> None:
+        self, p: TrainParams, augment: Augmentation, ctx: Context, folder: Path, learned: Samples, held_out: Samples,
+        world: World, watch: Watch,
+    ) -> None:  # fmt: skip
         self.p, self.augment, self.ctx, self.folder = p, augment, ctx, folder
         self.learned, self.held_out, self.world, self.watch = learned, held_out, world, watch
         self.seeds = [int(seed) for seed in ctx.rng.integers(2**62, size=3)]
@@ -134,14 +128,16 @@ class _Training:
         self.best: dict[str, torch.Tensor] = {}
         # Norms, biases and the heads' offsets are no products that could grow without need.
         groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-        for parameter in self.network.parameters():
-            groups[parameter.ndim > 1].append(parameter)
+        for layer in self.network.modules():
+            for parameter in layer.parameters(recurse=False):
+                groups[parameter.ndim > 1 and not isinstance(layer, ComplexBatchNorm2d)].append(parameter)
         self.optimiser = torch.optim.AdamW(
             [{"params": groups[True], "weight_decay": p.weight_decay}, {"params": groups[False], "weight_decay": 0.0}],
             p.learning_rate,
         )
         self.step, self.seconds = 0, 0.0
-        self.radii_px = (math.inf, -math.inf)
+        known = None if begun is None else begun.card.get("radii_px")
+        self.radii_px = (known[0], known[1]) if known else (math.inf, -math.inf)
         self.curve: list[dict[str, float]] = []
         self.losses: list[float] = []
 
@@ -152,7 +148,7 @@ class _Training:
             self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
             numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px, crystal_free=p.crystal_free,
         )  # fmt: skip
-        take_steps(self, p.steps, p.checkpoint_s, self.ctx, self._stalled)
+        take_steps(self, p.steps, p.checkpoint_s, self.ctx, self._stalled, self.world.anyone)
         return self._finish()
 
     def advance(self) -> None:
@@ -206,9 +202,9 @@ class _Training:
             figures |= tally.figures()
         figures["loss"] = self.world.total(torch.tensor(figures["loss"], dtype=torch.float64, device=self.world.device))
         self.losses.clear()
-        if p.patience is not None and figures["loss"] < min((row["loss"] for row in self.curve), default=math.inf):
-            self.best = {name: value.clone() for name, value in kept.state_dict().items()}
         self.curve.append(figures)
+        if p.patience is not None and self._lowest() == len(self.curve) - 1:
+            self.best = {name: value.clone() for name, value in kept.state_dict().items()}
         if first:
             self.ctx.log.info("  ".join(f"{name} {value:.4g}" for name, value in figures.items()))
 
@@ -223,14 +219,18 @@ class _Training:
         return kept
 
     def _stalled(self) -> bool:
+        return self.p.patience is not None and len(self.curve) - 1 - self._lowest() >= self.p.patience
+
+    def _lowest(self) -> int:
+        """The look with the lowest loss; one whose loss is no number is the highest."""
         losses = [row["loss"] for row in self.curve]
-        return self.p.patience is not None and len(losses) - 1 - _lowest(losses) >= self.p.patience
+        return min(range(len(losses)), key=lambda look: (math.isnan(losses[look]), losses[look]), default=0)
 
     def _card(self) -> dict[str, Any]:
         return training_card(
             self.p, self.curve, learned=self.learned, held_out=self.held_out, started_from=self.started_from,
             device=self.world.device.type, processes=self.world.size, step=self.step, seconds=self.seconds,
-            threshold=self.threshold, radii_px=self.radii_px,
+            threshold=self.threshold, radii_px=self.radii_px, kept=self._lowest() if self.best else None,
         )  # fmt: skip
 
     def _finish(self) -> dict[str, Any]:
@@ -239,7 +239,6 @@ class _Training:
         kept = self._kept()
         if self.best:
             kept.load_state_dict(self.best)
-            card["kept_step"] = int(self.curve[_lowest([row["loss"] for row in self.curve])]["step"])
         if self.world.rank == 0:
             digest = save_weights(self.folder / "weights.safetensors", kept, card)
             write_json(self.folder / "training.json", {**card, "sha256": digest})
@@ -269,28 +268,31 @@ class _Training:
         return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
     def _resume(self) -> None:
-        path = self.folder / _CHECKPOINT
-        if not path.exists():
-            return
-        saved: Saved = read_checkpoint(path)
-        if saved.told.get("identity") != self._identity():
-            raise DataError(
-                "the checkpoint is of a training with other parameters",
-                where=str(path),
-                fix="remove it, or use another -o",
-            )
+        path, other = self.folder / _CHECKPOINT, "remove it, or use another -o"
+        if path.exists():
+            saved = read_checkpoint(path)
+            if saved.told.get("identity") != self._identity():
+                what = "the checkpoint is of a training with other parameters"
+                raise DataError(what, where=str(path), fix=other)
+            try:
+                self._take_up(saved)
+            except (KeyError, RuntimeError, ValueError) as error:
+                what = f"the checkpoint is of another version of this plugin, or damaged: {error}"
+                raise DataError(what, where=str(path), fix=other) from error
+        if not self.world.agrees(self.step):
+            what, fix = "not all processes have read the checkpoint", "an -o that all of them see"
+            raise DataError(what, where=str(path), fix=fix)
+        if self.step and self.world.rank == 0:
+            self.ctx.log.info("going on after batch %d", self.step)
+
+    def _take_up(self, saved: Saved) -> None:
         self.network.load_state_dict(saved.group("network"))
         self.averaged.load_state_dict(saved.group("averaged"))
-        self.best = {name: value.to(self.world.device) for name, value in saved.group("best").items()}
+        if self.p.patience is not None:
+            self.best = {name: value.to(self.world.device) for name, value in saved.group("best").items()}
         restore_moments(self.optimiser, saved.group("adam"))
         card: Mapping[str, Any] = json.loads(saved.told["card"])
         self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
         if card.get("radii_px"):
             self.radii_px = (card["radii_px"][0], card["radii_px"][1])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
-        if self.world.rank == 0:
-            self.ctx.log.info("going on after batch %d", self.step)
-
-
-def _lowest(losses: list[float]) -> int:
-    return min(range(len(losses)), key=losses.__getitem__, default=0)

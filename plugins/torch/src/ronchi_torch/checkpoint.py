@@ -91,10 +91,20 @@ def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def restore_moments(optimiser: torch.optim.Optimizer, moments: Mapping[str, Tensor]) -> None:
-    """Give an optimiser of the same parameters the moments that `moments_of` took; its learning rates stay."""
+    """Give an optimiser of the same parameters the moments that `moments_of` took; its learning rates stay.
+
+    Raises
+    ------
+    ValueError
+        They are of other parameters.
+    """
+    shapes = [parameter.shape for group in optimiser.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for full, value in moments.items():
         number, _, name = full.partition(".")
+        # torch does not look, and would stretch what can be stretched.
+        if int(number) >= len(shapes) or (value.ndim and value.shape != shapes[int(number)]):
+            raise ValueError(f"the moments are of other parameters: {full} has the shape {tuple(value.shape)}")
         state.setdefault(int(number), {})[name] = value
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 

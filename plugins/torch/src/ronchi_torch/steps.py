@@ -39,10 +39,12 @@ def take_steps(
     checkpoint_s: float,
     ctx: Context,
     stalled: Callable[[], bool] = lambda: False,
+    anyone: Callable[[bool], bool] = bool,
 ) -> None:
     """Advance up to a number of steps, saving now and then, and when ``ctx.progress`` or a signal stops it.
 
-    The first interrupt, or request to terminate, lets the step end, so that nothing is lost; a second one does not.
+    The first interrupt, or any request to terminate, lets the step end, so that nothing is lost; a second interrupt
+    does not.
 
     Parameters
     ----------
@@ -50,6 +52,9 @@ def take_steps(
         Between two saves.
     stalled : callable
         Whether more steps are of no use.
+    anyone : callable
+        Given whether this process was asked to stop, says whether any was, so that all stop after the same step: one
+        that went on would wait for the others in the middle of the next; see `ronchi_torch.world.World.anyone`.
     """
     saved = began = time.monotonic()
     whole = True
@@ -65,8 +70,8 @@ def take_steps(
                     saved = began = now
                     training.save()
                 ctx.progress(training.step, steps)
-                if asked:
-                    raise _as_exception(asked[0])
+                if anyone(bool(asked)):
+                    raise _as_exception(asked[0] if asked else signal.SIGTERM)
         except (KeyboardInterrupt, SystemExit):
             # In the middle of a step the weights are neither old nor new: the last checkpoint stays.
             if whole:
@@ -83,12 +88,16 @@ def take_steps(
 
 @contextmanager
 def _held_back() -> Iterator[list[int]]:
-    """Signals that ask to stop, as they come; the second one is raised. Handlers of others, and threads, are let be."""
+    """Signals that ask to stop, as they come; a second interrupt is raised.
+
+    A request to terminate may come twice without anybody's impatience: from the system, and from a launcher that hands
+    on its own. Handlers of others, and threads, are let be.
+    """
     asked: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
         asked.append(number)
-        if len(asked) > 1:
+        if number == signal.SIGINT and len(asked) > 1:
             raise _as_exception(number)
 
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}

@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 
 from ronchi.api import DataError
 
-__all__ = ["World", "join_world"]
+__all__ = ["World", "found_device", "join_world"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,31 @@ class World:
             distributed.all_reduce(value)
         return float(value)
 
+    def anyone(self, flag: bool) -> bool:
+        """Whether this is so in any process."""
+        return self.total(torch.tensor(float(flag), device=self.device)) > 0 if self.size > 1 else flag
+
+    def agrees(self, number: int) -> bool:
+        """Whether all processes have this number."""
+        most = torch.tensor([number, -number], device=self.device)
+        if self.size > 1:
+            distributed.all_reduce(most, distributed.ReduceOp.MAX)
+        return most.tolist() == [number, -number]
+
+
+def found_device(device: str) -> torch.device:
+    """Device ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    DataError
+        ``"cuda"``, but this torch finds no GPU: the system may have one, and torch be made without CUDA.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        what = f"torch {torch.__version__} finds no GPU"
+        raise DataError(what, where="device", fix="device: cpu, or install torch for CUDA")
+    return torch.device(device)
+
 
 def join_world(device: str) -> World:
     """Join the processes that ``torchrun`` has started, if it has: it sets ``WORLD_SIZE``.
@@ -83,16 +108,17 @@ def join_world(device: str) -> World:
     Raises
     ------
     DataError
-        ``"cuda"``, but this torch finds no GPU.
+        ``"cuda"``, but this torch finds no GPU, or fewer than there are processes.
     """
-    if device == "cuda" and not torch.cuda.is_available():
-        what = f"torch {torch.__version__} finds no GPU"
-        raise DataError(what, where="device", fix="device: cpu, or install torch for CUDA")
+    place = found_device(device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return World(0, 1, torch.device(device))
-    place = torch.device(device)
+        return World(0, 1, place)
     if device == "cuda":
-        place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        own, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+        if own >= there:
+            what, fix = f"no GPU is left for process {own + 1} of this machine", f"torchrun --nproc-per-node={there} …"
+            raise DataError(what, where="device", fix=fix)
+        place = torch.device("cuda", own)
         torch.cuda.set_device(place)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device == "cuda" else "gloo")
