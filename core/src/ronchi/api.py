@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.floating[Any]]
-
 __all__ = [
     "API_VERSION",
     "AlgorithmSpec",
@@ -211,16 +209,19 @@ class Geometry:
         True where the detector is not to be trusted.
     beam_energy_eV, semiangle_mrad : float or None
         From the attributes of the data set.
+    counts_per_electron : float or None
+        Gain of the camera, from the noise of neighbouring patterns; None where it does not show.
     """
 
     shape: tuple[int, int]
     q_step: tuple[float, float] = (1.0, 1.0)
     q_units: str = "pixel"
     centre_px: tuple[float, float]
-    mean_pattern: FloatArray | None = None
+    mean_pattern: NDArray[np.floating[Any]] | None = None
     bad_pixel: NDArray[np.bool_] | None = None
     beam_energy_eV: float | None = None
     semiangle_mrad: float | None = None
+    counts_per_electron: float | None = None
 
     @property
     def probe_radius_px(self) -> float | None:
@@ -263,10 +264,6 @@ class PeakBatch:
     flags: NDArray[np.uint16]
 
 
-def _ignore_progress(done: int, total: int) -> None:
-    return None
-
-
 @dataclass(kw_only=True)
 class Context:
     """What the core lends to an algorithm; there is no other state.
@@ -292,7 +289,7 @@ class Context:
     rng: np.random.Generator
     device: str = "cpu"
     n_threads: int = 1
-    progress: Callable[[int, int], None] = _ignore_progress
+    progress: Callable[[int, int], None] = lambda done, total: None
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ronchi"))
     scratch: Path | None = None
     map: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map

@@ -8,15 +8,16 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.api import AlgorithmSpec, Context, Geometry, Params, PeakBatch
-from ronchi.errors import DataError, PluginError, RunError
-from ronchi.pipeline.tiles import Tile, cut, read_tile, spread
+from ronchi.errors import PluginError, RunError
+from ronchi.pipeline.sample import check_finite, sample_scan
+from ronchi.pipeline.tiles import Tile, cut, read_tile
 from ronchi.schema import fourd, peaks
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ __all__ = ["DetectJob", "Detection", "geometry_of", "run_detection"]
 _COLUMNS = tuple(field.name for field in fields(PeakBatch) if field.name != "counts")
 _DTYPES = dict(zip(_COLUMNS, ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2"), strict=True))
 _NO_PEAKS = PeakBatch(counts=np.zeros(0, np.int32), **{name: np.zeros(0, dtype) for name, dtype in _DTYPES.items()})
-_SAMPLE_RUNS, _RUN_LENGTH = 64, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,53 +148,19 @@ def run_detection(
 
 
 def geometry_of(data: xr.Dataset) -> Geometry:
-    """What a detector is told about the patterns, with their mean over a sample of the scan."""
+    """What a detector is told about the patterns, with what a sample of the scan says of them."""
+    sample = sample_scan(data)
     bad = data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else None
     return Geometry(
         shape=(data.sizes["qy"], data.sizes["qx"]),
         q_step=fourd.q_step(data),
         q_units=fourd.q_units(data),
         centre_px=fourd.centre_px(data),
-        mean_pattern=sampled_mean(data),
+        mean_pattern=sample.mean_pattern,
         bad_pixel=bad,
         beam_energy_eV=_number(data, "beam_energy_eV"),
         semiangle_mrad=_number(data, "semiangle_mrad"),
-    )
-
-
-def sampled_mean(data: xr.Dataset) -> NDArray[np.float32]:
-    """(qy, qx) mean of at most 256 patterns, in 64 short runs evenly spread over the scan.
-
-    Runs instead of single patterns, because a chunk of a file is read as a whole.
-    """
-    height, width = data.sizes["scan_y"], data.sizes["scan_x"]
-    runs = -(-width // _RUN_LENGTH)
-    total = np.zeros((data.sizes["qy"], data.sizes["qx"]))
-    count = 0
-    valid = data["valid"].values.astype(bool) if "valid" in data else None
-    for i in spread(height * runs, _SAMPLE_RUNS):
-        y, x = i // runs, i % runs * _RUN_LENGTH
-        tile = Tile(y, y + 1, x, min(x + _RUN_LENGTH, width))
-        keep = slice(None) if valid is None else valid[y, tile.x0 : tile.x1]
-        frames = read_tile(data["intensity"], tile)[keep]
-        check_finite(frames, np.stack([np.full(tile.size, y), np.arange(tile.x0, tile.x1)], 1)[keep])
-        total += frames.sum(axis=0, dtype=np.float64)
-        count += len(frames)
-    return (total / max(1, count)).astype(np.float32)
-
-
-def check_finite(frames: NDArray[Any], positions: NDArray[np.int64]) -> None:
-    """Raise `DataError` at the first pattern with NaN or infinity; ``positions`` is (n, 2), (y, x)."""
-    if frames.dtype.kind != "f" or bool(np.isfinite(frames).all()):
-        return
-    bad = ~np.isfinite(frames)
-    i, row, column = (int(index[0]) for index in np.nonzero(bad))
-    y, x = (int(index) for index in positions[i])
-    raise DataError(
-        f"the pattern at scan_y {y}, scan_x {x} holds {int(bad[i].sum())} values that are NaN or infinite, "
-        f"first at pixel ({row}, {column})",
-        where="intensity",
-        fix="set `valid` to 0 there, or replace bad pixels by a transform before the detection",
+        counts_per_electron=sample.counts_per_electron,
     )
 
 
@@ -245,21 +211,33 @@ def _join(
 
 
 def _checked(batch: PeakBatch, n: int, name: str) -> PeakBatch:
+    """The batch, if it fits together: a number that is none would be carried into every map of the scan."""
+    if not isinstance(batch, PeakBatch):
+        raise _broken(name, [f"detect() returned {type(batch).__name__}"])
     counts = np.asarray(batch.counts)
+    if counts.shape != (n,) or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
+        odd = f"is {counts.dtype} of shape {counts.shape}, not {n} whole numbers"
+        raise _broken(name, [f"counts {odd if counts.size == n else f'has {counts.size} entries for {n} patterns'}"])
+    columns = {column: np.asarray(getattr(batch, column)) for column in _COLUMNS}
     total = int(counts.sum())
     wrong = [
-        f"{column} has {len(getattr(batch, column))}" for column in _COLUMNS if len(getattr(batch, column)) != total
+        f"{column} is {values.dtype} of shape {values.shape}, and {total} peaks are counted"
+        for column, values in columns.items()
+        if values.shape != (total,) or values.dtype.kind not in "fiu"
     ]
-    if len(counts) != n or counts.min(initial=0) < 0:
-        wrong.insert(0, f"counts has {len(counts)} entries for {n} patterns")
-    types = {column: np.asarray(getattr(batch, column)).dtype for column in _COLUMNS}
-    odd = [f"{column} is {dtype}" for column, dtype in types.items() if dtype.kind not in "fiu"]
-    if wrong or odd:
-        what = [f"{total} peaks are counted, but {'; '.join(wrong)}"] * bool(wrong) + odd
-        raise PluginError(
-            f"the detector {name!r} broke its contract: {'; '.join(what)}", fix="report it to the authors of the plugin"
-        )
+    if wrong:
+        raise _broken(name, wrong)
+    wrong += [f"{axis} holds NaN or infinity" for axis in ("qy_px", "qx_px") if not np.isfinite(columns[axis]).all()]
+    if (columns["flags"].astype(np.uint16) != columns["flags"]).any():
+        wrong.append("flags holds what 16 bits do not")
+    if wrong:
+        raise _broken(name, wrong)
     return batch
+
+
+def _broken(name: str, wrong: list[str]) -> PluginError:
+    what = f"the detector {name!r} broke its contract: {'; '.join(wrong)}"
+    return PluginError(what, fix="report it to the authors of the plugin")
 
 
 def _number(data: xr.Dataset, attr: str) -> float | None:

@@ -11,11 +11,11 @@ import numpy as np
 
 from ronchi.api import Context, Result
 from ronchi.errors import ConfigError, DataError, PluginError
-from ronchi.pipeline.detect import check_finite
 from ronchi.pipeline.execute import make_job
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.run import check_pipeline
+from ronchi.pipeline.sample import check_finite
 from ronchi.pipeline.steps import call, check_inputs
 from ronchi.pipeline.tiles import spread
 

@@ -55,7 +55,8 @@ class CrossCorr:
             The size of the disks cannot be known, they do not fit into a pattern, the mask has another shape than
             the patterns, or a seeded search has no lattice.
         """
-        p = self.params
+        self._gain = self.params.counts_per_electron or geometry.counts_per_electron
+        p = self.params.model_copy(update={"counts_per_electron": self._gain})
         self._n_threads, self._log = ctx.n_threads, ctx.log
         self._told_cap = self._told_camera = self._told_smooth = False
         if p.template == "measured" and probe is None:
@@ -146,7 +147,7 @@ class CrossCorr:
             self._told_smooth = True
 
     def _warn_of_camera(self, frames: NDArray[Any]) -> None:
-        if not self._told_camera and len(frames) and self.params.counts_per_electron is None:
+        if not self._told_camera and len(frames) and self._gain is None:
             warn_of_camera(np.ascontiguousarray(frames[0], np.float32), self._bad, self._log)
             self._told_camera = True
 

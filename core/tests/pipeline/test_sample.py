@@ -1,0 +1,112 @@
+"""What a sample of the scan tells detectors: the mean of its patterns, and the gain of the camera from neighbours."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+import ronchi
+from ronchi.errors import DataError
+from ronchi.pipeline.detect import geometry_of
+from ronchi.schema import fourd
+
+SHAPE = (112, 104)
+
+
+def spots(
+    counts: float = 3000.0, level: float = 0.5, radius: float = 5.0, spacing: float = 19.0
+) -> NDArray[np.float64]:
+    """Soft disks on a turned square lattice."""
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    place = (x + 1j * y) * np.exp(0.2j) / spacing
+    off = spacing * np.abs(place - np.round(place))
+    disk = 1 / (1 + np.exp(np.clip((off - radius) / 0.35, -40, 40)))
+    return np.asarray(level + counts / (np.pi * radius**2) * disk)
+
+
+def recorded(
+    gain: float = 1.0,
+    spread_px: float = 0.0,
+    read: float = 0.0,
+    scan: tuple[int, int] = (8, 12),
+    seed: int = 0,
+    **of: float,
+) -> NDArray[np.float32]:
+    """Patterns of one place: electrons, spread and multiplied by the camera, and its readout noise (electrons)."""
+    rng = np.random.default_rng(seed)
+    electrons = rng.poisson(spots(**of), (*scan, *SHAPE)).astype(np.float32)
+    light = gaussian_filter(electrons, (0, 0, spread_px, spread_px)) if spread_px else electrons
+    return (gain * (light + read * rng.normal(size=light.shape))).astype(np.float32)
+
+
+def told(patterns: NDArray[np.float32], **parts: NDArray[np.float64]) -> float | None:
+    return geometry_of(fourd.make(patterns, **parts)).counts_per_electron
+
+
+@pytest.mark.parametrize("gain", [5.0, 20.0])
+@pytest.mark.parametrize("spread_px", [0.0, 0.4, 0.6])
+@pytest.mark.parametrize("read", [0.0, 1.0])
+def test_the_gain_of_a_camera_shows_between_neighbours(gain: float, spread_px: float, read: float) -> None:
+    """Within a pattern, light that spreads over pixels hides it: a tenth is seen at 0.6 px."""
+    assert told(recorded(gain, spread_px, read)) == pytest.approx(gain, rel=0.15)
+
+
+@pytest.mark.parametrize(("radius", "spacing"), [(2.0, 6.0), (4.0, 9.5), (5.0, 19.0)])
+def test_counted_electrons_are_one_each_however_dense_the_disks(radius: float, spacing: float) -> None:
+    assert told(recorded(radius=radius, spacing=spacing, counts=300 * radius**2)) == 1.0
+
+
+def test_what_changes_from_place_to_place_is_no_noise() -> None:
+    rng = np.random.default_rng(1)
+    light = np.stack([spots(spacing=19.0 + shift) for shift in rng.uniform(-2, 2, 96)]).reshape(8, 12, *SHAPE)
+    for gain in (1.0, 20.0):
+        found = told((gain * rng.poisson(light)).astype(np.float32))
+        assert found is None or found == pytest.approx(gain, rel=0.15)
+    made = ronchi.simulate("disks", seed=1, scan_shape=(8, 16), slope=0.3, dose_e=1e6)
+    assert geometry_of(made.data).counts_per_electron in (None, 1.0)
+
+
+def test_bad_pixels_and_places_without_a_pattern_have_no_say() -> None:
+    patterns = recorded(20.0, 0.5)
+    clean = told(patterns)
+    bad = np.zeros(SHAPE, np.int8)
+    bad[40:48] = bad[:, 30] = 1
+    valid = np.ones((8, 12), np.int8)
+    valid[:, 5] = valid[3] = 0
+    patterns[..., bad > 0] = 65535 * np.random.default_rng(2).random((8, 12, int(bad.sum())))
+    patterns[valid == 0] = 1e6
+    assert told(patterns, bad_pixel=bad, valid=valid) == pytest.approx(clean, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    "patterns",
+    [
+        recorded(scan=(2, 3)),
+        np.zeros((8, 12, *SHAPE), np.float32),
+        np.full((8, 12, *SHAPE), 3.0, np.float32),
+        recorded()[..., :20, :20],
+        recorded()[..., :5, :5],
+        recorded() + 100,
+        recorded(scan=(96, 1)),
+    ],
+    ids=["few", "dark", "no noise", "small", "tiny", "offset", "no neighbours"],
+)
+def test_where_it_does_not_show_nothing_is_said(patterns: NDArray[np.float32]) -> None:
+    assert told(patterns) is None
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2", "i4", "f4", "f8", ">u2"])
+def test_the_mean_is_that_of_the_patterns_whatever_their_type(dtype: str) -> None:
+    patterns = np.minimum(recorded(scan=(4, 8)), 255).astype(dtype)
+    np.testing.assert_allclose(
+        geometry_of(fourd.make(patterns)).mean_pattern, patterns.astype("f8").mean((0, 1)), rtol=1e-6
+    )
+
+
+def test_a_pattern_with_nan_is_named() -> None:
+    patterns = recorded(scan=(2, 4))
+    patterns[1, 2, 3, 4] = np.nan
+    with pytest.raises(DataError, match=r"scan_y 1, scan_x 2 .*first at pixel \(3, 4\)"):
+        geometry_of(fourd.make(patterns))
