@@ -42,6 +42,24 @@ def test_a_fault_at_reading_time_names_the_file(real_data, tmp_path, open_file):
     assert fault.value.fix
 
 
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("rsciio/pantarhei/panta_rhei_sample.prz", 100),
+        ("rsciio/pantarhei/panta_rhei_sample.prz", 15_487),
+        ("rsciio/mrc_de/20241021_00405_movie.mrc", 300),
+        ("rsciio/mrc_de/20241021_00405_movie.mrc", 3071),
+        ("rsciio/dm/test_diffraction_pattern.dm3", 60),
+        ("rsciio/dm/test_diffraction_pattern.dm3", 100_000),
+    ],
+)
+def test_a_file_that_is_cut_off_is_told_so(name: str, size: int, real_data, tmp_path):
+    path = tmp_path / Path(name).name
+    path.write_bytes((real_data / name).read_bytes()[:size])
+    with pytest.raises(ReadError, match=f"the file is cut off.*{size} bytes"):
+        ronchi.read(path)
+
+
 def test_a_chunk_that_cannot_be_decompressed_names_the_file(tmp_path, open_file):
     path = tmp_path / "a.h5"
     data = np.random.default_rng(0).integers(0, 9, (64, 64, 64)).astype(np.uint16)

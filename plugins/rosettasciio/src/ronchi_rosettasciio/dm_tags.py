@@ -22,7 +22,7 @@ def check_tags(path: Path) -> None:
 
     Raises
     ------
-    ValueError, struct.error
+    ValueError, EOFError, struct.error
         A tag is of no known type, has more fields than a file can mean, or does not end within the file.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -65,7 +65,7 @@ class _Walk:
         self._next(self._long)
         self._skip(self._size(self._next(self._long)))
         if self._at > len(self._data):
-            raise ValueError("the file ends within its tags")
+            raise EOFError("the file ends within its tags")
 
     def _size(self, kind: int) -> int:
         """Bytes of a value, whose type goes on from here."""

@@ -58,6 +58,12 @@ def damage(path: Path, form: Format) -> Iterator[None]:
             where=str(path),
             fix=f"if the file is small: {COPY}",
         ) from error
+    except (struct.error, EOFError) as error:
+        raise ReadError(
+            f"the file is cut off or its header is damaged: its {path.stat().st_size} bytes end too early ({error})",
+            where=str(path),
+            fix=COPY,
+        ) from error
     # Damaged files make the libraries fail in every way that there is: struct.error, KeyError, RecursionError, …
     except Exception as error:
         told = " ".join(str(error).split())[:200] or "no reason given"
@@ -191,7 +197,8 @@ def _ser(path: Path, size: int) -> None:
         (kind,) = struct.unpack_from("<I", head, 6)
         file.seek(first + (40 if kind == 0x4122 else 20))
         code, *shape = struct.unpack("<HII" if kind == 0x4122 else "<HI", file.read(10 if kind == 0x4122 else 6))
-        _need(path, count * math.prod(shape) * {1: 1, 4: 1, 2: 2, 5: 2, 8: 8, 9: 8, 10: 16}.get(code, 4), size)
+        frame = file.tell() - first + math.prod(shape) * {1: 1, 4: 1, 2: 2, 5: 2, 8: 8, 9: 8, 10: 16}.get(code, 4)
+        _need(path, first + count * frame, size)
 
 
 def _mrc(path: Path, size: int) -> None:
@@ -237,6 +244,9 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
 
 
 def _zip(path: Path, size: int) -> None:
+    if not zipfile.is_zipfile(path):
+        what = f"the file is cut off: after {size} bytes it has not the list of its parts that is at the end"
+        raise ReadError(what, where=str(path), fix=COPY)
     with zipfile.ZipFile(path) as archive:
         _need(path, sum(each.file_size for each in archive.infolist()), EXPANSION * size + SMALL_BYTES)
 

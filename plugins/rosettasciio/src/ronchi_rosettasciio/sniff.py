@@ -67,7 +67,7 @@ def _file(path: Path) -> str:
     if head.startswith((b"II\x97\x01", b"MM\x01\x97")):
         return "ser"
     if head.startswith(b"PK\x03\x04"):
-        return _zip(path)
+        return _zip(path, head)
     if _is_dm(head):
         return "dm"
     if _is_tvips(head):
@@ -79,7 +79,11 @@ def _file(path: Path) -> str:
     return ""
 
 
-def _zip(path: Path) -> str:
+def _zip(path: Path, head: bytes) -> str:
+    # The list of its members is at the end of a file, which one that is cut off has not.
+    first = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if not zipfile.is_zipfile(path):
+        return "prz" if first in (b"data.npy", b"meta_data.npy", b"data_model.npy") else ""
     with zipfile.ZipFile(path) as archive:
         members = {each.filename: each for each in archive.infolist()}
         if "data.npy" not in members or not {"meta_data.npy", "data_model.npy"} & set(members):
@@ -107,7 +111,7 @@ def _is_tvips(head: bytes) -> bool:
 
 def _is_mrc(head: bytes, size: int) -> bool:
     if len(head) < 1024:
-        return False
+        return head[208:211] == b"MAP"  # cut off
     nx, ny, nz, mode = struct.unpack_from("<4I", head)
     (extended,) = struct.unpack_from("<I", head, 92)
     if mode not in _MRC_BYTES or not nx * ny * nz:

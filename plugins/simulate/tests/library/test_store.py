@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import resource
 import shutil
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -20,6 +22,8 @@ from ronchi.api import Context
 from ronchi.schema import library as schema
 from ronchi_simulate.library import store
 from ronchi_simulate.library.plan import plan_runs
+from ronchi_simulate.library.reflections import Reflections
+from ronchi_simulate.library.run import RunData
 from ronchi_simulate.params.library import LibraryParams
 from ronchi_simulate.simulators.library import Library
 
@@ -79,6 +83,24 @@ def test_a_library_in_memory_is_the_same(whole: Path, tiny: LibraryParams) -> No
         assert made[name].dims == stored[name].dims
         assert made[name].attrs["units"] == stored[name].attrs["units"]
         assert (name in made.coords) == (name in stored.coords)
+
+
+def test_a_library_in_memory_is_there_once(tiny: LibraryParams, monkeypatch: pytest.MonkeyPatch) -> None:
+    large = tiny.model_copy(update={"runs": 40, "pattern_px": 256})
+    images = [np.ones((*of, 256, 256), np.float32) for of in ((2, 2), (2,), ())]
+    none = [
+        np.zeros((0, *of), dtype) for of, dtype in (((3,), "i2"), ((2,), "f8"), ((), "f8"), ((), "f8"), ((), "c16"))
+    ]
+    filled = RunData(*images, Reflections(*none))
+    monkeypatch.setattr(
+        "ronchi_simulate.simulators.library._simulate", lambda job: (job[0].index, copy.deepcopy(filled))
+    )
+    tracemalloc.start()
+    made = Library(large).simulate(context()).data
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made["intensity"].shape == (40, 2, 2, 256, 256)
+    assert made.nbytes < peak < 1.7 * made.nbytes  # twice without the crystals to draw from, which take 35 MB
 
 
 def test_an_interrupted_library_goes_on_and_equals_a_whole_one(

@@ -29,6 +29,19 @@ def test_schemas_and_laziness(film: SimpleNamespace) -> None:
     np.testing.assert_allclose(np.diff(made.data["x"].values), 0.2, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"), [({}, 0), ({"carbon_counts": 7e4}, 1), ({"carbon_counts": 7e4, "noise": False}, 0)]
+)
+def test_counts_beyond_16_bits_are_told_of(
+    film: SimpleNamespace, caplog: Any, changes: dict[str, Any], told: int
+) -> None:
+    params = GrapheneMovieParams.model_validate(film.small | {"n_frames": 1} | changes)
+    made = GrapheneMovie(params).simulate(Context(rng=np.random.default_rng(0)))
+    assert caplog.text.count("are cut off at 65535") == told
+    values = made.data["intensity"].values
+    assert bool((values == 65535).any()) == bool(told)
+
+
 def test_the_seed_decides_everything_and_frames_can_be_read_in_any_order(film: SimpleNamespace) -> None:
     made, other = film.movie(), film.movie(1)
     simulator = GrapheneMovie(GrapheneMovieParams.model_validate(film.small))

@@ -169,6 +169,28 @@ def test_an_aperture_that_the_band_limit_would_cut_is_refused(crowd) -> None:
     assert whole.sum() == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize(("z", "told"), [(-2.5, "-2.5 to"), (12.5, "to 12.5")])
+def test_atoms_before_or_behind_the_specimen_are_refused(of_12_angstrom, crowd, z: float, told: str) -> None:
+    """Those that stick out by less than a slice belong to the outermost one."""
+    beam = Beam(energy_eV=80e3, semiangle_mrad=10)
+    crowd.positions[7, 2] = np.clip(z, -1.9, 11.9)
+    of_12_angstrom(crowd, beam)
+    crowd.positions[7, 2] = z
+    with pytest.raises(DataError, match=rf"1 of 60 atoms lie outside .*{told}"):
+        of_12_angstrom(crowd, beam)
+
+
+@pytest.mark.parametrize(("wave_px", "n"), [(80, 1), (256, 0)])
+def test_waves_too_coarse_are_told_of_unless_the_caller_has(
+    of_12_angstrom, crowd, caplog, wave_px: int, n: int
+) -> None:
+    beam, size = Beam(energy_eV=80e3, semiangle_mrad=10), {"wave_shape": (wave_px, wave_px)}
+    of_12_angstrom(crowd, beam, **size)
+    assert caplog.text.count("patterns of atoms with Z = 79 are wrong by several per cent") == n
+    of_12_angstrom(crowd, beam, **size, log=None)
+    assert caplog.text.count("Z = 79") == n
+
+
 def test_no_beam_is_refused(of_12_angstrom, crowd) -> None:
     with pytest.raises(ConfigError, match="no beams"):
         of_12_angstrom(crowd)

@@ -76,6 +76,7 @@ def simulate_run(
         device=device,
         progress=progress,
         wave_shape=(waves, waves),
+        log=None,
     )[:, 0]
     probe = np.stack([vacuum_probe(beam, fine, step) for beam in beams])
     if binning > 1:

@@ -96,6 +96,13 @@ def spots(
     return image.reshape(shape)
 
 
+def brightest_counts(p: GrapheneMovieParams, *, silicon: bool) -> float:
+    """Counts expected in the middle of the brightest atom, under the thickest contamination where there is any."""
+    weight = (_SILICON / _CARBON) ** p.contrast_exponent if silicon else 1.0
+    dirt = p.contamination if p.contamination_fraction > 0 else 0.0
+    return p.carbon_counts * (weight + dirt) + p.background_counts
+
+
 def expose(
     y_px: Floats,
     x_px: Floats,
@@ -121,7 +128,7 @@ def expose(
     Returns
     -------
     (rows, columns) uint16
-        Counts; float32 expectations without noise.
+        Counts, cut off where 16 bits end; float32 expectations without noise.
     """
     shape, step = p.image_shape, p.step_angstrom
     jitter = p.line_jitter_px * rng.standard_normal((shape[0], 2))

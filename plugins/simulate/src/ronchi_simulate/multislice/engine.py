@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ronchi.api import ConfigError
-from ronchi_simulate.multislice.atoms import configurations, from_ase, repeated
+from ronchi.api import ConfigError, DataError
+from ronchi_simulate.multislice.atoms import Columns, configurations, from_ase, repeated
+from ronchi_simulate.multislice.grid import told_if_coarse
 from ronchi_simulate.multislice.request import Request, make_request
 from ronchi_simulate.multislice.scattering import Scattering
 from ronchi_simulate.optics import Beam
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "diffract"]
 
 Engine = Literal["torch", "abtem"]
+
+_LOG = logging.getLogger("ronchi.simulate")
 
 
 def diffract(
@@ -39,6 +43,7 @@ def diffract(
     wave_shape: tuple[int, int] | None = None,
     memory_mb: float = 1024.0,
     scattering: Scattering | None = None,
+    log: logging.Logger | None = _LOG,
 ) -> NDArray[np.float32]:
     """Diffraction patterns of a specimen for every beam, probe position and thickness.
 
@@ -87,6 +92,8 @@ def diffract(
         What the waves and patterns of a batch may take together.
     scattering : mapping, optional
         Parameters of Lobato by atomic number, (2, 5); abTEM's table if absent. For machines without abTEM.
+    log : logging.Logger, optional
+        Warned of waves that are too coarse for the heaviest element; None where the caller has done so for many calls.
 
     Returns
     -------
@@ -99,7 +106,8 @@ def diffract(
     ConfigError
         A parameter is out of its range, or an aperture is wider than what the grid of the waves carries.
     DataError
-        The cell is not orthorhombic, an atom's position is not finite, or an element has no scattering factor.
+        The cell is not orthorhombic, an atom's position is not finite or above or below the cell by more than a slice,
+        or an element has no scattering factor.
     """
     if not beams:
         raise ConfigError("no beams", where="diffract", fix="give at least one Beam")
@@ -120,6 +128,11 @@ def diffract(
         wave_shape=wave_shape,
     )
     _check_beams(beams, request)
+    _check_depths(columns, slice_angstrom)
+    if log is not None:
+        told_if_coarse(
+            max(request.grid.step_angstrom), int(columns.number.max(initial=0)), log, "make wave_shape larger"
+        )
     if frozen_phonons:
         columns = repeated(columns, 1 / q_step_inv_angstrom)
     n_configurations = max(1, frozen_phonons)
@@ -162,3 +175,16 @@ def _check_beams(beams: Sequence[Beam], request: Request) -> None:
                 where="diffract",
                 fix="use a finer grid of the waves (wave_shape, pattern_shape) or a smaller semiangle",
             )
+
+
+def _check_depths(atoms: Columns, slice_angstrom: float) -> None:
+    """Refuse atoms that the beam meets before or after the specimen: the outermost slice would stand for them."""
+    beyond = np.maximum(-atoms.z_angstrom, atoms.z_angstrom - atoms.cell_angstrom[0])
+    if beyond.max(initial=0.0) > slice_angstrom:
+        raise DataError(
+            f"{int((beyond > slice_angstrom).sum())} of {len(beyond)} atoms lie outside of the cell along the beam: "
+            f"z is {atoms.z_angstrom.min():.4g} to {atoms.z_angstrom.max():.4g}, the cell {atoms.cell_angstrom[0]:.4g} "
+            "angstrom high",
+            where="specimen",
+            fix="atoms.wrap() where the cell repeats along z, else atoms.center(axis=2) or a higher cell",
+        )

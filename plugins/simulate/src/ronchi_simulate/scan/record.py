@@ -154,6 +154,7 @@ def _expected(
         rng=rng,
         device=ctx.device,
         progress=progress,
+        log=None,
     )[0, :, 0]
     return fine if params.binning == 1 else bin_patterns(fine, params.pattern_shape, params.binning)
 

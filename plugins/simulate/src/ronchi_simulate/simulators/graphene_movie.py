@@ -12,7 +12,7 @@ import xarray as xr
 from ronchi.api import Context, Result
 from ronchi.schema import images
 from ronchi_simulate.movie.film import Film, develop, shoot, truth_of
-from ronchi_simulate.movie.imaging import Contamination
+from ronchi_simulate.movie.imaging import Contamination, brightest_counts
 from ronchi_simulate.params.graphene_movie import GrapheneMovieParams
 from ronchi_simulate.scan.unfinished import whole_lines
 
@@ -31,6 +31,7 @@ class GrapheneMovie:
     def simulate(self, ctx: Context) -> Result:
         """Let the sheet change now, and expose its frames when they are read; with the side ``truth``."""
         film = shoot(self.params, ctx.rng, ctx.progress)
+        _tell_if_saturated(film, self.params, ctx)
         return Result(self._images(film), {"truth": truth_of(film, self.params)})
 
     def simulate_into(self, folder: Path, ctx: Context) -> None:
@@ -40,6 +41,7 @@ class GrapheneMovie:
         n = self.params.n_frames
         # The sheet changes first, which takes about as long as its frames.
         film = shoot(self.params, ctx.rng, lambda done, total: ctx.progress(done, 2 * n))
+        _tell_if_saturated(film, self.params, ctx)
         lazy = self._images(film)
         done = folder / _DONE
         if not done.exists():
@@ -82,6 +84,19 @@ class GrapheneMovie:
             step=(p.step_angstrom, p.step_angstrom),
             units="counts",
             title="graphene under the beam, simulated",
+        )
+
+
+def _tell_if_saturated(film: Film, p: GrapheneMovieParams, ctx: Context) -> None:
+    """Warn where single atoms are brighter than 16 bits can count."""
+    silicon = any((shot.columns["species"] == 1).any() for shot in film.shots)
+    most, ceiling = brightest_counts(p, silicon=silicon), np.iinfo(np.uint16).max
+    if p.noise and most > ceiling:
+        ctx.log.warning(
+            "the brightest pixels expect %.3g counts and are cut off at %d, where 16 bits end: lower carbon_counts, "
+            "background_counts or contamination, or set noise: false",
+            most,
+            ceiling,
         )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.api import Context, Result
 from ronchi.schema import library as schema
@@ -18,6 +20,7 @@ from ronchi_simulate.params.library import LibraryParams
 
 __all__ = ["Library"]
 
+_IMAGES = ("intensity", "probe", "structure_factor")
 _MAKERS = ("prototype", "formula", "split", "beam_energy_eV", "qy", "qx", "thickness", "semiangle_mrad")
 
 
@@ -30,11 +33,19 @@ class Library:
     def simulate(self, ctx: Context) -> Result:
         """Return the whole library (``library/1``), in memory."""
         runs = self._planned(ctx)
-        made: dict[int, RunData] = {}
-        for index, data in ctx.map(_simulate, [(run, self.params, ctx.device) for run in runs]):
-            made[index] = data
-            ctx.progress(len(made), len(runs))
-        return Result(_assemble(runs, [made[run.index] for run in runs], self.params))
+        images: dict[str, NDArray[np.float32]] = {}
+        reflections: list[dict[str, NDArray[Any]]] = [{} for _ in runs]
+        made = ctx.map(_simulate, [(run, self.params, ctx.device) for run in runs])
+        for done, (index, data) in enumerate(made, 1):
+            for name in _IMAGES:
+                # Into its place at once: a library fills much of the memory, and is there once.
+                one = getattr(data, name)
+                if name not in images:
+                    images[name] = np.empty((len(runs), *one.shape), one.dtype)
+                images[name][index] = one
+            reflections[index] = store.reflection_columns(data)
+            ctx.progress(done, len(runs))
+        return Result(_assemble(runs, images, reflections, self.params))
 
     def simulate_into(self, folder: Path, ctx: Context) -> None:
         """Write the library as a Zarr store, run by run; runs that are there already are not made again."""
@@ -70,16 +81,18 @@ def _simulate_and_write(job: tuple[Run, LibraryParams, str, Path]) -> int:
     return run.index
 
 
-def _assemble(runs: list[Run], made: list[RunData], params: LibraryParams) -> xr.Dataset:
+def _assemble(
+    runs: list[Run],
+    images: dict[str, NDArray[np.float32]],
+    reflections: list[dict[str, NDArray[Any]]],
+    params: LibraryParams,
+) -> xr.Dataset:
     planned = store.run_variables(runs, params)
-    columns = [store.reflection_columns(data) for data in made]
     more = {name: variable(*row) for name, row in planned.items() if name not in _MAKERS}
     return schema.make(
-        intensity=np.stack([data.intensity for data in made]),
-        probe=np.stack([data.probe for data in made]),
-        structure_factor=np.stack([data.structure_factor for data in made]),
-        n_reflections=[len(data.points.hkl) for data in made],
-        reflections={name: np.concatenate([part[name] for part in columns]) for name in schema.PER_REFLECTION},
+        **images,
+        n_reflections=[len(columns["h"]) for columns in reflections],
+        reflections={name: np.concatenate([part[name] for part in reflections]) for name in schema.PER_REFLECTION},
         runs={name: planned[name][1] for name in schema.PER_RUN},
         semiangle_mrad=planned["semiangle_mrad"][1],
         thickness=planned["thickness"][1],
