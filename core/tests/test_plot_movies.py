@@ -89,6 +89,18 @@ def test_a_frame_that_is_not_there_stays_empty():
     assert np.isfinite(np.delete(table, 3, axis=1)).all()
 
 
+def test_of_every_kth_frame_there_are_no_stripes_and_the_matrix_says_how_much_later():
+    data = counted(gap=True)
+    data = data.assign_coords(frame=data["frame"].copy(data=10 * data["frame"].values))
+    data["class_to"].attrs["long_name"] = "class 10 frames later"
+    mesh = plot.latents_in_time(data).axes[0].collections[0]
+    table = np.ma.filled(mesh.get_array().astype(float), np.nan).reshape(5, 7)
+    assert np.isfinite(np.delete(table, 3, axis=1)).all()
+    edges = mesh.get_coordinates()[0, :, 0]
+    np.testing.assert_array_equal(edges, 10 * np.arange(8) - 5)
+    assert plot.transition_matrix(data).axes[0].get_xlabel() == "class 10 frames later"
+
+
 def test_the_matrix_states_probability_interval_and_count_and_nothing_for_a_class_never_left():
     texts = [text.get_text() for text in plot.transition_matrix(counted()).axes[0].texts]
     assert texts == ["0.900\n0.800–1.000\nn = 90", "0.100\n0.000–0.200\nn = 10"]

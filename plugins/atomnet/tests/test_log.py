@@ -83,6 +83,13 @@ def test_brightness_and_contrast_of_a_frame_change_no_position(draw, honeycomb, 
     plain, other = (points_of(finder.find(images.make(each), ctx)) for each in (image, 0.001 * image))
     assert worst(plain, other) < 1e-6
     assert len(plain) == len(other)
+    # Of a hundred times an atom, as a camera adds to its counts, and of 16-bit numbers that have a sign.
+    finder = LogFinder(LogParams(sigma_px=2.0))
+    plain, *raised = (points_of(finder.find(images.make(image + by), ctx)) for by in (0.0, 6e3, -3e4, 1e6))
+    for each in raised:
+        assert len(each) == len(plain)
+        # Pixels count alike there, and not by their counts: as much as noise moves an atom.
+        assert worst(each, plain) < 0.15
     found = finder.find(images.make(np.stack([image, 5 * image])), ctx)
     assert (np.bincount(found["frame"].values) == len(plain)).all()
 
@@ -207,3 +214,12 @@ def test_sigma_of_blobs_without_a_lattice(draw):
     points = rng.uniform(10, 190, (25, 2))
     image = draw(points, (200, 200), 3.0, 200.0) + rng.normal(0, 2, (200, 200))
     assert 1.5 < blob_sigma(image) < 6
+
+
+def test_pixels_that_are_not_square_are_warned_of(draw, honeycomb, ctx, caplog):
+    image = draw(honeycomb(), (120, 140))
+    finder = LogFinder(LogParams())
+    finder.find(images.make(image, step=(0.2, 0.205)), ctx)
+    assert not caplog.text
+    finder.find(images.make(image, step=(0.2, 0.3)), ctx)
+    assert "1.5 times as long along one axis" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -72,6 +73,26 @@ def test_likelihood_and_its_slopes_are_those_of_all_paths():
                 moved[at] += step
                 ends.append(expect(seen, Chain(**{**vars(chain), name: moved})).log_likelihood)
             assert getattr(found.slope, name)[at] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6)
+
+
+def test_tracks_in_parts_tell_the_same_in_the_memory_of_a_part(monkeypatch):
+    seen = movie(TRUE, READ, 1500, 40)
+    whole = hidden(*seen, 3)
+    monkeypatch.setattr("ronchi_movies.hidden._AT_ONCE", 2**13)
+    parts = sights_of(*seen, 3)
+    assert len(parts) > 20
+    tracemalloc.start()
+    try:
+        expect(parts, Chain(TRUE, READ, np.full(3, 1 / 3)))
+        assert tracemalloc.get_traced_memory()[1] < 25 * 8 * 2**13
+    finally:
+        tracemalloc.stop()
+    again = hidden(*seen, 3)
+    for name in ("transition", "confusion"):
+        np.testing.assert_allclose(getattr(again, name), getattr(whole, name), atol=1e-6)
+    for one, other in zip(again.survival, whole.survival, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-6)
+    np.testing.assert_allclose(again.counts, whole.counts, atol=1)
 
 
 def test_the_likelihood_never_falls():
@@ -185,6 +206,17 @@ def test_a_class_that_is_hardly_read_leaves_the_others_known():
     share, low, high = hidden(track, frame, label, 4).transition
     assert np.isnan(share[2]).all()
     assert 0.07 < low[0, 1] < share[0, 1] < high[0, 1] < 0.13
+
+
+def test_of_a_single_class_the_errors_are_told_as_well():
+    track, frame = np.indices((50, 10)).reshape(2, -1)
+    found = hidden(track, frame, np.ones(500, int), 3)
+    share, low, high = found.confusion
+    assert share[1].tolist() == [0, 1, 0]
+    assert 0.99 < low[1, 1] < high[1, 1] == 1
+    assert 0 < high[1, 0] < 0.01
+    assert np.isnan(share[[0, 2]]).all()
+    assert np.isnan(hidden(track, frame, np.full(500, -1), 2).confusion[0]).all()
 
 
 def test_changes_that_are_taken_back_are_noticed(caplog):

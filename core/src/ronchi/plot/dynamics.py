@@ -93,23 +93,25 @@ def angles_in_time(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
 
 
 def _heat(ax: Any, dynamics: xr.Dataset, counts: NDArray[Any], edges: NDArray[Any], most: float) -> Any:
-    steps = _frame_edges(dynamics)
+    steps, row = _frame_edges(dynamics)
     # Frames that are not in the data stay empty, and are not stretched over.
-    frames = dynamics["frame"].values
     table = np.full((len(steps) - 1, len(edges) - 1), np.nan)
-    table[frames - frames[0]] = counts
+    table[row] = counts
     shown = ax.pcolormesh(steps, edges, table.T, cmap=colormap("viridis"), vmin=0, vmax=most)
     ax.set_xlabel("frame", fontsize="small")
     ax.tick_params(labelsize="x-small")
     return shown
 
 
-def _frame_edges(dynamics: xr.Dataset) -> NDArray[np.float64]:
-    frames = dynamics["frame"].values
+def _frame_edges(dynamics: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Edges of the frames, as wide as the frames are apart where every k-th of a movie was taken, and where each is."""
+    frames = dynamics["frame"].values.astype(np.int64)
     if not len(frames):
         raise DataError("there are no frames to draw", where="dynamics")
-    edges: NDArray[np.float64] = np.arange(frames[0], frames[-1] + 2) - 0.5
-    return edges
+    step = max(1, int(np.gcd.reduce(np.diff(frames), initial=0)))
+    row = (frames - frames[0]) // step
+    edges: NDArray[np.float64] = frames[0] + step * (np.arange(row[-1] + 2) - 0.5)
+    return edges, row
 
 
 def _counts_bar(figure: Any, shown: Any, axes: Any) -> None:
@@ -174,7 +176,7 @@ def transition_matrix(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
     ticks = np.arange(n)
     ax.set_xticks(ticks, dynamics["class_to"].values, fontsize="x-small")
     ax.set_yticks(ticks, dynamics["class"].values, fontsize="x-small")
-    ax.set_xlabel("class a frame later", fontsize="small")
+    ax.set_xlabel(str(dynamics["class_to"].attrs.get("long_name", "class a frame later")), fontsize="small")
     ax.set_ylabel("class", fontsize="small")
     bar = figure.colorbar(shown, ax=ax, fraction=0.046, pad=0.03)
     bar.set_label("probability", fontsize="small")

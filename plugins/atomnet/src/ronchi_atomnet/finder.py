@@ -62,12 +62,14 @@ class Atomnet:
         with thread_limit(ctx.n_threads):
             return collect(
                 images,
-                lambda frame, _: self._search(frame, learned, pixel, ctx),
+                lambda frame, good: self._search(frame, good, learned, pixel, ctx),
                 ctx,
                 " ".join(learned.card["classes"]),
             )
 
-    def _search(self, frame: Array, learned: Learned, pixel: float | None, ctx: Context) -> Found:
+    def _search(
+        self, frame: Array, good: NDArray[np.bool_], learned: Learned, pixel: float | None, ctx: Context
+    ) -> Found:
         p = self.params
         image = -frame if p.dark else frame
         scale = self._scale(image, learned, pixel)
@@ -76,7 +78,7 @@ class Atomnet:
         points, score, species = find_peaks(odds, threshold)
         points = points / scale
         sigma_px = max(0.6, _SIGMA_OF_PERIOD * float(learned.card["period_px"]) / scale)
-        fit = fit_gaussians(image, points, sigma_px)
+        fit = fit_gaussians(image, points, sigma_px, good=good)
         near = (np.hypot(*(fit.points - points).T) <= _FURTHEST * fit.sigma_px) & (fit.height > 0)
         if p.position == "odds" or (p.position == "auto" and _agree(points, fit, near)):
             spread = spread_of_odds(score, float(learned.card["target_sigma_px"]))

@@ -19,6 +19,10 @@ __all__ = ["Found", "collect", "step_of"]
 Array = NDArray[np.float64]
 
 
+_ALIKE = 1.1
+"""Pixels that are longer along one axis by this factor blur and sharpen atoms by as much as noise does."""
+
+
 @dataclass(frozen=True)
 class Found:
     """Atoms of a frame, in px of the frame.
@@ -75,6 +79,13 @@ def collect(
         ``atoms/1`` in the units of the images' axes, numbered as their frames, sorted by row in each. The attribute
         ``image_start`` (y, x) is the place of the first pixel, where that is not 0.
     """
+    known = step_of(images)
+    if known is not None and max(known) > _ALIKE * min(known):
+        ctx.log.warning(
+            "atoms: pixels are %.3g times as long along one axis, and atoms are sought round: stated errors are too "
+            "small along the finer one; resample the images to square pixels",
+            max(known) / min(known),
+        )
     parts = [Found.nothing()]
     numbers = [np.empty(0, np.int64)]
     total = images.sizes["frame"]
@@ -96,7 +107,7 @@ def collect(
         **{name: np.concatenate([getattr(part, name) for part in parts]) for name in ("intensity", "score", "species")},
         units=str(images["y"].attrs.get("units", "pixel")) if "y" in images.coords else "pixel",
         intensity_units=str(images["intensity"].attrs.get("units", "1")),
-        step_angstrom=None if (known := step_of(images)) is None else [float(each) for each in known],
+        step_angstrom=None if known is None else [float(each) for each in known],
         image_shape=[images.sizes["y"], images.sizes["x"]],
         image_start=[float(each) for each in start] if start.any() else None,
         species_meanings=species or None,

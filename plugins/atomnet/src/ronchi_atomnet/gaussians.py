@@ -14,18 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
+from ronchi_atomnet.noise import noise_line, slopes_of
 from ronchi_atomnet.overlap import near_any, overlapping_variance, share
 
 __all__ = ["Fit", "fit_gaussians"]
 
 Array = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _REACH = 2.5
 """Radius of the pixels that an atom is fitted to, in standard deviations: 98.6 % of what tells its position."""
+_CORE, _CORE_PX = 2.0, 3.5
+"""The same while the width is fitted, and the least in px: further out are tails of the probe, which make atoms wider
+than what tells their place; further in are too few pixels."""
 _EXTENT = 4.0
 """Beyond it a Gaussian is nothing."""
 _FEWEST_SWEEPS, _MOST_SWEEPS = 10, 100
 """Atoms that do not overlap are done after the fewest; errors of those that do go from one to the next and back."""
+_MOST_WIDTHS = 14
+_SAME_WIDTH = 1e-4
+"""Sweeps that fit the width, too, and the share of it by which it changes where it has arrived."""
+_LEAST_SIGNAL = 3.0
+"""Heights over their errors, of half of the atoms, below which what seems to be their width is that of noise."""
+_TILTS = (40, 60)
+"""Sweeps after which backgrounds are taken to be told if some atoms do not come to rest."""
 _STILL, _RESTLESS = 0.01, 0.1
 """Standard errors that an atom moves in a sweep if it has arrived, and if it never will."""
 _LONGEST_STEP = 0.5
@@ -61,7 +73,9 @@ class Fit:
     residual: Array
 
 
-def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bool = True) -> Fit:
+def fit_gaussians(
+    image: Array, points: Array, sigma_px: float, *, fit_width: bool = True, good: Bools | None = None
+) -> Fit:
     """Fit a Gaussian to every point.
 
     Parameters
@@ -73,29 +87,43 @@ def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bo
     sigma_px : float
         Standard deviation of the atoms to begin with.
     fit_width : bool
-        Fit the standard deviation as well, the same for all.
+        Fit the standard deviation as well, the same for all; where noise is so strong that it cannot be told,
+        ``sigma_px`` stays.
+    good : (rows, columns) bool, optional
+        Pixels that were measured, all by default; the others have no say.
     """
     start = np.ascontiguousarray(points, np.float64)
-    at, state = start.copy(), np.zeros((len(start), 6))
+    at, state, slopes = start.copy(), np.zeros((len(start), 6)), np.zeros(start.shape)
+    good = np.ones(image.shape, np.bool_) if good is None else good
     residual = np.ascontiguousarray(image, np.float64).copy()
     noise, least = np.array([1.0, 0.0]), 1e-12 * max(1e-300, float(np.var(image)))
-    sigma = float(sigma_px)
+    sigma, fit_width = float(sigma_px), fit_width and len(start) > 0
+    step, awake, tilts = np.zeros(len(start)), np.ones(len(start), np.bool_), 2
     for sweep in range(_MOST_SWEEPS):
-        before = at.copy()
-        widening = _sweep(image, residual, at, start, state, sigma, noise, sweep < 5)
-        if fit_width and sweep in {1, 2, 3, 4} and len(at):
-            bright = state[:, 0] >= np.median(state[:, 0])
-            wider = sigma + float(np.clip(np.median(widening[bright]), -0.2 * sigma, 0.3 * sigma))
-            wider = min(max(wider, 0.5 * sigma_px, 0.5), 2 * sigma_px)
-            _redraw(image, residual, at, state, wider)
+        before, with_width = at.copy(), fit_width
+        widening = _sweep(image, good, residual, at, start, state, slopes, sigma, noise, awake, with_width)
+        if fit_width and sweep:
+            wider = _wider(sigma, sigma_px, widening, state, told=sweep > 1)
+            fit_width = abs(wider - sigma) > _SAME_WIDTH * sigma and wider != sigma_px and sweep < _MOST_WIDTHS
             sigma = wider
-        if sweep >= 6:
-            noise = _noise_line(image, residual, at, state, sigma, least)
+            _redraw(image, residual, at, state, sigma)
+        if 0 < sweep < _FEWEST_SWEEPS or fit_width:
+            noise = noise_line(image, good, residual, at, state, slopes, _REACH * sigma, least)
         step = (np.abs(at - before) / np.sqrt(np.where(state[:, 2:4] > 0, state[:, 2:4], np.inf))).max(1, initial=0)
-        if sweep >= _FEWEST_SWEEPS - 1 and (step < _STILL).all():
-            break
+        if sweep >= _FEWEST_SWEEPS - 1 and not with_width:
+            # What rests, among others that do, need not be visited again.
+            awake = near_any(at, at[step > _STILL], sigma)
+            rest = not awake.any()
+            if tilts and (rest or sweep in _TILTS):
+                # Not before: levels that are still on their way slope from the border inwards.
+                tilts -= 1
+                slopes, last = slopes_of(at, state[:, 0], state[:, 1], sigma), slopes
+                awake |= (slopes != last).any(1)
+                noise = noise_line(image, good, residual, at, state, slopes, _REACH * sigma, least)
+            elif rest:
+                break
     which, variance = overlapping_variance(
-        at, state[:, 0], state[:, 1], image - residual, noise, sigma, _REACH * sigma + 0.5
+        at, state[:, 0], state[:, 1], image - residual, good, noise, sigma, _REACH * sigma + 0.5
     )
     state[which, 4], state[which, 2:4] = variance[:, 0], variance[:, 1:]
     lost = near_any(at, at[step > _RESTLESS], sigma)
@@ -106,54 +134,85 @@ def fit_gaussians(image: Array, points: Array, sigma_px: float, *, fit_width: bo
     return Fit(at, variance, state[:, 0].copy(), state[:, 4].copy(), sigma, residual)
 
 
+def _wider(sigma: float, first: float, widening: Array, state: Array, *, told: bool) -> float:
+    """The next width: the one of least absolute deviations, of which what is no atom does not decide.
+
+    It counts all atoms alike: the brightest half of equal ones are those that noise makes bright, and narrow.
+    """
+    by, weight = widening.T
+    if not (weight > 0).any():
+        return sigma
+    signal = state[:, 0] / np.sqrt(np.where(state[:, 4] > 0, state[:, 4], np.inf))
+    if told and np.median(signal) < _LEAST_SIGNAL:
+        return first
+    order = np.argsort(by, kind="stable")
+    below = np.cumsum(weight[order])
+    middle = float(by[order[np.searchsorted(below, 0.5 * below[-1])]])
+    return min(max(sigma + float(np.clip(middle, -0.2 * sigma, 0.3 * sigma)), 0.5 * first, 0.5), 2 * first)
+
+
 @njit()
 def _sweep(
     image: Array,
+    good: Bools,
     residual: Array,
     at: Array,
     start: Array,
     state: Array,
+    slopes: Array,
     sigma: float,
     noise: Array,
+    awake: Bools,
     with_width: bool,
 ) -> Array:
-    """Visit every atom once.
+    """Visit every atom once that is awake.
 
     ``state`` (n, 6) holds height, background, variance of row, column and height, and nothing else.
 
     Returns
     -------
-    (n,) float64
-        By how much each atom is wider than ``sigma``.
+    (n, 2) float64
+        By how much each atom is wider than ``sigma``, and its weight: one over the error of that. Noise of the height
+        that is left without a width has no part in the noise of the width, so that a bright atom is not a narrow one.
     """
     n, (rows, columns) = len(at), image.shape
-    widening = np.zeros(n)
+    widening = np.zeros((n, 2))
     m = 5 if with_width else 4
-    basis, normal, right = np.empty(6), np.empty((6, 6)), np.empty(6)
+    reach = _REACH * sigma + 0.5
+    if with_width:
+        reach = min(reach, max(_CORE * sigma + 0.5, _CORE_PX))
+    basis, normal, right, wide = np.empty(6), np.empty((6, 6)), np.empty(6), np.empty(6)
     for i in range(n):
+        if not awake[i]:
+            continue
         y, x, height = at[i, 0], at[i, 1], state[i, 0]
         _add(residual, y, x, height, sigma)
         normal[:], right[:] = 0.0, 0.0
-        reach = _REACH * sigma + 0.5
         for row in range(max(0, int(np.ceil(y - reach))), min(rows, int(np.floor(y + reach)) + 1)):
             dy = row - y
             half = np.sqrt(reach * reach - dy * dy)
             for column in range(max(0, int(np.ceil(x - half))), min(columns, int(np.floor(x + half)) + 1)):
+                if not good[row, column]:
+                    continue
                 dx = column - x
                 square = dy * dy + dx * dx
                 g = np.exp(-0.5 * square / (sigma * sigma))
                 basis[0], basis[1] = 1.0, g
                 basis[2], basis[3] = g * dy / sigma**2, g * dx / sigma**2
                 basis[4] = g * square / sigma**3
-                value = residual[row, column]
-                expected = state[i, 1] + image[row, column] - value + height * g
+                slope = slopes[i, 0] * dy + slopes[i, 1] * dx
+                value = residual[row, column] - slope
+                expected = state[i, 1] + image[row, column] - residual[row, column] + slope + height * g
                 weight = share(square, reach) / (noise[0] + noise[1] * max(expected, 0.0))
                 for a in range(m):
                     right[a] += weight * basis[a] * value
                     for b in range(a + 1):
                         normal[a, b] += weight * basis[a] * basis[b]
         if _factor(normal, m):
-            _solve(normal, right, m)
+            wide[:] = right
+            _solve(normal, wide, m)
+            # The factor begins with that of the equations without a width.
+            _solve(normal, right, 4)
             new = right[1]
             state[i, 1] = right[0]
             if new > 0.0:
@@ -162,11 +221,11 @@ def _sweep(
                 at[i, 1] = _kept(x + min(max(right[3] / new, -longest), longest), start[i, 1], sigma)
                 state[i, 0] = new
                 if with_width:
-                    widening[i] = right[4] / new
+                    widening[i, 0], widening[i, 1] = wide[4] / new, new * normal[4, 4]
                 for a in range(3):
                     right[:] = 0.0
                     right[1 + a] = 1.0
-                    _solve(normal, right, m)
+                    _solve(normal, right, 4)
                     if a == 0:
                         state[i, 4] = right[1]
                     else:
@@ -205,47 +264,6 @@ def _redraw(image: Array, residual: Array, at: Array, state: Array, sigma: float
     residual[:] = image
     for i in range(len(at)):
         _add(residual, at[i, 0], at[i, 1], -state[i, 0], sigma)
-
-
-@njit()
-def _noise_line(image: Array, residual: Array, at: Array, state: Array, sigma: float, least: float) -> Array:
-    """Variance of a pixel, a + b times its expected value, from the squares of the residuals around the atoms."""
-    rows, columns = image.shape
-    s = np.zeros(5)
-    reach, number = _REACH * sigma, 0
-    for i in range(len(at)):
-        if state[i, 0] <= 0.0:
-            continue
-        y, x, background = at[i, 0], at[i, 1], state[i, 1]
-        inside = 0
-        for row in range(max(0, int(np.ceil(y - reach))), min(rows, int(np.floor(y + reach)) + 1)):
-            half = np.sqrt(reach * reach - (row - y) ** 2)
-            for column in range(max(0, int(np.ceil(x - half))), min(columns, int(np.floor(x + half)) + 1)):
-                expected = max(background + image[row, column] - residual[row, column], 0.0)
-                square = (residual[row, column] - background) ** 2
-                s[0] += 1.0
-                s[1] += expected
-                s[2] += expected * expected
-                s[3] += square
-                s[4] += expected * square
-                inside += 1
-        number += 1
-    made = np.array([1.0, 0.0])
-    if s[0] == 0.0:
-        return made
-    # Each atom took four parameters out of its pixels.
-    correction = s[0] / max(s[0] - 4.0 * number, 0.25 * s[0])
-    determinant = s[0] * s[2] - s[1] * s[1]
-    slope = (s[0] * s[4] - s[1] * s[3]) / determinant if determinant > 1e-12 * s[0] * s[2] else 0.0
-    offset = (s[3] - slope * s[1]) / s[0]
-    if slope <= 0.0:
-        slope, offset = 0.0, s[3] / s[0]
-    elif offset <= 0.0:
-        # Counts alone; a floor of a hundredth of the mean keeps empty pixels from ruling.
-        slope = s[3] / s[1]
-        offset = 0.01 * s[3] / s[0]
-    made[0], made[1] = max(offset * correction, least), slope * correction
-    return made
 
 
 @njit()

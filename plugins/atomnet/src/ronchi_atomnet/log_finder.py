@@ -40,7 +40,7 @@ def find_in_frame(frame: Array, good: NDArray[np.bool_], p: LogParams) -> Found:
     points, snr = find_blobs(image, sigma_px, p.threshold, p.max_false, good)
     points = centre_of_mass(image, points, sigma_px)
     if p.refine:
-        fit = fit_gaussians(image, points, sigma_px)
+        fit = fit_gaussians(image, points, sigma_px, good=good)
         found = Found(fit.points, np.sqrt(fit.variance), fit.height, snr, np.zeros(len(points), np.int64))
         found = without_doubles(found.select(fit.height > 0), _SAME * fit.sigma_px)
     else:

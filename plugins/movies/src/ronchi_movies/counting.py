@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,7 +97,10 @@ def behind_errors(track: Ints, frame: Ints, label: Ints, n: int, p: DynamicsPara
     used = (track >= 0) & (label >= 0)
     names, label = np.unique(label[used], return_inverse=True)
     if len(names) < 2:
-        return as_read(track[used], frame[used], names[label], n, p, log)
+        reads = np.zeros((n, n), np.int64)
+        reads[names, names] = len(label)
+        plain = as_read(track[used], frame[used], names[label], n, p, log)
+        return replace(plain, confusion=transition_interval(reads, p.confidence, p.prior))
     track, step = track[used], frame[used] // frame_step(frame)
     start = transition_counts(track, step, label, len(names)) + 0.5
     seen = sights_of(track, step, label, len(names))

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 __all__ = ["LEAST_ATOMS", "Motion", "motion_between"]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 _BINS = 6
 """Bins a spacing of the histogram of displacements."""
@@ -20,7 +21,7 @@ _CANDIDATES = 16
 _INSIDE = 1 / 3
 """An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
 _CLEARLY = 3.0
-"""By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
+"""By so many standard deviations more atoms must be covered for a longer displacement to be taken, or any at all."""
 _LEAST_MATCH = 0.25
 """Part of the way from what chance covers to all that must be covered at least: less is no motion of the same sheet."""
 _ROUNDS = 12
@@ -98,27 +99,41 @@ def motion_between(
         shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
         if height > sharpest:
             turn, candidates, sharpest = angle, shifts, height
-    best, most, number = Motion(0.0, np.zeros(2), pivot), -1.0, 0
+    best: Motion | None = None
+    told = (np.zeros(0, bool), np.zeros(0, bool))
     for shift in candidates[np.argsort(np.hypot(*candidates.T), kind="stable")]:
         motion = Motion(turn, shift, pivot)
-        covered, seen = _covered(motion, trees, field, spacing)
-        if covered > most + _CLEARLY * _spread(covered, seen):
-            best, most, number = motion, covered, seen
-    if not _explains(most, number, trees, field, spacing):
+        covered, inside = _covered(motion, trees, field, spacing)
+        # Of a displacement that leaves next to nothing in common nothing can be said.
+        if inside.sum() > 0.1 * len(inside) and (best is None or _clearly_more(covered, inside, *told)):
+            best, told = motion, (covered, inside)
+    if best is None or not _explains(*told, trees, field, spacing):
         return None
     return _refined(best, before, trees[1], spacing, max_turn)
 
 
+def _clearly_more(covered: Bools, inside: Bools, covered_before: Bools, inside_before: Bools) -> bool:
+    """Whether a motion covers clearly more of the atoms that two motions leave in the field than the other one does.
+
+    What both cover, or neither, says nothing, such as atoms that are missed (McNemar 1947, Psychometrika 12, 153,
+    doi:10.1007/BF02295996).
+    """
+    both = inside & inside_before
+    more, less = int((covered & ~covered_before)[both].sum()), int((covered_before & ~covered)[both].sum())
+    return bool(more - less > _CLEARLY * np.sqrt(more + less))
+
+
 def _explains(
-    covered: float, seen: int, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
+    covered: Bools, inside: Bools, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
 ) -> bool:
     """Whether a motion covers clearly more atoms than one that has nothing to do with them."""
     area = max(float(np.prod(field[1] - field[0])), spacing**2)
     chances = [1 - np.exp(-tree.n / area * np.pi * (_INSIDE * spacing) ** 2) for tree in trees]
     # Atoms of each frame are covered by those of the other.
     chance = float(chances[0] * trees[1].n + chances[1] * trees[0].n) / (trees[0].n + trees[1].n)
+    seen = int(inside.sum())
     least = chance + max(_LEAST_MATCH * (1 - chance), _CLEARLY * _spread(chance, seen))
-    return covered > least
+    return bool(int(covered.sum()) / seen > least)
 
 
 def _spread(share: float, n: int) -> float:
@@ -136,27 +151,32 @@ def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> t
     half = int(np.ceil(max_drift / spacing * _BINS)) + 1
     side = 2 * half + 1
     row, column = np.rint(apart * (_BINS / spacing)).astype(np.int64).T + half
-    counts = np.bincount(row * side + column, minlength=side * side).reshape(side, side).astype(float)
-    counts = uniform_filter(counts, 3, mode="constant")
+    counts, y, x = (
+        uniform_filter(
+            np.bincount(row * side + column, weight, side * side).reshape(side, side).astype(float), 3, mode="constant"
+        )
+        for weight in (None, *apart.T)
+    )
     top = (counts == maximum_filter(counts, 3, mode="constant")) & (counts > 0.3 * counts.max())
     where = np.argwhere(top)[np.argsort(-counts[top], kind="stable")[:_CANDIDATES]]
-    shifts: Floats = (where - half) * spacing / _BINS
+    # Their means, for half a bin off fewer atoms would be covered than a motion explains.
+    at = tuple(where.T)
+    shifts: Floats = np.stack([y[at], x[at]], 1) / counts[at][:, None]
     return shifts, float(counts.max())
 
 
 def _covered(
     motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
-) -> tuple[float, int]:
-    """Part of the atoms that are near one of the other frame, of those in the field of both; and their number."""
+) -> tuple[Bools, Bools]:
+    """Which atoms of both frames are near one of the other frame, and which of them are in the field of both."""
     before, after = trees
-    hits = seen = 0
+    hits, seen = [], []
     for moved, other in ((motion.apply(before.data), after), (motion.undo(after.data), before)):
-        y, x = moved.T
-        inside = (y >= field[0][0]) & (y <= field[1][0]) & (x >= field[0][1]) & (x <= field[1][1])
-        seen += int(inside.sum())
-        hits += int((other.query(moved[inside], distance_upper_bound=_INSIDE * spacing)[0] < np.inf).sum())
-    # Of a displacement that leaves next to nothing in common nothing can be said.
-    return (hits / seen if seen > 0.1 * (before.n + after.n) else -1.0), seen
+        inside = ((moved >= field[0]) & (moved <= field[1])).all(1)
+        near = other.query(moved, distance_upper_bound=_INSIDE * spacing)[0] < np.inf
+        seen.append(inside)
+        hits.append(near & inside)
+    return np.concatenate(hits), np.concatenate(seen)
 
 
 def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float, max_turn: float) -> Motion:

@@ -6,16 +6,21 @@ there and one back, a change of the class is not: three frames in a row tell the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Chain", "Found", "Sights", "better", "expect", "fit", "sights_of"]
+__all__ = ["Chain", "Found", "Passed", "Sights", "better", "expect", "fit", "passed", "sights_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+_NAMES = ("transition", "confusion", "first")
+_AT_ONCE = 2**18
+"""Frames of tracks, times classes, that are gone through at once: some 13 arrays of so many, of 2 MB each."""
 _LONGEST_GAP = 20
 """Missed frames beyond which a track begins anew: little is known of where it went, and each takes memory."""
 _STARTS = (0.02, 0.15)
@@ -33,14 +38,21 @@ class Sights:
 
     Parameters
     ----------
-    read : (m, k) float64
-        1 for the class that is read, 0 for the others; in a missed frame 1 for all.
+    label : (m,) int16
+        The class that is read; -1 in a missed frame.
+    n_classes : int
     n_seen : (t,) int64
         Tracks that last so long; they are the first of those of the frame before.
     """
 
-    read: Floats
+    label: NDArray[np.int16]
+    n_classes: int
     n_seen: Ints
+
+    @property
+    def read(self) -> Floats:
+        """(m, k) 1 for the class that is read, 0 for the others; in a missed frame 1 for all."""
+        return np.append(np.eye(self.n_classes), np.ones((1, self.n_classes)), axis=0)[self.label]
 
     @property
     def times(self) -> list[slice]:
@@ -51,7 +63,7 @@ class Sights:
     @property
     def before(self) -> Ints:
         """Row of the same atom a frame before, of all rows but the first `n_seen[0]`."""
-        return np.arange(self.n_seen[0], len(self.read)) - np.repeat(self.n_seen[:-1], self.n_seen[1:])
+        return np.arange(self.n_seen[0], len(self.label)) - np.repeat(self.n_seen[:-1], self.n_seen[1:])
 
 
 @dataclass(frozen=True)
@@ -84,25 +96,43 @@ class Found:
         Derivatives of the log-likelihood, each probability taken to be free; times the probabilities, the expected
         numbers of transitions, readings and beginnings.
     log_likelihood : float
-    forward, onward : (m, k) float64
-        Probability of each class given what was seen so far; likelihood of the row and all later ones in each class,
-        relative to that given those before.
     """
 
     chain: Chain
     slope: Chain
     log_likelihood: float
+
+
+class Passed(NamedTuple):
+    """What a pass forward and backward through tracks leaves.
+
+    Parameters
+    ----------
+    forward, onward : (m, k) float64
+        Probability of each class given what was seen so far; likelihood of the row and all later ones in each class,
+        relative to that given those before.
+    slope : Chain
+    log_likelihood : float
+    """
+
     forward: Floats
     onward: Floats
+    slope: Chain
+    log_likelihood: float
 
 
-def sights_of(track: Ints, step: Ints, label: Ints, n_classes: int) -> Sights:
+def sights_of(track: Ints, step: Ints, label: Ints, n_classes: int) -> list[Sights]:
     """Sort what is seen; frames in which a track is missed say nothing about its class.
 
     Parameters
     ----------
     track, step, label : (n,) int
         Each pair of the first two once, n > 0; steps count frames; labels are 0 to ``n_classes`` - 1.
+
+    Returns
+    -------
+    list of Sights
+        Of the longest tracks first, as many together as fit in the memory that is meant for them.
     """
     order = np.lexsort((step, track))
     track, step = track[order], step[order]
@@ -112,19 +142,36 @@ def sights_of(track: Ints, step: Ints, label: Ints, n_classes: int) -> Sights:
     lasts = np.maximum.reduceat(since, starts) + 1
     rank = np.empty(len(lasts), np.int64)
     rank[np.argsort(-lasts, kind="stable")] = np.arange(len(lasts))
-    n_seen = np.bincount(lasts - 1)[::-1].cumsum()[::-1].astype(np.int64)
-    values = np.ones((int(lasts.sum()), n_classes))
-    values[(np.cumsum(n_seen) - n_seen)[since] + rank[number]] = np.eye(n_classes)[label[order]]
-    return Sights(values, n_seen)
+    ends = np.cumsum(np.sort(lasts)[::-1]) * n_classes
+    block = ((ends - 1) // _AT_ONCE)[rank]
+    made = []
+    for which in np.unique(block):
+        mine = np.flatnonzero(block == which)
+        n_seen = np.bincount(lasts[mine] - 1)[::-1].cumsum()[::-1].astype(np.int64)
+        values = np.full(int(lasts[mine].sum()), -1, np.int16)
+        rows = np.flatnonzero(block[number] == which)
+        values[(np.cumsum(n_seen) - n_seen)[since[rows]] + rank[number[rows]] - rank[mine].min()] = label[order[rows]]
+        made.append(Sights(values, n_classes, n_seen))
+    return made
 
 
-def expect(seen: Sights, chain: Chain) -> Found:
-    """Go forward and backward through all tracks at once.
+def expect(seen: Sequence[Sights], chain: Chain) -> Found:
+    """Likelihood of a chain and its slopes, by `passed` through all tracks."""
+    slopes, log_likelihood = [np.zeros_like(getattr(chain, name)) for name in _NAMES], 0.0
+    for part in seen:
+        one = passed(part, chain)
+        slopes = [total + getattr(one.slope, name) for name, total in zip(_NAMES, slopes, strict=True)]
+        log_likelihood += one.log_likelihood
+    return Found(chain, Chain(*slopes), log_likelihood)
+
+
+def passed(seen: Sights, chain: Chain) -> Passed:
+    """Go forward and backward through tracks, all at once.
 
     Source: Rabiner 1989, Proc. IEEE 77, 257, doi:10.1109/5.18626, equations 91 and 92, scaled.
     """
-    times, n_seen = seen.times, seen.n_seen
-    likelihood = seen.read @ chain.confusion.T
+    times, n_seen, read = seen.times, seen.n_seen, seen.read
+    likelihood = read @ chain.confusion.T
     ahead, forward, backward = np.empty_like(likelihood), np.empty_like(likelihood), np.ones_like(likelihood)
     total = np.empty((len(likelihood), 1))
     previous = np.broadcast_to(chain.first, (int(n_seen[0]), len(chain.first)))
@@ -139,8 +186,8 @@ def expect(seen: Sights, chain: Chain) -> Found:
         np.matmul(later, chain.transition.T, out=backward[times[t - 1]][: n_seen[t]])
     onward = likelihood * backward
     n = int(n_seen[0])
-    slope = Chain(forward[seen.before].T @ onward[n:], (ahead * backward / total).T @ seen.read, onward[:n].sum(0))
-    return Found(chain, slope, float(np.log(total).sum()), forward, onward)
+    slope = Chain(forward[seen.before].T @ onward[n:], (ahead * backward / total).T @ read, onward[:n].sum(0))
+    return Passed(forward, onward, slope, float(np.log(total).sum()))
 
 
 def better(found: Found) -> Chain:
@@ -166,12 +213,12 @@ def _shares(numbers: Floats, otherwise: Floats) -> Floats:
     return np.where(total > 1e-9, numbers / np.maximum(total, 1e-9), otherwise)
 
 
-def fit(seen: Sights, transition: Floats) -> tuple[Found, list[float]]:
+def fit(seen: Sequence[Sights], transition: Floats) -> tuple[Found, list[float]]:
     """Find the chain of largest likelihood, and its log-likelihood after every round.
 
     Parameters
     ----------
-    seen : Sights
+    seen : sequence of Sights
     transition : (k, k) float
         Where to start; all above 0, k > 1.
     """
@@ -186,7 +233,7 @@ def fit(seen: Sights, transition: Floats) -> tuple[Found, list[float]]:
     return best
 
 
-def _climb(seen: Sights, chain: Chain) -> tuple[Found, list[float]]:
+def _climb(seen: Sequence[Sights], chain: Chain) -> tuple[Found, list[float]]:
     """Rounds of expectation and maximisation, each pair of them followed by a longer step the same way, if that rises.
 
     Source: Varadhan & Roland 2008, Scand. J. Stat. 35, 335, doi:10.1111/j.1467-9469.2007.00585.x, scheme S3.
@@ -207,18 +254,17 @@ def _climb(seen: Sights, chain: Chain) -> tuple[Found, list[float]]:
 
 
 def _beyond(zero: Chain, one: Chain, two: Chain) -> Chain | None:
-    names = ("transition", "confusion", "first")
-    first = [getattr(one, name) - getattr(zero, name) for name in names]
-    turn = [getattr(two, name) - getattr(one, name) - step for name, step in zip(names, first, strict=True)]
+    first = [getattr(one, name) - getattr(zero, name) for name in _NAMES]
+    turn = [getattr(two, name) - getattr(one, name) - step for name, step in zip(_NAMES, first, strict=True)]
     length, change = (float(sum((part**2).sum() for part in parts)) for parts in (first, turn))
     if not change > 0:
         return None
     reach = max(1.0, np.sqrt(length / change))
     made = [
         getattr(zero, name) + 2 * reach * step + reach**2 * bend
-        for name, step, bend in zip(names, first, turn, strict=True)
+        for name, step, bend in zip(_NAMES, first, turn, strict=True)
     ]
-    made = [np.maximum(part, getattr(two, name) / 10) for part, name in zip(made, names, strict=True)]
+    made = [np.maximum(part, getattr(two, name) / 10) for part, name in zip(made, _NAMES, strict=True)]
     made = [part / part.sum(-1, keepdims=True) for part in made]
     far = Chain(*made)
     return far if (np.diag(far.confusion) >= _LEAST_RIGHT).all() else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi_movies.hidden import Chain, Found, Sights, expect
+from ronchi_movies.hidden import Chain, Found, Sights, expect, passed
 
 __all__ = ["LEAST_STAYS", "Numbers", "expected_stays", "numbers_of"]
 
@@ -57,7 +58,7 @@ class _Free(NamedTuple):
     base: int
 
 
-def numbers_of(seen: Sights, found: Found) -> tuple[Numbers, Numbers]:
+def numbers_of(seen: Sequence[Sights], found: Found) -> tuple[Numbers, Numbers]:
     """How well transitions, and the classes that are read, are known.
 
     Variances are those of the inverse of the observed information (Louis 1982, J. R. Stat. Soc. B 44, 226,
@@ -66,7 +67,7 @@ def numbers_of(seen: Sights, found: Found) -> tuple[Numbers, Numbers]:
 
     Parameters
     ----------
-    seen : Sights
+    seen : sequence of Sights
     found : Found
         At the largest likelihood.
 
@@ -99,7 +100,7 @@ def _covariance(information: Floats) -> Floats:
     return covariance
 
 
-def _curvature(seen: Sights, found: Found, one: _Free, free: list[_Free]) -> list[float]:
+def _curvature(seen: Sequence[Sights], found: Found, one: _Free, free: list[_Free]) -> list[float]:
     """How the score of every free probability falls as this one rises."""
     value = getattr(found.chain, one.name)
     moved = np.atleast_2d(value.copy())
@@ -133,14 +134,14 @@ def _numbers(name: str, found: Found, expected: Floats, free: list[_Free], covar
     return Numbers(share, expected, np.where(total > _NOTHING, worth, 0.0))
 
 
-def expected_stays(seen: Sights, found: Found, *, from_first: bool) -> tuple[Floats, Floats, Floats]:
+def expected_stays(seen: Sequence[Sights], found: Found, *, from_first: bool) -> tuple[Floats, Floats, Floats]:
     """Stays in each class, each as often as it is likely in the light of all frames.
 
     The most likely path would lack the short ones, which it takes for errors.
 
     Parameters
     ----------
-    seen : Sights
+    seen : sequence of Sights
     found : Found
     from_first : bool
         Also stays that had begun before the track.
@@ -152,13 +153,27 @@ def expected_stays(seen: Sights, found: Found, *, from_first: bool) -> tuple[Flo
     begun : (k,) float64
         Stays in all.
     """
+    longest = max(len(part.n_seen) for part in seen)
+    at_risk, ended = np.zeros((2, longest + 1, len(found.chain.first)))
+    for part in seen:
+        for t, (going, over) in enumerate(_stays(part, found.chain, from_first=from_first)):
+            at_risk[t] += going
+            ended[t] += over
+    few = np.flatnonzero(at_risk[1:].max(1) < LEAST_STAYS)
+    end = 1 + int(few[0]) if len(few) else len(at_risk)
+    return at_risk[:end], ended[:end], at_risk[0]
+
+
+def _stays(seen: Sights, chain: Chain, *, from_first: bool) -> Iterator[tuple[Floats, Floats]]:
+    """Stays that last for at least 0, 1, … frames, and those of them that end then, (k,) each."""
+    forward, onward, _, _ = passed(seen, chain)
     n, before = int(seen.n_seen[0]), seen.before
-    later = found.onward[n:] @ found.chain.transition.T
-    remain = found.onward[n:] * np.diag(found.chain.transition)
-    likely = found.forward.copy()
+    later = onward[n:] @ chain.transition.T
+    remain = onward[n:] * np.diag(chain.transition)
+    likely = forward.copy()
     likely[before] *= later
     start = np.zeros_like(likely)
-    start[n:] = np.maximum(likely[n:] - found.forward[before] * remain, 0)
+    start[n:] = np.maximum(likely[n:] - forward[before] * remain, 0)
     if from_first:
         start[:n] = likely[:n]
     stays = np.zeros_like(likely)
@@ -166,14 +181,13 @@ def expected_stays(seen: Sights, found: Found, *, from_first: bool) -> tuple[Flo
     after = np.full(len(likely), -1)
     after[before] = np.arange(n, len(likely))
     begun = start.sum(0)
-    at_risk, ended = [begun], [np.zeros_like(begun)]
+    yield begun, np.zeros_like(begun)
     rows = np.flatnonzero((after >= 0) & (start.sum(1) > _NO_STAY))
     mass = start[rows]
-    while mass.sum(0).max(initial=0) >= LEAST_STAYS:
-        at_risk.append(mass.sum(0))
+    while len(rows):
+        going = mass.sum(0)
         mass = mass * stays[rows]
-        ended.append(at_risk[-1] - mass.sum(0))
+        yield going, going - mass.sum(0)
         rows = after[rows]
         kept = (after[rows] >= 0) & (mass.sum(1) > _NO_STAY)
         rows, mass = rows[kept], mass[kept]
-    return np.array(at_risk), np.array(ended), begun

@@ -18,7 +18,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     """Yield the three, in the order in which a pipeline uses them."""
     yield AlgorithmSpec(
         name="track-atoms",
-        version=2,
+        version=3,
         summary="Link atoms from frame to frame, one to one, over gaps, after the motion of the sheet is taken out.",
         params=TrackAtomsParams,
         factory="ronchi_movies.track_atoms:TrackAtoms",
@@ -39,7 +39,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     )
     yield AlgorithmSpec(
         name="dynamics",
-        version=3,
+        version=4,
         summary="Descriptors against time: histograms, class fractions, transitions and times in a class.",
         params=DynamicsParams,
         factory="ronchi_movies.dynamics:Dynamics",

@@ -85,6 +85,9 @@ def follow_sheet(
         if moved is None and last < number - 1 and (again := step(number - 1, number)) is not None:
             # What follows fits what did not fit: it was the frame before them that was bad, or much has changed.
             moved = again
+            if last == 0:
+                # Nothing has ever fitted the first one.
+                known[0], known[number - 1] = False, True
         known[number] = moved is not None
         motions.append(motions[-1] if moved is None else motions[-1].then(moved))
         last = last if moved is None else number
