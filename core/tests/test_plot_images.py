@@ -63,6 +63,21 @@ def test_robust_limits_ignore_bad_pixels_and_the_tails() -> None:
     assert robust_limits(sparse) == (0, 5)
 
 
+@pytest.mark.parametrize("n", [12, 100, 999])
+def test_one_wild_value_among_few_is_not_the_range_and_a_fair_one_is_in_it(n: int) -> None:
+    values = np.random.default_rng(0).normal(100, 1, n)
+    fair = robust_limits(values)
+    for at, wild in ((0, 1e6), (-1, -1e6)):
+        with_it = np.copy(values)
+        with_it[at] = wild
+        low, high = robust_limits(with_it)
+        assert 95 < low < 100 < high < 105
+    assert fair == pytest.approx((values.min(), values.max()), abs=0.5)
+    assert robust_limits(np.arange(n, dtype=np.uint16)) == pytest.approx((0, n - 1), abs=1)
+    assert symmetric_limit(np.append(values - 100, 1e6)) < 5
+    assert symmetric_limit(np.append(values - 100, 1e6), tail_percent=0) == 1e6
+
+
 def test_symmetric_limit_covers_all_arrays_and_survives_nothing() -> None:
     assert symmetric_limit(np.array([-0.5, 0.2, np.nan]), np.array([1.234]), tail_percent=0) == pytest.approx(1.3)
     assert symmetric_limit(np.full(4, np.nan)) == 1

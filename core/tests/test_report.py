@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from ronchi.errors import OutputError
 from ronchi.pipeline.result import RunResult, StepResult
@@ -305,6 +306,24 @@ def test_figure_that_cannot_be_drawn_leaves_a_message(tmp_path: Path, caplog: py
     assert "could not be drawn: no &lt;data&gt;" in html
     assert "ValueError" in caplog.text
     assert not (tmp_path / "figures").exists()
+
+
+def test_folders_and_files_of_others_among_the_figures_cost_nothing(tmp_path: Path) -> None:
+    kept = tmp_path / "figures" / "map.png"
+    kept.mkdir(parents=True)
+
+    def draw() -> Figure:
+        figure = Figure(figsize=(1, 1), layout="constrained")
+        figure.add_subplot()
+        return figure
+
+    album = Album(tmp_path / "figures", keep=True)
+    html = album.add("map", draw, "alt", "caption")
+    assert "figures/map.png could not be written: Is a directory" in html
+    assert "<img" in html
+    album.add("other", draw, "alt", "caption")
+    assert album.paths == [tmp_path / "figures" / "other.png"]
+    assert kept.is_dir()
 
 
 def test_maps_descriptors_and_centres_of_mass_are_drawn(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from ronchi.builtin.bad_pixels import BadPixels
 from ronchi.builtin.disks import disk_scan
 from ronchi.builtin.filling import fill_bad
 from ronchi.builtin.params_transforms import BadPixelsParams, BinParams
-from ronchi.builtin.patterns import mean_and_variance, sample_runs
+from ronchi.builtin.patterns import float_frames, mean_and_variance, sample_runs
 from ronchi.builtin.reduce import reduce_scan
 from ronchi.builtin.transforms_geometry import Bin
 from ronchi.errors import DataError
@@ -200,6 +200,17 @@ def test_bad_pixels_are_searched_for_in_valid_patterns_and_beside_known_ones() -
     assert apply(data.drop_vars("bad_pixel"), known=[(7, 7)])["bad_pixel"].values.sum() == 1
     filled = apply(data, fill=True)["intensity"].values
     assert np.isfinite(filled[data["valid"].values == 1]).all()
+
+
+def test_a_number_that_single_precision_cannot_hold_is_not_called_nan() -> None:
+    frames = np.ones((2, 4, 5))
+    frames[1, 2, 3] = -1e300
+    none = np.zeros((4, 5), bool)
+    with pytest.raises(DataError, match=r"\(0, 1\) holds -1e\+300, more than single precision holds, .* \(2, 3\)"):
+        float_frames(frames, np.arange(2), 2, none)
+    frames[1, 2, 3] = np.inf
+    with pytest.raises(DataError, match="holds NaN or infinity"):
+        float_frames(frames, np.arange(2), 2, none)
 
 
 def test_the_message_about_nan_says_what_to_do() -> None:

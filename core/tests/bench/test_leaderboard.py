@@ -42,3 +42,12 @@ def test_costs_and_figures_without_a_better_side_do_not_race() -> None:
     seconds = {("1", "a", "seconds"): 1.0, ("1", "b", "seconds"): 2.0}
     counts = {("1", "a", "s.n"): 1.0, ("1", "b", "s.n"): 2.0}
     assert standings(_table(seconds | counts), "find", {"seconds": "lower", "s.n": ""}) == []
+
+
+def test_options_of_the_run_make_no_races_of_their_own() -> None:
+    rms = {("a", "10", "1"): 1.0, ("a", "10", "4"): 1.0, ("b", "10", "1"): 2.0, ("b", "10", "4"): 2.0,
+           ("a", "20", "1"): 4.0, ("a", "20", "4"): math.nan, ("b", "20", "1"): 3.0, ("b", "20", "4"): 3.0}  # fmt: skip
+    rows = tuple(Row(place, 0, "s.rms", value) for place, value in rms.items())
+    table = Table(("find", "load.dose_e", "run.workers"), rows, tuple((place, 0, "done", "") for place in rms))
+    found = standings(table, "find", {"s.rms": "lower"})
+    assert [(each.races, each.mean_rank, each.first, each.finished) for each in found] == [(2, 1.5, 0.5, 1.0)] * 2

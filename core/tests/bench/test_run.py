@@ -238,6 +238,21 @@ def test_a_figure_to_compare_that_no_metric_gives_is_told(
     assert capsys.readouterr().err == "", "nothing of the report fails for want of figures"
 
 
+def test_a_wrong_figure_to_compare_is_told_before_the_run_and_after_its_first_cell(
+    small: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["compare"]["figures"] = ["score.median_p", "seconds", "score.median_px"]
+    Path("bench.yaml").write_text(yaml.safe_dump(small))
+    told = "compare.figures: nothing says whether more or less of 'score.median_p' is better; did you mean 'score.medi"
+    assert main(["validate", "bench.yaml"]) == 0
+    assert capsys.readouterr().out.count("warning: ") == 1
+    assert main(["bench", "bench.yaml"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("  ->")]
+    assert lines[0].startswith(told)
+    assert [line[:3] for line in lines[1:]] == ["2 c", "1/2", "com", "2/2"]
+    assert "nothing is called 'score.median_p'" in lines[3]
+
+
 def test_what_cannot_be_made_for_an_entry_is_a_row(small: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     near, far = small["steps"]["find"]["disk_detector"]
     near["params"] = {"needs": "a garden"}

@@ -69,6 +69,12 @@ def test_batch(scans):
     assert len(text.getvalue().splitlines()) == 4
 
 
+def test_a_process_that_leaves_without_a_record_is_not_done(scans):
+    assert run("scans/a1.npy", overrides=["disks.params.fault=leave"]) == SOME_FAILED
+    found = rows(scans / "all" / "summary.csv")["a1"]
+    assert (found["status"], found["reason"]) == ("failed", "the process ended with exit code 0")
+
+
 def test_faults_of_the_call(scans):
     with pytest.raises(ConfigError, match=r"no file matches\n  -> quote"):
         run_batch("toy.yaml", "scans/*.h5")

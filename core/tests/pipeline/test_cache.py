@@ -163,7 +163,7 @@ def test_what_killed_runs_left_is_removed(tmp_path):
     dead = tmp_path / "tmp" / f"put+{platform.node()}+999999999+x"
     foreign = tmp_path / "tmp" / f"put+{platform.node()}-2+999999999+x"
     alive = tmp_path / "tmp" / f"{name_of_process('put')}x"
-    old, new = cache.partial("a"), cache.partial("b")
+    old, new = cache.partial("a" * 64), cache.partial("b" * 64)
     for folder in (dead, foreign, alive):
         folder.mkdir(parents=True)
     (old / "block.npz").write_bytes(b"1")
@@ -171,6 +171,21 @@ def test_what_killed_runs_left_is_removed(tmp_path):
     os.utime(old, (month_ago, month_ago))
     cache.tidy()
     assert [folder.exists() for folder in (dead, foreign, alive, old, new)] == [False, True, True, False, True]
+
+
+def test_what_others_keep_in_the_folder_is_never_removed(tmp_path):
+    # Somebody gives a folder of theirs as the cache, and has one called tmp or partial in it.
+    month_ago = time.time() - 31 * 86400
+    theirs = [tmp_path / "tmp" / "thesis", tmp_path / "partial" / "figures", tmp_path / "tmp" / "put+notes"]
+    for folder in theirs:
+        folder.mkdir(parents=True)
+        os.utime(folder, (month_ago, month_ago))
+    ours = tmp_path / "tmp" / f"put+elsewhere+12+{KEY[:16]}-{'0' * 32}"
+    ours.mkdir()
+    os.utime(ours, (month_ago, month_ago))
+    Cache(tmp_path).tidy()
+    assert all(folder.exists() for folder in theirs)
+    assert not ours.exists()
 
 
 def test_one_at_a_time_makes_an_entry_and_a_killed_one_lets_go(tmp_path):
@@ -284,6 +299,9 @@ def test_code_digest_sees_all_files_but_those_that_are_made_of_them(tmp_path):
     before = code_digest(tmp_path)
     for made in ("a.cpython-312.pyc", "a.f-1.py312.nbi", "a.f-1.py312.1.nbc"):
         (tmp_path / made).write_text("made")
+    # Python and numba write under other names first.
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.cpython-312.pyc.140267").write_text("half made")
     assert code_digest(tmp_path) == before
     (tmp_path / "table.json").write_text("{}")
     with_table = code_digest(tmp_path)

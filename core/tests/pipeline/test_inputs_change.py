@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 from ronchi.errors import RunError
 from ronchi.pipeline import detect
 from ronchi.pipeline import outputs as outputs_module
+from ronchi.pipeline.cache import Cache
+from ronchi.pipeline.config import load_config
+from ronchi.pipeline.identity import Identities
+from ronchi.pipeline.keys import FileDigests
+from ronchi.pipeline.plan import make_plan
 
 SHAPE = (5, 7, 8, 9)
 
@@ -118,3 +124,18 @@ def test_lazy_outputs_of_other_content_are_not_left(go, folder, monkeypatch):
         go(replace=more)
     assert not list((folder / "toy-out").glob("half*"))
     assert (folder / "toy-out" / "strain.nc").exists()
+
+
+def test_a_file_is_compared_once_however_many_lazy_steps_lead_to_it(folder, toys, monkeypatch):
+    names = ["load", *(f"half{number}" for number in range(1200))]
+    steps = {"load": {"reader": "toyread", "params": {"path": str(folder / "scan.npy")}}}
+    steps |= {name: {"transform": "halve", "data": before} for before, name in itertools.pairwise(names)}
+    plan = make_plan(load_config({"schema": "ronchi.pipeline/1", "steps": steps}), toys)
+    identities = Identities(plan, Cache(folder / "cache"))
+    compared, of = [], FileDigests.of
+    monkeypatch.setattr(FileDigests, "of", lambda self, path: compared.append(path) or of(self, path))
+    identities.check_files(*names)
+    assert compared == [folder / "scan.npy"]
+    rewrite(folder / "scan.npy", 1)
+    with pytest.raises(RunError, match=r"scan\.npy: this input file changed"):
+        identities.check_files(names[-1])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -119,6 +121,15 @@ def test_a_section_without_content_is_absent(folder, toys):
         ("path: peaks.nc", "path: ../peaks.nc", r"leaves the output folder"),
         ("path: peaks.nc", "path: /tmp/peaks.nc", r"leaves the output folder"),
         ("path: peaks.nc", "path: strain.nc", r"'strain\.nc' is also the path of 'peaks'"),
+        ("path: peaks.nc", "path: strain.nc/peaks.nc", r"'strain\.nc' is also the path of 'peaks', or in it"),
+        ("path: peaks.nc", "path: log.txt/peaks.nc", r"'log\.txt' is written by every run"),
+        ("path: peaks.nc", f"path: {'p' * 253}.nc", r"no file can have the name 'ppp"),
+        ("path: peaks.nc", 'path: "peaks\\0.nc"', r"no file can have the name 'peaks"),
+        ("run: {block: 4}", 'run: {cache: ""}', r"run\.cache: must be the name of a folder"),
+        ("run: {block: 4}", 'run: {cache: "a\\0"}', r"run\.cache: must be the name of a folder"),
+        ("run: {block: 4}", "run: {cache: ~nobody-of-that-name/c}", r"run\.cache: must begin with the home"),
+        ("name: toy", f"name: {'t' * 201}", r"name: string should have at most 200 characters"),
+        ("  half:", f"  {'h' * 201}:", r"not a step name"),
         ("path: peaks.nc", "path: peaks.csv", r"outputs\.peaks\.path: unknown extension '\.csv'"),
         ("path: peaks.nc", "path: provenance.json", r"is written by every run"),
         ("from: disks, ", "", r"'from' is missing"),
@@ -204,3 +215,9 @@ def test_paths_among_parameters_start_at_the_file(folder, toys):
 def test_allow_list_is_respected(folder):
     with pytest.raises(ConfigError, match=r"allow-list|no reader is called"):
         check_pipeline(folder / "toy.yaml", overrides=["plugins={allow: [other]}"])
+
+
+def test_the_cache_may_lie_at_home():
+    steps = {"load": {"reader": "npy", "params": {"path": "a.npy"}}}
+    config = load_config({"schema": "ronchi.pipeline/1", "run": {"cache": "~/kept here"}, "steps": steps})
+    assert config.run.cache == str(Path.home() / "kept here")

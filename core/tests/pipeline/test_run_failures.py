@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 
-from ronchi.errors import ConfigError
+from ronchi.errors import ConfigError, OutputError
 from ronchi.pipeline.run import run_pipeline
 
 
@@ -30,7 +32,7 @@ def test_a_failed_step_stops_only_what_needs_it(go, statuses, all_done, reused):
     [
         ("raise", "ValueError: detector broke"),
         ("prepare", "cannot prepare"),
-        ("contract", "broke its contract.*qy_px has"),
+        ("contract", "broke its contract.*qy_px is float64 of shape"),
         ("objects", "broke its contract.*qy_px is object"),
     ],
 )
@@ -38,6 +40,98 @@ def test_faulty_detectors(go, fault, message, statuses, all_done):
     run = go(f"disks.params.fault={fault}")
     assert statuses(run) == {**all_done, "disks": "failed", "strain": "skipped", "score": "skipped"}
     assert re.search(message, run.steps["disks"].error)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "message"),
+    [
+        ("qy_px", np.nan, "qy_px holds NaN or infinity"),
+        ("qx_px", np.inf, "qx_px holds NaN or infinity"),
+        ("flags", 70_000, "flags holds what 16 bits do not"),
+        ("counts", 1.0, r"counts is float64 of shape \(4,\), not 4 whole numbers"),
+    ],
+)
+def test_numbers_that_are_none_do_not_go_on(go, monkeypatch, column, values, message):
+    import toydist
+
+    detect = toydist.Brightest.detect
+
+    def spoilt(self, frames):
+        batch = detect(self, frames)
+        return dataclasses.replace(batch, **{column: np.full(len(getattr(batch, column)), values)})
+
+    monkeypatch.setattr(toydist.Brightest, "detect", spoilt)
+    assert re.search(f"broke its contract.*{message}", go().steps["disks"].error)
+
+
+@pytest.mark.parametrize("made", [None, np.zeros(3), (1, 2)])
+def test_what_is_no_data_set_is_told_so(go, monkeypatch, made):
+    import toydist
+
+    monkeypatch.setattr(toydist.Strain, "solve", lambda self, peaks, ctx: made)
+    told = f"the strain_solver 'toystrain' broke its contract: its result is of type {type(made).__name__}"
+    assert told in go().steps["strain"].error
+
+
+def test_a_step_that_ends_the_process_fails_like_any_other(go, monkeypatch, statuses, all_done):
+    import toydist
+
+    def leave(code):
+        raise SystemExit(code)
+
+    monkeypatch.setattr(toydist.Strain, "solve", lambda self, peaks, ctx: leave(0))
+    run = go()
+    assert statuses(run) == {**all_done, "strain": "failed", "score": "skipped"}
+    assert "SystemExit: 0 (in toystrain" in run.steps["strain"].error
+    # Asked to end by a signal, it does.
+    monkeypatch.setattr(toydist.Strain, "solve", lambda self, peaks, ctx: leave(128 + 15))
+    with pytest.raises(SystemExit):
+        go()
+
+
+def test_a_log_that_cannot_be_written_costs_no_step(go, monkeypatch, folder):
+    import toydist
+
+    solve = toydist.Strain.solve
+
+    def tidy(self, peaks, ctx):
+        shutil.rmtree(folder / "toy-out")
+        ctx.log.warning("said in vain")
+        return solve(self, peaks, ctx)
+
+    monkeypatch.setattr(toydist.Strain, "solve", tidy)
+    with pytest.raises(OutputError, match="cannot be written"):
+        go()
+    monkeypatch.setattr(toydist.Strain, "solve", solve)
+    again = go()
+    assert again.ok
+    assert again.steps["strain"].cached
+
+
+def test_a_step_cannot_change_what_the_others_are_given(go, monkeypatch):
+    import toydist
+
+    solve = toydist.Strain.solve
+
+    def careless(self, peaks, ctx):
+        peaks.attrs["mine"] = 1
+        peaks["qy"].attrs["units"] = "furlong"
+        peaks["mine"] = peaks["qy"]
+        return solve(self, peaks, ctx)
+
+    def reckless(self, peaks, ctx):
+        peaks["qy"].values[:] = 0
+
+    monkeypatch.setattr(toydist.Strain, "solve", careless)
+    run = go()
+    assert run.ok
+    assert "mine" not in run["disks"].attrs
+    assert "mine" not in run["disks"]
+    assert run["disks"]["qy"].attrs["units"] != "furlong"
+    monkeypatch.setattr(toydist.Strain, "solve", reckless)
+    run = go(force=["strain"])
+    assert "read-only" in run.steps["strain"].error
+    assert run["disks"]["qy"].values.any()
 
 
 def test_nan_is_named_by_position(go, folder):

@@ -174,8 +174,8 @@ class Brightest:
             with Path(p.log).open("a") as file:
                 file.write(f"{os.getpid()} {len(frames)}\n")
         time.sleep(p.sleep_s)
-        if p.fault == "die":
-            os._exit(9)
+        if p.fault in ("die", "leave"):
+            os._exit(9 if p.fault == "die" else 0)
         if p.fault == "warn":
             self.log.info("a block of %d", len(frames))
             self.log.warning("blurred by %g px", p.sigma_px)

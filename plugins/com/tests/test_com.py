@@ -264,6 +264,25 @@ def test_the_centre_is_from_the_origin_of_each_pattern(descan: str):
         assert "origin_y" not in found.variables
 
 
+def test_patterns_cut_by_hand_after_their_origins_were_counted_are_told_of(caplog):
+    y, x = np.mgrid[:32, :32]
+    drift = 16 + 0.1 * np.arange(12)[:, None] + 0.13 * np.arange(14)
+    rho = np.hypot(y - drift[..., None, None], x - drift[..., None, None])
+    data = scan(np.rint(1000 / (1 + np.exp((rho - 6) / 0.5))).astype("u2"))
+    part = {"qy": slice(3, 30), "qx": slice(5, 32)}
+    for how in ("coordinates", "shift", "note"):
+        centred = ronchi.transform(data, "centre", radius_px=6, apply=how)
+        fair = [centred, centred.isel(scan_x=slice(0, 3)), ronchi.transform(centred, "bin", detector=(2, 2))]
+        fair.append(ronchi.transform(centred, "crop", qy=(3, 30), qx=(5, 32), by="index"))
+        fair.append(ronchi.transform(fair[-1], "calibrate", q_step_inv_angstrom=(0.01, 0.015)))
+        for whole in fair:
+            ronchi.com(whole)
+        assert "before the first pixel" not in caplog.text
+        ronchi.com(centred.isel(part))
+        assert "with 3 rows and 5 columns more before the first pixel" in caplog.text
+        caplog.clear()
+
+
 @pytest.mark.parametrize(("radii", "most_px"), [({"outer_radius": 0.09}, 0.1), ({"outer_radius": 0.3}, 0.55)])
 def test_the_radii_go_along_with_the_origin(radii, most_px):
     """Light that fills the circle has its centre in the middle; a whole disk in it lies there to half a pixel."""

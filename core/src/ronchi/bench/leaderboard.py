@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ronchi.bench.stats import of_data
 from ronchi.bench.table import COSTS, Table
 
 __all__ = ["Standing", "standings"]
@@ -25,7 +27,7 @@ class Standing:
     finished : float
         Part of the races in which it has a value.
     races : int
-        Combinations of data, repeat and figure.
+        Combinations of data, repeat and figure; options of the run make no data of their own.
     """
 
     entry: str
@@ -47,15 +49,19 @@ def standings(table: Table, slot: str, sides: Mapping[str, str]) -> list[Standin
     """
     at = table.factors.index(slot)
     entries = list(dict.fromkeys(factors[at] for factors, *_ in table.cells))
-    data = list(dict.fromkeys(((*factors[:at], *factors[at + 1 :]), repeat) for factors, repeat, *_ in table.cells))
+    apart = of_data(table, [at])
+    data = list(dict.fromkeys((_at(apart, factors), repeat) for factors, repeat, *_ in table.cells))
     races = []
     for figure in (name for name, side in sides.items() if side and name not in COSTS):
-        values = table.values(figure)
+        found: dict[tuple[tuple[str, ...], int, str], list[float]] = {}
+        for (factors, repeat), values in table.values(figure).items():
+            finite = [value for value in values if math.isfinite(value)]
+            found.setdefault((_at(apart, factors), repeat, factors[at]), []).extend(finite)
         sign = 1 if sides[figure] == "lower" else -1
-        for others, repeat in data:
-            places = {entry: ((*others[:at], entry, *others[at:]), repeat) for entry in entries}
-            found = {entry: values.get(place, [math.nan])[0] for entry, place in places.items()}
-            races.append({entry: sign * value if math.isfinite(value) else math.inf for entry, value in found.items()})
+        for place in data:
+            own = {entry: found.get((*place, entry)) for entry in entries}
+            races.append({entry: sign * statistics.median(values) if values else math.inf
+                          for entry, values in own.items()})  # fmt: skip
     if not races:
         return []
     n = len(races)
@@ -70,6 +76,10 @@ def standings(table: Table, slot: str, sides: Mapping[str, str]) -> list[Standin
         for entry in entries
     ]
     return sorted(made, key=lambda each: each.mean_rank)
+
+
+def _at(numbers: Sequence[int], factors: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(factors[number] for number in numbers)
 
 
 def _rank(race: Mapping[str, float], entry: str) -> float:

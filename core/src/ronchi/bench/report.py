@@ -8,13 +8,14 @@ from pathlib import Path
 
 import yaml
 
+from ronchi.bench.figure_sides import absent_figures
 from ronchi.bench.figures import draw_against, draw_costs, draw_forest
 from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Summary, differences, summaries
 from ronchi.bench.summary import (
-    absent_figures,
     better_of,
+    chosen_of,
     compared_of,
     confidence_of,
     interval,
@@ -79,7 +80,7 @@ def _summary(result: BenchResult) -> Section:
     lost = sum(status not in FINISHED for *_, status, _ in cells)
     body = paragraph(result.config.about) if result.config.about else ""
     said = [f"{lost} of {len(cells)} combinations did not finish: see below"] if lost else []
-    body += messages(said + absent_figures(result))
+    body += messages(said + absent_figures(chosen_of(result), result.table.figures()))
     compared, baseline = compared_of(result)
     shown = [("combinations", str(len(cells))), ("repeats", str(result.config.protocol.repeats))]
     if compared:

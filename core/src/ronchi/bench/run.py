@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from ronchi.bench.cells import make_cells
 from ronchi.bench.config import BenchConfig, load_bench
 from ronchi.bench.environment import environment
-from ronchi.bench.figure_sides import side_of
+from ronchi.bench.figure_sides import side_of, unjudged_figures
 from ronchi.bench.install import install
 from ronchi.bench.outcome import Outcome
 from ronchi.bench.plans import manager_for, plan_cells
@@ -30,7 +30,7 @@ from ronchi.pipeline.versions import versions_of
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["BenchResult", "median_of_all", "run_bench"]
+__all__ = ["BenchResult", "doubts", "median_of_all", "run_bench"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def run_bench(
     cells = make_cells(config)
     plans, outcomes = plan_cells(config, cells, manager, skip_missing=skip_missing)
     tell = stream or sys.stderr
+    tell.writelines(f"{text}\n" for text in doubts(config, plans))
     lacking: dict[int, Outcome] = {}
     if peers:
         lacking = install(plans, lambda text: print(text, file=tell, flush=True))
@@ -144,6 +145,11 @@ def run_bench(
         citations=tuple(sorted(cited)),
         tuned=tuned,
     )
+
+
+def doubts(config: BenchConfig, plans: Mapping[int, Plan]) -> list[str]:
+    """What is no fault and yet likely no intention, in words."""
+    return unjudged_figures(_better(plans), config.compare.figures) if config.compare and plans else []
 
 
 def _better(plans: Mapping[int, Plan]) -> dict[str, Mapping[str, str]]:

@@ -15,6 +15,7 @@ from typing import TextIO
 from ronchi.bench.cells import Cell
 from ronchi.bench.config import BenchConfig
 from ronchi.bench.environment import environment
+from ronchi.bench.figure_sides import absent_figures
 from ronchi.bench.outcome import FINISHED, Outcome
 from ronchi.bench.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically
@@ -68,6 +69,7 @@ def run_cells(
     tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
     slot = config.compare.slot if config.compare else None
     base, stop = config.source.base, threading.Event()
+    chosen = config.compare.figures if config.compare else []
     (out_dir / "rows").mkdir(exist_ok=True)
     with ThreadPoolExecutor(config.protocol.jobs) as pool:
         running = {
@@ -82,6 +84,10 @@ def run_cells(
                 write_atomically(_row_file(out_dir, keys[cell.number]), json.dumps(asdict(outcome)).encode())
                 told = f"{outcome.status}: {outcome.error}" if outcome.error else outcome.status
                 tell.write(f"{done}/{len(waiting)} {cell.name}: {told}\n")
+                if outcome.scores and chosen:
+                    # A wrong name shows now, not after hours.
+                    tell.writelines(f"{text}\n" for text in absent_figures(chosen, outcome.scores))
+                    chosen = []
                 tell.flush()
         except BaseException:
             # Cells do not get the terminal's Ctrl-C: they are in sessions of their own.

@@ -78,7 +78,7 @@ def summaries(table: Table, confidence: float = 0.95, by: Sequence[str] | None =
         Factors that are told apart, in this order; over the others it is taken together. All by default.
     """
     kept = [table.factors.index(name) for name in (table.factors if by is None else by)]
-    data = _of_data(table, kept)
+    data = of_data(table, kept)
     made = []
     for figure in table.figures():
         values = [
@@ -109,7 +109,7 @@ def differences(
         The table has no such factor.
     """
     at = table.factors.index(slot)
-    data = _of_data(table, [at])
+    data = of_data(table, [at])
     made = []
     for figure in table.figures():
         by_pair: dict[tuple[Any, ...], dict[str, float]] = {}
@@ -130,7 +130,7 @@ def differences(
     return made
 
 
-def _of_data(table: Table, apart: Sequence[int]) -> list[int]:
+def of_data(table: Table, apart: Sequence[int]) -> list[int]:
     """Numbers of the factors besides some that are told apart, but for options of the run: they change no data."""
     return [at for at, name in enumerate(table.factors) if at not in apart and not name.startswith("run.")]
 

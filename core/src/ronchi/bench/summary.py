@@ -10,19 +10,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ronchi.bench.figure_sides import Side, side_of
+from ronchi.bench.figure_sides import Side, absent_figures, side_of
 from ronchi.bench.leaderboard import standings
 from ronchi.bench.outcome import FINISHED
 from ronchi.bench.run import BenchResult
 from ronchi.bench.stats import Difference, Summary, differences, summaries
 from ronchi.bench.table import COSTS, RATES
 from ronchi.pipeline.cache import write_atomically
-from ronchi.pipeline.source import did_you_mean
 
 __all__ = [
     "FIGURE_COLUMNS",
-    "absent_figures",
     "better_of",
+    "chosen_of",
     "compared_of",
     "confidence_of",
     "interval",
@@ -90,7 +89,7 @@ def print_summary(result: BenchResult) -> str:
     rows = [[entry, str(cells), error] for entry, cells, error in unscored(result)]
     if rows:
         parts += ["\nnot scored by every metric", _columns([compared or "entry", "cells", "why"], rows)]
-    parts += [f"\n{told}" for told in absent_figures(result)]
+    parts += [f"\n{told}" for told in absent_figures(chosen_of(result), result.table.figures())]
     lost = [each for each in result.table.cells if each[2] not in FINISHED]
     if lost:
         rows = [
@@ -120,7 +119,7 @@ def _all(result: BenchResult) -> list[Summary]:
 def shown_of(result: BenchResult) -> list[str]:
     """Figures that are compared: those of ``compare``, else all of which more or less is better; then costs."""
     better = better_of(result)
-    chosen = result.config.compare.figures if result.config.compare else []
+    chosen = chosen_of(result)
     return [
         figure
         for figure in result.table.figures()
@@ -128,15 +127,9 @@ def shown_of(result: BenchResult) -> list[str]:
     ]
 
 
-def absent_figures(result: BenchResult) -> list[str]:
-    """Figures of ``compare`` that a metric which has scored does not give, in words."""
-    told, have = [], result.table.figures()
-    for figure in result.config.compare.figures if result.config.compare else []:
-        of_metric = [name for name in have if name.partition(".")[0] == figure.partition(".")[0]]
-        if of_metric and figure not in of_metric:
-            meant = did_you_mean(figure, of_metric, f"there are: {', '.join(of_metric)}")
-            told.append(f"compare.figures: nothing is called {figure!r}; {meant}")
-    return told
+def chosen_of(result: BenchResult) -> list[str]:
+    """Figures of ``compare``; none stand for all."""
+    return result.config.compare.figures if result.config.compare else []
 
 
 def confidence_of(result: BenchResult) -> float:

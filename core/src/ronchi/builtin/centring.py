@@ -160,7 +160,7 @@ def _use(data: xr.Dataset, origin: Array, how: str) -> xr.Dataset:
         for axis, dim in enumerate(("qy", "qx")):
             values = (np.arange(data.sizes[dim]) - centre[axis]) * steps[axis]
             out = out.assign_coords({dim: (dim, values, data[dim].attrs)})
-    return out
+    return fourd.with_axes_noted(out)
 
 
 def _shift_lazily(patterns: Any, moves: NDArray[np.int32]) -> Any:

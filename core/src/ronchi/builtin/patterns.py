@@ -70,9 +70,10 @@ def float_frames(
     Raises
     ------
     DataError
-        A pattern holds NaN or infinity in a good pixel.
+        A pattern holds NaN, infinity or more than float32 can hold in a good pixel.
     """
-    real: NDArray[np.float32] = np.asarray(frames, np.float32)
+    with np.errstate(over="ignore"):  # told below, with its place
+        real: NDArray[np.float32] = np.asarray(frames, np.float32)
     if bad.any():
         real = np.where(bad, np.float32(0), real)
     if frames.dtype.kind == "f":
@@ -81,8 +82,10 @@ def float_frames(
             n = int(np.argmin(finite))
             y, x = divmod(int(positions[n]), width)
             row, column = np.argwhere(~np.isfinite(real[n]))[0]
+            found = frames[n, row, column]
+            held = f"{found:.3g}, more than single precision holds" if np.isfinite(found) else "NaN or infinity"
             raise DataError(
-                f"the pattern at scan position ({y}, {x}) holds NaN or infinity, first in pixel ({row}, {column})",
+                f"the pattern at scan position ({y}, {x}) holds {held}, first in pixel ({row}, {column})",
                 fix="set `valid` to 0 there, or list the pixel in `bad-pixels: {find: false, known: […], fill: true}`",
             )
     return real

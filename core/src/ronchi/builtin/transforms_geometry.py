@@ -47,7 +47,7 @@ class Crop:
             if name in cropped and dim in slices:
                 moved = cropped[name] - slices[dim].start
                 cropped[name] = moved.assign_attrs(cropped[name].attrs)
-        return fourd.validate(cropped)
+        return fourd.validate(fourd.with_axes_noted(cropped))
 
 
 def _index_slice(data: xr.Dataset, dim: str, bounds: Sequence[float | None], by: str) -> slice:
@@ -112,7 +112,7 @@ class Bin:
             binned.attrs[_RESIDUAL_ATTR] = data.attrs[_RESIDUAL_ATTR] / _pixel_ratio(factors)
         if "dose" in data.attrs:
             binned.attrs["dose"] = data.attrs["dose"] * factors["scan_y"] * factors["scan_x"]
-        return fourd.validate(binned[list(data.data_vars)])
+        return fourd.validate(fourd.with_axes_noted(binned[list(data.data_vars)]))
 
 
 def _pixel_ratio(factors: dict[str, int]) -> float:

@@ -38,13 +38,16 @@ def _check_bench(args: argparse.Namespace) -> int:
     from ronchi.bench.cells import make_cells
     from ronchi.bench.config import load_bench
     from ronchi.bench.plans import manager_for, plan_cells
+    from ronchi.bench.run import doubts
     from ronchi.errors import ConfigError
 
     if args.overrides:
         raise ConfigError("a benchmark has nothing to set", where="--set", fix="change the file")
     config = load_bench(args.pipeline)
     cells = make_cells(config)
-    plan_cells(config, cells, manager_for(config))
+    plans, _ = plan_cells(config, cells, manager_for(config))
+    for doubt in doubts(config, plans):
+        print(f"warning: {doubt}")
     for name, slot in config.slots.items():
         print(f"{name}: {slot.kind} {', '.join(entry.label for entry in slot.entries)}")
     print(f"{args.pipeline}: valid, {len(cells)} combinations")

@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["array_digests", "is_lazy", "load_dataset", "save_dataset"]
+__all__ = ["array_digests", "is_lazy", "lent", "load_dataset", "save_dataset"]
 
 _PIECE_BYTES = 16 * 2**20
 _MEMORY_BYTES = 64 * 2**20
@@ -59,6 +59,21 @@ def _digest(var: xr.Variable) -> str:
     for piece in _pieces(var):
         digest.update(piece.data if piece.size else b"")
     return digest.hexdigest()
+
+
+def lent(data: xr.Dataset) -> xr.Dataset:
+    """The same for a step that must not change it: attributes of its own, and arrays that cannot be written to.
+
+    What one step did to its input, the next one would take for that of an earlier step, and store what it makes of it
+    under the key of data that nobody has touched.
+    """
+    copy = data.copy()
+    for var in copy.variables.values():
+        if isinstance(var._data, np.ndarray):
+            view = var._data.view()
+            view.flags.writeable = False
+            var.data = view
+    return copy
 
 
 def _pieces(var: xr.Variable) -> Iterator[NDArray[Any]]:

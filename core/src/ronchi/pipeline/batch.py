@@ -193,7 +193,8 @@ class _Runs:
             self.running.discard(process)
         record, seconds = _record(out, before), time.perf_counter() - start
         peak = float(record.get("peak_rss_mb", 0.0))
-        if process.returncode == 0:
+        # A library that ends the process says that all went well, and has written nothing.
+        if process.returncode == 0 and record:
             return Row(str(file), "done", "", seconds, str(out), peak, _scores(record))
         status = "stopped" if self.stopped else "failed"
         return Row(str(file), status, _reason(record, errors, process.returncode), seconds, str(out), peak)

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 import uuid
@@ -26,6 +27,8 @@ FORMAT = 1
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_EMPTY = (errno.ENOTEMPTY, errno.EEXIST)
 _ABANDONED_S = 30 * 86400.0
+_KEY = re.compile("[0-9a-f]{64}")
+_PUT = re.compile(r"put\+.+\+[0-9]+\+[0-9a-f]{16}-[0-9a-f]{32}")
 
 
 class Cache:
@@ -164,13 +167,16 @@ class Cache:
             yield
 
     def tidy(self) -> None:
-        """Remove what killed runs have left: unfinished entries, and blocks that nobody came back for."""
+        """Remove what killed runs have left: unfinished entries, and blocks that nobody came back for.
+
+        Only what has a name that this cache gives: the folder may be one that other things lie in.
+        """
         remove_dead(self.folder / "tmp", "put")
         before = time.time() - _ABANDONED_S
-        for place in ("tmp", "partial"):
+        for place, ours in (("tmp", _PUT), ("partial", _KEY)):
             for left in (self.folder / place).glob("*"):
                 with contextlib.suppress(OSError):
-                    if left.stat().st_mtime < before:
+                    if ours.fullmatch(left.name) and left.stat().st_mtime < before:
                         shutil.rmtree(left)
 
     def last(self, pipeline: str) -> dict[str, Any]:

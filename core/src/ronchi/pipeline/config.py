@@ -21,7 +21,9 @@ __all__ = ["SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig
 SCHEMA = "ronchi.pipeline/1"
 _TOP = ("schema", "name", "seed", "plugins", "run", "steps", "outputs")
 _RESERVED = {"provenance.json", "log.txt"}
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+_LONGEST_NAME = 200
+"""Files are named after a pipeline and its steps, with something added, and file systems end at 255 bytes."""
 
 
 class RunOptions(BaseModel):
@@ -39,6 +41,16 @@ class RunOptions(BaseModel):
     threads: int = Field(default=1, ge=1, description="Threads of a step that runs in one piece.")
     device: Literal["cpu", "cuda", "auto"] = Field(default="cpu", description="Where algorithms that can, compute.")
     cache: str = Field(default=".ronchi/cache", description="Folder of finished results, from the current folder.")
+
+    @field_validator("cache")
+    @classmethod
+    def _is_a_folder(cls, value: str) -> str:
+        if not value or "\0" in value:
+            raise ValueError("must be the name of a folder")
+        try:
+            return str(Path(value).expanduser())
+        except RuntimeError:
+            raise ValueError("must begin with the home of somebody that there is") from None
 
     def n_workers(self) -> int:
         """Worker processes that the executor starts; 0 for none."""
@@ -80,7 +92,7 @@ class _Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: Literal["ronchi.pipeline/1"] = Field(alias="schema")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_LONGEST_NAME)
     seed: int = Field(default=0, ge=0)
     plugins: PluginOptions = PluginOptions()
     run: RunOptions = RunOptions()
@@ -160,7 +172,9 @@ def load_config(
     """
     source = origin if isinstance(origin, Source) else read_source(origin, base=base)
     if "name" not in source.data and isinstance(origin, str | Path):
-        source.data["name"] = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).strip("-._") or "pipeline"
+        source.data["name"] = (
+            re.sub(r"[^A-Za-z0-9._-]+", "-", Path(origin).stem).strip("-._")[:_LONGEST_NAME] or "pipeline"
+        )
     source.data.setdefault("name", "pipeline")
     source.drop_empty("plugins", "run", "outputs")
     for override in overrides:
@@ -259,10 +273,13 @@ def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
             source.fault(
                 at, f"{output.path!r} leaves the output folder", "give a relative path, and the folder with -o"
             )
-        elif str(path) in _RESERVED:
-            source.fault(at, f"{output.path!r} is written by every run", "choose another name")
-        elif path in seen:
-            source.fault(at, f"{output.path!r} is also the path of {seen[path]!r}", "choose another name")
+        elif path.parts and path.parts[0] in _RESERVED:
+            source.fault(at, f"{path.parts[0]!r} is written by every run", "choose another name")
+        elif clash := [other for other in seen if path == other or other in path.parents or path in other.parents]:
+            what = f"{output.path!r} is also the path of {seen[clash[0]]!r}, or in it, or around it"
+            source.fault(at, what, "choose another name")
+        elif not all(map(_is_file_name, path.parts)):
+            source.fault(at, f"no file can have the name {output.path[:40]!r}…", "at most 255 bytes of text each")
         seen[path] = name
         if output.source is not None and output.figures:
             source.fault(("outputs", name, "figures"), "only a report has figures", "leave out 'from' or 'figures'")
@@ -270,3 +287,10 @@ def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
             source.fault(
                 ("outputs", name), "'from' is missing", "name a step; only a report (.html) does without", key=True
             )
+
+
+def _is_file_name(part: str) -> bool:
+    try:
+        return "\0" not in part and len(part.encode()) <= 255
+    except UnicodeEncodeError:
+        return False

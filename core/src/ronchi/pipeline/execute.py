@@ -15,7 +15,7 @@ import xarray as xr
 
 from ronchi.api import Context, Result
 from ronchi.errors import ConfigError, OutputError, RunError
-from ronchi.pipeline.arrays import is_lazy, load_dataset, save_dataset
+from ronchi.pipeline.arrays import is_lazy, lent, load_dataset, save_dataset
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import RunOptions
 from ronchi.pipeline.detect import DetectJob, geometry_of, run_detection
@@ -154,7 +154,7 @@ class StepMaker:
         if side and side not in self.run.steps[step].sides:
             have = ", ".join(self.run.steps[step].sides) or "none"
             raise RunError(f"{step!r} has no side output {side!r} in these data (found: {have})", where=reference)
-        return self.run[reference]
+        return lent(self.run[reference])
 
     def _context(self, step: PlannedStep, scratch: Path) -> Context:
         return Context(

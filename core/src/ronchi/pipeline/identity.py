@@ -78,11 +78,13 @@ class Identities:
         """Keep the components for the reasons of the next run."""
         self.cache.set_last(self.plan.config.name, {**self._last, **self.components})
 
-    def check_files(self, name: str, *, folders: bool = True) -> None:
-        """Compare the files that a step reads, itself or through lazy steps before it, with what its key is made of.
+    def check_files(self, *names: str, folders: bool = True) -> None:
+        """Compare the files that steps read, themselves or through lazy steps before them, with what keys are made of.
 
         Parameters
         ----------
+        *names : str
+            Steps; a file that several of them read is compared once.
         folders : bool
             Folders too, such as Zarr stores, which may hold too many files to ask for them often.
 
@@ -91,11 +93,12 @@ class Identities:
         RunError
             A file has other content by now, or is gone.
         """
-        step = self.plan.steps[name]
-        for field, path in step.files.items():
-            if not folders and path.is_dir():
-                continue
-            known = self.components[name]["files"][field]
+        read = [
+            (path, self.components[name]["files"][field])
+            for name in self._made_again_for(names)
+            for field, path in self.plan.steps[name].files.items()
+        ]
+        for path, known in {path: known for path, known in read if folders or not path.is_dir()}.items():
             try:
                 # Of another size it is another one, and need not be read to know.
                 same = (path.is_dir() or path.stat().st_size == known["size"]) and self._files.of(path) == known
@@ -104,9 +107,17 @@ class Identities:
             if not same:
                 what = "this input file changed while the run read it, so that its results would be of neither content"
                 raise RunError(what, where=str(path), fix="run again once nobody writes to it any more")
-        for source in {reference.partition(".")[0] for reference in step.config.inputs.values()}:
-            if not is_stored(self.plan.steps[source]):
-                self.check_files(source, folders=folders)
+
+    def _made_again_for(self, names: Collection[str]) -> list[str]:
+        """Steps and the lazy ones before them, each once."""
+        found, waiting = set(names), list(names)
+        while waiting:
+            for reference in self.plan.steps[waiting.pop()].config.inputs.values():
+                source = reference.partition(".")[0]
+                if source not in found and not is_stored(self.plan.steps[source]):
+                    found.add(source)
+                    waiting.append(source)
+        return [name for name in self.plan.steps if name in found]
 
     def _components(self, step: PlannedStep) -> dict[str, Any]:
         config, options = step.config, self.plan.config.run

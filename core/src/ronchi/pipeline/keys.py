@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import json
+import os
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +32,7 @@ KEY_FORMAT = 2
 """Raise it when the core itself changes results or their layout."""
 
 _LARGE_BYTES = 10**9
-_MADE = frozenset({".pyc", ".pyo", ".nbi", ".nbc"})
+_MADE = (".pyc", ".pyo", ".nbi", ".nbc")
 
 
 def canonical_json(value: Any) -> str:
@@ -64,12 +66,11 @@ def code_digest(root: Path) -> str:
     Of a file that changed after this process began nobody can tell by its content which code is loaded, as in a
     notebook whose user edits a plugin: then the digest is of what is loaded, and no other process has the same.
     """
-    paths = sorted(path for path in root.rglob("*") if path.is_file() and path.suffix not in _MADE)
-    stamps = {path: _stamp(path) for path in paths}
+    stamps = {file: stamp for file, stamp in _stamps(root, "__pycache__").items() if not file.endswith(_MADE)}
     if _digests.get(root, ({}, ""))[0] != stamps:
         digest = hashlib.sha256()
-        for path in paths:
-            digest.update(f"{path.relative_to(root).as_posix()}\0{file_sha256(path)}\n".encode())
+        for file in stamps:
+            digest.update(f"{_name_in(root, file)}\0{file_sha256(Path(file))}\n".encode())
         _digests[root] = stamps, digest.hexdigest()
     of_files = _digests[root][1]
     if all(changed_ns <= ronchi.IMPORTED_NS for _, _, changed_ns, *_ in stamps.values()):
@@ -78,7 +79,7 @@ def code_digest(root: Path) -> str:
 
 
 _PROCESS = uuid.uuid4().hex
-_digests: dict[Path, tuple[dict[Path, list[int]], str]] = {}
+_digests: dict[Path, tuple[dict[str, list[int]], str]] = {}
 
 
 def _loaded(root: Path) -> list[tuple[str, int]]:
@@ -118,16 +119,17 @@ class FileDigests:
     def of(self, path: Path) -> dict[str, Any]:
         """Size and sha256 of a file, or of all files of a folder such as a zarr store."""
         path = path.resolve()
-        files = self._inside(path) if path.is_dir() else [path]
-        unread = sum(file.stat().st_size for file in files if not self._is_known(file))
+        is_folder = path.is_dir()
+        stamps = self._inside(path) if is_folder else {str(path): _stamp(path.stat())}
+        unread = sum(stamp[0] for file, stamp in stamps.items() if not self._is_known(file, stamp))
         if self.tell is not None and unread > _LARGE_BYTES:
             self.tell(f"{path.name}: reading {unread / 1e9:.1f} GB once, to know when the content changes")
-        if not path.is_dir():
-            return {"size": path.stat().st_size, "sha256": self._sha256(path)}
-        digest, size = hashlib.sha256(), 0
-        for file in files:
-            digest.update(f"{file.relative_to(path).as_posix()}\0{self._sha256(file)}\n".encode())
-            size += file.stat().st_size
+        size = sum(stamp[0] for stamp in stamps.values())
+        if not is_folder:
+            return {"size": size, "sha256": self._sha256(*stamps.popitem())}
+        digest = hashlib.sha256()
+        for file, stamp in stamps.items():
+            digest.update(f"{_name_in(path, file)}\0{self._sha256(file, stamp)}\n".encode())
         return {"size": size, "sha256": digest.hexdigest()}
 
     def save(self) -> None:
@@ -137,25 +139,49 @@ class FileDigests:
             write_atomically(self.memo, json.dumps(self._known).encode())
             self._changed = False
 
-    def _inside(self, folder: Path) -> list[Path]:
+    def _inside(self, folder: Path) -> dict[str, list[int]]:
         cache = self.memo.parent.resolve()
-        files = sorted(item for item in folder.rglob("*") if item.is_file())
-        return [file for file in files if cache not in file.parents] if folder in cache.parents else files
+        stamps = _stamps(folder)
+        if folder not in cache.parents:
+            return stamps
+        return {file: stamp for file, stamp in stamps.items() if not file.startswith(f"{cache}{os.sep}")}
 
-    def _is_known(self, path: Path) -> bool:
-        found = self._known.get(str(path))
-        return isinstance(found, list) and found[:-1] == _stamp(path)
+    def _is_known(self, file: str, stamp: list[int]) -> bool:
+        found = self._known.get(file)
+        return isinstance(found, list) and found[:-1] == stamp
 
-    def _sha256(self, path: Path) -> str:
-        if not self._is_known(path):
-            self._known[str(path)] = [*_stamp(path), file_sha256(path)]
+    def _sha256(self, file: str, stamp: list[int]) -> str:
+        if not self._is_known(file, stamp):
+            # Of a file that is written to meanwhile, the next look finds another stamp.
+            self._known[file] = [*stamp, file_sha256(Path(file))]
             self._changed = True
-        return str(self._known[str(path)][-1])
+        return str(self._known[file][-1])
 
 
-def _stamp(path: Path) -> list[int]:
+def _stamps(folder: Path, without: str = "") -> dict[str, list[int]]:
+    """Stamps of all files under a folder, by path in the order of `pathlib.Path`.
+
+    Links to folders are not followed, and folders that may not be listed count as empty.
+    """
+    found, waiting = dict[str, list[int]](), [str(folder)]
+    while waiting:
+        with contextlib.suppress(PermissionError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting += [entry.path] if entry.name != without else []
+                elif entry.is_file():
+                    # A store has thousands of files: each is asked for once.
+                    found[entry.path] = _stamp(entry.stat())
+    # Path.parts would take longer than all the rest.
+    return dict(sorted(found.items(), key=lambda item: item[0].split(os.sep)))  # noqa: PTH206
+
+
+def _name_in(folder: Path, file: str) -> str:
+    return file.removeprefix(str(folder)).lstrip(os.sep).replace(os.sep, "/")
+
+
+def _stamp(stat: os.stat_result) -> list[int]:
     # The time of change of the content alone is kept by copies, archives and rsync.
-    stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_dev, stat.st_ino]
 
 

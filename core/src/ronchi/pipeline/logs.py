@@ -36,7 +36,7 @@ def logged(path: Path, warnings: list[str]) -> Iterator[None]:
         Gets ``"step: message"``.
     """
     path.unlink(missing_ok=True)
-    file = logging.FileHandler(path, encoding="utf-8", delay=True)
+    file = _LogFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ronchi")
     level = logger.level
@@ -70,6 +70,17 @@ def _listening(handler: logging.Handler) -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written costs no step: its folder was removed, or the disk is full."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):
+            super().emit(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is Python's
+        pass
 
 
 class _Warnings(logging.Handler):

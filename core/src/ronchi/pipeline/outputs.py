@@ -105,7 +105,7 @@ def _entered(lock: contextlib.AbstractContextManager[None], out_dir: Path) -> It
 
 
 def write_outputs(
-    run: RunResult, plan: Plan, progress: Progress, start: float, check: Callable[[str], None]
+    run: RunResult, plan: Plan, progress: Progress, start: float, check: Callable[..., None]
 ) -> list[RonchiError]:
     """Write all outputs that can be written, and set those of an earlier run aside that cannot.
 
@@ -118,7 +118,7 @@ def write_outputs(
     start : float
         When the run began, by `time.perf_counter`: reports tell how long it took.
     check : callable
-        Raises `RunError` if a file that a lazy step reads changed since the run began.
+        Given lazy steps, raises `RunError` if a file that one of them reads changed since the run began.
 
     Returns
     -------
@@ -144,7 +144,7 @@ def _write_shown(
     name: str,
     faults: list[RonchiError],
     progress: Progress,
-    check: Callable[[str], None],
+    check: Callable[..., None],
 ) -> None:
     output = plan.config.outputs[name]
     if output.source is not None and run.steps[output.source.partition(".")[0]].data is None:
@@ -167,7 +167,7 @@ def _write_shown(
     progress.finished(shown)
 
 
-def _write(run: RunResult, plan: Plan, name: str, check: Callable[[str], None]) -> Path:
+def _write(run: RunResult, plan: Plan, name: str, check: Callable[..., None]) -> Path:
     """Write one output under the run's folder; a step goes with its side outputs as groups."""
     output = plan.config.outputs[name]
     path = run.out_dir / output.path
@@ -195,11 +195,10 @@ def _write(run: RunResult, plan: Plan, name: str, check: Callable[[str], None]) 
     return written
 
 
-def _keep_if_unchanged(written: Path, steps: Sequence[str], check: Callable[[str], None]) -> None:
+def _keep_if_unchanged(written: Path, steps: Sequence[str], check: Callable[..., None]) -> None:
     """Remove an output if a file changed that one of the lazy steps it was made from reads; raises `RunError`."""
     try:
-        for step in steps:
-            check(step)
+        check(*steps)
     except RunError:
         remove(written)
         raise

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ronchi.processes import name_of_process, remove_dead
 
@@ -20,6 +21,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]  # else it is a module
 
 __all__ = [
+    "dask_threads",
     "has_cuda",
     "locked",
     "peak_rss_mb",
@@ -59,6 +61,15 @@ def has_cuda() -> bool:
         return False
     count = ctypes.c_int(0)
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+
+
+def dask_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
+    """Let dask compute with so many threads for a time."""
+    import dask
+
+    if threads == 1:
+        return dask.config.set(scheduler="synchronous")
+    return dask.config.set(scheduler="threads", num_workers=threads)
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_wr
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import begin_record, write_provenance
-from ronchi.pipeline.resources import has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
+from ronchi.pipeline.resources import dask_threads, has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, Status, StepResult
 from ronchi.pipeline.steps import is_stored
 from ronchi.pipeline.versions import of_other_versions, versions_of
@@ -164,7 +164,7 @@ class _Runner:
             self.manager.load_observers()
             self._notify("ronchi_run_started")
             stack.enter_context(logged(self.run_result.out_dir / LOG_NAME, self.run_result.warnings))
-            stack.enter_context(_dask_threads(self.config.run.threads))
+            stack.enter_context(dask_threads(self.config.run.threads))
             scratch = stack.enter_context(scratch_folder(self.cache.folder))
             executor = make_executor(self.config.run, scratch)
             stack.callback(executor.close)
@@ -246,7 +246,10 @@ class _Runner:
         except OutputError:
             # Nothing that follows could be kept either.
             raise
-        except Exception as error:  # noqa: BLE001 - a step may fail in any way; the steps beside it go on
+        except (Exception, SystemExit) as error:
+            # A step may fail in any way, and those beside it go on, unless a signal asked this process to end.
+            if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+                raise
             result.status, result.error = "failed", self._failure(step, error)
         else:
             result.data, result.sides = made.data, made.sides
@@ -254,7 +257,7 @@ class _Runner:
         result.seconds = time.perf_counter() - start
         result.peak_rss_mb = peak_rss_mb() + maker.executor.peak_rss_mb()
 
-    def _failure(self, step: PlannedStep, error: Exception) -> str:
+    def _failure(self, step: PlannedStep, error: BaseException) -> str:
         _log.error("step %s (%s %s)\n%s", step.config.step, step.dist, step.version, traceback.format_exc())
         if isinstance(error, RonchiError):
             return str(error)
@@ -293,11 +296,3 @@ def _waiting(step: PlannedStep) -> StepResult:
         params=params_json(step.params),
         inputs=dict(step.config.inputs),
     )
-
-
-def _dask_threads(threads: int) -> contextlib.AbstractContextManager[Any]:
-    import dask
-
-    if threads == 1:
-        return dask.config.set(scheduler="synchronous")
-    return dask.config.set(scheduler="threads", num_workers=threads)

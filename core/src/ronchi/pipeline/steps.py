@@ -9,7 +9,7 @@ import xarray as xr
 
 from ronchi import schema
 from ronchi.api import Context, Result
-from ronchi.errors import SchemaError
+from ronchi.errors import PluginError, SchemaError
 from ronchi.kinds import KINDS
 from ronchi.pipeline.encode import encode
 from ronchi.pipeline.wiring import ANY_SCHEMA, ports
@@ -59,6 +59,10 @@ def call(step: PlannedStep, inputs: Mapping[str, xr.Dataset], ctx: Context, patt
     if kind == "metric":
         made = scores.make(made, step.name)
     result = made if isinstance(made, Result) else Result(made)
+    for place, data in {"result": result.data, **result.sides}.items():
+        if not isinstance(data, xr.Dataset):
+            what = f"the {kind} {step.name!r} broke its contract: its {place} is of type {type(data).__name__}"
+            raise PluginError(what, where=step.config.step, fix="its authors: return an xarray.Dataset, or a Result")
     kept = {side: _with_positions(data, inputs) for side, data in result.sides.items()}
     return check_result(step, Result(_with_positions(result.data, inputs), kept))
 

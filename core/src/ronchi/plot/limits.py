@@ -12,6 +12,8 @@ __all__ = ["Scaling", "intensity_norm", "intensity_ticks", "robust_limits", "sym
 
 Scaling = float | Literal["log"]
 """Exponent of a power law (1 is linear), or ``"log"``."""
+_FEWEST = 10
+"""Of fewer values nobody can tell whether one lies apart."""
 
 
 def robust_limits(
@@ -26,7 +28,7 @@ def robust_limits(
     bad : bool array of the same shape, optional
         True where a pixel is dead or hot and has no say.
     tail_percent : float
-        Share of the values that may be clipped at each end.
+        Share of the values that may be clipped at each end; of few values, one that lies apart from all others.
 
     Returns
     -------
@@ -38,9 +40,10 @@ def robust_limits(
         good &= ~np.asarray(bad, bool)
     if not good.any():
         return 0.0, 1.0
-    low, high = (float(v) for v in np.percentile(values[good], (tail_percent, 100 - tail_percent)))
+    kept = values[good]
+    low, high = _ends(kept, tail_percent)
     if high <= low:
-        low, high = float(values[good].min()), float(values[good].max())
+        low, high = float(kept.min()), float(kept.max())
     return (low, high) if high > low else (low, low + (abs(low) or 1.0))
 
 
@@ -55,11 +58,27 @@ def symmetric_limit(*arrays: NDArray[Any], tail_percent: float = 1.0) -> float:
         Share of the magnitudes that may be clipped: wild fits must not hide the rest.
     """
     magnitudes = np.concatenate([np.abs(a[np.isfinite(a)]).ravel() for a in arrays]) if arrays else np.empty(0)
-    limit = float(np.percentile(magnitudes, 100 - tail_percent)) if len(magnitudes) else 0.0
+    limit = _ends(magnitudes, tail_percent)[1] if len(magnitudes) else 0.0
     if limit <= 0:
         limit = float(magnitudes.max()) if len(magnitudes) and magnitudes.max() > 0 else 1.0
     digit = 10.0 ** (np.floor(np.log10(limit)) - 1)
     return float(np.ceil(limit / digit - 1e-9) * digit)
+
+
+def _ends(values: NDArray[Any], tail_percent: float) -> tuple[float, float]:
+    """Range of flat values without the tails.
+
+    Of so few values that a tail is less than one of them, the outermost is left out if it is farther from the next
+    than all but the two outermost are from each other: else one wild value would be the range.
+    """
+    low, high = (float(end) for end in np.percentile(values, (tail_percent, 100 - tail_percent)))
+    if 0 < (len(values) - 1) * tail_percent < 100 and len(values) >= _FEWEST:
+        first, second, *_, last_but_one, last = np.sort(values).astype(float)
+        if last - last_but_one > last_but_one - second:
+            high = float(last_but_one)
+        if second - first > last_but_one - second:
+            low = float(second)
+    return low, high
 
 
 def intensity_norm(values: NDArray[Any], scaling: Scaling, bad: NDArray[Any] | None = None) -> tuple[Any, str]:

@@ -98,12 +98,21 @@ class Album:
             return elements.messages([f"The figure “{name}” could not be drawn: {error}"], "error")
         if large:
             path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.png"
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, large)
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, large)
+            except OSError as error:
+                what = f"{self.folder.name}/{path.name} could not be written: {error.strerror or error}"
+                _log.error("%s", what)
+                return elements.figure(small, alt, caption) + elements.messages([what], "error")
             self.paths.append(path)
         return elements.figure(small, alt, caption)
 
 
 def _is_ours(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _MARK.encode() in file.read(1024)
+    try:
+        with path.open("rb") as file:
+            return _MARK.encode() in file.read(1024)
+    except OSError:
+        # A folder of such a name, or somebody else's file.
+        return False

@@ -44,6 +44,9 @@ _OPTIONAL = {
     "origin_y": ("scan_y", "scan_x"),
     "origin_x": ("scan_y", "scan_x"),
 }
+_ORIGINS = {"origin_y": "qy", "origin_x": "qx"}
+_OF_AXIS = "of_axis"
+"""Attribute of the origins: first value and step of the q axis on whose pixels they were counted."""
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
@@ -163,6 +166,43 @@ def centre_px(ds: xr.Dataset) -> tuple[float, float]:
     """Pixel ``(y, x)`` at which q = 0."""
     steps = q_step(ds)
     return -float(ds["qy"][0]) / steps[0], -float(ds["qx"][0]) / steps[1]
+
+
+def with_axes_noted(ds: xr.Dataset) -> xr.Dataset:
+    """The same; its origins of single positions, where there are any, tell on which q axes they were counted."""
+    noted = {}
+    for (name, dim), step in zip(_ORIGINS.items(), q_step(ds), strict=True):
+        if name in ds:
+            noted[name] = ds[name].assign_attrs({_OF_AXIS: [float(ds[dim][0]), step]})
+    return ds.assign(noted)
+
+
+def origin_lag_px(data: xr.DataArray) -> tuple[int, int]:
+    """Rows and columns that were cut off by hand, as by ``isel``, since the origins of single positions were counted.
+
+    Parameters
+    ----------
+    data : DataArray
+        Patterns with ``qy`` and ``qx``, and the origins as coordinates.
+
+    Returns
+    -------
+    tuple of int
+        By which ``origin_y`` and ``origin_x`` are too large; 0 where the axis is another one, or nothing is noted.
+    """
+    lag = [0, 0]
+    for axis, (name, dim) in enumerate(_ORIGINS.items()):
+        noted = (
+            data[name].attrs.get(_OF_AXIS) if name in data.coords or name in getattr(data, "data_vars", ()) else None
+        )
+        if noted is None or dim not in data.coords or data.sizes[dim] < 2:
+            continue
+        first, step = (float(value) for value in np.ravel(noted))
+        values = data[dim].values
+        cut = (float(values[0]) - first) / step
+        same_step = abs(float(values[-1] - values[0]) / (len(values) - 1) / step - 1) < 1e-6
+        lag[axis] = round(cut) if same_step and abs(cut - round(cut)) < 1e-3 else 0
+    return lag[0], lag[1]
 
 
 def disk_radius_px(ds: xr.Dataset) -> float | None:

@@ -5,7 +5,7 @@ They are made so that exchanged axes, a flipped sign or a forgotten calibration 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,20 +25,17 @@ from ronchi.schema import peaks as peaks_schema
 from ronchi.schema import strain as strain_schema
 from ronchi.schema.common import variable
 from ronchi.testing.failure import NotApplicable
+from ronchi.testing.variants import as_dtype
 
 __all__ = [
     "SCHEMAS",
-    "as_dtype",
     "atom_images",
-    "bulk",
     "crops",
     "descriptors",
     "disk_patterns",
     "example",
     "inputs_of",
     "lattice_peaks",
-    "lazy",
-    "read_only",
     "strain_map",
 ]
 
@@ -49,8 +46,6 @@ SCAN_SHAPE = (3, 4)
 PATTERN_SHAPE = (72, 60)
 STRAINED_COLUMNS = slice(6, 8)
 """Columns of `lattice_peaks` that are strained; those before them are the reference, and more."""
-
-_BULK = ("intensity", "z", "image")
 
 
 def disk_patterns(seed: int = 0, **changes: Any) -> Result:
@@ -279,34 +274,3 @@ def example(schemas: str) -> xr.Dataset:
 def inputs_of(spec: AlgorithmSpec) -> dict[str, xr.Dataset]:
     """Example of every input that an algorithm needs."""
     return {name: example(schemas) for name, schemas in spec.inputs.items() if not name.endswith("?")}
-
-
-def bulk(ds: xr.Dataset) -> list[str]:
-    """Names of the variables that are as large as a measurement."""
-    return [name for name in _BULK if name in ds]
-
-
-def lazy(ds: xr.Dataset) -> xr.Dataset:
-    """The same with its largest variable as dask arrays of one sample a chunk along the first dimension."""
-    return ds.assign({name: ds[name].chunk({ds[name].dims[0]: 1}) for name in bulk(ds)})
-
-
-def read_only(ds: xr.Dataset) -> xr.Dataset:
-    """A deep copy whose arrays cannot be written to, as those of a file that is mapped into memory."""
-    copy = ds.copy(deep=True)
-    for name in copy.variables:
-        values = copy[name].variable._data
-        if isinstance(values, np.ndarray):
-            values.flags.writeable = False
-    return copy
-
-
-def as_dtype(ds: xr.Dataset, dtype: str) -> xr.Dataset:
-    """The same with its largest variable in another type."""
-    return ds.assign({name: ds[name].astype(dtype, keep_attrs=True) for name in bulk(ds)})
-
-
-def is_whole_counts(inputs: Mapping[str, xr.Dataset]) -> bool:
-    """True if the largest variables hold whole, non-negative numbers that 16 bits can hold."""
-    values = [ds[name].values for ds in inputs.values() for name in bulk(ds)]
-    return all(bool(((v >= 0) & (v < 2**16) & (v == np.round(v))).all()) for v in values)

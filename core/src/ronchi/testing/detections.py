@@ -1,4 +1,4 @@
-"""What the contract of disk detectors makes of its patterns, and of the disks that were found."""
+"""What the contract of disk detectors makes of the disks that were found."""
 
 from __future__ import annotations
 
@@ -10,23 +10,9 @@ from numpy.typing import NDArray
 
 from ronchi.api import PeakBatch, Result
 from ronchi.schema import peaks as schema
-from ronchi.testing import data as examples
 from ronchi.testing.matching import Match, match
 
-__all__ = ["by_frame", "guess", "uneven", "with_scale"]
-
-
-def uneven(data: xr.Dataset) -> xr.Dataset:
-    """The same with a pattern in the middle 100 times as bright as its neighbours, and a last one that is empty.
-
-    A threshold that is taken from a whole block, or from all patterns so far, then leaves out the disks of many
-    patterns, and a count of disks that ends with the last disk is too short.
-    """
-    made = examples.as_dtype(data, "float32").copy(deep=True)
-    intensity = made["intensity"].values
-    intensity[len(intensity) // 2, intensity.shape[1] // 2] *= 100
-    intensity[-1, -1] = 0
-    return made
+__all__ = ["by_frame", "guess", "number_near", "with_scale"]
 
 
 def with_scale(result: Result) -> Result:
@@ -64,3 +50,9 @@ def guess(found: xr.Dataset, truth: xr.Dataset, got: Match, near_px: float) -> s
         if match(other, truth, near_px).recall > max(0.7, 1.5 * got.recall):
             return f"; it looks as if {text}"
     return ""
+
+
+def number_near(found: xr.Dataset, place: tuple[int, int]) -> int:
+    """Number of disks less than two pixels from a pixel, in all frames together."""
+    y, x = schema.pixels(found)
+    return int((np.hypot(y - place[0], x - place[1]) < 2).sum())

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ronchi.api import Context, PeakBatch
 from ronchi.errors import RonchiError
 from ronchi.pipeline.detect import geometry_of
-from ronchi.schema import peaks as schema
 from ronchi.testing import data as examples
 from ronchi.testing.compare import result_difference
-from ronchi.testing.detections import by_frame, guess, uneven, with_scale
+from ronchi.testing.detections import by_frame, guess, number_near, with_scale
 from ronchi.testing.failure import ContractError, NotApplicable
 from ronchi.testing.matching import match
 from ronchi.testing.running import RunningContract
+from ronchi.testing.variants import uneven
 from ronchi.testing.workers import two_processes
 
 __all__ = ["DiskDetectorContract"]
@@ -35,6 +35,7 @@ _PLACES = "`qy_px` is the row, `qx_px` the column of the frame, (0, 0) the centr
 _CLIP = "what a refinement moves out of the frame is kept inside"
 _FLAT = "make flat arrays: the peaks of the first frame, then those of the next"
 _COUNTS = "one number a frame, int32, 0 where there is no disk: np.bincount(frame_of_peak, minlength=len(frames))"
+_FILL = "fill pixels where geometry.bad_pixel is True: ronchi.bad_pixels.BadPixelFill"
 _LOOK = (
     "those that it finds are right: lower the threshold; `ronchi.testing.data.disk_patterns()` makes these patterns, "
     "and the true disks as the side `truth_peaks`"
@@ -100,16 +101,12 @@ class DiskDetectorContract(RunningContract):
             )
         limit = min(self.max_error_px, _CLAIMED_ERROR_PX) if self._claims("subpixel") else self.max_error_px
         if got.rms_px > limit:
+            otherwise = "take `subpixel` off the capabilities" if self._claims("subpixel") else "set `max_error_px`"
             raise ContractError(
                 f"disks are off by {got.rms_px:.2f} px (RMS; mean {got.mean_y:+.2f} in y, {got.mean_x:+.2f} in x), "
                 f"allowed: {limit:g}",
                 where=self._code(params),
-                fix="the average is right, single disks are not: refine them"
-                + (
-                    ", or take `subpixel` off the capabilities"
-                    if self._claims("subpixel")
-                    else ", or set `max_error_px`"
-                ),
+                fix=f"the average is right, single disks are not: refine them, or {otherwise}",
             )
 
     def check_arrays_fit_together(self, params: Mapping[str, Any]) -> None:
@@ -231,15 +228,12 @@ class DiskDetectorContract(RunningContract):
         data["intensity"].values[..., hot[0], hot[1]] = 100 * float(data["intensity"].max())
         data["bad_pixel"] = xr.Variable(("qy", "qx"), mask, {"units": "1", "long_name": "1 where the detector is bad"})
         found = self.run(params, {**given, "data": data}).data
-        y, x = schema.pixels(found)
-        at_hot = int((np.hypot(y - hot[0], x - hot[1]) < 2).sum())
-        before_y, before_x = schema.pixels(self.usual(params).data)
-        usual = int((np.hypot(before_y - hot[0], before_x - hot[1]) < 2).sum())
+        at_hot, usual = (number_near(disks, hot) for disks in (found, self.usual(params).data))
         if at_hot > usual:
             raise ContractError(
                 f"a hot pixel at {hot}, marked as bad, is found as a disk {at_hot - usual} times",
                 where=self._code(params),
-                fix="fill pixels where geometry.bad_pixel is True: ronchi.bad_pixels.BadPixelFill",
+                fix=_FILL,
             )
         recall = match(found, self.truth(), _NEAR_PX).recall
         if recall < self.min_recall:
@@ -247,7 +241,7 @@ class DiskDetectorContract(RunningContract):
                 f"beside a marked hot pixel {recall:.0%} of the disks are found, {self._usual_recall(params):.0%} "
                 "without it",
                 where=self._code(params),
-                fix="fill pixels where geometry.bad_pixel is True: ronchi.bad_pixels.BadPixelFill",
+                fix=_FILL,
             )
 
     def check_not_finite_patterns_are_refused_or_left_out(self, params: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import xarray as xr
 from ronchi.api import Params, Result
 from ronchi.schema import schema_of
 from ronchi.testing import data as examples
+from ronchi.testing import variants
 from ronchi.testing.advertised import AdvertisedContract
 from ronchi.testing.compare import difference, result_difference
 from ronchi.testing.failure import ContractError, NotApplicable, innermost
@@ -101,7 +102,7 @@ class RunningContract(AdvertisedContract):
                     fix="work on a copy: others use the same array",
                 )
         try:
-            self.subject.run(params, {name: examples.read_only(ds) for name, ds in self._example().items()})
+            self.subject.run(params, {name: variants.read_only(ds) for name, ds in self._example().items()})
         except ValueError as error:
             if "read-only" not in str(error):
                 raise
@@ -167,15 +168,15 @@ class RunningContract(AdvertisedContract):
     def check_lazy_input_gives_the_same_result(self, params: Mapping[str, Any]) -> None:
         """Dask arrays are taken like numpy arrays."""
         self._need_arrays()
-        given = {name: examples.lazy(ds) for name, ds in self._example().items()}
+        given = {name: variants.lazy(ds) for name, ds in self._example().items()}
         self._same(params, self.run(params, given), "lazy inputs", "arrays in memory")
 
     def check_number_types_give_the_same_result(self, params: Mapping[str, Any]) -> None:
         """The same counts as uint16, float32 or float64 give the same result."""
         self._need_arrays()
-        whole = examples.is_whole_counts(self._example())
+        whole = variants.is_whole_counts(self._example())
         for dtype in ("uint16", "float64") if whole else ("float32", "float64"):
-            given = {name: examples.as_dtype(ds, dtype) for name, ds in self._example().items()}
+            given = {name: variants.as_dtype(ds, dtype) for name, ds in self._example().items()}
             self._same(params, self.run(params, given), f"{dtype} data", "those of the example")
 
     def check_it_stops_when_asked(self, params: Mapping[str, Any]) -> None:
@@ -208,7 +209,7 @@ class RunningContract(AdvertisedContract):
     def _need_arrays(self) -> None:
         if not self._example():
             raise NotApplicable("it has no inputs")
-        if not any(examples.bulk(ds) for ds in self._example().values()):
+        if not any(variants.bulk(ds) for ds in self._example().values()):
             raise NotApplicable("its inputs are tables, which are always in memory")
 
     def _same(self, params: Mapping[str, Any], result: Result, what: str, usual: str) -> None:

@@ -12,7 +12,7 @@ from ronchi.errors import RonchiError
 from ronchi.pipeline.arrays import is_lazy
 from ronchi.pipeline.steps import BULK_SCHEMAS
 from ronchi.schema import schema_of
-from ronchi.testing import data as examples
+from ronchi.testing import variants
 from ronchi.testing.compare import difference
 from ronchi.testing.failure import ContractError, NotApplicable
 from ronchi.testing.running import RunningContract
@@ -57,7 +57,7 @@ class TransformContract(RunningContract):
         """Where `lazy` is claimed, nothing as large as the data is computed before it is used."""
         if "lazy" not in self.subject.spec.capabilities:
             raise NotApplicable("the spec does not claim `lazy`")
-        given = {name: examples.lazy(ds) for name, ds in self._example().items()}
+        given = {name: variants.lazy(ds) for name, ds in self._example().items()}
         result = self.subject.run(params, given).data
         if schema_of(result) in BULK_SCHEMAS and not is_lazy(result["intensity"]):
             raise ContractError(

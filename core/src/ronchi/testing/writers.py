@@ -13,6 +13,7 @@ from ronchi.errors import RonchiError
 from ronchi.pipeline.reader_choice import choose_reader
 from ronchi.schema import schema_of
 from ronchi.testing import data as examples
+from ronchi.testing import variants
 from ronchi.testing.advertised import AdvertisedContract
 from ronchi.testing.compare import difference
 from ronchi.testing.failure import ContractError, NotApplicable
@@ -75,7 +76,7 @@ class WriterContract(AdvertisedContract):
         if schema is None:
             raise NotApplicable("it takes no data that can be lazy")
         data = examples.SCHEMAS[schema]()
-        suffix, back = self._round_trip(params, examples.lazy(data), schema)
+        suffix, back = self._round_trip(params, variants.lazy(data), schema)
         if not np.array_equal(back["intensity"].values, data["intensity"].values):
             raise ContractError(f"lazy patterns end up otherwise in {suffix}", where=self.where(params))
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ronchi.api import Context, DataError
 from ronchi.bad_pixels import left_out
 from ronchi.blocks import count_positions, iter_regions
-from ronchi.schema import descriptors
+from ronchi.schema import descriptors, fourd
 from ronchi.schema.common import variable
 from ronchi_com.descan import DescanSurface
 from ronchi_com.moments import frame_moments
@@ -44,7 +44,8 @@ class CentreOfMass:
     def fit(self, x: xr.DataArray, ctx: Context) -> None:
         """Estimate the descan in one pass over the data; does nothing if none is asked for.
 
-        Warns where a robust surface leaves out more than a fifth of the positions.
+        Warns where a robust surface leaves out more than a fifth of the positions, and of patterns that were cut by
+        hand since `centre` has counted where the origin of each lies.
 
         Parameters
         ----------
@@ -57,6 +58,12 @@ class CentreOfMass:
             A descan is asked for, but the samples are no scan, no pattern has counts, or one holds NaN or
             infinity in a pixel that counts.
         """
+        if any(lag := fourd.origin_lag_px(x)):
+            ctx.log.warning(
+                "origin_y and origin_x are of patterns with %d rows and %d columns more before the first pixel: the "
+                "centres are off by as many pixels; cut patterns by the transform `crop`, or run `centre` again",
+                *lag,
+            )
         if self.params.descan == "none":
             return
         scan_y, scan_x = _scan_coordinates(x)
