@@ -86,7 +86,7 @@ class CrossCorrParams(Params):
     )
     max_peaks: int = Field(400, ge=1, le=4096, description="Most disks of a pattern, brightest first.")
     counts_per_electron: float | None = Field(
-        None, gt=0, description="Gain of the detector; measured on each pattern's noise if absent.",
+        None, gt=0, description="Gain of the detector; measured on neighbouring patterns, or on each one, if absent.",
         json_schema_extra=_unit("counts"),
     )  # fmt: skip
     refine: Literal["parabola", "correlation", "likelihood"] = Field(

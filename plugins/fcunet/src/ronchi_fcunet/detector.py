@@ -82,7 +82,8 @@ class Fcunet:
         centre = [(place - (self._binned - 1) / 2) / self._binned for place in geometry.centre_px]
         self._centre = torch.tensor([centre], dtype=torch.float32, device=self._device)
         measured = probe if p.probe_radius_px is None else None
-        self._refiner = Refiner(shape, measured, bad, ctx.log) if p.refine == "likelihood" else None
+        gain = p.counts_per_electron or geometry.counts_per_electron
+        self._refiner = Refiner(shape, measured, bad, ctx.log, gain) if p.refine == "likelihood" else None
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
         self._batch = self._affordable()
 

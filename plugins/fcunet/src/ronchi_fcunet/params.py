@@ -63,6 +63,10 @@ class FcunetParams(Params):
         description="Position below a pixel: likelihood: fit of each disk to the counts around it, where one holds, "
         "several times as exact where disks are apart; none: as the network says.",
     )
+    counts_per_electron: float | None = Field(
+        None, gt=0, description="Gain of the detector; measured on neighbouring patterns, or on each one, if absent.",
+        json_schema_extra=_unit("counts"),
+    )  # fmt: skip
     passes: int = Field(
         1,
         ge=1,

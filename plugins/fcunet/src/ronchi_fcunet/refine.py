@@ -36,7 +36,9 @@ class Refiner:
     bad_pixel : (qy, qx) bool array or None
         Where the detector is not to be believed.
     log : logging.Logger, optional
-        Told once of patterns whose noise is too small.
+        Told once of patterns whose noise does not tell the gain of the camera.
+    counts_per_electron : float or None
+        That gain, where it is known.
 
     Raises
     ------
@@ -50,8 +52,10 @@ class Refiner:
         probe: NDArray[Any] | None = None,
         bad_pixel: NDArray[np.bool_] | None = None,
         log: logging.Logger | None = None,
+        counts_per_electron: float | None = None,
     ) -> None:
-        self._bad, self._log = bad_pixel, log
+        self._bad, self._gain = bad_pixel, counts_per_electron
+        self._log = log if counts_per_electron is None else None
         if probe is None:
             self._model = model_of_radius(shape.radius_px, shape.edge_px)
         else:
@@ -71,7 +75,7 @@ class Refiner:
             warn_of_camera(patterns[0], self._bad, self._log)
             self._log = None
         # Pixels that were filled in have no noise.
-        noise = measure_noise(patterns, self._bad)
+        noise = measure_noise(patterns, self._bad, self._gain)
         fits = fit_disks(
             patterns,
             peaks.counts,
