@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
+from ronchi.bad_pixels import BadPixelFill
+from ronchi.disk import without_bad_pixels
 from ronchi.errors import DataError
 
 

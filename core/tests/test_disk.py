@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ronchi.api import DataError, Geometry
-from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import measure_disk, probe_shape
+from ronchi.disk import measure_disk, probe_shape, without_bad_pixels
 
 Array = NDArray[np.float64]
 _FINE = 8

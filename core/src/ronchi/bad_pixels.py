@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["BadPixelFill", "left_out", "without_bad_pixels"]
+__all__ = ["BadPixelFill", "left_out"]
 
 _NEIGHBOURS = 8
-_FILLED_PX = 2.5
-"""Bad pixels of a single image that are farther from all good ones are left: neighbours do not tell their value."""
 
 
 class BadPixelFill:
@@ -83,24 +81,3 @@ def left_out(bad_pixel: xr.DataArray) -> NDArray[np.bool_]:
     """
     marked: NDArray[np.bool_] = bad_pixel.values.astype(bool)
     return marked & (not bad_pixel.attrs.get("filled", 0))
-
-
-def without_bad_pixels(image: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """Probe or mean pattern with its bad pixels filled, if the mask (qy, qx) is its own.
-
-    Lone ones and narrow gaps hold what is around them, wide gaps in a round disk what of it the good pixels tell. A
-    beam stop is left as it is: a probe that was recorded without it holds a whole disk there.
-    """
-    from scipy import ndimage
-
-    from ronchi.disk import disk_behind_gaps
-
-    if bad is None or image.shape != bad.shape or not bad.any() or bad.all():
-        return image
-    near = bad & (ndimage.distance_transform_edt(bad) <= _FILLED_PX)
-    filled = np.where(near, BadPixelFill(bad)(image[None])[0], image)
-    disk = disk_behind_gaps(image, bad)
-    if disk is None:
-        return filled
-    rho = disk.distance(bad.shape)
-    return np.where(bad & (rho < disk.reach), disk.at(rho), filled).astype(filled.dtype)

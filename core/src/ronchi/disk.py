@@ -14,7 +14,7 @@ from ronchi.bad_pixels import BadPixelFill
 from ronchi.disk_shape import ProbeShape, centroid, offsets_px, shape_of
 from ronchi.seen_disk import SeenDisk, fit_seen, hides_a_part, hides_light
 
-__all__ = ["ProbeShape", "centred_probe", "measure_disk", "offsets_px", "probe_shape"]
+__all__ = ["ProbeShape", "centred_probe", "measure_disk", "offsets_px", "probe_shape", "without_bad_pixels"]
 
 Array = NDArray[np.float64]
 
@@ -24,6 +24,8 @@ _AGREES = 0.15
 """Radii that differ by less are of one disk."""
 _SMALL_PX = 3.0
 """Below this radius the rim is most of a disk, and its shape decides where the disk is."""
+_FILLED_PX = 2.5
+"""Bad pixels of a single image that are farther from all good ones are left: neighbours do not tell their value."""
 _SILENT = logging.getLogger("ronchi.silent")
 
 
@@ -59,7 +61,24 @@ def measure_disk(pattern: NDArray[Any], bad: NDArray[np.bool_] | None = None) ->
     return shape_of(image)
 
 
-def disk_behind_gaps(image: NDArray[Any], bad: NDArray[np.bool_]) -> SeenDisk | None:
+def without_bad_pixels(image: NDArray[Any], bad: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Probe or mean pattern with its bad pixels filled, if the mask (qy, qx) is its own.
+
+    Lone ones and narrow gaps hold what is around them, wide gaps in a round disk what of it the good pixels tell. A
+    beam stop is left as it is: a probe that was recorded without it holds a whole disk there.
+    """
+    if bad is None or image.shape != bad.shape or not bad.any() or bad.all():
+        return image
+    near = bad & (ndimage.distance_transform_edt(bad) <= _FILLED_PX)
+    filled = np.where(near, BadPixelFill(bad)(image[None])[0], image)
+    disk = _behind_gaps(image, bad)
+    if disk is None:
+        return filled
+    rho = disk.distance(bad.shape)
+    return np.where(bad & (rho < disk.reach), disk.at(rho), filled).astype(filled.dtype)
+
+
+def _behind_gaps(image: NDArray[Any], bad: NDArray[np.bool_]) -> SeenDisk | None:
     """Disk fitted to the good pixels (qy, qx) of a probe or mean pattern, if gaps hide a part of it; else None."""
     return _beside(image, BadPixelFill(bad)(image[None])[0].astype(np.float64), bad)[1]
 

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
-from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import probe_shape
+from ronchi.disk import probe_shape, without_bad_pixels
 from ronchi_crosscorr.blind import BlindSearch, Candidates
 from ronchi_crosscorr.correlate import limited_threads
 from ronchi_crosscorr.params import CrossCorrParams

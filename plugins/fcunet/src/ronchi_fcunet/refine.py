@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import PeakBatch
-from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import ProbeShape
+from ronchi.disk import ProbeShape, without_bad_pixels
 from ronchi_disks.disk_model import model_of_probe, model_of_radius
 from ronchi_disks.likelihood import EDGE, NOT_REFINED, OVERLAP, fit_disks
 from ronchi_disks.noise import measure_noise, warn_of_camera

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import DataError, Geometry
-from ronchi.bad_pixels import without_bad_pixels
-from ronchi.disk import ProbeShape, centred_probe, offsets_px, probe_shape
+from ronchi.disk import ProbeShape, centred_probe, offsets_px, probe_shape, without_bad_pixels
 
 __all__ = ["probe_template"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import Context, Geometry, PeakBatch
-from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
-from ronchi.disk import ProbeShape, offsets_px, probe_shape
+from ronchi.bad_pixels import BadPixelFill
+from ronchi.disk import ProbeShape, offsets_px, probe_shape, without_bad_pixels
 from ronchi_peers.params import BlobfinderParams, DetectorParams, Py4dstemParams, PyxemParams
 from ronchi_peers.program import PeerProgram
 

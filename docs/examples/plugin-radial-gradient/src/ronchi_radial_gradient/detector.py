@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from ronchi.api import Context, DataError, Geometry, PeakBatch
-from ronchi.bad_pixels import BadPixelFill, without_bad_pixels
-from ronchi.disk import probe_shape
+from ronchi.bad_pixels import BadPixelFill
+from ronchi.disk import probe_shape, without_bad_pixels
 from ronchi_radial_gradient.params import RadialGradientParams
 from ronchi_radial_gradient.rim import Rim, Ring, ascend
 
