@@ -90,8 +90,9 @@ def test_bad_pixels_and_places_without_a_pattern_have_no_say() -> None:
         recorded()[..., :5, :5],
         recorded() + 100,
         recorded(scan=(96, 1)),
+        recorded() * np.float32(1e30),
     ],
-    ids=["few", "dark", "no noise", "small", "tiny", "offset", "no neighbours"],
+    ids=["few", "dark", "no noise", "small", "tiny", "offset", "no neighbours", "huge"],
 )
 def test_where_it_does_not_show_nothing_is_said(patterns: NDArray[np.float32]) -> None:
     assert told(patterns) is None

@@ -13,6 +13,8 @@ __all__ = ["PairNoise"]
 Float = NDArray[np.floating[Any]]
 
 _LEAST_PAIRS = 8
+_HUGE = 1e15
+"""Counts whose squares single precision does not hold."""
 _SIDES = (1, 4, 8)
 """Sides of the squares whose sums are compared, px: large ones hold all of the light of an electron that spreads."""
 _MOST_SQUARES, _LEAST_SQUARES = 1024, 32
@@ -59,7 +61,10 @@ class PairNoise:
 
     def add(self, one: NDArray[Any], other: NDArray[Any]) -> None:
         """Take in two patterns (qy, qx) that lie side by side."""
-        one, other = _rows(one), _rows(other)
+        with np.errstate(over="ignore"):
+            one, other = _rows(one), _rows(other)
+        if not max(np.abs(one).max(initial=0), np.abs(other).max(initial=0)) < _HUGE:
+            return
         light = [0.5 * squares for squares in _sums(one + other)]
         change = one - other
         between = [0.5 * squares**2 for squares in _sums(change)]
