@@ -299,3 +299,23 @@ def test_disks_larger_than_any_of_the_training_are_binned(tmp_path: Path, radius
         path, CompactDetector((4, 8), attention=0), {"threshold": 0.5, "sigma_px": 1.0, "radii_px": [1.0, 3.0]}
     )
     assert _detector(path, _probe(radius=radius))._binned == n
+
+
+@pytest.mark.parametrize("which", ["compact", "unet"])
+@pytest.mark.parametrize("most", [400, 3])
+def test_every_candidate_has_a_verdict(files: dict[str, Path], which: str, most: int) -> None:
+    detector = _detector(files[which], _probe(), max_peaks=most, refine="none")
+    frames = _frames()
+    found, told = detector.detect(frames), detector.explain(frames)
+    assert told["counts"].sum() == len(told["reason"]) == len(told["qy_px"]) == len(told["score"])
+    names = np.array(told["reasons"])[told["reason"]]
+    np.testing.assert_array_equal(told["qy_px"][names == "accepted"], found.qy_px)
+    np.testing.assert_array_equal(told["qx_px"][names == "accepted"], found.qx_px)
+    np.testing.assert_allclose(told["score"][names == "accepted"], found.score, rtol=1e-5)
+    assert ((names == "over-cap").any()) == (most == 3)
+    pattern = np.repeat(np.arange(len(frames)), told["counts"])
+    for n in range(len(frames)):
+        score = {name: told["score"][(pattern == n) & (names == name)] for name in told["reasons"]}
+        if which == "compact":  # in images the threshold cuts pixels, and the score is that of the top between them
+            assert score["improbable"].max(initial=-np.inf) < score["accepted"].min()
+        assert score["over-cap"].max(initial=-np.inf) <= score["accepted"].min()

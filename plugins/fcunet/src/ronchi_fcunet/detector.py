@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -20,6 +21,7 @@ from ronchi_fcunet.params import FcunetParams
 from ronchi_fcunet.refine import Refiner
 from ronchi_fcunet.symmetry import mean_maps
 from ronchi_fcunet.template import probe_template
+from ronchi_fcunet.verdicts import REASONS, verdicts
 from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights
 from ronchi_torch.threads import thread_limit
@@ -28,6 +30,8 @@ from ronchi_torch.world import found_device
 __all__ = ["Fcunet"]
 
 _MOST_AT_A_TIME = 64
+_LOOK, _MOST_PEAKS = 0.1, 4096
+"""How far below the threshold, and at how many, those look who ask why a disk is missed."""
 _NO_CONTRAST = 1e-3
 """Of the mean: a counted pattern has more than that between its pixels."""
 _BEYOND = 1.5
@@ -45,6 +49,8 @@ _NO_PEAKS = PeakBatch(
 
 class Fcunet:
     """Bragg disks by a trained network; see `FcunetParams` for what can be chosen."""
+
+    reason_names = REASONS
 
     def __init__(self, params: FcunetParams) -> None:
         self.params = params
@@ -85,6 +91,7 @@ class Fcunet:
         gain = p.counts_per_electron or geometry.counts_per_electron
         self._refiner = Refiner(shape, measured, bad, ctx.log, gain) if p.refine == "likelihood" else None
         self._threshold = p.threshold if p.threshold is not None else self._loaded.threshold
+        self._rule = self._threshold, p.max_peaks
         self._batch = self._affordable()
 
     def _binning(self, radius_px: float, seen_px: float) -> int:
@@ -125,6 +132,27 @@ class Fcunet:
         DataError
             The patterns have another shape than was prepared for.
         """
+        return self._in_batches(frames, self._peaks)
+
+    def explain(self, frames: NDArray[Any]) -> dict[str, Any]:
+        """What the network takes for a disk with a tenth of the threshold and more, with the verdict on it.
+
+        Returns
+        -------
+        candidates : dict of arrays
+            ``counts`` (n,) candidates of each of ``frames`` (n, qy, qx), and flat ``qy_px``, ``qx_px``, ``intensity``,
+            ``score`` and ``reason``, an index into ``reasons``. The positions are those of the network.
+        """
+        looks = (_LOOK * self._threshold, _MOST_PEAKS), (self._threshold, _MOST_PEAKS), self._rule
+        told = verdicts(
+            *(self._in_batches(frames, lambda part, rule=rule: self._seen(part, *rule)[1]) for rule in looks)
+        )
+        if not isinstance(self._network, CompactDetector):
+            # Theirs are over the threshold.
+            told["score"] = told["score"] * np.float32(_LOOK)
+        return told
+
+    def _in_batches(self, frames: NDArray[Any], look: Callable[[NDArray[Any]], PeakBatch]) -> PeakBatch:
         frames = np.asarray(frames)
         if frames.ndim != 3 or frames.shape[1:] != self._frame:
             raise DataError(f"patterns of shape {frames.shape[1:]}, prepared for {self._frame}", where="detect")
@@ -132,31 +160,30 @@ class Fcunet:
             return _NO_PEAKS
         starts = range(0, len(frames), self._batch)
         with torch.inference_mode(), thread_limit(self._n_threads):
-            return _joined([self._peaks(frames[start : start + self._batch]) for start in starts])
+            return _joined([look(frames[start : start + self._batch]) for start in starts])
 
     def _peaks(self, frames: NDArray[Any]) -> PeakBatch:
+        filled, found = self._seen(frames, *self._rule)
+        return found if self._refiner is None else self._refiner(filled, found)
+
+    def _seen(self, frames: NDArray[Any], threshold: float, most: int) -> tuple[NDArray[np.float32], PeakBatch]:
+        """Patterns without bad pixels, and what the network finds in them."""
         filled = frames.astype(np.float32) if self._fill is None else self._fill(frames)
         # Of a pattern that is the same everywhere the views would show rounding errors.
         filled[np.ptp(filled, axis=(1, 2)) <= _NO_CONTRAST * np.abs(filled).mean((1, 2))] = 0
         if self._binned > 1:
-            found = unbinned(self._found(binned(filled, self._binned)), self._binned)
-        else:
-            found = self._found(filled)
-        return found if self._refiner is None else self._refiner(filled, found)
+            return filled, unbinned(self._found(binned(filled, self._binned), threshold, most), self._binned)
+        return filled, self._found(filled, threshold, most)
 
-    def _found(self, filled: NDArray[np.float32]) -> PeakBatch:
+    def _found(self, filled: NDArray[np.float32], threshold: float, most: int) -> PeakBatch:
         p = self.params
         patterns = torch.from_numpy(np.ascontiguousarray(filled)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=p.precision == "bfloat16"):
             if isinstance(self._network, CompactDetector):
                 maps = mean_maps(self._network, patterns, self._probe, p.passes)
-                return peaks_of_maps(
-                    maps, filled.shape[1:], self._threshold, p.max_peaks, dark=p.dark, min_relative=p.min_relative
-                )
+                return peaks_of_maps(maps, filled.shape[1:], threshold, most, dark=p.dark, min_relative=p.min_relative)
             images = self._network(patterns, self._probe) if p.passes == 1 else self._mean_of_passes(patterns)
-        return peaks_of_image(
-            images.float(), self._centre, self._radius, self._threshold, p.max_peaks, self._loaded.sigma_px
-        )
+        return peaks_of_image(images.float(), self._centre, self._radius, threshold, most, self._loaded.sigma_px)
 
     def _mean_of_passes(self, patterns: Tensor) -> Tensor:
         """Mean over passes with dropout, one pattern at a time, so that all are judged by the same networks."""

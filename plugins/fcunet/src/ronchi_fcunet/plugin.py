@@ -29,6 +29,6 @@ def ronchi_disk_detectors() -> Iterator[AlgorithmSpec]:
         trainer="ronchi_fcunet.training:Trainer",
         training=TrainParams,
         version=5,
-        capabilities=frozenset({"cuda", "deterministic", "subpixel"}),
+        capabilities=frozenset({"cuda", "deterministic", "explain", "subpixel"}),
         citation="Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9",
     )
