@@ -78,6 +78,15 @@ def test_one_wild_value_among_few_is_not_the_range_and_a_fair_one_is_in_it(n: in
     assert symmetric_limit(np.append(values - 100, 1e6), tail_percent=0) == 1e6
 
 
+def test_the_one_value_among_equal_ones_is_all_there_is_to_see() -> None:
+    flat = np.full(64, 2.0)
+    flat[3], flat[40] = 2.0000001, 50.0
+    assert robust_limits(flat)[1] > 3
+    noise = 1e-12 * np.random.default_rng(0).normal(size=64)
+    noise[10] = 0.02
+    assert symmetric_limit(noise) > 1e-4
+
+
 def test_symmetric_limit_covers_all_arrays_and_survives_nothing() -> None:
     assert symmetric_limit(np.array([-0.5, 0.2, np.nan]), np.array([1.234]), tail_percent=0) == pytest.approx(1.3)
     assert symmetric_limit(np.full(4, np.nan)) == 1

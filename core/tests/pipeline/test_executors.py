@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ronchi.api import Context
 from ronchi.errors import ConfigError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import RunOptions
@@ -321,3 +322,9 @@ def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceil
     print(f"{executor}: peak {peak:.0f} MB under a ceiling of {ceiling_mb} MB, file of {size_mb:.0f} MB")
     assert size_mb > 0.98 * times * ceiling_mb
     assert peak < ceiling_mb
+
+
+def test_what_is_lent_can_be_sent_to_workers() -> None:
+    lent = pickle.loads(pickle.dumps(Context(rng=np.random.default_rng(3))))
+    lent.progress(1, 2)
+    assert lent.rng.integers(1000) == np.random.default_rng(3).integers(1000)

@@ -53,6 +53,7 @@ class PairNoise:
     """
 
     def __init__(self, bad_pixel: NDArray[np.bool_] | None) -> None:
+        self._bad = None if bad_pixel is None else _rows(bad_pixel) > 0
         self._good = None if bad_pixel is None else [squares == 0 for squares in _sums(_rows(bad_pixel))]
         self._sums: list[Float] = []
         self._changes: list[Float] = []
@@ -63,12 +64,15 @@ class PairNoise:
         """Take in two patterns (qy, qx) that lie side by side."""
         with np.errstate(over="ignore"):
             one, other = _rows(one), _rows(other)
+        if self._bad is not None:
+            # They are next to good ones, whose likeness counts.
+            one[self._bad] = other[self._bad] = 0
         if not max(np.abs(one).max(initial=0), np.abs(other).max(initial=0)) < _HUGE:
             return
         light = [0.5 * squares for squares in _sums(one + other)]
         change = one - other
         between = [0.5 * squares**2 for squares in _sums(change)]
-        new = [*light, *between, *_row_products(change), _bends(one)]
+        new = [*light, *between, *_row_products(change), _bends(one), light[2] ** 2]
         self._sums = [a + b for a, b in zip(self._sums, new, strict=True)] if self._sums else new
         self._changes.append(change[:: _SIDES[1]])
         self._negative += float((one < 0).mean()) if one.size else 0.0
@@ -81,11 +85,14 @@ class PairNoise:
             return None
         good = self._good or [np.ones(squares.shape, np.bool_) for squares in self._sums[:3]]
         means = [squares[good[min(i % 3, 2) if i < 6 else 2]] / n for i, squares in enumerate(self._sums)]
-        light, between, rows, bends = means[:3], means[3:6], means[6:9], means[9]
+        light, between, rows, bends, squared = means[:3], means[3:6], means[6:9], means[9], means[10]
         if min(map(len, light)) < _LEAST_SQUARES:
             return None
+        # Where few of the pairs have most of the light of a square, they are all that counts.
+        lit = (np.minimum(light[2], squared) > 0) & (light[2] >= np.median(light[2]))
+        n_lit = n * float(np.median(light[2][lit] ** 2 / squared[lit])) if lit.any() else n
         # Quantile of chi-square over its mean: Wilson, Hilferty, PNAS 17, 684 (1931), doi:10.1073/pnas.17.12.684.
-        quantile = (1 - 2 / (9 * n) + _SIGMAS * np.sqrt(2 / (9 * n))) ** 3
+        quantile = (1 - 2 / (9 * n_lit) + _SIGMAS * np.sqrt(2 / (9 * n_lit))) ** 3
         between = [squares / quantile for squares in between]
         if self._negative > _LEAST_NEGATIVE * n:
             pixel, read = _gain_and_readout(light[0], between[0])

@@ -51,7 +51,8 @@ def sample_scan(data: xr.Dataset) -> Sample:
     count = 0
     valid = data["valid"].values.astype(bool) if "valid" in data else None
     noise = PairNoise(data["bad_pixel"].values.astype(bool) if "bad_pixel" in data else None)
-    for i in spread(height * runs, _RUNS):
+    places = spread(height * runs, _RUNS)
+    for k, i in enumerate(places):
         y, x = i // runs, i % runs * _RUN_LENGTH
         tile = Tile(y, y + 1, x, min(x + _RUN_LENGTH, width))
         keep = slice(None) if valid is None else valid[y, tile.x0 : tile.x1]
@@ -59,7 +60,8 @@ def sample_scan(data: xr.Dataset) -> Sample:
         check_finite(frames, np.stack([np.full(tile.size, y), np.arange(tile.x0, tile.x1)], 1)[keep])
         total += frames.sum(axis=0, dtype=_FEW.get(frames.dtype.str[1:], np.float64))
         count += len(frames)
-        if len(frames) > 1 and noise.pairs < _PAIRS:
+        # From all over the scan, which may begin in vacuum.
+        if len(frames) > 1 and noise.pairs * len(places) <= k * _PAIRS:
             noise.add(frames[0], frames[1])
     return Sample((total / max(1, count)).astype(np.float32), noise.counts_per_electron())
 

@@ -14,6 +14,8 @@ Scaling = float | Literal["log"]
 """Exponent of a power law (1 is linear), or ``"log"``."""
 _FEWEST = 10
 """Of fewer values nobody can tell whether one lies apart."""
+_ALIKE = 1e-6
+"""Values that differ by less than this part of the largest are one and the same."""
 
 
 def robust_limits(
@@ -74,10 +76,11 @@ def _ends(values: NDArray[Any], tail_percent: float) -> tuple[float, float]:
     low, high = (float(end) for end in np.percentile(values, (tail_percent, 100 - tail_percent)))
     if 0 < (len(values) - 1) * tail_percent < 100 and len(values) >= _FEWEST:
         first, second, *_, last_but_one, last = np.sort(values).astype(float)
-        if last - last_but_one > last_but_one - second:
-            high = float(last_but_one)
-        if second - first > last_but_one - second:
-            low = float(second)
+        rest = last_but_one - second
+        # Where all others are alike to rounding, the one is all there is to see.
+        if rest > _ALIKE * max(abs(first), abs(last)):
+            high = float(last_but_one) if last - last_but_one > rest else high
+            low = float(second) if second - first > rest else low
     return low, high
 
 
