@@ -138,6 +138,22 @@ def test_a_training_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):
         Trainer(TINY.model_copy(update={"learning_rate": 1e-4})).train(tmp_path / "parts", context(), create)
 
 
+def test_a_request_to_another_process_stops_this_one_after_the_same_step(tmp_path, monkeypatch):
+    asked = []
+
+    def anyone(world, flag):
+        asked.append(flag)
+        return len(asked) == 2
+
+    monkeypatch.setattr("ronchi_torch.world.World.anyone", anyone)
+    with pytest.raises(SystemExit):
+        Trainer(TINY).train(tmp_path, context(), get_manager().create)
+    assert asked == [False, False]
+    Trainer(TINY).train(tmp_path, context(), get_manager().create)
+    # It went on from the second step, which was saved.
+    assert len(asked) == TINY.steps
+
+
 def test_a_network_learns_where_atoms_are(tmp_path):
     p = TINY.model_copy(
         update={"looks": CLEAN, "steps": 40, "validate_every": 20, "patch_px": 48, "batch": 4, "frame_px": 160,

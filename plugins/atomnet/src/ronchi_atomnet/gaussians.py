@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
+from ronchi_atomnet.cholesky import factor, solve
 from ronchi_atomnet.noise import noise_line, slopes_of
 from ronchi_atomnet.overlap import near_any, overlapping_variance, share
 
@@ -34,12 +35,17 @@ _FEWEST_SWEEPS, _MOST_SWEEPS = 10, 100
 _MOST_WIDTHS = 14
 _SAME_WIDTH = 1e-4
 """Sweeps that fit the width, too, and the share of it by which it changes where it has arrived."""
-_LEAST_SIGNAL = 3.0
-"""Heights over their errors, of half of the atoms, below which what seems to be their width is that of noise."""
+_LEAST_SIGNAL, _TOLD = 3.0, 5
+"""Heights over their errors, of half of the atoms, below which what seems to be their width is that of noise; and the
+sweep from which on errors are of noise: before, of what does not fit yet, such as too wide atoms in a dense lattice."""
 _TILTS = (40, 60)
 """Sweeps after which backgrounds are taken to be told if some atoms do not come to rest."""
 _STILL, _RESTLESS = 0.01, 0.1
 """Standard errors that an atom moves in a sweep if it has arrived, and if it never will."""
+_HEIGHT, _PLACE, _WIDTH = 2, 4, 5
+"""How many of background, height, row, column and width are fitted."""
+_HELD_SWEEPS = 3
+"""Sweeps that fit the heights alone of what ran away, where it was found."""
 _LONGEST_STEP = 0.5
 _FURTHEST = 1.5
 """Steps, and the way from where an atom was found, in standard deviations."""
@@ -98,19 +104,24 @@ def fit_gaussians(
     residual = np.ascontiguousarray(image, np.float64).copy()
     noise, least = np.array([1.0, 0.0]), 1e-12 * max(1e-300, float(np.var(image)))
     sigma, fit_width = float(sigma_px), fit_width and len(start) > 0
-    step, awake, tilts = np.zeros(len(start)), np.ones(len(start), np.bool_), 2
+    step, awake, tilts, begun = np.zeros(len(start)), np.ones(len(start), np.bool_), 2, 0
     for sweep in range(_MOST_SWEEPS):
         before, with_width = at.copy(), fit_width
-        widening = _sweep(image, good, residual, at, start, state, slopes, sigma, noise, awake, with_width)
+        free = _WIDTH if with_width else _PLACE
+        widening = _sweep(image, good, residual, at, start, state, slopes, sigma, noise, awake, free)
         if fit_width and sweep:
-            wider = _wider(sigma, sigma_px, widening, state, told=sweep > 1)
-            fit_width = abs(wider - sigma) > _SAME_WIDTH * sigma and wider != sigma_px and sweep < _MOST_WIDTHS
+            wider = _wider(sigma, sigma_px, widening, state)
+            fit_width = abs(wider - sigma) > _SAME_WIDTH * sigma and sweep < _MOST_WIDTHS
             sigma = wider
+            if (sweep >= _TOLD or not fit_width) and _signal(state) < _LEAST_SIGNAL:
+                # All begins anew: atoms as narrow as noise have moved to its peaks.
+                sigma, fit_width, begun, noise = float(sigma_px), False, sweep + 1, np.array([1.0, 0.0])
+                at[:], state[:] = start, 0.0
             _redraw(image, residual, at, state, sigma)
-        if 0 < sweep < _FEWEST_SWEEPS or fit_width:
+        if 0 < sweep - begun < _FEWEST_SWEEPS or fit_width:
             noise = noise_line(image, good, residual, at, state, slopes, _REACH * sigma, least)
         step = (np.abs(at - before) / np.sqrt(np.where(state[:, 2:4] > 0, state[:, 2:4], np.inf))).max(1, initial=0)
-        if sweep >= _FEWEST_SWEEPS - 1 and not with_width:
+        if sweep - begun >= _FEWEST_SWEEPS - 1 and not with_width:
             # What rests, among others that do, need not be visited again.
             awake = near_any(at, at[step > _STILL], sigma)
             rest = not awake.any()
@@ -122,19 +133,32 @@ def fit_gaussians(
                 noise = noise_line(image, good, residual, at, state, slopes, _REACH * sigma, least)
             elif rest:
                 break
+    runaway = (np.abs(at - start) > _FURTHEST * sigma).any(1) | (state[:, 0] <= 0)
+    if runaway.any():
+        # Their heights are of where they went: beyond the border, where nothing holds them, or into a neighbour.
+        for i in np.flatnonzero(runaway):
+            _add(residual, at[i, 0], at[i, 1], state[i, 0], sigma)
+            _add(residual, start[i, 0], start[i, 1], -state[i, 0], sigma)
+        at[runaway] = start[runaway]
+        held = runaway & (state[:, 0] > 0)
+        for _ in range(_HELD_SWEEPS):
+            _sweep(image, good, residual, at, start, state, slopes, sigma, noise, held, _HEIGHT)
     which, variance = overlapping_variance(
         at, state[:, 0], state[:, 1], image - residual, good, noise, sigma, _REACH * sigma + 0.5
     )
     state[which, 4], state[which, 2:4] = variance[:, 0], variance[:, 1:]
     lost = near_any(at, at[step > _RESTLESS], sigma)
-    runaway = (np.abs(at - start) > _FURTHEST * sigma).any(1) | (state[:, 0] <= 0)
-    at[runaway] = start[runaway]
     variance = state[:, 2:4].copy()
     variance[runaway | lost | ~(variance > 0).all(1)] = np.nan
     return Fit(at, variance, state[:, 0].copy(), state[:, 4].copy(), sigma, residual)
 
 
-def _wider(sigma: float, first: float, widening: Array, state: Array, *, told: bool) -> float:
+def _signal(state: Array) -> float:
+    """Median of the heights over their errors."""
+    return float(np.median(state[:, 0] / np.sqrt(np.where(state[:, 4] > 0, state[:, 4], np.inf))))
+
+
+def _wider(sigma: float, first: float, widening: Array, state: Array) -> float:
     """The next width: the one of least absolute deviations, of which what is no atom does not decide.
 
     It counts all atoms alike: the brightest half of equal ones are those that noise makes bright, and narrow.
@@ -142,9 +166,6 @@ def _wider(sigma: float, first: float, widening: Array, state: Array, *, told: b
     by, weight = widening.T
     if not (weight > 0).any():
         return sigma
-    signal = state[:, 0] / np.sqrt(np.where(state[:, 4] > 0, state[:, 4], np.inf))
-    if told and np.median(signal) < _LEAST_SIGNAL:
-        return first
     order = np.argsort(by, kind="stable")
     below = np.cumsum(weight[order])
     middle = float(by[order[np.searchsorted(below, 0.5 * below[-1])]])
@@ -163,9 +184,9 @@ def _sweep(
     sigma: float,
     noise: Array,
     awake: Bools,
-    with_width: bool,
+    free: int,
 ) -> Array:
-    """Visit every atom once that is awake.
+    """Visit every atom once that is awake, and fit the first ``free`` of background, height, row, column and width.
 
     ``state`` (n, 6) holds height, background, variance of row, column and height, and nothing else.
 
@@ -177,9 +198,9 @@ def _sweep(
     """
     n, (rows, columns) = len(at), image.shape
     widening = np.zeros((n, 2))
-    m = 5 if with_width else 4
+    placed = min(free, _PLACE)
     reach = _REACH * sigma + 0.5
-    if with_width:
+    if free == _WIDTH:
         reach = min(reach, max(_CORE * sigma + 0.5, _CORE_PX))
     basis, normal, right, wide = np.empty(6), np.empty((6, 6)), np.empty(6), np.empty(6)
     for i in range(n):
@@ -204,15 +225,15 @@ def _sweep(
                 value = residual[row, column] - slope
                 expected = state[i, 1] + image[row, column] - residual[row, column] + slope + height * g
                 weight = share(square, reach) / (noise[0] + noise[1] * max(expected, 0.0))
-                for a in range(m):
+                for a in range(free):
                     right[a] += weight * basis[a] * value
                     for b in range(a + 1):
                         normal[a, b] += weight * basis[a] * basis[b]
-        if _factor(normal, m):
+        if factor(normal, free):
             wide[:] = right
-            _solve(normal, wide, m)
+            solve(normal, wide, free)
             # The factor begins with that of the equations without a width.
-            _solve(normal, right, 4)
+            solve(normal, right, placed)
             new = right[1]
             state[i, 1] = right[0]
             if new > 0.0:
@@ -220,12 +241,12 @@ def _sweep(
                 at[i, 0] = _kept(y + min(max(right[2] / new, -longest), longest), start[i, 0], sigma)
                 at[i, 1] = _kept(x + min(max(right[3] / new, -longest), longest), start[i, 1], sigma)
                 state[i, 0] = new
-                if with_width:
+                if free == _WIDTH:
                     widening[i, 0], widening[i, 1] = wide[4] / new, new * normal[4, 4]
-                for a in range(3):
+                for a in range(placed - 1):
                     right[:] = 0.0
                     right[1 + a] = 1.0
-                    _solve(normal, right, 4)
+                    solve(normal, right, placed)
                     if a == 0:
                         state[i, 4] = right[1]
                     else:
@@ -264,33 +285,3 @@ def _redraw(image: Array, residual: Array, at: Array, state: Array, sigma: float
     residual[:] = image
     for i in range(len(at)):
         _add(residual, at[i, 0], at[i, 1], -state[i, 0], sigma)
-
-
-@njit()
-def _factor(matrix: Array, m: int) -> bool:
-    """Replace the lower triangle by its Cholesky factor; False if it has none."""
-    for a in range(m):
-        scale = matrix[a, a]
-        for b in range(a + 1):
-            total = matrix[a, b]
-            for k in range(b):
-                total -= matrix[a, k] * matrix[b, k]
-            if a == b:
-                if not total > 1e-10 * scale:
-                    return False
-                matrix[a, a] = np.sqrt(total)
-            else:
-                matrix[a, b] = total / matrix[b, b]
-    return True
-
-
-@njit()
-def _solve(factor: Array, right: Array, m: int) -> None:
-    for a in range(m):
-        for k in range(a):
-            right[a] -= factor[a, k] * right[k]
-        right[a] /= factor[a, a]
-    for a in range(m - 1, -1, -1):
-        for k in range(a + 1, m):
-            right[a] -= factor[k, a] * right[k]
-        right[a] /= factor[a, a]

@@ -100,7 +100,7 @@ class _Training:
     def run(self) -> dict[str, Any]:
         p = self.p
         self._resume()
-        take_steps(self, p.steps, p.checkpoint_s, self.ctx)
+        take_steps(self, p.steps, p.checkpoint_s, self.ctx, anyone=self.world.anyone)
         self.save()
         return self._card()
 

@@ -12,7 +12,6 @@ from scipy.spatial import cKDTree
 __all__ = ["LEAST_ATOMS", "Motion", "motion_between"]
 
 Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 
 _BINS = 6
 """Bins a spacing of the histogram of displacements."""
@@ -21,7 +20,7 @@ _CANDIDATES = 16
 _INSIDE = 1 / 3
 """An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
 _CLEARLY = 3.0
-"""By so many standard deviations more atoms must be covered for a longer displacement to be taken, or any at all."""
+"""By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
 _LEAST_MATCH = 0.25
 """Part of the way from what chance covers to all that must be covered at least: less is no motion of the same sheet."""
 _ROUNDS = 12
@@ -99,41 +98,27 @@ def motion_between(
         shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
         if height > sharpest:
             turn, candidates, sharpest = angle, shifts, height
-    best: Motion | None = None
-    told = (np.zeros(0, bool), np.zeros(0, bool))
+    best, most, number = Motion(0.0, np.zeros(2), pivot), -1.0, 0
     for shift in candidates[np.argsort(np.hypot(*candidates.T), kind="stable")]:
         motion = Motion(turn, shift, pivot)
-        covered, inside = _covered(motion, trees, field, spacing)
-        # Of a displacement that leaves next to nothing in common nothing can be said.
-        if inside.sum() > 0.1 * len(inside) and (best is None or _clearly_more(covered, inside, *told)):
-            best, told = motion, (covered, inside)
-    if best is None or not _explains(*told, trees, field, spacing):
+        covered, seen = _covered(motion, trees, field, spacing)
+        if covered > most + _CLEARLY * _spread(covered, seen):
+            best, most, number = motion, covered, seen
+    if not _explains(most, number, trees, field, spacing):
         return None
     return _refined(best, before, trees[1], spacing, max_turn)
 
 
-def _clearly_more(covered: Bools, inside: Bools, covered_before: Bools, inside_before: Bools) -> bool:
-    """Whether a motion covers clearly more of the atoms that two motions leave in the field than the other one does.
-
-    What both cover, or neither, says nothing, such as atoms that are missed (McNemar 1947, Psychometrika 12, 153,
-    doi:10.1007/BF02295996).
-    """
-    both = inside & inside_before
-    more, less = int((covered & ~covered_before)[both].sum()), int((covered_before & ~covered)[both].sum())
-    return bool(more - less > _CLEARLY * np.sqrt(more + less))
-
-
 def _explains(
-    covered: Bools, inside: Bools, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
+    covered: float, seen: int, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
 ) -> bool:
     """Whether a motion covers clearly more atoms than one that has nothing to do with them."""
     area = max(float(np.prod(field[1] - field[0])), spacing**2)
     chances = [1 - np.exp(-tree.n / area * np.pi * (_INSIDE * spacing) ** 2) for tree in trees]
     # Atoms of each frame are covered by those of the other.
     chance = float(chances[0] * trees[1].n + chances[1] * trees[0].n) / (trees[0].n + trees[1].n)
-    seen = int(inside.sum())
     least = chance + max(_LEAST_MATCH * (1 - chance), _CLEARLY * _spread(chance, seen))
-    return bool(int(covered.sum()) / seen > least)
+    return covered > least
 
 
 def _spread(share: float, n: int) -> float:
@@ -167,16 +152,17 @@ def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> t
 
 def _covered(
     motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
-) -> tuple[Bools, Bools]:
-    """Which atoms of both frames are near one of the other frame, and which of them are in the field of both."""
+) -> tuple[float, int]:
+    """Part of the atoms that are near one of the other frame, of those in the field of both; and their number."""
     before, after = trees
-    hits, seen = [], []
+    hits = seen = 0
     for moved, other in ((motion.apply(before.data), after), (motion.undo(after.data), before)):
-        inside = ((moved >= field[0]) & (moved <= field[1])).all(1)
-        near = other.query(moved, distance_upper_bound=_INSIDE * spacing)[0] < np.inf
-        seen.append(inside)
-        hits.append(near & inside)
-    return np.concatenate(hits), np.concatenate(seen)
+        y, x = moved.T
+        inside = (y >= field[0][0]) & (y <= field[1][0]) & (x >= field[0][1]) & (x <= field[1][1])
+        seen += int(inside.sum())
+        hits += int((other.query(moved[inside], distance_upper_bound=_INSIDE * spacing)[0] < np.inf).sum())
+    # Of a displacement that leaves next to nothing in common nothing can be said.
+    return (hits / seen if seen > 0.1 * (before.n + after.n) else -1.0), seen
 
 
 def _refined(motion: Motion, before: Floats, tree: cKDTree, spacing: float, max_turn: float) -> Motion:
