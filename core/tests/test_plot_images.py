@@ -14,7 +14,7 @@ from matplotlib.colors import LogNorm, PowerNorm
 from matplotlib.font_manager import FontProperties
 
 from ronchi import plot
-from ronchi.plot.canvas import MAX_RATIO, box_ratio, colormap
+from ronchi.plot.canvas import MAX_RATIO, add_colorbar, box_ratio, colormap
 from ronchi.plot.limits import intensity_norm, intensity_ticks, robust_limits, symmetric_limit
 from ronchi.schema import fourd
 from ronchi.schema import peaks as peaks_schema
@@ -318,3 +318,13 @@ def test_signed_maps_diverge_and_strains_are_in_percent() -> None:
 def test_positions_of_a_long_scan_are_spread_over_its_rows_too() -> None:
     assert {row for row, _ in plot.spread_positions((2, 40), 8)} == {0, 1}
     assert {column for _, column in plot.spread_positions((60, 3), 8)} == {0, 1, 2}
+
+
+@pytest.mark.parametrize(("low", "high", "ends"), [(0, 0, "neither"), (9, 0, "min"), (0, 9, "max"), (9, 9, "both")])
+def test_a_colour_bar_has_arrows_where_values_lie_beyond_it(low: float, high: float, ends: str) -> None:
+    ax = Figure().subplots()
+    values = np.linspace(-1, 1, 16).reshape(4, 4)
+    values[0, 0] -= low
+    values[-1, -1] += high
+    values[1, 1] = np.nan
+    assert add_colorbar(ax.imshow(values, vmin=-1, vmax=1), ax).extend == ends

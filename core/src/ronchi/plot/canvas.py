@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ __all__ = [
     "WIDE_RATIO",
     "add_colorbar",
     "axes_or_new",
+    "beyond",
     "box_ratio",
     "category_colour",
     "colormap",
@@ -178,12 +180,27 @@ def round_ticks(most: int) -> Locator:
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
+def beyond(*shown: Any) -> str:
+    """Ends of a colour bar that need an arrow, since values drawn with it lie beyond: matplotlib's ``extend``."""
+    low = any(np.nanmin(values) < norm.vmin for values, norm in map(_drawn, shown) if values.size)
+    high = any(np.nanmax(values) > norm.vmax for values, norm in map(_drawn, shown) if values.size)
+    return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((low, high), "both")
+
+
+def _drawn(shown: Any) -> tuple[NDArray[Any], Any]:
+    """Finite values of a mappable, and its norm, of whose limits rounding is no excess."""
+    values = np.ma.masked_invalid(np.ma.asarray(shown.get_array())).compressed().astype(float)
+    norm = shown.norm
+    slack = 1e-6 * max(abs(norm.vmin), abs(norm.vmax))
+    return values, SimpleNamespace(vmin=norm.vmin - slack, vmax=norm.vmax + slack)
+
+
 def add_colorbar(shown: Any, ax: Any, **options: Any) -> Any:
     """Colour bar to the right of an image, exactly as tall as the image is drawn."""
     width, height = (abs(high - low) for low, high in (ax.get_xlim(), ax.get_ylim()))
     ratio = width / (height * float(ax.get_aspect()))
     beside = ax.inset_axes((1 + max(0.03 / max(ratio, 0.4), 0.008), 0, max(0.05 / max(ratio, 0.2), 0.014), 1))
-    bar = ax.figure.colorbar(shown, cax=beside, **options)
+    bar = ax.figure.colorbar(shown, cax=beside, extend=beyond(shown), **options)
     # A logarithmic bar of less than a decade has labels at minor ticks only.
     bar.ax.tick_params(which="both", labelsize="x-small")
     return bar

@@ -13,6 +13,7 @@ from ronchi.errors import DataError
 from ronchi.plot.canvas import (
     CATEGORIES,
     add_colorbar,
+    beyond,
     box_ratio,
     category_colour,
     colormap,
@@ -186,7 +187,7 @@ def _draw_places(
     axes[0].invert_yaxis()
     if np.ptp(x) > 0:
         add_scale_bar(axes[0], str(descriptors["position_x"].attrs.get("units", "pixel")))
-    bar = figure.colorbar(shown, ax=list(axes), ticks=ticks, fraction=0.03, pad=0.02)
+    bar = figure.colorbar(shown, ax=list(axes), ticks=ticks, fraction=0.03, pad=0.02, extend=beyond(shown))
     bar.set_label(label, fontsize="small")
     bar.ax.tick_params(labelsize="x-small")
     return figure

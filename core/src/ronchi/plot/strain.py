@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import WIDE_RATIO, box_ratio, draw_image, new_figure, panels, round_ticks, show_axes
+from ronchi.plot.canvas import WIDE_RATIO, beyond, box_ratio, draw_image, new_figure, panels, round_ticks, show_axes
 from ronchi.plot.images import add_scan_scale_bar, scan_image
 from ronchi.plot.inputs import check_dataset
 from ronchi.plot.labels import titled
@@ -131,7 +131,8 @@ def strain_maps(
     for group, label in ((axes[:3], "strain [%]"), (axes[3:], "rotation [°]")):
         name = "e_xx" if len(group) == 3 else "theta"
         long_side = (3 if name == "e_xx" else 1) * (7.0 / ratio if wide else 2.3)
-        bar = maps.colorbar(shown[name], ax=list(group), aspect=long_side / 0.11, fraction=0.05, **side)
+        ends = beyond(*(shown[key] for key in (STRAINS if name == "e_xx" else ("theta",))))
+        bar = maps.colorbar(shown[name], ax=list(group), aspect=long_side / 0.11, fraction=0.05, extend=ends, **side)
         bar.set_label(label, fontsize="small")
         bar.ax.tick_params(labelsize="x-small")
     _describe_frame(foot, strain, outlined=bool(reference))
