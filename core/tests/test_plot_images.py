@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.colors import LogNorm, PowerNorm
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 
 from ronchi import plot
