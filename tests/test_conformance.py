@@ -103,6 +103,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "write_example": crops_in_raw_file,
     },
     ("transform", "ellipse"): {"params": ({"method": "given", "ratio": 1.05, "angle_deg": 20.0},)},
+    ("transform", "calibrate-images"): {"params": ({"step_angstrom": [0.2, 0.3]},)},
     ("transform", "rotation"): {"params": ({"scan_rotation_deg": 20.0},)},
     ("transform", "back-project"): {"inputs": described_atoms},
     ("transform", "dynamics"): {"inputs": described_atoms_alone},

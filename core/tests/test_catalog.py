@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from ronchi.catalog import scan
+from ronchi.kinds import KINDS
+from ronchi.manager import get_manager
 
 SCANNERS = pytest.mark.parametrize("fallback", [False, True], ids=["entrypoints", "stdlib"])
 
@@ -92,3 +95,10 @@ def test_listing_imports_nothing_heavy(arguments):
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_names_all_that_the_core_brings():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    manager = get_manager()
+    own = [name for kind in KINDS for name in manager.names(kind) if manager.dist(kind, name)[0] == "ronchi"]
+    assert [name for name in own if f"`{name}`" not in readme] == []

@@ -158,6 +158,38 @@ def test_validate(ronchi: Run, folder: Path) -> None:
     assert "bad.yaml:7:49: score.truht: unknown input" in err, "all faults are told at once"
 
 
+@pytest.mark.parametrize(
+    ("command", "schema", "says"),
+    [
+        (("run",), "benchmark", "a benchmark (ronchi.benchmark/1), where a pipeline is expected\n  -> `ronchi bench"),
+        (("bench",), "pipeline", "a pipeline (ronchi.pipeline/1), where a benchmark is expected\n  -> `ronchi run"),
+        (("validate",), "training", "a training (ronchi.training/1), where a pipeline is expected\n  -> `ronchi tra"),
+        (("preview",), "provenance", "a record of a run (ronchi.provenance/1), where a pipeline is expected\n  -> `ro"),
+    ],
+)
+def test_a_document_for_another_command_is_told_with_that_command(
+    ronchi: Run, tmp_path: Path, command: tuple[str, ...], schema: str, says: str
+) -> None:
+    (tmp_path / "it.yaml").write_text(f"schema: ronchi.{schema}/1\nprotocol: {{repeats: 2}}\nparams: {{a: 1}}\n")
+    code, _, err = ronchi(*command, str(tmp_path / "it.yaml"))
+    assert code == 2
+    assert f"it.yaml:1:9: this is {says}" in err
+    assert "faults" not in err
+
+
+def test_a_pipeline_that_keeps_nothing_says_so(ronchi: Run, folder: Path) -> None:
+    steps = PIPELINE.partition("  score:")[0]
+    (folder / "bare.yaml").write_text(steps)
+    says = "the pipeline writes no results: it needs e.g. `outputs: {strain: {from: strain, path: strain.nc}}`\n"
+    assert f"warning: {says}" in ronchi("validate", "bare.yaml")[1]
+    code, out, _ = ronchi("run", "bare.yaml", "--quiet")
+    assert code == 0
+    assert says in out
+    # Scores are kept in the record, and printed.
+    (folder / "bare.yaml").write_text(PIPELINE.partition("outputs:")[0])
+    assert "writes no results" not in ronchi("validate", "bare.yaml")[1] + ronchi("run", "bare.yaml", "--quiet")[1]
+
+
 def test_run_resumes_explains_and_scores(ronchi: Run, folder: Path) -> None:
     code, out, err = ronchi("run", "small.yaml", "-o", "out")
     assert code == 0

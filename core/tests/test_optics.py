@@ -106,6 +106,8 @@ def test_what_can_be_true_is_kept(name: str, true: tuple[float, ...]):
         ("semiangle_mrad", 1700.0, "1700 looks like urad: write 1.7"),
         ("camera_length_m", 200.0, "200 looks like mm: write 0.2"),
         ("scan_step_angstrom", (5e-10, 6e-10), "[5e-10, 6e-10] looks like m: write [5, 6]"),
+        ("scan_step_angstrom", (1e-9, 1e-9), "[1e-09, 1e-09] looks like m: write [10, 10]"),
+        ("scan_step_angstrom", (1e-7, 2e-6), "[1e-07, 2e-06] looks like m: write [1000, 20000]"),
         ("scan_step_angstrom", (5e-4, 6e-4), "[0.0005, 0.0006] looks like um: write [5, 6]"),
         ("q_step_inv_angstrom", (2.0, 2.0), "[2, 2] looks like 1/nm: write [0.2, 0.2]"),
         ("q_step_inv_angstrom", (2e8, 3e8), "[2e+08, 3e+08] looks like 1/m: write [0.02, 0.03]"),

@@ -106,6 +106,32 @@ def test_the_matrix_states_probability_interval_and_count_and_nothing_for_a_clas
     assert texts == ["0.900\n0.800–1.000\nn = 90", "0.100\n0.000–0.200\nn = 10"]
 
 
+@pytest.mark.parametrize("n", [2, 5, 8, 12])
+def test_the_labels_of_a_matrix_lie_within_its_figure(n):
+    share = np.full((n, n), 1 / n)
+    data = xr.Dataset(
+        {f"transition{end}": (("class", "class_to"), share) for end in ("", "_low", "_high", "_counts")},
+        {"class": np.arange(n), "class_to": np.arange(n)},
+    )
+    figure = plot.transition_matrix(data)
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        box = ax.get_tightbbox()
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y0 >= 0
+
+
+def test_legends_lie_on_no_line():
+    for draw in (plot.fractions_in_time, plot.dwell_curves, plot.rings_in_time):
+        figure = draw(counted())
+        figure.draw_without_rendering()
+        ax = figure.axes[-1]
+        legend = ax.get_legend().get_window_extent()
+        assert ax.get_window_extent().x1 <= legend.x0
+        assert legend.x1 <= figure.bbox.x1
+
+
 def test_the_angle_says_its_period_and_classes_say_how_many_stays_ended():
     assert "modulo 120° (3-fold symmetry)" in plot.angles_in_time(counted())._suptitle.get_text()
     (legend,) = [t.get_text() for t in plot.dwell_curves(counted()).axes[0].get_legend().get_texts()]
@@ -139,6 +165,14 @@ def test_atoms_lie_on_their_image_in_either_unit(units):
     # Nothing tells where atoms in angstrom lie on an image in pixels.
     unknown = plot.atom_frames(table(units), images.make(np.zeros((6, 32, 52))))
     assert len(unknown.axes[0].images) == (units == "pixel")
+
+
+def test_marks_let_the_atoms_on_an_image_be_seen():
+    movie = images.make(np.random.default_rng(0).random((6, 32, 52)))
+    for given, filled in ((movie, False), (None, True)):
+        marks = plot.atom_frames(table("pixel"), given).axes[0].collections
+        assert [bool(len(mark.get_facecolor())) for mark in marks] == [filled, filled]
+        assert len({tuple(mark.get_edgecolor()[0]) for mark in marks}) == 2, "the species have their colours"
 
 
 def test_atoms_of_a_part_of_an_image_lie_on_that_part():

@@ -14,6 +14,7 @@ from ronchi.errors import ConfigError, DataError, PluginError
 from ronchi.manager import get_manager
 from ronchi.pipeline import preview as module
 from ronchi.pipeline.preview import preview_detection
+from ronchi.schema import images
 
 PARAMS = {"scan_shape": [2, 6], "pattern_shape": [64, 64], "background_fraction": 0.2, "dose_e": 20000}
 
@@ -115,3 +116,16 @@ def test_a_detector_that_cannot_explain_says_so(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delattr(CrossCorr, "explain")
     with pytest.raises(PluginError, match="does not explain"):
         preview_detection(pipeline())
+
+
+def test_a_file_that_holds_images_is_refused_as_by_a_run(tmp_path: Path) -> None:
+    ronchi.write(images.make(np.zeros((2, 32, 32), np.uint8)), tmp_path / "atoms.nc")
+    config = pipeline(sim={"reader": "auto", "params": {"path": str(tmp_path / "atoms.nc")}})
+    said = []
+    for act in (preview_detection, lambda config: ronchi.run(config, progress=False)):
+        with pytest.raises(
+            ConfigError, match="'sim' turned out to be images/1, but 'crosscorr' takes fourd/1"
+        ) as caught:
+            act(config)
+        said.append(str(caught.value))
+    assert said[0] == said[1]

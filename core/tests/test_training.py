@@ -78,6 +78,19 @@ def _config(text: str = TEXT) -> Path:
     return path
 
 
+def test_the_parameters_of_a_training_are_listed(
+    manager: Manager, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ronchi.manager.get_manager", lambda: manager)
+    assert main(["info", "disk_detector/learner"]) == 0
+    listed = capsys.readouterr().out.partition("parameters of `ronchi train learner FILE`:\n")[2]
+    assert listed.startswith("  library: string = required\n      What is learned from.\n")
+    assert "  steps: integer (>= 1) = 3\n      Steps.\n" in listed
+    assert '  inner.kind: string = "small"' in listed
+    assert main(["train", "learner"]) == 2
+    assert "`ronchi info learner` lists what may be in it" in capsys.readouterr().err
+
+
 def test_a_trainer_gets_its_parameters_seed_and_other_algorithms(manager: Manager, tmp_path: Path) -> None:
     config = load_training("learner", _config(), manager=manager)
     made = run_training(config, tmp_path / "out", manager=manager, progress=False)

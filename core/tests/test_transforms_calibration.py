@@ -10,13 +10,14 @@ import xarray as xr
 from pydantic import ValidationError
 
 from ronchi.api import Context
-from ronchi.builtin.calibration import Calibrate, Rotation
+from ronchi.builtin.calibration import Calibrate, CalibrateImages, Rotation
 from ronchi.builtin.ellipse import Ellipse
+from ronchi.builtin.params_images import CalibrateImagesParams
 from ronchi.builtin.params_transforms import BinParams, CalibrateParams, CropParams, EllipseParams, RotationParams
 from ronchi.builtin.transforms_geometry import Bin, Crop
 from ronchi.errors import CalibrationError, ConfigError
 from ronchi.manager import get_manager
-from ronchi.schema import fourd
+from ronchi.schema import fourd, images
 from ronchi.schema.common import variable
 
 CTX = Context(rng=np.random.default_rng(0))
@@ -208,3 +209,19 @@ def test_a_distortion_follows_q_that_is_stretched(steps: tuple[float, float]) ->
     followed = calibrate(first, q_step_inv_angstrom=steps).attrs["q_distortion"]
     afresh = Ellipse(EllipseParams(ring=(0.32, 0.48))).apply(data=calibrate(data, q_step_inv_angstrom=steps), ctx=CTX)
     np.testing.assert_allclose(followed, afresh.attrs["q_distortion"], atol=3e-4)
+
+
+@pytest.mark.parametrize("bare", [False, True])
+def test_images_get_a_size_and_a_part_of_them_keeps_its_place(bare: bool) -> None:
+    movie = images.make(np.random.default_rng(0).random((2, 12, 9)).astype("f4"))
+    given = movie.drop_vars(["y", "x"]) if bare else movie.isel(x=slice(3, None))
+
+    def sized(data: xr.Dataset, step: tuple[float, float]) -> xr.Dataset:
+        return CalibrateImages(CalibrateImagesParams(step_angstrom=step)).apply(data=data, ctx=CTX)
+
+    # The second time it is calibrated anew, not on top of the first.
+    for made in (sized(given, (0.2, 0.5)), sized(sized(given, (7.0, 9.0)), (0.2, 0.5))):
+        np.testing.assert_allclose(made["y"], 0.2 * np.arange(12), atol=1e-12)
+        np.testing.assert_allclose(made["x"], 0.5 * np.arange(0 if bare else 3, 9), atol=1e-12)
+        assert made["y"].attrs["units"] == made["x"].attrs["units"] == "angstrom"
+        np.testing.assert_array_equal(made["intensity"].values, given["intensity"].values)

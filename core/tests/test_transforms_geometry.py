@@ -93,6 +93,20 @@ def test_empty_crops_are_refused_in_words(params: dict[str, Any], says: str) -> 
         crop(scan(), **params)
 
 
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"scan_x": (0, 300)}, "the range (0.0, 300.0) of scan_x goes beyond the data: it has 6 elements"),
+        ({"by": "coordinate", "scan_x": (3, 300)}, "the range (3.0, 300.0) of scan_x goes beyond the data: it runs"),
+        ({"scan_x": (-6, 6), "qy": (2, None)}, ""),
+        ({"by": "coordinate", "scan_x": (-1, 9)}, ""),
+    ],
+)
+def test_a_range_that_the_data_cut_is_told(params: dict[str, Any], told: str, caplog: Any) -> None:
+    crop(scan(), **params)
+    assert [message.startswith(told) for message in caplog.messages] == [True] * bool(told)
+
+
 def test_crop_stays_lazy() -> None:
     assert crop(scan().chunk(scan_y=1), qx=(2, 6))["intensity"].chunks is not None
 

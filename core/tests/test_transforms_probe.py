@@ -135,6 +135,17 @@ def test_what_cannot_be_a_probe() -> None:
             ProbeParams.model_validate(params)
 
 
+@pytest.mark.parametrize("clipped", [False, True])
+def test_a_halo_is_no_probe_unless_its_radius_is_known(clipped: bool) -> None:
+    """Spots of a parallel beam, whose halo falls off by 1/e in 6 px: where it is half as high there is no rim."""
+    y, x = np.mgrid[-48:48, -48:48]
+    halo = 400 * np.exp(-np.hypot(y, x) / 6)
+    data = fourd.make(np.broadcast_to(np.minimum(halo, 255) if clipped else halo, (2, 2, 96, 96)).astype(np.uint16))
+    with pytest.raises(CalibrationError, match=r"a halo and no disk(?s:.*)`radius_px`"):
+        take(data)
+    assert float(take(data, radius_px=3)["probe"].max()) > 0
+
+
 @pytest.mark.parametrize("name", ["sige_onzone", "sige_tilt", "graphene4d"])
 def test_the_direct_beam_is_found_where_diffracted_disks_are_brighter(shared_data: Path, name: str) -> None:
     with open_native(shared_data / "sim" / f"{name}.nc").data as data:

@@ -15,6 +15,7 @@ import ronchi
 from ronchi import verbs
 from ronchi.errors import ConfigError, PluginError, ReadError, RunError, SchemaError
 from ronchi.manager import get_manager
+from ronchi.schema import fourd
 
 REFERENCE = {"scan_x": [0, 20]}
 
@@ -211,3 +212,13 @@ def test_a_path_in_place_of_data_is_told_how_to_be_opened(folder: Path) -> None:
     with pytest.raises(ReadError, match=r"no such file\n  -> .*relative ones start at /") as caught:
         ronchi.read("absent.nc")
     assert "pipeline" not in str(caught.value)
+
+
+def test_what_is_passed_in_the_wrong_order_or_form_is_told_how_to_be_passed(folder: Path) -> None:
+    data = fourd.make(np.ones((4, 5, 8, 8), np.uint16))
+    with pytest.raises(ConfigError, match=r"name of a transform, got a Dataset(?s:.*)the data come first"):
+        ronchi.transform("crop", data)  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match=r"dims(?s:.*)with the index in brackets: isel\(scan_x=\[3\]\)"):
+        ronchi.transform(data.isel(scan_x=3), "bin")
+    with pytest.raises(SchemaError, match=r"takes peaks/1(?s:.*)first make peaks/1, by .*disk_detector .*crosscorr"):
+        ronchi.strain(data)

@@ -199,3 +199,31 @@ def test_a_detector_of_a_few_pixels_is_warned_of(data, caplog: pytest.LogCapture
     assert caplog.text.count("covers 5 pixels") == 0
     VirtualImage(VirtualImageParams(radius=0.05)).apply(data=data, ctx=CTX)
     assert "covers 1 pixels only: its size is in 1/angstrom" in caplog.text
+
+
+@pytest.mark.parametrize("params", [{"radius": 4}, {"mode": "annulus", "inner": 0.5, "outer": 9}])
+def test_a_radius_beyond_the_pattern_is_warned_of(data, caplog: pytest.LogCaptureFixture, params) -> None:
+    """4 px written where 0.4 / angstrom is meant: every pixel would count."""
+    VirtualImage(VirtualImageParams(**params)).apply(data=data, ctx=CTX)
+    (said,) = caplog.messages
+    assert "beyond every pixel: the pattern goes along y from -1.6 to 1.5 and x from -1.2 to 1.1 1/angstrom" in said
+    assert said.endswith("a size in px needs `units: px`")
+
+
+@pytest.mark.parametrize("params", [{"radius": 1.9}, {"radius": 4, "units": "px"}, {"mode": "annulus", "inner": 0.5}])
+def test_a_radius_within_the_pattern_is_not(data, caplog: pytest.LogCaptureFixture, params) -> None:
+    VirtualImage(VirtualImageParams(**params)).apply(data=data, ctx=CTX)
+    assert not caplog.messages
+
+
+def test_an_empty_detector_is_told_with_the_way_to_px(data) -> None:
+    with pytest.raises(DataError, match=r"covers no pixel") as caught:
+        virtual_image(data, "annulus", radius=(6, 9))
+    assert caught.value.fix.endswith("x from -1.2 to 1.1 1/angstrom; a size in px needs `units: px`")
+    with pytest.raises(DataError, match=r"'adf' covers no pixel") as caught:
+        Overview(OverviewParams(bf_radius=4)).apply(data=data, ctx=CTX)
+    assert "to be multiplied by the q step" in caught.value.fix
+
+
+def test_a_detector_in_px_lies_around_the_beam_by_default(data) -> None:
+    assert (virtual_image(data, radius=3.9, units="px")["virtual"] == virtual_image(data, radius=0.39)["virtual"]).all()

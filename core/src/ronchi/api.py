@@ -1,7 +1,4 @@
-"""Everything a plugin author imports: parameter models, specs, protocols, context.
-
-Light by contract: importing this module imports neither numpy, xarray nor torch.
-"""
+"""What a plugin author imports: parameter models, specs, protocols, context; itself neither numpy, xarray nor torch."""
 
 from __future__ import annotations
 
@@ -106,8 +103,7 @@ class AlgorithmSpec:
     factory : str
         ``"module:Class"``; called with a ``params`` instance at first use.
     inputs : mapping of str to str
-        Input name to accepted schemas, ``"fourd/1"`` or ``"fourd/1|images/1"``;
-        a trailing ``?`` on the name marks it optional.
+        Input name to accepted schemas, ``"fourd/1"`` or ``"fourd/1|images/1"``; a trailing ``?`` marks it optional.
     output : str
         Schema of the result, e.g. ``"peaks/1"``; ``""`` for a writer.
     sides : mapping of str to str, optional
@@ -119,12 +115,10 @@ class AlgorithmSpec:
         Of a metric: names of figures, ``*`` for any letters, to ``"lower"`` or ``"higher"``; those of which
         neither is better are left out. Benchmarks judge by it.
     columns : mapping of str to (str, str)
-        Of a disk detector: units and meaning of its ``intensity`` and ``score``, where they are not counts above the
-        background and a signal-to-noise ratio.
+        Of a disk detector: units and meaning of ``intensity`` and ``score``, if not counts and a signal-to-noise ratio.
     files : str, optional
-        ``"module:function"`` of a light module, called with the parameters: which files the result depends on beside
-        those whose paths are parameters, as parameter name to path; such as weights that are called by a name. Their
-        content is part of the cache key and of the record of a run.
+        ``"module:function"`` of a light module: from the parameters to the files, by parameter name, that the result
+        depends on beside those whose paths are parameters, such as weights called by a name; the cache key has them.
     trainer, training : str and type[Params], optional
         ``"module:Class"`` of a `Trainer` that learns what the algorithm needs, and its parameters, for `ronchi train`.
     version : int
@@ -163,8 +157,7 @@ class AlgorithmSpec:
         PluginError
             The factory cannot be imported or is not there.
         """
-        make = self._imported("factory", self.factory)
-        return make(params if params is not None else self.params())
+        return self._imported("factory", self.factory)(self.params() if params is None else params)
 
     def files_of(self, params: Params) -> dict[str, Path]:
         """Files that a result depends on beside those whose paths are parameters.
@@ -264,6 +257,10 @@ class PeakBatch:
     flags: NDArray[np.uint16]
 
 
+def _ignore_progress(done: int, total: int) -> None:
+    """A named function: what is lent is sent to workers."""
+
+
 @dataclass(kw_only=True)
 class Context:
     """What the core lends to an algorithm; there is no other state.
@@ -289,7 +286,7 @@ class Context:
     rng: np.random.Generator
     device: str = "cpu"
     n_threads: int = 1
-    progress: Callable[[int, int], None] = lambda done, total: None
+    progress: Callable[[int, int], None] = _ignore_progress
     log: logging.Logger = field(default_factory=lambda: logging.getLogger("ronchi"))
     scratch: Path | None = None
     map: Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]] = map

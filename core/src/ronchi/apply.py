@@ -67,6 +67,9 @@ def apply(
     from ronchi.pipeline.steps import call
 
     manager = get_manager()
+    if not isinstance(name, str):
+        what = f"expected the name of a {kind}, got a {type(name).__name__}"
+        raise ConfigError(what, fix="the data come first, then the name in quotes, then parameters by name")
     spec = manager.spec(kind, name)
     checked = manager.check_params(kind, name, dict(params))
     _check_inputs(spec, inputs)
@@ -143,6 +146,20 @@ def _no_dataset(spec: AlgorithmSpec, name: str, data: object) -> ConfigError:
     return ConfigError(f"{spec.name!r} takes a data set as {name!r}, got {got}", fix=fix)
 
 
+def _makers(want: str, wanted: frozenset[str]) -> str:
+    """The installed algorithms that give one of the schemas, by kind."""
+    from ronchi.kinds import STEP_KINDS
+    from ronchi.manager import get_manager
+
+    found = {
+        kind: [spec.name for spec in get_manager().specs(kind) if wanted & set(spec.output.split("|"))]
+        for kind in STEP_KINDS
+        if kind != "metric"
+    }
+    given = "; ".join(f"{kind} {', '.join(names)}" for kind, names in found.items() if names)
+    return f"first make {want}, by {given}" if given else f"no installed algorithm gives {want}"
+
+
 def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None:
     import xarray as xr
 
@@ -158,7 +175,8 @@ def _check_inputs(spec: AlgorithmSpec, inputs: Mapping[str, xr.Dataset]) -> None
         found = schema.schema_of(data)
         if ANY_SCHEMA not in known[name].schemas and found not in known[name].schemas:
             want = " or ".join(sorted(known[name].schemas))
-            raise SchemaError(f"{spec.name!r} takes {want} as {name!r}, got {found or 'a data set without schema'}")
+            what = f"{spec.name!r} takes {want} as {name!r}, got {found or 'a data set without schema'}"
+            raise SchemaError(what, fix=_makers(want, known[name].schemas))
         schema.validate(data, name)
     missing = [name for name, port in known.items() if not port.optional and name not in inputs]
     if missing:

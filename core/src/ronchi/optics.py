@@ -35,10 +35,13 @@ _TAKEN_FOR: dict[str, tuple[tuple[float, float], dict[str, float]]] = {
     "beam_energy_eV": ((2e4, 2e6), {"keV": 1e3, "MeV": 1e6, "meV": 1e-3}),
     "semiangle_mrad": ((0.1, 100.0), {"rad": 1e3, "urad": 1e-3}),
     "camera_length_m": ((0.02, 20.0), {"mm": 1e-3}),
-    "scan_step_angstrom": ((0.01, 1e5), {"nm": 10.0, "um": 1e4, "mm": 1e7, "m": 1e10}),
+    "scan_step_angstrom": ((0.1, 1e6), {"um": 1e4, "m": 1e10}),
     "q_step_inv_angstrom": ((1e-4, 0.3), {"1/nm": 0.1, "1/m": 1e-10}),
 }
-"""What is usual, and the units that numbers are given in by mistake, the likeliest first, with their size."""
+"""What is usual, and the units that numbers are given in by mistake, the likeliest first, with their size.
+
+Nanometres pass for angstrom, and what would be plausible in millimetres is likelier metres.
+"""
 
 _REST_ENERGY_EV = 510998.95069
 """m c^2 / e of the electron."""

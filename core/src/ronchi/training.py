@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ronchi.api import AlgorithmSpec, Context, Params
 from ronchi.errors import ConfigError, PluginError
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import note_validation_error, validated_head
+from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.param_files import beside
 from ronchi.pipeline.progress import make_progress
@@ -47,7 +47,7 @@ class _Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: Literal["ronchi.training/1"] = Field(alias="schema")
-    name: str = Field(default="training", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="training", pattern=FILE_NAME)
     seed: int = Field(default=0, ge=0)
     run: TrainingOptions = TrainingOptions()
 

@@ -14,10 +14,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ronchi.atomic import all_or_nothing
-from ronchi.bench.config import Range
+from ronchi.bench.model import Range
 from ronchi.errors import DataError, OutputError
 from ronchi.manager import Manager, get_manager
-from ronchi.pipeline.faults import note_validation_error, validated_head
+from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.source import Source, read_source
 from ronchi.training import SCHEMA as TRAINING
@@ -35,7 +35,7 @@ class _Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: Literal["ronchi.tuning/1"] = Field(alias="schema")
-    name: str = Field(default="tuning", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="tuning", pattern=FILE_NAME)
     seed: int = Field(default=0, ge=0)
     run: TrainingOptions = TrainingOptions()
     trials: int = Field(default=20, ge=1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ronchi.bench.config import Range
+from ronchi.bench.model import Range
 from ronchi.bench.tuning import suggest
 from ronchi.errors import PluginError
 from ronchi.tuning_record import Trial

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from ronchi.bench.cells import make_cells
-from ronchi.bench.config import BenchConfig, load_bench
+from ronchi.bench.config import load_bench
 from ronchi.bench.files import write_files
+from ronchi.bench.model import BenchConfig
 from ronchi.bench.run import median_of_all, run_bench
 from ronchi.bench.tuning import SEED_OFFSET, tune
 from ronchi.errors import ConfigError

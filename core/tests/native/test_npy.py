@@ -61,6 +61,10 @@ def test_npy_damaged_absent_and_foreign(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(ReadError, match="not a complete"):
         reader.open(path)
+    for dtype, says in ((complex, "squared magnitude"), (bool, "uint8")):
+        np.save(path, np.ones((2, 2, 4, 4), dtype))
+        with pytest.raises(ReadError, match=rf"{path.name}: an array of type {dtype.__name__}(?s:.*){says}"):
+            reader.open(path)
     np.save(path, np.array([{}], dtype=object))
     with pytest.raises(ReadError, match="object"):
         reader.open(path)

@@ -46,6 +46,7 @@ class Outer(Params):
         ({"inner": {"scan_x": [1]}}, "inner.scan_x: must be two numbers, such as [190, 240] (got [1])"),
         ({"inner": {"scan_x": 5}}, "inner.scan_x: must be two numbers, such as [190, 240] (got 5)"),
         ({"inner": {"scan_x": ["a", "b"]}}, "inner.scan_x: must be two numbers, such as [190, 240] (got ['a', 'b'])"),
+        ({"inner": "left"}, "(got 'left')\n  -> A region; allowed in it: scan_x"),
         ({"ends": [1, 2, 3]}, "ends: must be two numbers or null, such as [190, 240] (got [1, 2, 3])"),
         ({"shape": [0, 2]}, "shape.0: must be at least 1 (got 0)"),
         ({"count": "many"}, "count: must be a whole number (got 'many')"),

@@ -45,6 +45,7 @@ def test_a_section_without_content_is_absent(folder, toys):
     ("old", "new", "message"),
     [
         ("seed: 3", "sead: 3", r"toy\.yaml:3:1: sead: unknown key\n  -> did you mean 'seed'\?"),
+        ("name: toy", "name: my toy!", r": must be letters, digits, '\.', '_' and '-' alone, .* \(got 'my toy!'\)"),
         ("seed: 3", "seed: -3", r"toy\.yaml:3:7: seed: must be at least 0 \(got -3\)"),
         (
             "schema: ronchi.pipeline/1",
@@ -133,6 +134,12 @@ def test_a_section_without_content_is_absent(folder, toys):
         ("path: peaks.nc", "path: peaks.csv", r"outputs\.peaks\.path: unknown extension '\.csv'"),
         ("path: peaks.nc", "path: provenance.json", r"is written by every run"),
         ("from: disks, ", "", r"'from' is missing"),
+        ("path: peaks.nc", "path: it.HTML", r"'\.HTML'\n  -> a report is of the whole run: leave out 'from'$"),
+        (
+            "params: {path: scan.npy}",
+            "path: scan.npy",
+            r"^toy\.yaml:6:27: load\.path: is a parameter, not an input\n  -> params: {path: scan\.npy}$",
+        ),
         (
             "{from: disks, path: peaks.nc}",
             "peaks.nc",

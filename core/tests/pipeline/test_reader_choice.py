@@ -48,6 +48,16 @@ def test_what_the_reader_of_bare_frames_needs_is_named(frames: Path, capsys: pyt
         check_pipeline({"schema": "ronchi.pipeline/1", "steps": {"load": load}}, manager=get_manager())
 
 
+@pytest.mark.parametrize(("name", "says"), [("it.npz", "numpy.load(FILE)[NAME]"), ("it.zip", "unpack it")])
+def test_an_archive_is_not_taken_for_frames(tmp_path: Path, name: str, says: str) -> None:
+    with (tmp_path / name).open("wb") as file:
+        np.savez(file, scan=np.ones((4, 8)))
+    with pytest.raises(PluginError) as caught:
+        choose_reader(tmp_path / name, get_manager(), [])
+    assert says in caught.value.fix
+    assert "raw" not in caught.value.fix
+
+
 def test_text_is_not_taken_for_frames(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("sample 3\n")
     with pytest.raises(PluginError) as caught:

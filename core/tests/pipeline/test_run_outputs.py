@@ -27,6 +27,19 @@ def test_results_of_an_earlier_run_do_not_pass_for_those_of_a_failed_one(go, fol
         assert go().ok
 
 
+def test_outputs_of_another_pipeline_are_not_replaced(go, folder):
+    first = go(out="both")
+    before = {path.name: path.read_bytes() for path in (folder / "both").iterdir() if path.is_file()}
+    for more in ({}, {"dry_run": True}):
+        with pytest.raises(OutputError, match=r"outputs of another pipeline, 'toy', which 'other' would(?s:.*)with -o"):
+            go("name=other", out="both", **more)
+    assert before == {path.name: path.read_bytes() for path in (folder / "both").iterdir() if path.is_file()}
+    # The same one again, with another parameter, may.
+    assert go("disks.params.noise=0.2", out="both").outputs == first.outputs
+    (folder / "both" / "provenance.json").unlink()
+    assert go("name=other", out="both").ok
+
+
 @pytest.mark.parametrize("link", [False, True])
 def test_an_input_is_never_overwritten(toys, folder, link):
     (folder / "data").mkdir()

@@ -48,7 +48,10 @@ def test_scalars_are_those_of_yaml_1_2(text, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3\n", r"p\.yaml:3:1: the key 'a' is here twice \(first on line 1\)"),
+        (
+            "a: 1\nb: 2\na: 3\n",
+            r"p\.yaml:3:1: the key 'a' is here twice \(first on line 1\)\n  -> give one of them another name",
+        ),
         ("a: [1, 2\n", r"p\.yaml:2:1: not valid YAML"),
         ("a:\n\t- 1\n", r"p\.yaml:2:1: not valid YAML[\s\S]*spaces, not tabs"),
         ("a: b: c\n", r"p\.yaml:1:5: not valid YAML[\s\S]*quote text"),

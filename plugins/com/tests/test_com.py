@@ -137,8 +137,16 @@ def test_annulus_in_units_of_q():
     result = encode(data["intensity"], inner_radius=0.06, outer_radius=0.15)
     expected = by_definition(counts(), qy, qx, inside)
     np.testing.assert_allclose(result["z"], expected, rtol=0, atol=1e-14)
-    with pytest.raises(DataError, match="radii"):
+    with pytest.raises(DataError, match=r"radii(?s:.*)the pattern reaches to 0\.3228"):
         encode(data["intensity"], inner_radius=5.0)
+
+
+@pytest.mark.parametrize(("radius", "warned"), [(20.0, True), (0.25, False), (None, False)])
+def test_an_outer_radius_that_leaves_out_nothing_is_told(caplog: pytest.LogCaptureFixture, radius, warned: bool):
+    """20 px, written where 0.49 / angstrom is meant, would be all pixels; the corner is at 0.323 / angstrom."""
+    ronchi.com(scan(counts()), outer_radius=radius)
+    said = "outer_radius 20 leaves out no pixel: the pattern reaches to 0.3228 1/angstrom; 20 px are 0.4899 1/angstrom"
+    assert caplog.messages == [said] * warned
 
 
 def test_bad_pixels_and_missing_patterns_that_travel_as_coordinates():

@@ -121,7 +121,23 @@ def test_the_mean_keeps_half_of_the_positions_at_least():
 def test_a_reference_region_beside_the_scan_is_an_error_that_says_where_the_scan_is(steps, solve, region):
     with pytest.raises(DataError, match="holds no position") as error:
         solve(steps, reference=region)
-    assert "scan_x 0 to 75 angstrom (rows 0:3, columns 0:16)" in error.value.fix
+    assert "holds some of scan_y 0 to 10 angstrom in steps of 5, scan_x 0 to 75 angstrom in" in error.value.fix
+    assert error.value.fix.endswith("in steps of 5 (rows 0:3, columns 0:16)")
+
+
+@pytest.mark.parametrize(
+    ("region", "told"),
+    [
+        ({"columns": [10, 30]}, "columns 10:30"),
+        ({"scan_x": [50, 90], "rows": [0, 4]}, "rows 0:4, scan_x 50 to 90"),
+        ({"columns": [10, 16]}, ""),
+        ({"scan_x": [50, 79], "scan_y": [-4, 9]}, ""),
+    ],
+)
+def test_a_reference_region_that_the_scan_cuts_is_told(steps, solve, caplog, region, told):
+    solve(steps, reference=region)
+    said = f"the reference region {told} goes beyond the scan, which has scan_y 0 to 10 angstrom in steps of 5, scan_x"
+    assert [message.startswith(said) for message in caplog.messages] == [True] * bool(told)
 
 
 def test_a_reference_region_without_a_fit_is_an_error(solve):

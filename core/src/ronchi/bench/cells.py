@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ronchi.bench.config import BenchConfig, Entry, Slot
+from ronchi.bench.model import BenchConfig, Entry, Slot
 from ronchi.pipeline.source import FieldPath, Source
 
 __all__ = ["Cell", "cell_source", "make_cells"]

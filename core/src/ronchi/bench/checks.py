@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from ronchi.bench.model import Comparison, Protocol, Slot
 from ronchi.bench.table import COSTS
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean
-
-if TYPE_CHECKING:
-    from ronchi.bench.config import Comparison, Protocol, Slot
 
 __all__ = ["check_meaning"]
 

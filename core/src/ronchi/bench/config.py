@@ -1,139 +1,35 @@
-"""The benchmark file as a model: a pipeline with lists of algorithms and of parameter values."""
+"""A benchmark file is read, and its form checked: a pipeline with lists of algorithms and of parameter values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ronchi.bench.checks import check_meaning
+from ronchi.bench.model import BenchConfig, Comparison, Entry, Protocol, Range, Slot
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import note_validation_error, validated_head
+from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean, read_source
 
-__all__ = ["SCHEMA", "BenchConfig", "Comparison", "Entry", "Protocol", "Range", "Slot", "Tuning", "load_bench"]
+__all__ = ["SCHEMA", "load_bench"]
 
 SCHEMA = "ronchi.benchmark/1"
 _TOP = ("schema", "name", "seed", "plugins", "run", "steps", "protocol", "compare", "about")
 _ENTRY = ("name", "as", "params", "tune")
 
 
-class Tuning(BaseModel):
-    """The section ``protocol.tuning``: a search with the same number of trials for every entry that has a space."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    trials: int = Field(ge=1, description="Trials an entry: as it comes, then by Optuna's seeded TPE sampler.")
-    figure: str = Field(description="score.figure that is made better, over all data.")
-    repeats: int = Field(default=1, ge=1, description="Repeats of a trial, with seeds that the benchmark does not use.")
-
-
-class Range(BaseModel):
-    """A range of a parameter to be searched, in the mapping ``tune`` of an entry; a list there is one of choices."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    low: float
-    high: float
-    log: bool = False
-    whole: bool = False
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Self:
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("needs low < high, and low > 0 with log")
-        return self
-
-
-class Protocol(BaseModel):
-    """The section ``protocol``: how every combination is measured."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    repeats: int = Field(default=1, ge=1, description="Times that a combination is run, each with a seed of its own.")
-    timings: int = Field(
-        default=0, ge=0, description="Times that the compared step is timed in a warm process; 0 measures no time."
-    )
-    warm_up: int = Field(default=1, ge=0, description="Runs of it before the timed ones: imports, compilation.")
-    timeout_s: float = Field(default=600.0, gt=0, description="A combination that takes longer is a row that says so.")
-    memory_mb: float | None = Field(default=None, gt=0, description="A combination that takes more is stopped.")
-    jobs: int = Field(default=1, ge=1, description="Combinations at a time; with timings it must be 1.")
-    tuning: Tuning | None = Field(default=None, description="Search for parameters before the comparison.")
-
-
-class Comparison(BaseModel):
-    """The section ``compare``: what is compared with what."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    slot: str = Field(description="Step whose entries are compared, and which is timed.")
-    baseline: str | None = Field(default=None, description="Entry that the others are paired with; the first one.")
-    figures: list[str] = Field(default_factory=list, description="score.figure names to compare; all if empty.")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="Of the intervals.")
-
-
 class _Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: Literal["ronchi.benchmark/1"] = Field(alias="schema")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=FILE_NAME)
     about: str = ""
     seed: int = Field(default=0, ge=0)
     protocol: Protocol = Protocol()
     compare: Comparison | None = None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One algorithm in a list, with its own parameters on top of the step's.
-
-    Parameters
-    ----------
-    label : str
-        Name in tables: ``as``, else the algorithm's.
-    name : str
-    params : mapping
-    place : tuple
-        Where it stands in the document.
-    space : mapping
-        Parameters that tuning may change, each a `Range` or a list of choices.
-    """
-
-    label: str
-    name: str
-    params: Mapping[str, Any]
-    place: tuple[str | int, ...]
-    space: Mapping[str, Range | list[Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A step as written: one kind, one or more algorithms, parameters that may vary."""
-
-    step: str
-    kind: str
-    entries: tuple[Entry, ...]
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, Any] = field(default_factory=dict)
-    vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BenchConfig:
-    """A benchmark whose form is right; its pipelines are checked when they are made."""
-
-    source: Source
-    name: str
-    about: str
-    seed: int
-    slots: Mapping[str, Slot]
-    protocol: Protocol
-    compare: Comparison | None
-    run_vary: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    """Options of ``run`` that vary, such as ``workers``."""
 
 
 def load_bench(origin: str | Path | Mapping[str, Any], *, base: Path | None = None) -> BenchConfig:

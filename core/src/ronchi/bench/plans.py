@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ronchi.bench.cells import Cell, cell_source
-from ronchi.bench.config import BenchConfig
+from ronchi.bench.model import BenchConfig
 from ronchi.bench.outcome import Outcome
 from ronchi.errors import ConfigError, PluginError
 from ronchi.pipeline.config import load_config

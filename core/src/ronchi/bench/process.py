@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from ronchi.bench.cells import Cell
-from ronchi.bench.config import Protocol
+from ronchi.bench.model import Protocol
 from ronchi.bench.outcome import Outcome
 
 __all__ = ["run_cell"]

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ronchi.bench.cells import make_cells
-from ronchi.bench.config import BenchConfig, load_bench
+from ronchi.bench.config import load_bench
 from ronchi.bench.environment import environment
 from ronchi.bench.figure_sides import side_of, unjudged_figures
 from ronchi.bench.install import install
+from ronchi.bench.model import BenchConfig
 from ronchi.bench.outcome import Outcome
 from ronchi.bench.plans import manager_for, plan_cells
 from ronchi.bench.running import run_cells, step_keys

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TextIO
 
 from ronchi.bench.cells import Cell
-from ronchi.bench.config import BenchConfig
 from ronchi.bench.environment import environment
 from ronchi.bench.figure_sides import absent_figures
+from ronchi.bench.model import BenchConfig
 from ronchi.bench.outcome import FINISHED, Outcome
 from ronchi.bench.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically

@@ -1,4 +1,4 @@
-"""Calibrations that are set: steps, energy, semiangle, scan rotation."""
+"""Calibrations that are set: steps of scans, patterns and images, energy, semiangle, scan rotation."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi.builtin.ellipse import ring_of
+from ronchi.builtin.params_images import CalibrateImagesParams
 from ronchi.builtin.params_transforms import CalibrateParams, RotationParams
 from ronchi.errors import CalibrationError
 from ronchi.optics import implausible
-from ronchi.schema import fourd
-from ronchi.schema.common import distortion
+from ronchi.schema import fourd, images
+from ronchi.schema.common import distortion, variable
 
-__all__ = ["Calibrate", "Rotation"]
+__all__ = ["Calibrate", "CalibrateImages", "Rotation"]
 
 _POSITION = dict(zip(("scan_y", "scan_x"), fourd.POSITIONS, strict=True))
 
@@ -99,6 +100,22 @@ def _ratio(axis: xr.DataArray, step: float) -> float | None:
     if axis.size > 1:
         return step / (float(axis.values[-1] - axis.values[0]) / (axis.size - 1))
     return step if axis.attrs["units"] == "pixel" else None
+
+
+class CalibrateImages:
+    """Sets the size of a pixel of images; what was cut before is as if it had been calibrated first."""
+
+    def __init__(self, params: CalibrateImagesParams) -> None:
+        self.params = params
+
+    def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
+        """Multiply the coordinates ``y`` and ``x`` of ``images/1`` by new over old step; images are not touched."""
+        absent = [dim for dim in ("y", "x") if dim not in data.coords]
+        axes = {
+            dim: variable(dim, np.arange(data.sizes[dim], dtype=float), "pixel", f"position, {dim}") for dim in absent
+        }
+        scaled = _rescale(data.assign_coords(axes), ("y", "x"), self.params.step_angstrom, "angstrom")
+        return images.validate(scaled)
 
 
 class Rotation:

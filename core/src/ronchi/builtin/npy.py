@@ -82,6 +82,9 @@ def _map(path: Path) -> NDArray[Any]:
         ) from error
     if not isinstance(array, np.ndarray):
         raise ReadError("an .npz archive, not an .npy array", where=where, fix="save the 4-D array on its own")
+    if array.dtype.kind not in "iuf":
+        fix = "save its squared magnitude, or its real part" if array.dtype.kind == "c" else "save it as numbers, uint8"
+        raise ReadError(f"an array of type {array.dtype}, where patterns are counts", where=where, fix=fix)
     return array
 
 

@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import model_validator
 
 from ronchi.api import Field, Params
+from ronchi.builtin.quantities import ScanStep
 
-__all__ = ["OverviewParams", "VirtualImageParams"]
+__all__ = ["CalibrateImagesParams", "OverviewParams", "VirtualImageParams"]
 
 Pair = tuple[float, float]
 
@@ -27,7 +28,7 @@ class VirtualImageParams(Params):
     """Shape and place of a virtual detector."""
 
     mode: Literal["disk", "annulus", "point", "rectangle", "mask"] = Field("disk", description="Shape of the detector.")
-    center: Pair = Field((0.0, 0.0), description="Its centre (y, x), in `units`.")
+    center: Pair | None = Field(None, description="Its centre (y, x), in `units`; that of q = 0 if absent.")
     radius: float | None = Field(
         None, gt=0, description="Radius of the disk, in `units`; that of the direct beam if absent."
     )
@@ -80,3 +81,11 @@ class OverviewParams(Params):
         if self.adf_inner is not None and self.adf_outer is not None and self.adf_inner >= self.adf_outer:
             raise ValueError("`adf_inner` must be smaller than `adf_outer`")
         return self
+
+
+class CalibrateImagesParams(Params):
+    """The size of a pixel of images."""
+
+    step_angstrom: ScanStep = Field(
+        description="Size of a pixel along y and x.", json_schema_extra={"unit": "angstrom"}
+    )

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from ronchi.api import AlgorithmSpec, Params, hookimpl
 from ronchi.builtin.params_crops import BackProjectParams, CropsParams, ManifoldParams, ReconstructParams
 from ronchi.builtin.params_disks import DisksParams
-from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
+from ronchi.builtin.params_images import CalibrateImagesParams, OverviewParams, VirtualImageParams
 from ronchi.builtin.params_io import NativeParams, NativeWriterParams, NpyParams, RawParams
 from ronchi.builtin.params_motifs import MotifsParams
 from ronchi.builtin.params_transforms import (
@@ -149,7 +149,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             summary="Sum each pattern under a virtual detector: disk, annulus, point, rectangle or a mask.",
             params=VirtualImageParams,
             factory="ronchi.builtin.virtual:VirtualImage",
-            version=3,
+            version=4,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),
@@ -189,6 +189,15 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             capabilities=frozenset({"lazy"}),
         ),
         _of_patterns("calibrate", "Set pixel sizes and beam.", CalibrateParams, "calibration:Calibrate", 4),
+        AlgorithmSpec(
+            name="calibrate-images",
+            summary="Set the size of a pixel of images.",
+            params=CalibrateImagesParams,
+            factory="ronchi.builtin.calibration:CalibrateImages",
+            inputs={"data": "images/1"},
+            output="images/1",
+            capabilities=frozenset({"lazy"}),
+        ),
     ]
 
 

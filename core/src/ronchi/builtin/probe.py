@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context
 from ronchi.builtin.beam import direct_beam
+from ronchi.builtin.filling import bad_mask
 from ronchi.builtin.params_transforms import CropParams, ProbeParams
 from ronchi.builtin.patterns import mean_and_variance
 from ronchi.builtin.transforms_geometry import Crop
+from ronchi.disk import measure_disk
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 from ronchi.schema.common import variable
@@ -38,7 +40,7 @@ class Probe:
         Raises
         ------
         CalibrationError
-            No disk stands out of the pattern.
+            No disk stands out of the pattern, or of unknown radius only a halo.
         DataError
             The region is empty, or the probe has another shape than the patterns.
         ReadError
@@ -53,7 +55,10 @@ class Probe:
             source = f"mean of {count} patterns over vacuum"
         else:
             mean = mean_and_variance(data, 1024, ctx.progress).mean
-            probe, radius = cut_disk(mean, p.radius_px or fourd.disk_radius_px(data))
+            known = p.radius_px or fourd.disk_radius_px(data)
+            if known is None:
+                _refuse_halo(mean, bad_mask(data))
+            probe, radius = cut_disk(mean, known)
             source = f"central disk of the mean pattern, radius {radius:.2f} px"
         shape = (data.sizes["qy"], data.sizes["qx"])
         if probe.shape != shape:
@@ -72,6 +77,21 @@ class Probe:
             ("qy", "qx"), probe.astype(np.float32), "counts", "probe over vacuum", source=source,
         )  # fmt: skip
         return fourd.validate(data.assign(probe=made))
+
+
+def _refuse_halo(mean: Array, bad: NDArray[np.bool_]) -> None:
+    """Raise a CalibrationError if light falls off from the brightest place without an edge, as in `probe_shape`."""
+    try:
+        shape = measure_disk(mean, bad)
+    except DataError:
+        # Without any disk, such as one that fills half of the pattern, the search for its edge decides.
+        return
+    if shape.edge_px > shape.radius_px:
+        raise CalibrationError(
+            "the brightest spot of the mean pattern is a halo and no disk: a probe cut out of it would be too wide",
+            where="probe",
+            fix="give `radius_px`, or beam energy and semiangle, or measure the probe over vacuum: `method: vacuum`",
+        )
 
 
 def _read(path: Path) -> Array:

@@ -32,6 +32,8 @@ class Crop:
     def apply(self, *, data: xr.Dataset, ctx: Context) -> xr.Dataset:
         """Crop lazily; coordinates keep their values, origin maps follow the new first pixel.
 
+        Warns of a range that goes beyond the data.
+
         Raises
         ------
         DataError
@@ -41,7 +43,9 @@ class Crop:
         for dim in fourd.DIMS:
             bounds = getattr(self.params, dim)
             if bounds is not None:
-                slices[dim] = _index_slice(data, dim, bounds, self.params.by)
+                slices[dim], beyond = _index_slice(data, dim, bounds, self.params.by)
+                if beyond:
+                    ctx.log.warning("%s", beyond)
         cropped = data.isel(slices)
         for name, dim in _ORIGIN.items():
             if name in cropped and dim in slices:
@@ -50,25 +54,29 @@ class Crop:
         return fourd.validate(fourd.with_axes_noted(cropped))
 
 
-def _index_slice(data: xr.Dataset, dim: str, bounds: Sequence[float | None], by: str) -> slice:
+def _index_slice(data: xr.Dataset, dim: str, bounds: Sequence[float | None], by: str) -> tuple[slice, str]:
+    """What to keep along an axis, and how the range goes beyond it; empty if it does not."""
     size = data.sizes[dim]
     if by == "index":
         if any(bound is not None and bound != int(bound) for bound in bounds):
             raise DataError(f"{dim}: indices must be whole, got {tuple(bounds)}", fix="or set `by: coordinate`")
         chosen = slice(*(None if bound is None else int(bound) for bound in bounds))
         start, stop, _ = chosen.indices(size)
+        over = any(bound is not None and not -size <= bound <= size for bound in bounds)
         told = f"it has {size} elements"
     else:
         values = data[dim].values
         # A coordinate that was computed, such as 0.1 + 0.2, shall still find its pixel.
-        slack = 1e-6 * (float(values[-1] - values[0]) / max(size - 1, 1) or 1.0)
+        step = float(values[-1] - values[0]) / max(size - 1, 1) or 1.0
+        slack = 1e-6 * step
         low, high = (bound if bound is not None else end for bound, end in zip(bounds, values[[0, -1]], strict=True))
         start = int(np.searchsorted(values, low - slack, "left"))
         stop = int(np.searchsorted(values, high + slack, "right"))
+        over = low < values[0] - step or high > values[-1] + step
         told = f"it runs from {values[0]:g} to {values[-1]:g} {data[dim].attrs['units']}"
     if start >= stop:
         raise DataError(f"the range {tuple(bounds)} of {dim} holds nothing: {told}", fix="choose a range inside")
-    return slice(start, stop)
+    return slice(start, stop), f"the range {tuple(bounds)} of {dim} goes beyond the data: {told}" if over else ""
 
 
 class Bin:

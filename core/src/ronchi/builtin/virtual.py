@@ -39,7 +39,7 @@ RADIUS_SAMPLE = 64
 def virtual_image(
     data: xr.Dataset,
     mode: str = "disk",
-    center: Pair = (0.0, 0.0),
+    center: Pair | None = None,
     radius: float | Pair | None = None,
     *,
     size: Pair | None = None,
@@ -56,8 +56,8 @@ def virtual_image(
     data : xarray.Dataset
         ``fourd/1``.
     mode : {"disk", "annulus", "point", "rectangle", "mask"}
-    center : tuple of float
-        (y, x) in ``units``.
+    center : tuple of float, optional
+        (y, x) in ``units``; where q = 0 by default.
     radius : float or (inner, outer), optional
         Of the disk or annulus, in ``units``; a disk defaults to the direct beam, an annulus to
         all beyond 1.5 of its radii.
@@ -83,11 +83,12 @@ def virtual_image(
         The mode or units are unknown, the mode's size is missing, or the mask is empty or does not fit.
     """
     fourd.validate(data)
+    if center is None:
+        center = fourd.centre_px(data) if units == "px" else (0.0, 0.0)
     detector, measures = _detector(data, mode, center, radius, size=size, mask=mask, units=units, antialias=antialias)
     if not np.any(detector):
-        raise DataError(
-            f"the virtual detector ({mode}) covers no pixel", where=name, fix=f"check centre and size, in {units}"
-        )
+        what = f"the virtual detector ({mode}) covers no pixel"
+        raise DataError(what, where=name, fix=f"check centre and size: {_extent(data, units, '`units: px`')}")
     image = reduce_scan(data, masks={name: detector}, sum_image=False, mean_pattern=False, progress=progress)
     in_units = fourd.q_units(data) if units == "q" else "pixel"
     image[name].attrs |= {
@@ -184,6 +185,21 @@ def beam_radius(data: xr.Dataset, units: str = "q") -> float:
     return radius_px if units == "px" else radius_px * math.sqrt(step_y * step_x)
 
 
+def _extent(data: xr.Dataset, units: str, in_px: str) -> str:
+    """How far the pattern goes, and ``in_px``, what is to be done where sizes are meant in px."""
+    axes = [data[dim].values if units == "q" else np.arange(data.sizes[dim]) for dim in ("qy", "qx")]
+    unit = fourd.q_units(data) if units == "q" else "pixel"
+    ends = " and ".join(f"{name} from {axis[0]:.4g} to {axis[-1]:.4g}" for name, axis in zip("yx", axes, strict=True))
+    said = f"the pattern goes along {ends} {'px' if unit == 'pixel' else unit}"
+    return said if unit == "pixel" else f"{said}; a size in px needs {in_px}"
+
+
+def _reach(data: xr.Dataset, center: Pair, units: str) -> float:
+    """Distance of the pixel that is farthest from the centre."""
+    qy, qx = (data[dim].values if units == "q" else np.arange(data.sizes[dim]) for dim in ("qy", "qx"))
+    return max(math.hypot(y - center[0], x - center[1]) for y in qy[[0, -1]] for x in qx[[0, -1]])
+
+
 class VirtualImage:
     """Sums every pattern under a virtual detector."""
 
@@ -215,6 +231,10 @@ class VirtualImage:
         if p.mode in ("disk", "annulus", "rectangle") and seen["detector_pixels"] < _FEW_PIXELS:
             unit = "px" if seen["detector_units"] == "pixel" else seen["detector_units"]
             ctx.log.warning("the detector covers %d pixels only: its size is in %s", seen["detector_pixels"], unit)
+        edge = {"disk": seen.get("detector_radius"), "annulus": seen.get("detector_outer")}.get(p.mode)
+        if edge is not None and edge > _reach(data, tuple(seen["detector_center"]), p.units):
+            extent = _extent(data, p.units, "`units: px`")
+            ctx.log.warning("the edge of the detector, at %.4g, lies beyond every pixel: %s", edge, extent)
         return image
 
 
@@ -244,7 +264,8 @@ class Overview:
         }
         for name, mask in masks.items():
             if not mask.any():
-                raise DataError(f"the virtual detector {name!r} covers no pixel", where="overview", fix="check radii")
+                fix = f"check the radii: {_extent(data, 'q', 'to be multiplied by the q step')}"
+                raise DataError(f"the virtual detector {name!r} covers no pixel", where="overview", fix=fix)
         result = reduce_scan(data, masks=masks, max_pattern=p.max_pattern, com=p.com, progress=ctx.progress)
         units = fourd.q_units(data)
         ends = {"inner": inner, **({"outer": outer} if math.isfinite(outer) else {})}

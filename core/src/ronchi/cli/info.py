@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ronchi.api import AlgorithmSpec
+from ronchi.api import AlgorithmSpec, Params
 from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
 from ronchi.pipeline.source import did_you_mean
@@ -53,10 +53,17 @@ def execute(args: argparse.Namespace) -> int:
     if spec.citation:
         print(f"cite   {spec.citation}")
     print(f"\nin a pipeline:\n  {example(kind, spec)}\n\nparameters:")
-    for row in parameter_rows(spec):
+    _print_rows(parameter_rows(spec))
+    if spec.training is not None:
+        print(f"\nparameters of `ronchi train {spec.name} FILE`:")
+        _print_rows(_rows_of(spec.training))
+    return 0
+
+
+def _print_rows(rows: list[dict[str, str]]) -> None:
+    for row in rows:
         unit = f" [{row['unit']}]" if row["unit"] else ""
         print(f"  {row['name']}: {row['type']} = {row['default']}{unit}\n      {row['description']}")
-    return 0
 
 
 def example(kind: str, spec: AlgorithmSpec) -> str:
@@ -79,7 +86,11 @@ def parameter_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
 
     The fields of a parameter that is a mapping follow it, as ``reference.scan_x``.
     """
-    schema = spec.params.model_json_schema()
+    return _rows_of(spec.params)
+
+
+def _rows_of(params: type[Params]) -> list[dict[str, str]]:
+    schema = params.model_json_schema()
     return _rows(schema, schema.get("$defs", {}), "")
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ronchi.pipeline.result import RunResult
 
-__all__ = ["add_pipeline_arguments", "configure", "execute", "summarise"]
+__all__ = ["add_pipeline_arguments", "configure", "execute", "summarise", "unkept"]
 
 
 def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,8 +67,25 @@ def execute(args: argparse.Namespace) -> int:
     return summarise(result)
 
 
+def unkept(kinds: Mapping[str, str], outputs: Mapping[str, object]) -> str:
+    """What to say of a pipeline that keeps nothing; empty if it has outputs, or metrics, whose scores are kept.
+
+    Parameters
+    ----------
+    kinds : mapping of str to str
+        Step to kind, in order.
+    outputs : mapping
+        By name.
+    """
+    if outputs or "metric" in kinds.values():
+        return ""
+    last = list(kinds)[-1]
+    return f"the pipeline writes no results: it needs e.g. `outputs: {{{last}: {{from: {last}, path: {last}.nc}}}}`"
+
+
 def summarise(result: RunResult) -> int:
     """Print scores, outputs, failures and warnings; 0 if all steps are done."""
+    from ronchi.pipeline.config import REPORTS
     from ronchi.pipeline.remarks import warnings_of
 
     for step, figures in result.scores().items():
@@ -84,8 +102,10 @@ def summarise(result: RunResult) -> int:
     if not result.ok and log.exists():
         print(f"log: {log}")
     warnings = warnings_of(result)
+    if told := unkept({name: step.kind for name, step in result.steps.items()}, result.config["outputs"]):
+        warnings.insert(0, told)
     if warnings:
-        reports = [path.name for path in result.outputs.values() if path.suffix.lower() in (".html", ".htm")]
+        reports = [path.name for path in result.outputs.values() if path.name.lower().endswith(REPORTS)]
         also = f", see {reports[0]}" if reports else ""
         print(f"{len(warnings)} warning{'s' * (len(warnings) > 1)}{also}")
         for warning in warnings:

@@ -79,7 +79,8 @@ def pipeline_schema() -> dict[str, object]:
 
 def benchmark_schema() -> dict[str, object]:
     """JSON Schema of a benchmark: a pipeline whose steps may have lists of algorithms and of values."""
-    from ronchi.bench.config import SCHEMA, Comparison, Protocol
+    from ronchi.bench.config import SCHEMA
+    from ronchi.bench.model import Comparison, Protocol
     from ronchi.pipeline.config import RunOptions
 
     run = RunOptions.model_json_schema()

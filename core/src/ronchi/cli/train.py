@@ -30,7 +30,8 @@ def execute(args: argparse.Namespace) -> int:
     if args.config is None:
         from ronchi.errors import ConfigError
 
-        raise ConfigError("there is no training file", where="ronchi train", fix=f"ronchi train {args.algorithm} FILE")
+        fix = f"ronchi train {args.algorithm} FILE; `ronchi info {args.algorithm}` lists what may be in it"
+        raise ConfigError("there is no training file", where="ronchi train", fix=fix)
     config = load_training(args.algorithm, args.config, overrides=args.overrides, manager=manager)
     out = (args.out or Path(f"{config.name}-training")).expanduser().absolute()
     run_training(config, out, manager=manager, progress=not args.quiet)

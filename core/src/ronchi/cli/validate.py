@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ronchi.cli.run import add_pipeline_arguments
+from ronchi.cli.run import add_pipeline_arguments, unkept
 
 __all__ = ["configure", "execute"]
 
@@ -26,7 +26,8 @@ def _check_pipeline(args: argparse.Namespace) -> int:
     from ronchi.pipeline.run import check_pipeline
 
     plan = check_pipeline(args.pipeline, overrides=args.overrides)
-    for warning in plan.warnings:
+    kinds = {name: step.config.kind for name, step in plan.steps.items()}
+    for warning in filter(None, (*plan.warnings, unkept(kinds, plan.config.outputs))):
         print(f"warning: {warning}")
     for name, step in plan.steps.items():
         print(f"{name}: {step.config.kind} {step.name} of {step.dist} {step.version} -> {step.spec.output}")

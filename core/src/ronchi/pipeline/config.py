@@ -13,12 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from ronchi.errors import ConfigError
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import validated_head
+from ronchi.pipeline.faults import FILE_NAME, validated_head
 from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
 
-__all__ = ["SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig", "load_config"]
+__all__ = ["REPORTS", "SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig", "load_config"]
 
 SCHEMA = "ronchi.pipeline/1"
+REPORTS = (".html", ".htm")
+"""Endings of the outputs that no step needs to be named for."""
 _TOP = ("schema", "name", "seed", "plugins", "run", "steps", "outputs")
 _RESERVED = {"provenance.json", "log.txt"}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
@@ -92,7 +94,7 @@ class _Head(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     schema_: Literal["ronchi.pipeline/1"] = Field(alias="schema")
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=_LONGEST_NAME)
+    name: str = Field(pattern=FILE_NAME, max_length=_LONGEST_NAME)
     seed: int = Field(default=0, ge=0)
     plugins: PluginOptions = PluginOptions()
     run: RunOptions = RunOptions()
@@ -283,7 +285,7 @@ def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
         seen[path] = name
         if output.source is not None and output.figures:
             source.fault(("outputs", name, "figures"), "only a report has figures", "leave out 'from' or 'figures'")
-        if output.source is None and path.suffix.lower() not in (".html", ".htm"):
+        if output.source is None and not output.path.lower().endswith(REPORTS):
             source.fault(
                 ("outputs", name), "'from' is missing", "name a step; only a report (.html) does without", key=True
             )

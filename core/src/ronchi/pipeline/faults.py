@@ -8,11 +8,15 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ronchi.errors import ConfigError
 from ronchi.pipeline.source import FieldPath, Source, did_you_mean
 
-__all__ = ["note_validation_error", "validated_head"]
+__all__ = ["FILE_NAME", "note_validation_error", "validated_head"]
 
 Model = TypeVar("Model", bound=BaseModel)
+
+FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Pattern of the names of documents, after which files are named."""
 
 _COUNTS = ("two", "three", "four")
 _SHAPE = (
@@ -34,6 +38,16 @@ _WORDS = {
 """Pydantic's words for what is allowed, and ours."""
 
 
+_COMMANDS = {
+    "ronchi.pipeline/1": ("pipeline", "ronchi run"),
+    "ronchi.benchmark/1": ("benchmark", "ronchi bench"),
+    "ronchi.training/1": ("training", "ronchi train NAME"),
+    "ronchi.tuning/1": ("search for training parameters", "ronchi tune NAME"),
+    "ronchi.provenance/1": ("record of a run", "ronchi replay"),
+}
+"""What a document of another schema is, and what to do with it."""
+
+
 def validated_head(source: Source, model: type[Model], sections: Collection[str], schema: str) -> Model | None:
     """Check the top level of a document: its schema, its sections, and what the model says of them.
 
@@ -41,7 +55,17 @@ def validated_head(source: Source, model: type[Model], sections: Collection[str]
     -------
     Model or None
         None if it does not fit; the faults are noted in ``source``.
+
+    Raises
+    ------
+    ConfigError
+        It is a document of another of ronchi's schemas, of which there is no more to say.
     """
+    given = source.data.get("schema")
+    if given != schema and isinstance(given, str) and given in _COMMANDS:
+        (kind, command), wanted = _COMMANDS[given], _COMMANDS[schema][0]
+        what = f"this is a {kind} ({given}), where a {wanted} is expected"
+        raise ConfigError(what, where=source.where(("schema",)), fix=f"`{command} {source.name}`")
     for key in source.data:
         if key not in sections:
             source.fault((key,), "unknown key", did_you_mean(key, sections), key=True)
@@ -141,6 +165,8 @@ def _at(document: Any, path: FieldPath) -> Any:
 
 def _message(fault: Any) -> str:
     text = str(fault["msg"])
+    if fault["type"] == "string_pattern_mismatch" and fault["ctx"]["pattern"] == FILE_NAME:
+        return "must be letters, digits, '.', '_' and '-' alone, the first a letter or digit"
     if text.startswith("Value error, "):
         return text.removeprefix("Value error, ")
     if not text.startswith("Input should be "):
@@ -156,7 +182,9 @@ def _hint(fault: Any, field: FieldInfo | None) -> str:
     if fault["type"] == "literal_error" and isinstance(fault["input"], str):
         allowed = [part.strip(" '") for part in fault["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return did_you_mean(fault["input"], allowed)
-    return _describe(field)
+    inner = _models(field.annotation) if field is not None and fault["type"] == "model_type" else []
+    names = [name for model in inner for name in model.model_fields]
+    return f"{_describe(field).rstrip('.')}; allowed in it: {', '.join(names)}" if names else _describe(field)
 
 
 def _needed(field: FieldInfo | None) -> str:

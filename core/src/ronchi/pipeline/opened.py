@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import get_args
 
 from ronchi import schema
+from ronchi.api import Result
 from ronchi.errors import RonchiError
 from ronchi.pipeline.plan import Plan, PlannedStep
-from ronchi.pipeline.result import RunResult
+from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.wiring import ANY_SCHEMA, ports, producers
 from ronchi.schema import fourd, images
 
@@ -17,8 +19,14 @@ _CONTENTS = {"patterns": fourd.NAME, "images": images.NAME}
 """What a reader's parameter ``content`` may be, and what it then gives."""
 
 
-def check_opened(plan: Plan, run: RunResult) -> None:
+def check_opened(plan: Plan, made: Mapping[str, StepResult | Result]) -> None:
     """Compare what the readers have opened with what the steps take: a reader may give several schemas.
+
+    Parameters
+    ----------
+    plan : Plan
+    made : mapping
+        What the readers have opened, by step; other steps may be among them.
 
     Raises
     ------
@@ -29,8 +37,10 @@ def check_opened(plan: Plan, run: RunResult) -> None:
     for name, step in plan.steps.items():
         for key, reference in step.config.inputs.items():
             read, _, side = reference.partition(".")
-            opened = run.steps[read]
-            if plan.steps[read].config.kind != "reader" or opened.data is None:
+            if plan.steps[read].config.kind != "reader":
+                continue
+            opened = made[read]
+            if opened.data is None:
                 continue
             at = ("steps", name, key)
             if side and side not in opened.sides:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ronchi.api import AlgorithmSpec, Params
 from ronchi.errors import ConfigError, OutputError, PluginError, RonchiError
-from ronchi.pipeline.config import PipelineConfig, StepConfig
+from ronchi.pipeline.config import REPORTS, PipelineConfig, StepConfig
 from ronchi.pipeline.faults import note_validation_error
 from ronchi.pipeline.param_files import beside, files_in
 from ronchi.pipeline.reader_choice import choose_reader
@@ -173,6 +173,10 @@ def _unreadable(file: Path, base: Path) -> tuple[str, str]:
 def _reader_path(source: Source, step: StepConfig) -> Path | None:
     at = ("steps", step.step, "params")
     value = step.params.get("path")
+    if value is None and "path" in step.inputs:
+        fix = f"params: {{path: {step.inputs['path']}}}"
+        source.fault(("steps", step.step, "path"), "is a parameter, not an input", fix, key=True)
+        return None
     if not isinstance(value, str) or not value:
         what = "is missing" if value is None else f"must be a path (got {value!r})"
         source.fault((*at, "path"), what, "params: {path: scan.nc}")
@@ -229,7 +233,10 @@ def _plan_outputs(
         except PluginError as error:
             source.fault(("outputs", name, "writer"), error.what, error.fix)
         except OutputError as error:
-            source.fault(("outputs", name, "path"), error.what, error.fix)
+            fix = error.fix
+            if output.path.lower().endswith(REPORTS):
+                fix = "a report is of the whole run: leave out 'from'"
+            source.fault(("outputs", name, "path"), error.what, fix)
         else:
             taken = taken_schemas(writer.spec)
             if schemas and ANY_SCHEMA not in schemas | taken and not schemas & taken:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ronchi.api import Context, Result
 from ronchi.errors import ConfigError, DataError, PluginError
 from ronchi.pipeline.execute import make_job
 from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.opened import check_opened
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.run import check_pipeline
 from ronchi.pipeline.sample import check_finite
@@ -51,8 +52,8 @@ def preview_detection(
     Raises
     ------
     ConfigError
-        The pipeline is not valid, has no or several detectors and ``step`` does not say which, or the
-        detector needs what another detector finds.
+        The pipeline is not valid, has no or several detectors and ``step`` does not say which, the
+        detector needs what another detector finds, or a file holds something else than patterns.
     DataError
         The scan has no valid pattern.
     PluginError
@@ -60,6 +61,7 @@ def preview_detection(
     """
     plan = check_pipeline(origin, overrides=overrides)
     detector = _detector_step(plan, step)
+    _check_readers(plan, detector.config.step)
     inputs = {name: run_lazy_steps(plan, reference).data for name, reference in detector.config.inputs.items()}
     width = inputs["data"].sizes["scan_x"]
     chosen = _positions(inputs["data"], frames)
@@ -71,6 +73,13 @@ def preview_detection(
     labels = [f"row {i // width}, column {i % width}" for i in chosen]
     figure = preview(patterns, explanation, labels=labels, axes=inputs["data"], hide=hide)
     return Preview(figure, reasons, len(chosen))
+
+
+def _check_readers(plan: Plan, detector: str) -> None:
+    """Refuse files that hold what the steps up to the detector do not take, in the words of a run."""
+    steps = {name: step for name, step in plan.steps.items() if name == detector or detector in plan.downstream(name)}
+    opened = {name: run_lazy_steps(plan, name) for name, step in steps.items() if step.config.kind == "reader"}
+    check_opened(replace(plan, steps=steps), opened)
 
 
 def run_lazy_steps(plan: Plan, reference: str) -> Result:

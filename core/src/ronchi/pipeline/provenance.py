@@ -30,6 +30,7 @@ __all__ = [
     "SCHEMA",
     "Replay",
     "begin_record",
+    "check_folder_is_own",
     "replay",
     "write_provenance",
 ]
@@ -65,6 +66,25 @@ class Replay:
     def equal(self) -> bool:
         """True if every recorded array came out equal bit for bit."""
         return not self.differences
+
+
+def check_folder_is_own(name: str, out_dir: Path) -> None:
+    """Refuse a folder whose record is that of a pipeline of another name: its outputs and record would be replaced.
+
+    Raises
+    ------
+    OutputError
+    """
+    path = out_dir / FILE_NAME
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    other = record.get("name", name) if isinstance(record, dict) else name
+    if other != name:
+        what = f"the folder holds the outputs of another pipeline, {other!r}, which {name!r} would replace"
+        fix = f"choose another folder with -o, or remove {FILE_NAME} from this one if they are not needed"
+        raise OutputError(what, where=str(out_dir), fix=fix)
 
 
 def begin_record(run: RunResult) -> None:

@@ -79,6 +79,16 @@ def _header_beside(path: Path, manager: Manager) -> Path | None:
     return None
 
 
+def _archive(path: Path) -> str:
+    """What to do with a zip archive; empty if it is none."""
+    with contextlib.suppress(OSError):
+        if _head(path).startswith(b"PK\3\4"):
+            if path.suffix.lower() == ".npz":
+                return "it holds arrays by name: `numpy.save` the one with the data, as numpy.load(FILE)[NAME], as .npy"
+            return "it is a zip archive: unpack it, and give the file in it"
+    return ""
+
+
 def _is_binary(path: Path) -> bool:
     try:
         return b"\0" in _head(path)
@@ -107,7 +117,9 @@ def _nobody(path: Path, manager: Manager, silent: list[str]) -> RonchiError:
         fix = "`ronchi plugins reader` lists them; name one by `reader: NAME` if you know the format"
         if "rosettasciio" not in asked:
             fix = f"`pip install ronchi-rosettasciio` brings vendor formats; {fix}"
-        if header := _header_beside(path, manager):
+        if archive := _archive(path):
+            fix = archive
+        elif header := _header_beside(path, manager):
             fix = f"open {header.name} beside it, which says how it is to be read"
         elif "raw" in asked and _is_binary(path):
             raw = f"`{_RAW.format(shlex.quote(str(path)))}`, or `reader: raw` in a pipeline"

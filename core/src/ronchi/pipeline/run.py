@@ -22,7 +22,7 @@ from ronchi.pipeline.opened import check_opened, check_scan
 from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, sole_writer, write_outputs
 from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
 from ronchi.pipeline.progress import Progress, make_progress
-from ronchi.pipeline.provenance import begin_record, write_provenance
+from ronchi.pipeline.provenance import begin_record, check_folder_is_own, write_provenance
 from ronchi.pipeline.resources import dask_threads, has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.result import RunResult, Status, StepResult
 from ronchi.pipeline.steps import is_stored
@@ -98,7 +98,7 @@ def run_pipeline(
     ConfigError
         The pipeline is not valid; nothing was read.
     OutputError
-        The output folder or the cache cannot be written to; what is finished is kept.
+        The output folder is another pipeline's, or it or the cache cannot be written to; what is finished is kept.
     KeyboardInterrupt
         The user stopped the run; finished blocks are kept.
     """
@@ -145,6 +145,7 @@ class _Runner:
 
     def explain(self, progress: Progress) -> RunResult:
         """Fill in what would be done."""
+        check_folder_is_own(self.config.name, self.run_result.out_dir)
         identities = self._identify(progress)
         for name, step in self.plan.steps.items():
             result = self.run_result.steps[name]
@@ -160,6 +161,7 @@ class _Runner:
         self.cache.tidy()
         with contextlib.ExitStack() as stack:
             stack.enter_context(sole_writer(self.run_result.out_dir, progress.note))
+            check_folder_is_own(self.config.name, self.run_result.out_dir)
             identities = self._identify(progress)
             self.manager.load_observers()
             self._notify("ronchi_run_started")
@@ -181,7 +183,7 @@ class _Runner:
             readers = [name for name, step in self.plan.steps.items() if step.config.kind == "reader"]
             for name in readers:
                 self._step(name, maker)
-            check_opened(self.plan, self.run_result)
+            check_opened(self.plan, self.run_result.steps)
             for name in [name for name in self.plan.steps if name not in readers]:
                 self._look_ahead(name, maker)
                 self._step(name, maker)
@@ -248,7 +250,7 @@ class _Runner:
             raise
         except (Exception, SystemExit) as error:
             # A step may fail in any way, and those beside it go on, unless a signal asked this process to end.
-            if isinstance(error, SystemExit) and isinstance(error.code, int) and error.code > 128:
+            if isinstance(error, SystemExit) and isinstance(error.code, int) and 128 < error.code <= 192:
                 raise
             result.status, result.error = "failed", self._failure(step, error)
         else:

@@ -239,7 +239,8 @@ class _Builder:
                 raise ConfigError("a key must be plain text", where=self.mark(key))
             if key.value in first:
                 line = first[key.value].start_mark.line + 1
-                raise ConfigError(f"the key {key.value!r} is here twice (first on line {line})", where=self.mark(key))
+                what = f"the key {key.value!r} is here twice (first on line {line})"
+                raise ConfigError(what, where=self.mark(key), fix="give one of them another name, or remove it")
             first[key.value] = key
         # Merged keys come first, so that the mapping's own ones win below.
         if id(node) not in self.flat:

@@ -47,6 +47,9 @@ def check_wires(
             fix = did_you_mean(name, known, f"inputs: {', '.join(known) or 'none'}; parameters go under `params`")
             source.fault((*at, name), f"unknown input of {step.name!r}", fix, key=True)
             continue
+        if known is None and step.kind == "reader" and name == "path":
+            # It has been told that this is a parameter.
+            continue
         schemas = referred(source, (*at, name), reference, steps, planned)
         if known is None or not schemas:
             continue

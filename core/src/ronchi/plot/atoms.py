@@ -19,6 +19,10 @@ __all__ = ["atom_frames", "atom_rings", "track_summary"]
 _MOST_FRAMES = 6
 _SPECIES_COLOURS = (0, 5, 3, 4, 2, 6, 1)
 _GROUND = "0.15"
+_DOT, _RING = 1.2e4, 2.8e4
+"""Areas of all dots and of all rings of a frame in square points: half as wide and as wide as atoms are apart."""
+_LEGEND = 7.0
+"""Width of a dot or ring in the legend, in points."""
 _RINGS = (("hexagons only", "0.55"), ("pentagon", CATEGORIES[6]), ("heptagon", CATEGORIES[5]),
           ("pentagon and heptagon", CATEGORIES[2]), ("another ring", CATEGORIES[4]),
           ("no whole ring", "0.8"))  # fmt: skip
@@ -109,12 +113,17 @@ def _frames_with_groups(
     figure = figure or new_figure(3.3 * columns, 3.4 * rows + 0.4)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     y, x = atoms["y"].values, atoms["x"].values
-    size = float(np.clip(1.2e4 / max(1, len(y) / len(numbers)), 1.0, 25.0))
+    per_frame = max(1, len(y) / len(numbers))
+    size = float(np.clip(_DOT / per_frame, 1.0, 25.0))
     for ax, number in zip(axes, shown, strict=False):
         here = frame == number
-        _draw_frame(ax, images, int(number), in_px=atoms["x"].attrs.get("units", "pixel") == "pixel")
+        style: dict[str, Any] = {"linewidths": 0}
+        if _draw_frame(ax, images, int(number), in_px=atoms["x"].attrs.get("units", "pixel") == "pixel"):
+            # Rings, so that the atoms themselves are to be seen; about as wide as atoms are apart.
+            size = float(np.clip(_RING / per_frame, 4.0, 80.0))
+            style = {"facecolors": "none", "linewidths": float(np.clip(0.12 * size**0.5, 0.4, 1.0))}
         for name, colour, mine in groups:
-            ax.scatter(x[here & mine], y[here & mine], s=size, color=colour, linewidths=0, label=name)
+            ax.scatter(x[here & mine], y[here & mine], s=size, label=name, **{"color": colour, **style})
         ax.set(aspect="equal", xticks=[], yticks=[])
         ax.set_title(f"frame {number}: {int(here.sum())} atoms", fontsize="small", loc="left")
     for ax in axes[len(shown) :]:
@@ -123,16 +132,20 @@ def _frames_with_groups(
         axes[0].invert_yaxis()
     add_scale_bar(axes[0], str(atoms["x"].attrs.get("units", "pixel")))
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize="small", frameon=False, markerscale=3)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=5, fontsize="small", frameon=False,
+        markerscale=_LEGEND / size**0.5,
+    )  # fmt: skip
     return figure
 
 
-def _draw_frame(ax: Any, images: xr.Dataset | None, number: int, *, in_px: bool) -> None:
+def _draw_frame(ax: Any, images: xr.Dataset | None, number: int, *, in_px: bool) -> bool:
+    """Draw the image of a frame, if there is one that the atoms lie on; says whether."""
     ax.set_facecolor(_GROUND)
     if images is None or number not in images["frame"].values:
-        return
+        return False
     if not in_px and images["x"].attrs.get("units", "pixel") == "pixel":
-        return
+        return False
     image = images["intensity"].sel(frame=number)
     low, high = robust_limits(values := np.asarray(image.values, float), tail_percent=0.5)
     # Atoms in px of images that are not calibrated lie where these say; of calibrated ones they count from the corner.
@@ -141,6 +154,7 @@ def _draw_frame(ax: Any, images: xr.Dataset | None, number: int, *, in_px: bool)
     half_y, half_x = (float(axis[1] - axis[0]) / 2 if len(axis) > 1 else 0.5 for axis in (y, x))
     extent = (x[0] - half_x, x[-1] + half_x, y[-1] + half_y, y[0] - half_y)
     ax.imshow(values, cmap=colormap("gray"), vmin=low, vmax=high, extent=extent, interpolation="none")
+    return True
 
 
 def _along(images: xr.Dataset, dim: str, counted: bool) -> NDArray[np.float64]:

@@ -135,7 +135,7 @@ def fractions_in_time(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
         One axes; classes have the colours of `class_map`.
     """
     fraction = _needed(dynamics, "fraction")
-    figure = figure or new_figure(5.6, 3.0)
+    figure = figure or new_figure(6.4, 3.0)
     ax = figure.subplots()
     frames = dynamics["frame"].values
     for k, name in enumerate(dynamics["class"].values):
@@ -164,7 +164,8 @@ def transition_matrix(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
     low, high, counts = (dynamics[name].values for name in ("transition_low", "transition_high", "transition_counts"))
     n = len(share)
     side = float(np.clip(1.05 * n, 2.4, 7.5))
-    figure = figure or new_figure(side + 1.4, side + 0.5)
+    # Beside the matrix a bar a twelfth as wide, and the numbers and names of both.
+    figure = figure or new_figure(1.08 * side + 1.4, side + 0.5)
     ax = figure.subplots()
     shown = ax.imshow(share, cmap=colormap("Blues"), vmin=0, vmax=1, interpolation="none")
     if n <= _MOST_NUMBERS:
@@ -199,7 +200,7 @@ def dwell_curves(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
         One axes; the legend counts the stays whose end was seen, of all.
     """
     survival = _needed(dynamics, "survival").values
-    figure = figure or new_figure(5.6, 3.0)
+    figure = figure or new_figure(7.0, 3.0)
     ax = figure.subplots()
     dwell = dynamics["dwell"].values
     ended, censored = dynamics["n_ended"].values, dynamics["n_censored"].values
@@ -236,13 +237,13 @@ def rings_in_time(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
         colour = CATEGORIES[_RING_COLOURS.get(size, 7)] if size != 6 else "0.3"
         if size == 6 or values.any():
             ax = hexagons if size == 6 else others
-            ax.plot(frames, values, color=colour, marker=marker, markersize=3, linewidth=1.2, label=f"{size}-rings")
+            ax.plot(frames, values, color=colour, marker=marker, markersize=3, linewidth=1.2, label=str(size))
     if "n_larger" in dynamics and dynamics["n_larger"].values.any():
         values = dynamics["n_larger"].values
         others.plot(frames, values, "--", color="0.5", linewidth=1.2, label="larger")
-    for ax in (hexagons, others):
+    for ax, name in ((hexagons, "6-rings"), (others, "other rings")):
         ax.set_ylim(bottom=0)
-        _finish(ax, "frame", "rings")
+        _finish(ax, "frame", name, legend=ax is others)
     return figure
 
 
@@ -256,12 +257,13 @@ def _line(
     ax.plot(x, y, color=colour, linewidth=1.4, label=label, **style)
 
 
-def _finish(ax: Any, x: str, y: str) -> None:
+def _finish(ax: Any, x: str, y: str, *, legend: bool = True) -> None:
     ax.set_xlabel(x, fontsize="small")
     ax.set_ylabel(y, fontsize="small")
     ax.tick_params(labelsize="x-small")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize="x-small", frameon=False)
+    if legend and ax.get_legend_handles_labels()[0]:
+        # Beside the axes, where it lies on no line.
+        ax.legend(fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
 def _needed(dynamics: xr.Dataset, name: str) -> xr.DataArray:

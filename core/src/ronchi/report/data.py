@@ -13,7 +13,7 @@ from ronchi.plot.canvas import WIDE_RATIO, box_ratio, new_figure
 from ronchi.plot.labels import unit_text
 from ronchi.report.elements import Section, messages, paragraph, table
 from ronchi.report.figures import Album
-from ronchi.report.survey import Looks, Survey
+from ronchi.report.survey import EDGE, Looks, Survey
 from ronchi.schema import fourd, peaks, schema_of
 
 __all__ = ["calibration_table", "data_section", "draw_survey", "draw_virtual_image", "reader_remarks"]
@@ -38,7 +38,7 @@ def data_section(name: str, data: xr.Dataset, looks: Looks, album: Album) -> Sec
     if look.images:
         alt += ", and images over the scan: " + ", ".join(look.images)
         caption += ", and images over the scan from virtual detectors. " + (
-            "The circle is the edge between bright and dark field."
+            f"The circle is the edge between bright and dark field, at {EDGE:g} radii of the direct beam."
             if look.circle
             else "Bright and dark field need the size of the disk: give beam energy and semiangle, or a probe."
         )

@@ -15,11 +15,11 @@ from ronchi.pipeline.result import RunResult
 from ronchi.plot.labels import unit_text
 from ronchi.schema import fourd, schema_of
 
-__all__ = ["Looks", "Survey", "survey"]
+__all__ = ["EDGE", "Looks", "Survey", "survey"]
 
 _log = logging.getLogger("ronchi.report")
 _SAMPLE = 512
-_EDGE = 1.15
+EDGE = 1.15
 """Edge between the two detectors, in radii of the bright disk: its blurred rim belongs to the bright field."""
 
 _TITLES = {"bright_field": "Bright field", "dark_field": "Dark field"}
@@ -107,7 +107,7 @@ def _detectors(
     centre = direct_beam(np.where(good, mean, 0), radius)
     rows, columns = np.ogrid[: mean.shape[0], : mean.shape[1]]
     distance = np.hypot(rows - centre[0], columns - centre[1])
-    edge_px = _EDGE * radius
+    edge_px = EDGE * radius
     steps, origin = fourd.q_step(data), fourd.centre_px(data)
     edge = edge_px * float(np.sqrt(np.prod(steps)))
     calibrated = fourd.q_units(data) == "1/angstrom"

@@ -100,8 +100,13 @@ def check_dataset(
 
 
 def _check_dims(ds: xr.Dataset, name: str, dims: tuple[str, ...], where: str) -> None:
-    if ds[name].dims != dims:
-        raise fail(where, f"variable {name!r} has dims {ds[name].dims}, expected {dims}", "transpose or rename")
+    if ds[name].dims == dims:
+        return
+    fix = "transpose or rename"
+    if lost := [dim for dim in dims if dim not in ds[name].dims and dim in ds.coords]:
+        # What a number in `isel` leaves of an axis.
+        fix = f"keep the axis, with the index in brackets: isel({lost[0]}=[3])"
+    raise fail(where, f"variable {name!r} has dims {ds[name].dims}, expected {dims}", fix)
 
 
 def distortion(attrs: Mapping[Any, Any], where: str) -> NDArray[np.float64] | None:

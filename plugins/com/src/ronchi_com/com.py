@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ class CentreOfMass:
     def fit(self, x: xr.DataArray, ctx: Context) -> None:
         """Estimate the descan in one pass over the data; does nothing if none is asked for.
 
-        Warns where a robust surface leaves out more than a fifth of the positions, and of patterns that were cut by
-        hand since `centre` has counted where the origin of each lies.
+        Warns where a robust surface leaves out more than a fifth of the positions, of patterns that were cut by hand
+        since `centre` has counted where the origin of each lies, and of an outer radius that leaves out no pixel.
 
         Parameters
         ----------
@@ -64,6 +65,7 @@ class CentreOfMass:
                 "centres are off by as many pixels; cut patterns by the transform `crop`, or run `centre` again",
                 *lag,
             )
+        self._warn_if_beyond(x, ctx)
         if self.params.descan == "none":
             return
         scan_y, scan_x = _scan_coordinates(x)
@@ -156,6 +158,17 @@ class CentreOfMass:
             raise DataError(f"saved with descan {saved!r}, not {self.params.descan!r}", where=str(folder / _STATE))
         self.surface = DescanSurface.from_json(state) if state else None
 
+    def _warn_if_beyond(self, x: xr.DataArray, ctx: Context) -> None:
+        """Say so where no pixel is as far from q = 0 as the outer radius: it may be meant in px."""
+        outer, reach = self.params.outer_radius, _reach(x)
+        if outer is None or outer < reach:
+            return
+        (_, step_y, _), (_, step_x, units) = (_axis(x, str(dim)) for dim in x.dims[-2:])
+        in_px = f"; {outer:g} px are {outer * math.sqrt(step_y * step_x):.4g} {units}" if units != "pixel" else ""
+        ctx.log.warning(
+            "outer_radius %g leaves out no pixel: the pattern reaches to %.4g %s%s", outer, reach, units, in_px
+        )
+
     def _centres(self, x: xr.DataArray, frames: NDArray[Any]) -> Floats:
         """(n, 2) centres of mass (y, x) of the frames of ``x`` in the units of q, NaN where there is none."""
         first_q, step = np.array([_axis(x, str(dim))[:2] for dim in x.dims[-2:]]).T
@@ -192,7 +205,7 @@ class CentreOfMass:
             raise DataError(
                 f"no good pixel lies between the radii {inner} and {outer} {units}",
                 where="com",
-                fix="give the radii in the units of the q axes",
+                fix=f"give the radii in {units}: the pattern reaches to {_reach(x):.4g}",
             )
         return inside
 
@@ -237,6 +250,13 @@ def _axis(x: xr.DataArray, dim: str) -> tuple[float, float, str]:
     values = x.coords[dim].values
     step = float(values[-1] - values[0]) / (n - 1) if n > 1 else 1.0
     return float(values[0]), step, str(x.coords[dim].attrs.get("units", "pixel"))
+
+
+def _reach(x: xr.DataArray) -> float:
+    """Distance of the farthest pixel from q = 0, in the units of q."""
+    axes = (_axis(x, str(dim)) for dim in x.dims[-2:])
+    sizes = x.shape[-2:]
+    return math.hypot(*(max(abs(q), abs(q + step * (n - 1))) for (q, step, _), n in zip(axes, sizes, strict=True)))
 
 
 def _recorded(x: xr.DataArray) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ from ronchi_lattice.fit import Fits
 from ronchi_lattice.params import Reference
 from ronchi_lattice.peaklist import Peaks
 
-__all__ = ["ReferenceLattice", "check_region", "make_reference"]
+__all__ = ["ReferenceLattice", "beyond_scan", "check_region", "make_reference"]
 
 Floats = NDArray[np.float64]
 
@@ -133,11 +133,25 @@ def check_region(choice: Reference, coords: Mapping[str, xr.Variable]) -> None:
         raise _outside(region, coords)
 
 
+def beyond_scan(choice: Reference, coords: Mapping[str, xr.Variable]) -> str:
+    """Which limits of the region lie more than a step beyond the scan, and where that ends; empty if none does."""
+    over = []
+    for axis, indices in (("scan_y", "rows"), ("scan_x", "columns")):
+        values, limits, window = coords[axis].values, getattr(choice, axis), getattr(choice, indices)
+        low, high = values.min(), values.max()
+        step = (high - low) / (values.size - 1) if values.size > 1 else np.inf
+        if limits is not None and (limits[0] < low - step or limits[1] > high + step):
+            over.append(f"{axis} {limits[0]:g} to {limits[1]:g}")
+        if window is not None and window[1] > values.size:
+            over.append(f"{indices} {window[0]}:{window[1]}")
+    return f"{', '.join(over)} goes beyond the scan, which has {_extent(coords)}" if over else ""
+
+
 def _outside(region: str, coords: Mapping[str, xr.Variable]) -> DataError:
     return DataError(
         f"the reference region ({region}) holds no position of the scan",
         where="reference",
-        fix=f"choose a region within {_extent(coords)}",
+        fix=f"choose a region that holds some of {_extent(coords)}",
     )
 
 
@@ -179,8 +193,10 @@ def _region(
 def _extent(coords: Mapping[str, xr.Variable]) -> str:
     """The whole scan in the words of the parameters."""
     rows, columns = coords["scan_y"].size, coords["scan_x"].size
-    axes = [
-        f"{name} {coords[name].values.min():g} to {coords[name].values.max():g} {coords[name].attrs.get('units', '')}"
-        for name in ("scan_y", "scan_x")
-    ]
-    return f"{', '.join(axis.rstrip() for axis in axes)} (rows 0:{rows}, columns 0:{columns})"
+    axes = []
+    for name in ("scan_y", "scan_x"):
+        values, unit = coords[name].values, coords[name].attrs.get("units", "")
+        low, high = values.min(), values.max()
+        steps = f" in steps of {(high - low) / (values.size - 1):g}" if values.size > 1 else ""
+        axes.append(f"{name} {low:g} to {high:g} {unit}".rstrip() + steps)
+    return f"{', '.join(axes)} (rows 0:{rows}, columns 0:{columns})"

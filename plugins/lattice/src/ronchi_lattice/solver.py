@@ -14,7 +14,7 @@ from ronchi_lattice.multi import FittedLattice, fit_lattices
 from ronchi_lattice.output import lattice_maps, strain_maps
 from ronchi_lattice.params import LatticeParams
 from ronchi_lattice.peaklist import Peaks, read
-from ronchi_lattice.reference import ReferenceLattice, check_region, make_reference
+from ronchi_lattice.reference import ReferenceLattice, beyond_scan, check_region, make_reference
 
 __all__ = ["LatticeSolver"]
 
@@ -74,6 +74,8 @@ class LatticeSolver:
         """The reference of each lattice, or why it has none: not every grain need reach into the region."""
         if not lattices or not lattices[0].fits.fitted.any():
             raise self._nothing_fitted(table)
+        if over := beyond_scan(self.params.reference, coords):
+            ctx.log.warning("the reference region %s", over)
         references: list[ReferenceLattice | str] = []
         errors = []
         for lattice in lattices:
