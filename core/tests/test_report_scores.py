@@ -27,7 +27,7 @@ def scored() -> RunResult:
         step="score", kind="metric", name="strain-rmse", data=scores.make(FIGURES), status="done",
         inputs={"result": "strain", "truth": "load.truth"},
     )  # fmt: skip
-    return RunResult(name="demo", config={}, out_dir=Path("out"), steps={"strain": strain, "score": score})
+    return RunResult(name="demo", config={"outputs": {}}, out_dir=Path("out"), steps={"strain": strain, "score": score})
 
 
 def test_scores_of_strain_are_one_table_in_the_units_of_the_maps() -> None:
