@@ -64,8 +64,8 @@ def test_a_stricter_parameter_moves_candidates_from_accepted_to_its_reason() -> 
 def test_patterns_that_were_not_recorded_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     lazy = module.run_lazy_steps
 
-    def with_gaps(plan: Any, reference: str) -> Any:
-        made = lazy(plan, reference)
+    def with_gaps(plan: Any, reference: str, known: Any) -> Any:
+        made = lazy(plan, reference, known)
         valid = np.zeros((2, 6), "i1")
         valid[1, 2:4] = recorded
         made.data["valid"] = (("scan_y", "scan_x"), valid, {"units": "1", "long_name": "recorded"})

@@ -283,6 +283,10 @@ def test_patterns_cut_by_hand_after_their_origins_were_counted_are_told_of(caplo
         fair = [centred, centred.isel(scan_x=slice(0, 3)), ronchi.transform(centred, "bin", detector=(2, 2))]
         fair.append(ronchi.transform(centred, "crop", qy=(3, 30), qx=(5, 32), by="index"))
         fair.append(ronchi.transform(fair[-1], "calibrate", q_step_inv_angstrom=(0.01, 0.015)))
+        # Another zero of the axes is no cut.
+        fair.append(
+            centred.assign_coords({dim: centred[dim].copy(data=centred[dim] - centred[dim][3]) for dim in part})
+        )
         for whole in fair:
             ronchi.com(whole)
         assert "before the first pixel" not in caplog.text

@@ -53,8 +53,9 @@ class PairNoise:
     """
 
     def __init__(self, bad_pixel: NDArray[np.bool_] | None) -> None:
-        self._bad = None if bad_pixel is None else _rows(bad_pixel) > 0
-        self._good = None if bad_pixel is None else [squares == 0 for squares in _sums(_rows(bad_pixel))]
+        bad = None if bad_pixel is None else _rows(bad_pixel)
+        self._bad = None if bad is None else bad > 0
+        self._good = None if bad is None else [squares == 0 for squares in _sums(bad)]
         self._sums: list[Float] = []
         self._changes: list[Float] = []
         self._negative = 0.0

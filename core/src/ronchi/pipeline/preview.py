@@ -61,8 +61,9 @@ def preview_detection(
     """
     plan = check_pipeline(origin, overrides=overrides)
     detector = _detector_step(plan, step)
-    _check_readers(plan, detector.config.step)
-    inputs = {name: run_lazy_steps(plan, reference).data for name, reference in detector.config.inputs.items()}
+    made: dict[str, Result] = {}
+    _check_readers(plan, detector.config.step, made)
+    inputs = {name: run_lazy_steps(plan, ref, made).data for name, ref in detector.config.inputs.items()}
     width = inputs["data"].sizes["scan_x"]
     chosen = _positions(inputs["data"], frames)
     patterns, explanation = explain_positions(detector, inputs, chosen, seed=plan.config.seed)
@@ -75,14 +76,14 @@ def preview_detection(
     return Preview(figure, reasons, len(chosen))
 
 
-def _check_readers(plan: Plan, detector: str) -> None:
+def _check_readers(plan: Plan, detector: str, made: dict[str, Result]) -> None:
     """Refuse files that hold what the steps up to the detector do not take, in the words of a run."""
     steps = {name: step for name, step in plan.steps.items() if name == detector or detector in plan.downstream(name)}
-    opened = {name: run_lazy_steps(plan, name) for name, step in steps.items() if step.config.kind == "reader"}
+    opened = {name: run_lazy_steps(plan, name, made) for name, step in steps.items() if step.config.kind == "reader"}
     check_opened(replace(plan, steps=steps), opened)
 
 
-def run_lazy_steps(plan: Plan, reference: str) -> Result:
+def run_lazy_steps(plan: Plan, reference: str, made: dict[str, Result]) -> Result:
     """Make what a reference stands for, and only what it needs, without cache and outputs.
 
     Parameters
@@ -90,6 +91,8 @@ def run_lazy_steps(plan: Plan, reference: str) -> Result:
     plan : Plan
     reference : str
         ``"step"`` or ``"step.side"``; meant for readers and transforms, which are lazy.
+    made : dict of str to Result
+        Steps that were run before, and now these.
 
     Returns
     -------
@@ -97,13 +100,14 @@ def run_lazy_steps(plan: Plan, reference: str) -> Result:
         With the step's sides, or the side alone.
     """
     name, _, side = reference.partition(".")
-    step = plan.steps[name]
-    inputs = {key: run_lazy_steps(plan, ref).data for key, ref in step.config.inputs.items()}
-    check_inputs(step, inputs)
-    params = params_json(step.params)
-    rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
-    made = call(step, inputs, Context(rng=rng), lambda: 1)
-    return Result(made.sides[side]) if side else made
+    if name not in made:
+        step = plan.steps[name]
+        inputs = {key: run_lazy_steps(plan, ref, made).data for key, ref in step.config.inputs.items()}
+        check_inputs(step, inputs)
+        params = params_json(step.params)
+        rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
+        made[name] = call(step, inputs, Context(rng=rng), lambda: 1)
+    return Result(made[name].sides[side]) if side else made[name]
 
 
 def explain_positions(

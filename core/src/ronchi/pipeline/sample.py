@@ -14,7 +14,6 @@ from ronchi.pipeline.tiles import Tile, read_tile, spread
 
 __all__ = ["Sample", "check_finite", "sample_scan"]
 
-
 _RUNS, _RUN_LENGTH = 64, 4
 _FEW = {"u1": np.uint32, "u2": np.uint32, "i1": np.int32, "i2": np.int32, "f4": np.float32}
 """Types that hold the sum of a run: several times as fast as double precision."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -182,17 +181,15 @@ def round_ticks(most: int) -> Locator:
 
 def beyond(*shown: Any) -> str:
     """Ends of a colour bar that need an arrow, since values drawn with it lie beyond: matplotlib's ``extend``."""
-    low = any(np.nanmin(values) < norm.vmin for values, norm in map(_drawn, shown) if values.size)
-    high = any(np.nanmax(values) > norm.vmax for values, norm in map(_drawn, shown) if values.size)
+    low = high = False
+    for drawn in shown:
+        values = np.ma.masked_invalid(np.ma.asarray(drawn.get_array())).compressed()
+        if values.size:
+            # Rounding is no excess.
+            slack = 1e-6 * max(abs(drawn.norm.vmin), abs(drawn.norm.vmax))
+            low |= bool(values.min() < drawn.norm.vmin - slack)
+            high |= bool(values.max() > drawn.norm.vmax + slack)
     return {(False, False): "neither", (True, False): "min", (False, True): "max"}.get((low, high), "both")
-
-
-def _drawn(shown: Any) -> tuple[NDArray[Any], Any]:
-    """Finite values of a mappable, and its norm, of whose limits rounding is no excess."""
-    values = np.ma.masked_invalid(np.ma.asarray(shown.get_array())).compressed().astype(float)
-    norm = shown.norm
-    slack = 1e-6 * max(abs(norm.vmin), abs(norm.vmax))
-    return values, SimpleNamespace(vmin=norm.vmin - slack, vmax=norm.vmax + slack)
 
 
 def add_colorbar(shown: Any, ax: Any, **options: Any) -> Any:

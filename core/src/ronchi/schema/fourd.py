@@ -46,7 +46,7 @@ _OPTIONAL = {
 }
 _ORIGINS = {"origin_y": "qy", "origin_x": "qx"}
 _OF_AXIS = "of_axis"
-"""Attribute of the origins: first value and step of the q axis on whose pixels they were counted."""
+"""Attribute of the origins: first value, step and length of the q axis on whose pixels they were counted."""
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
@@ -173,7 +173,7 @@ def with_axes_noted(ds: xr.Dataset) -> xr.Dataset:
     noted = {}
     for (name, dim), step in zip(_ORIGINS.items(), q_step(ds), strict=True):
         if name in ds:
-            noted[name] = ds[name].assign_attrs({_OF_AXIS: [float(ds[dim][0]), step]})
+            noted[name] = ds[name].assign_attrs({_OF_AXIS: [float(ds[dim][0]), step, float(ds.sizes[dim])]})
     return ds.assign(noted)
 
 
@@ -192,13 +192,14 @@ def origin_lag_px(data: xr.DataArray) -> tuple[int, int]:
     """
     lag = [0, 0]
     for axis, (name, dim) in enumerate(_ORIGINS.items()):
-        noted = (
-            data[name].attrs.get(_OF_AXIS) if name in data.coords or name in getattr(data, "data_vars", ()) else None
-        )
-        if noted is None or dim not in data.coords or data.sizes[dim] < 2:
+        noted = data[name].attrs.get(_OF_AXIS) if name in data.coords else None
+        if np.size(noted) != 3 or dim not in data.coords or data.sizes[dim] < 2:
             continue
-        first, step = (float(value) for value in np.ravel(noted))
+        first, step, length = (float(value) for value in np.ravel(noted))
         values = data[dim].values
+        if len(values) == length:
+            # Another zero, and nothing cut.
+            continue
         cut = (float(values[0]) - first) / step
         same_step = abs(float(values[-1] - values[0]) / (len(values) - 1) / step - 1) < 1e-6
         lag[axis] = round(cut) if same_step and abs(cut - round(cut)) < 1e-3 else 0

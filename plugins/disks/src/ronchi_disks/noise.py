@@ -134,8 +134,10 @@ def warn_of_camera(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | No
             ratio,
         )
     raw = _ratio(tiles)
+    if raw < _ELECTRONS[0]:
+        return
     first, second = (_likeness(image, bad, _QUIET * raw, lag) for lag in (1, 2))
-    if raw >= _ELECTRONS[0] and first > _SPREAD[0] and second < first**4 + _SPREAD[1]:
+    if first > _SPREAD[0] and second < first**4 + _SPREAD[1]:
         log.warning(
             "neighbouring pixels are alike: the camera spreads the light of an electron and counts it as several, how "
             "many the noise does not tell; give `counts_per_electron`, or error bars are too small and noise passes "
