@@ -37,7 +37,7 @@ _compilations = _Compilations()
 event.register("numba:compile", _compilations)
 
 
-def njit(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function with ``numba.njit``, and keep the machine code on disk if there is a place for it.
 
     With ``cache=True`` numba refuses to import a module when neither the module's folder nor
@@ -47,10 +47,14 @@ def njit(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     Parameters
     ----------
+    allocates : bool
+        False for a function that makes no arrays and is called for each of many small things: numba then counts no
+        references.  Else each call counts those of every array in its arguments, named tuples of them included, up and
+        down again, which can take longer than the work itself.
     **options
         Of ``numba.njit``, without ``cache``.
     """
-    options = {"error_model": "numpy", **options}
+    options = {"error_model": "numpy", **({} if allocates else {"_nrt": False}), **options}
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         try:

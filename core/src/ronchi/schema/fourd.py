@@ -19,6 +19,7 @@ from ronchi.schema.common import ATTR, check_dataset, fail, variable
 __all__ = [
     "DIMS",
     "NAME",
+    "OF_AXIS",
     "POSITIONS",
     "centre_px",
     "disk_radius_px",
@@ -45,7 +46,7 @@ _OPTIONAL = {
     "origin_x": ("scan_y", "scan_x"),
 }
 _ORIGINS = {"origin_y": "qy", "origin_x": "qx"}
-_OF_AXIS = "of_axis"
+OF_AXIS = "of_axis"
 """Attribute of the origins: first value, step and length of the q axis on whose pixels they were counted."""
 
 
@@ -173,17 +174,17 @@ def with_axes_noted(ds: xr.Dataset) -> xr.Dataset:
     noted = {}
     for (name, dim), step in zip(_ORIGINS.items(), q_step(ds), strict=True):
         if name in ds:
-            noted[name] = ds[name].assign_attrs({_OF_AXIS: [float(ds[dim][0]), step, float(ds.sizes[dim])]})
+            noted[name] = ds[name].assign_attrs({OF_AXIS: [float(ds[dim][0]), step, float(ds.sizes[dim])]})
     return ds.assign(noted)
 
 
-def origin_lag_px(data: xr.DataArray) -> tuple[int, int]:
+def origin_lag_px(data: xr.DataArray | xr.Dataset) -> tuple[int, int]:
     """Rows and columns that were cut off by hand, as by ``isel``, since the origins of single positions were counted.
 
     Parameters
     ----------
-    data : DataArray
-        Patterns with ``qy`` and ``qx``, and the origins as coordinates.
+    data : DataArray or Dataset
+        Patterns with ``qy`` and ``qx``, and the origins, of a DataArray as coordinates.
 
     Returns
     -------
@@ -191,9 +192,10 @@ def origin_lag_px(data: xr.DataArray) -> tuple[int, int]:
         By which ``origin_y`` and ``origin_x`` are too large; 0 where the axis is another one, or nothing is noted.
     """
     lag = [0, 0]
+    held = data.coords if isinstance(data, xr.DataArray) else data.variables
     for axis, (name, dim) in enumerate(_ORIGINS.items()):
-        noted = data[name].attrs.get(_OF_AXIS) if name in data.coords else None
-        if np.size(noted) != 3 or dim not in data.coords or data.sizes[dim] < 2:
+        noted = data[name].attrs.get(OF_AXIS) if name in held else None
+        if noted is None or np.size(noted) != 3 or dim not in data.coords or data.sizes[dim] < 2:
             continue
         first, step, length = (float(value) for value in np.ravel(noted))
         values = data[dim].values

@@ -14,7 +14,7 @@ def ronchi_disk_detectors() -> list[AlgorithmSpec]:
     return [
         AlgorithmSpec(
             name="crosscorr",
-            version=5,
+            version=6,
             summary="Bragg disks by correlation with the probe, refined below a pixel, with a covariance for each.",
             params=CrossCorrParams,
             factory="ronchi_crosscorr.detector:CrossCorr",

@@ -18,7 +18,7 @@ def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[flo
     return (hyx * gx - hxx * gy) / det, (hyx * gy - hyy * gx) / det, True
 
 
-@njit()
+@njit(allocates=False)
 def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool]:
     """Maximum of the least-squares quadratic through 3 x 3 values around a pixel.
 
@@ -58,7 +58,7 @@ def _sextic(t: float, w: NDArray[np.float64]) -> None:
         w[0, k], w[1, k], w[2, k] = value / denominator, slope / denominator, curve / denominator
 
 
-@njit()
+@njit(allocates=False)
 def newton(
     c: NDArray[np.float32], y: int, x: int, wy: NDArray[np.float64], wx: NDArray[np.float64]
 ) -> tuple[float, float, bool]:

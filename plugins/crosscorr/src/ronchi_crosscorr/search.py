@@ -97,6 +97,21 @@ def local_maxima(
         Rows and columns, filled up to the number returned.
     """
     found, stride = 0, flags.shape[1]
+    _mark_maxima(c, height, width, border, flags)
+    words = flags.reshape(flags.size).view(np.uint64)
+    for w in range(len(words)):
+        if words[w] == 0:
+            continue
+        for i in range(8 * w, 8 * w + 8):
+            if flags[i // stride, i % stride] and found < len(ys):
+                ys[found], xs[found] = i // stride, i % stride
+                found += 1
+        words[w] = 0
+    return found
+
+
+@njit(allocates=False)
+def _mark_maxima(c: NDArray[np.float32], height: int, width: int, border: int, flags: NDArray[np.uint8]) -> None:
     for y in range(border, height - border):
         above, row, below, flag = c[y - 1], c[y], c[y + 1], flags[y]
         # No branches, and a start that is known to be positive: the loop becomes vector compares.
@@ -112,19 +127,9 @@ def local_maxima(
                 & (z >= below[x])
                 & (z >= below[x + 1])
             )
-    words = flags.reshape(flags.size).view(np.uint64)
-    for w in range(len(words)):
-        if words[w] == 0:
-            continue
-        for i in range(8 * w, 8 * w + 8):
-            if flags[i // stride, i % stride] and found < len(ys):
-                ys[found], xs[found] = i // stride, i % stride
-                found += 1
-        words[w] = 0
-    return found
 
 
-@njit()
+@njit(allocates=False)
 def _surroundings(
     c: NDArray[np.float32], height: int, width: int, y: int, x: int, distance: int, v: NDArray[np.float32]
 ) -> float:
@@ -215,7 +220,7 @@ def search(
                 height_of[n_kept], kept[n_kept] = -cc[y, x], i
                 n_kept += 1
             elif explain:
-                _write(table[rows], float(y), float(x), reason)
+                _write(table, rows, float(y), float(x), reason)
                 rows += 1
         order = np.argsort(height_of[:n_kept], kind="mergesort")
         accepted, brightest, backgrounds, measured = 0, 0.0, 0.0, 0
@@ -253,26 +258,26 @@ def search(
                     reason = _OVER_CAP
             if reason != _ACCEPTED and not explain:
                 continue
-            row = table[rows]
-            _write(row, y + dy, x + dx, reason)
-            row[_INTENSITY], row[_SNR] = intensity, snr
-            row[_FLAGS] = (FLAG_MASKED if share[y, x] > 0 else 0) | (0 if ok else FLAG_NOT_REFINED)
+            _write(table, rows, y + dy, x + dx, reason)
+            table[rows, _INTENSITY], table[rows, _SNR] = intensity, snr
+            table[rows, _FLAGS] = (FLAG_MASKED if share[y, x] > 0 else 0) | (0 if ok else FLAG_NOT_REFINED)
             if reason == _ACCEPTED:
                 accepted += 1
                 brightest = max(brightest, intensity)
                 shot, floor = gain / intensity, pixel_variance / intensity**2
                 for k in range(3):
-                    row[_VYY + k] = shot * rules.cov_shot[k] + floor * rules.cov_background[k]
+                    table[rows, _VYY + k] = shot * rules.cov_shot[k] + floor * rules.cov_background[k]
             rows += 1
         rows = _finish(table, first_kept, rows, rules, brightest, explain)
         counts[b] = rows - first
     return rows
 
 
-@njit()
-def _write(row: NDArray[np.float64], y: float, x: float, reason: int) -> None:
-    row[:] = 0
-    row[_Y], row[_X], row[_REASON] = y, x, reason
+@njit(allocates=False)
+def _write(table: NDArray[np.float64], row: int, y: float, x: float, reason: int) -> None:
+    for k in range(table.shape[1]):
+        table[row, k] = 0.0
+    table[row, _Y], table[row, _X], table[row, _REASON] = y, x, reason
 
 
 @njit()

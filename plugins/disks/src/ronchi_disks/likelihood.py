@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 from ronchi_disks.disk_model import DiskModel
-from ronchi_disks.fisher import ACROSS, DOWN, N_PARAMETERS, N_ROWS
-from ronchi_disks.scoring import FIRST, FITTED, JUDGED, NO_SLOPE, WEAK_SLOPE, fit_disk
+from ronchi_disks.equations import N_PARAMETERS, make_room
+from ronchi_disks.fisher import ACROSS, DOWN, N_ROWS
+from ronchi_disks.scoring import WEAK_SLOPE, fit_disk, look_at_disk
 from ronchi_disks.window import EDGE, NOT_REFINED, OVERLAP, SMOOTH, State, View, neighbours
 
 __all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "SMOOTH", "DiskFits", "fit_disks"]
@@ -25,6 +26,8 @@ Float = NDArray[np.floating[Any]]
 Int = NDArray[np.integer[Any]]
 
 _COMPILED = (np.uint8, np.uint16, np.float32)
+NO_SLOPE = 1e-3
+"""Spread of relative slopes below which none are fitted."""
 SWEEPS = 2
 """Rounds in which overlapping disks are fitted again, each with the others' latest state taken off."""
 
@@ -108,7 +111,7 @@ def fit_disks(
     start = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
     fits = np.zeros((len(start), N_PARAMETERS + 3))
     flags = np.zeros(len(start), np.uint8)
-    spread = tuple(-1.0 if given is None else max(float(given), NO_SLOPE) for given in (slope, background_slope))
+    spread = tuple(-1.0 if given is None else float(given) for given in (slope, background_slope))
     _fit_frames(frames, good, (counts, 1.0 / gain, read**2), start, model, spread, fits, flags)
     gain = np.repeat(gain, counts)
     slopes = fits[:, 2:4] / np.where(fits[:, 1:2] > 0.0, fits[:, 1:2], 1.0)
@@ -141,7 +144,7 @@ def _fit_frames(
     pixels = model.table.shape[2]
     window, rows = np.zeros((3, pixels), np.float32), np.zeros((N_ROWS, pixels), np.float32)
     rows[DOWN], rows[ACROSS] = model.offset_y / model.radius_px, model.offset_x / model.radius_px
-    room = np.zeros((4, N_PARAMETERS, N_PARAMETERS + 1))
+    room = make_room()
     all_good = good.all()
     end = 0
     for n in range(len(frames)):
@@ -150,7 +153,9 @@ def _fit_frames(
         view = View(
             frames[n], good, all_good, np.float32(scale[n]), dark_variance[n], start[first:end], near, others, model
         )
-        state = State(fits[first:end], np.zeros((counts[n], 8)), flags[first:end], window, rows, room)
+        equations = np.empty((counts[n], N_PARAMETERS, N_PARAMETERS + 1))
+        slopes, misfit = np.full((counts[n], 8), np.inf), np.zeros(counts[n])
+        state = State(fits[first:end], slopes, equations, misfit, flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
 
@@ -161,21 +166,20 @@ def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
         state.fits[i, 4:6] = view.start[i]
         if view.first[i + 1] > view.first[i]:
             state.flags[i] |= OVERLAP
-    for i in range(n):
-        fit_disk(view, state, i, (NO_SLOPE, NO_SLOPE), FIRST)
+        look_at_disk(view, state, i)
     spread = (
         spread[0] if spread[0] >= 0.0 else _slope_spread(state, 0),
         spread[1] if spread[1] >= 0.0 else _slope_spread(state, 2),
     )
     for i in range(n):
-        fit_disk(view, state, i, spread, FITTED if state.flags[i] & OVERLAP else JUDGED)
+        fit_disk(view, state, i, spread, not state.flags[i] & OVERLAP)
     for sweep in range(SWEEPS):
         for i in range(n):
             if state.flags[i] & OVERLAP:
-                fit_disk(view, state, i, spread, JUDGED if sweep == SWEEPS - 1 else FITTED)
+                fit_disk(view, state, i, spread, sweep == SWEEPS - 1)
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True)
 def _slope_spread(state: State, first: int) -> float:
     """Maximum-likelihood spread of the relative slopes in two columns, whose errors are known."""
     variance = 0.1
@@ -188,5 +192,5 @@ def _slope_spread(state: State, first: int) -> float:
                     w = 1.0 / (error + variance) ** 2
                     weights += w
                     excess += w * (state.slopes[i, k] ** 2 - error)
-        variance = max(excess / weights, NO_SLOPE**2) if weights > 0.0 else NO_SLOPE**2
-    return min(float(np.sqrt(variance)), WEAK_SLOPE)
+        variance = max(excess / weights, 0.0) if weights > 0.0 else 0.0
+    return min(float(np.sqrt(variance)), WEAK_SLOPE) if variance > NO_SLOPE**2 else 0.0

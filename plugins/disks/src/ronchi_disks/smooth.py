@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, N_PARAMETERS, RESIDUAL, WEIGHT, solve
+from ronchi_disks.equations import N_PARAMETERS, Room, solve
+from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, RESIDUAL, WEIGHT
 
 __all__ = ["is_smooth"]
 
@@ -24,10 +25,8 @@ _SEEN = 4.0
 """Standard deviations by which a disk stands out of the paraboloid if both are there."""
 
 
-@njit(nogil=True)
-def is_smooth(
-    window: Float, rows: Float, parameters: Float, disk_chi2: float, misfit: float, usable: int, room: Float
-) -> bool:
+@njit(allocates=False, nogil=True)
+def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: float, usable: int) -> bool:
     """Whether the counts of a window are those of a paraboloid rather than of a disk on a plane, or on the paraboloid.
 
     Paraboloid and disk on a plane have six parameters each where the disk's slopes are not counted, so their
@@ -39,28 +38,28 @@ def is_smooth(
         Electrons, 1 where usable and else 0, and the mean that other disks add.
     rows : (n, pixel) float32
         As `ronchi_disks.fisher.normal_equations` left them for the disk; those of the residuals are written to.
-    parameters : (8,) float32
-        Of the disk.
+    room : Room
+        Its ``relative`` parameters are the disk's; ``system``, ``lower`` and ``step`` are written to.
     disk_chi2, misfit : float
         Of the disk, and over its degrees of freedom, 1 at least.
     usable : int
         Pixels that are.
-    room : (2, 8, 9) float64
-        To work in.
     """
     freedom = usable - _TERMS
     if disk_chi2 - _MARGIN * misfit < freedom - np.sqrt(2.0 * freedom):
         return False
-    system, lower = room[0], room[1]
-    system[:] = 0.0
+    system, lower, step, p = room.system, room.lower, room.step, room.relative
+    for i in range(N_PARAMETERS):
+        for k in range(N_PARAMETERS + 1):
+            system[i, k] = 0.0
+    level, down, across = np.float32(p[0]), np.float32(p[6]), np.float32(p[7])
     # What is next to nothing beside a bright background would be lost in the sums.
     for i in range(window.shape[1]):
-        plane = parameters[0] + parameters[6] * rows[DOWN, i] + parameters[7] * rows[ACROSS, i]
+        plane = level + down * rows[DOWN, i] + across * rows[ACROSS, i]
         rows[RESIDUAL, i] = window[0, i] - window[2, i] - plane
     system[_TERMS, _TERMS] = 1.0
     total = _paraboloid_and_disk(rows, system)
-    step = np.zeros(N_PARAMETERS)
-    if not solve(system, lower, step):
+    if not solve(room):
         return False
     for k in range(N_PARAMETERS):
         total -= step[k] * system[k, N_PARAMETERS]
@@ -72,7 +71,7 @@ def is_smooth(
     return bool(smooth_chi2 < disk_chi2 - _MARGIN * misfit)
 
 
-@njit(nogil=True, fastmath=True)
+@njit(allocates=False, nogil=True, fastmath=True)
 def _paraboloid_and_disk(rows: Float, system: Float) -> float:
     """Normal equations of 1, v, u, v^2, uv, u^2, and the disk's height; returns the weighted sum of squares."""
     zero = np.float32(0.0)
@@ -116,7 +115,7 @@ def _paraboloid_and_disk(rows: Float, system: Float) -> float:
     return float(square)
 
 
-@njit(nogil=True, fastmath=True)
+@njit(allocates=False, nogil=True, fastmath=True)
 def _moments(rows: Float, of: int) -> tuple[float, float, float, float, float, float]:
     """Of a row with the terms of the paraboloid."""
     m00 = m10 = m01 = m20 = m11 = m02 = np.float32(0.0)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 from ronchi_disks.disk_model import N_PHASES, DiskModel
+from ronchi_disks.equations import Room
 
 __all__ = [
     "EDGE",
@@ -56,19 +57,22 @@ class State(NamedTuple):
     """What the fit of a frame has found so far.
 
     ``fits`` rows: background, height, slopes times height, y, x, slopes of the background, then the covariance of y
-    and x; ``slopes`` rows: relative slopes of disk and background, then their variances.  ``window`` and ``rows`` are
-    room for one disk's pixels, ``room`` for its equations.
+    and x; ``slopes`` rows: relative slopes of disk and background, then their variances; ``equations`` and ``misfit``
+    are those of the first look at each, a misfit of 0 where it failed.  ``window`` and ``rows`` are room for one disk's
+    pixels, ``room`` for its equations.
     """
 
     fits: Float
     slopes: Float
+    equations: Float
+    misfit: Float
     flags: NDArray[np.uint8]
     window: Float
     rows: Float
-    room: Float
+    room: Room
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True)
 def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract: bool) -> int:
     """Fill the window around ``centre``; return how many of its pixels are usable.
 
@@ -99,7 +103,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
     return n
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True)
 def _copy_pixels(
     frame: NDArray[Any],
     scale: np.float32,
@@ -118,35 +122,43 @@ def _copy_pixels(
         window[2, i] = 0.0
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True)
 def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> None:
     """Add the mean of another disk to the window around ``centre``."""
-    model, fit = view.model, state.fits[other]
-    row, column = round(fit[4]), round(fit[5])
-    ky, kx = round((fit[4] - row + 0.5) * N_PHASES), round((fit[5] - column + 0.5) * N_PHASES)
-    shape = model.table[ky * (N_PHASES + 1) + kx]
+    model = view.model
+    height, sy, sx = state.fits[other, 1], state.fits[other, 2], state.fits[other, 3]
+    y, x = state.fits[other, 4], state.fits[other, 5]
+    row, column = round(y), round(x)
+    ky, kx = round((y - row + 0.5) * N_PHASES), round((x - column + 0.5) * N_PHASES)
+    phase = ky * (N_PHASES + 1) + kx
     side = len(model.lookup)
     for i in range(len(model.offset_y)):
         r = centre[0] + model.offset_y[i] - row + side // 2
         c = centre[1] + model.offset_x[i] - column + side // 2
         if 0 <= r < side and 0 <= c < side and model.lookup[r, c] >= 0:
             k = model.lookup[r, c]
-            state.window[2, i] += fit[1] * shape[0, k] + fit[2] * shape[1, k] + fit[3] * shape[2, k]
+            state.window[2, i] += (
+                height * model.table[phase, 0, k] + sy * model.table[phase, 1, k] + sx * model.table[phase, 2, k]
+            )
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True, fastmath=True)
 def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int, int]) -> int:
     """Make pixels unusable that lie in another disk and nearer to it; return how many."""
-    model, start = view.model, view.start
-    n = 0
-    for i in range(len(model.offset_y)):
-        r, c = centre[0] + model.offset_y[i], centre[1] + model.offset_x[i]
-        distance = np.hypot(r - start[other, 0], c - start[other, 1])
-        nearer = distance < np.hypot(r - start[own, 0], c - start[own, 1])
-        if nearer and distance < model.radius_px + 1.5 and state.window[1, i] > 0.0:
-            state.window[1, i] = 0.0
-            n += 1
-    return n
+    offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
+    own_y, own_x = np.float32(view.start[own, 0] - centre[0]), np.float32(view.start[own, 1] - centre[1])
+    other_y, other_x = np.float32(view.start[other, 0] - centre[0]), np.float32(view.start[other, 1] - centre[1])
+    reach = np.float32(view.model.radius_px + 1.5) ** 2
+    left_out = np.float32(0.0)
+    for i in range(len(offset_y)):
+        y, x = np.float32(offset_y[i]), np.float32(offset_x[i])
+        distance = (y - other_y) * (y - other_y) + (x - other_x) * (x - other_x)
+        own_distance = (y - own_y) * (y - own_y) + (x - own_x) * (x - own_x)
+        # Without branches, which would be guessed wrongly as often as not.
+        out = window[1, i] if distance < min(own_distance, reach) else np.float32(0.0)
+        window[1, i] -= out
+        left_out += out
+    return int(left_out)
 
 
 @njit(nogil=True)
@@ -179,12 +191,12 @@ def neighbours(start: Float, model: DiskModel) -> tuple[NDArray[np.int64], NDArr
     return first, others
 
 
-@njit(nogil=True, fastmath=True)
-def background_and_height(window: Float, shape: Float) -> tuple[float, float]:
+@njit(allocates=False, nogil=True, fastmath=True)
+def background_and_height(window: Float, table: Float, phase: int) -> tuple[float, float]:
     """Fit the counts by a constant and the disk, without weights."""
     s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(window.shape[1]):
-        t, usable, pixel = shape[0, i], window[1, i], window[0, i]
+        t, usable, pixel = table[phase, 0, i], window[1, i], window[0, i]
         s1 += usable
         st += usable * t
         stt += usable * t * t
