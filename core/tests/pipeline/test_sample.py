@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,10 +19,11 @@ SHAPE = (112, 104)
 
 
 def spots(
-    counts: float = 3000.0, level: float = 0.5, radius: float = 5.0, spacing: float = 19.0
+    counts: float = 3000.0, level: float = 0.5, radius: float = 5.0, spacing: float = 19.0, at: complex = 0.0
 ) -> NDArray[np.float64]:
-    """Soft disks on a turned square lattice."""
+    """Soft disks on a turned square lattice, moved by x + i y px."""
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]].astype(float)
+    y, x = y - at.imag, x - at.real
     place = (x + 1j * y) * np.exp(0.2j) / spacing
     off = spacing * np.abs(place - np.round(place))
     disk = 1 / (1 + np.exp(np.clip((off - radius) / 0.35, -40, 40)))
@@ -58,6 +62,11 @@ def test_counted_electrons_are_one_each_however_dense_the_disks(radius: float, s
     assert told(recorded(radius=radius, spacing=spacing, counts=300 * radius**2)) == 1.0
 
 
+def test_light_of_the_dark_is_not_taken_for_readout_noise() -> None:
+    """Where it is, too little is left for the light: 16.5 counts an electron."""
+    assert told(recorded(20.0, read=1.0, level=5.0)) == pytest.approx(20.0, rel=0.1)
+
+
 def test_a_few_bright_pairs_are_as_few_as_they_are() -> None:
     """As if all of them told of the noise, it was seen too small: 40 % are missing, and 5 passes for 1."""
     rng = np.random.default_rng(3)
@@ -80,6 +89,26 @@ def test_what_changes_from_place_to_place_is_no_noise() -> None:
         assert found is None or found == pytest.approx(gain, rel=0.15)
     made = ronchi.simulate("disks", seed=1, scan_shape=(8, 16), slope=0.3, dose_e=1e6)
     assert geometry_of(made.data).counts_per_electron in (None, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("spread_px", "seed", "changed"),
+    [
+        (0.0, 5, lambda k, rng: {"at": 0.3 * (k % 2)}),
+        (0.8, 2, lambda k, rng: {"spacing": 19 + 0.1 * rng.normal()}),
+        (0.6, 2, lambda k, rng: {"at": 0.2 * k}),
+        (0.8, 2, lambda k, rng: {"at": 0.2 * k}),
+    ],
+    ids=["to and fro", "outwards", "on", "on, where more light spreads"],
+)
+def test_disks_that_move_a_little_raise_no_gain(
+    spread_px: float, seed: int, changed: Callable[[int, np.random.Generator], dict[str, Any]]
+) -> None:
+    """By a tenth of a pixel or two: without one check or another 20 counts an electron pass for 35 to 45."""
+    rng = np.random.default_rng(seed)
+    light = rng.poisson([spots(**changed(k, rng)) for k in range(96)]).astype(np.float32)
+    found = told((20 * gaussian_filter(light, (0, spread_px, spread_px))).reshape(8, 12, *SHAPE))
+    assert found is None or found == pytest.approx(20.0, rel=0.15)
 
 
 def test_bad_pixels_and_places_without_a_pattern_have_no_say() -> None:
@@ -105,8 +134,9 @@ def test_bad_pixels_and_places_without_a_pattern_have_no_say() -> None:
         recorded() + 100,
         recorded(scan=(96, 1)),
         recorded() * np.float32(1e30),
+        recorded(0.3),
     ],
-    ids=["few", "dark", "no noise", "small", "tiny", "offset", "no neighbours", "huge"],
+    ids=["few", "dark", "no noise", "small", "tiny", "offset", "no neighbours", "huge", "other units"],
 )
 def test_where_it_does_not_show_nothing_is_said(patterns: NDArray[np.float32]) -> None:
     assert told(patterns) is None

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ronchi.api import Context, Geometry
+from ronchi.api import Context, Geometry, PeakBatch
 from ronchi_crosscorr.detector import CrossCorr
 from ronchi_crosscorr.params import CrossCorrParams
 
@@ -65,6 +65,11 @@ def pair(found: NDArray[np.float64], true: NDArray[np.float64]) -> tuple[NDArray
     return found[i[ok]] - true[j[ok]], len(true) - int(ok.sum()), len(found) - int(ok.sum())
 
 
+def positions(batch: PeakBatch) -> NDArray[np.float32]:
+    """Places (peak, 2) of all peaks, (y, x) in px."""
+    return np.stack([batch.qy_px, batch.qx_px], 1)
+
+
 def probe(shape: tuple[int, int], radius: float, centre: tuple[float, float] | None = None) -> NDArray[np.float32]:
     """Probe of a radius on a frame; its centre need not be a pixel."""
     place = np.array([centre or (shape[0] / 2, shape[1] / 2)])
@@ -74,4 +79,6 @@ def probe(shape: tuple[int, int], radius: float, centre: tuple[float, float] | N
 @pytest.fixture(scope="session")
 def scene() -> SimpleNamespace:
     """What the tests build their patterns with."""
-    return SimpleNamespace(disks=disks, lattice=lattice, probe=probe, make_detector=make_detector, pair=pair)
+    return SimpleNamespace(
+        disks=disks, lattice=lattice, probe=probe, make_detector=make_detector, pair=pair, positions=positions
+    )

@@ -107,6 +107,30 @@ def test_readout_noise_is_read_off_the_dark(gain: float, read: float, counts: fl
     assert np.median(known.read_electrons) == pytest.approx(read, rel=0.1)
 
 
+@pytest.mark.parametrize("gain", [1.0, 20.0])
+def test_light_of_the_dark_is_not_taken_for_readout_noise(gain: float) -> None:
+    """Where it is, bright tiles have too little noise left: the gain is halved."""
+    rng = np.random.default_rng(1)
+    light = rng.poisson(disks(8.0, 25.0, 600.0, 5.0), (10, *SHAPE))
+    noise = measure_noise((gain * (light + rng.normal(0, 3, light.shape))).astype(np.float32))
+    assert np.median(noise.gain) == pytest.approx(gain, rel=0.15)  # seed 1
+    assert np.median(noise.gain * noise.read_electrons) == pytest.approx(3 * gain, rel=0.05)
+
+
+@pytest.mark.parametrize("read", [0.5, 1.0, 3.0])
+def test_counted_electrons_are_one_each_beside_readout_noise(read: float) -> None:
+    rng = np.random.default_rng(1)
+    light = rng.poisson(disks(8.0, 25.0, 6000.0, 0.1), (10, *SHAPE))
+    assert np.mean(measure_noise((light + rng.normal(0, read, light.shape)).astype(np.float32)).gain == 1) > 0.8
+
+
+def test_readout_noise_alone_tells_no_tiny_gain() -> None:
+    """All its noise would be light; a hundred electrons are the most that a readout adds."""
+    noise = measure_noise(np.random.default_rng(1).normal(0, 300, (10, *SHAPE)).astype(np.float32))
+    assert noise.read_electrons.max() < 101
+    np.testing.assert_allclose(noise.gain * noise.read_electrons, 300, rtol=0.1)
+
+
 def test_bad_pixels_are_no_readout_noise() -> None:
     image = counted(disks(), 1)
     bad = np.zeros(SHAPE, np.bool_)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 import ronchi
+from ronchi.api import Context
 from ronchi.schema import library
+from ronchi_fcunet.train_params import NetworkParams, TrainParams
 
 SIDE, STEP = 48, 0.05
 
@@ -105,3 +108,24 @@ def plain() -> Plain:
 def library_maker() -> Any:
     """`make_library`, for other splits."""
     return make_library
+
+
+@pytest.fixture
+def params(small_library: Path) -> Callable[..., TrainParams]:
+    """Six steps of a compact network on the small library, without half precision; all may be said otherwise."""
+    usual = {
+        "network": NetworkParams(kind="compact", widths=(8, 16, 16), blocks=1, attention=1),
+        "steps": 6, "batch": 4, "validate_every": 3, "validation_batches": 1, "half": False,
+        "warm_up": 2, "workers": 0, "checkpoint_s": 1e6,
+    }  # fmt: skip
+    return lambda **changes: TrainParams(library=small_library, **{**usual, **changes})
+
+
+@pytest.fixture
+def context() -> Callable[..., Context]:
+    """Of seed 0, with whatever is to be called at each step."""
+
+    def make(progress: Callable[[int, int], None] = lambda done, total: None) -> Context:
+        return Context(rng=np.random.default_rng(0), progress=progress, log=logging.getLogger("test"))
+
+    return make

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ronchi.photon_transfer import ELECTRONS, LEAST_NEGATIVE, PhotonTransfer, spread_light
 
 __all__ = ["PairNoise"]
 
@@ -21,13 +22,11 @@ _MOST_SQUARES, _LEAST_SQUARES = 1024, 32
 """Large squares that are looked at, in rows evenly spread over the pattern, and the fewest that tell something."""
 _SHARE, _SIGMAS = 0.15, -1.0364
 """The quantile over the squares that is taken for those where nothing but noise changes, and of a normal variable."""
-_LEAST_NEGATIVE = 0.005
-"""Share of negative values from which on there is readout noise: electrons alone make none."""
-_DARK, _BRIGHT, _LIT = 0.25, 0.0625, 0.3
-"""Share of the pixels that tells the readout noise, and that tells the gain where that is far above the light; least
-noise of the light in a square, over that of the readout."""
-_SPREADS_PX = np.linspace(0.0, 1.0, 101)
-"""Standard deviations of the light of an electron that are looked at."""
+_ROUNDS = 6
+"""Turns of gain and readout noise."""
+_MOST_SPREAD_PX = 1.0
+_LIT = 0.3
+"""Least noise of the light in a square, over that of the readout."""
 _SAME, _AGREE, _AS_WIDE_PX = 1.15, 0.25, 0.1
 """How far the gains from pixels and small squares differ if no light spreads, those from small and large squares if
 some does, relatively, and the spreads that squares and rows tell."""
@@ -37,8 +36,6 @@ _COMMON = 0.1
 """Largest correlation, rms, of the changes between some neighbours and between others."""
 _LEAST_WITHIN = 0.6
 """Least figure within a pattern, over the one that is expected: only edges of disks make it larger."""
-_ELECTRONS = (0.75, 3.0)
-"""A gain in this range stands for counted electrons: dense disks raise it."""
 
 
 class PairNoise:
@@ -95,8 +92,10 @@ class PairNoise:
         # Quantile of chi-square over its mean: Wilson, Hilferty, PNAS 17, 684 (1931), doi:10.1073/pnas.17.12.684.
         quantile = (1 - 2 / (9 * n_lit) + _SIGMAS * np.sqrt(2 / (9 * n_lit))) ** 3
         between = [squares / quantile for squares in between]
-        if self._negative > _LEAST_NEGATIVE * n:
-            pixel, read = _gain_and_readout(light[0], between[0])
+        if self._negative > LEAST_NEGATIVE * n:
+            transfer = PhotonTransfer(light[0], between[0], _SHARE)
+            pixel = transfer.gain(_ROUNDS)
+            read = transfer.readout(pixel)
         else:
             pixel, read = _gain(light[0], between[0]), 0.0
         small, large = (_gain(light[i], between[i], _SIDES[i] ** 2 * read, pixel) for i in (1, 2))
@@ -136,22 +135,6 @@ def _gain(light: Float, variance: Float, read_variance: float = 0.0, pixel_gain:
     if lit.sum() < _LEAST_SQUARES // 2:
         return 0.0
     return float(np.quantile((variance[lit] - read_variance) / light[lit], _SHARE))
-
-
-def _gain_and_readout(light: Float, variance: Float) -> tuple[float, float]:
-    """Gain, and variance of the readout, from pixels."""
-    order = np.argsort(light, kind="stable")
-    dark = order[: max(round(_DARK * len(order)), _LEAST_SQUARES)]
-    bright = np.zeros(len(light), np.bool_)
-    bright[order[-max(round(_BRIGHT * len(order)), _LEAST_SQUARES // 2) :]] = True
-    in_dark, level = float(np.quantile(variance[dark], _SHARE)), max(float(light[dark].mean()), 0.0)
-    read, gain = in_dark, 0.0
-    for _ in range(6):
-        lit = gain * light > read
-        lit = lit if lit.sum() >= _LEAST_SQUARES // 2 else bright
-        gain = max(float(np.quantile((variance[lit] - read) / np.maximum(light[lit], 1e-30), _SHARE)), 0.0)
-        read = max(in_dark - gain * level, 0.0)
-    return gain, read
 
 
 def _row_products(change: NDArray[np.float32]) -> list[Float]:
@@ -194,33 +177,20 @@ def _gain_of_camera(
     """
     if not min(pixel, small, large, within) > 0:
         return None
-    kept, (first, second) = _kept(), likeness
+    first, second = likeness
     if small < _SAME * pixel:
         gain = min(pixel, within)
     else:
-        i = int(np.argmin(np.abs(kept["pixel"] / kept["small"] - pixel / small)))
-        one, other = small / kept["small"][i], large / kept["large"][i]
+        spread = spread_light(_MOST_SPREAD_PX)
+        of_pixel, of_small, of_large = (spread.squares(side) for side in _SIDES)
+        i = int(np.argmin(np.abs(of_pixel / of_small - pixel / small)))
+        one, other = small / of_small[i], large / of_large[i]
         gain = float(np.sqrt(one * other))
-        as_rows = np.interp(first, kept["first"], _SPREADS_PX)
-        moves = second > first**4 + _EDGES or abs(as_rows - _SPREADS_PX[i]) > _AS_WIDE_PX
-        moves |= within < _LEAST_WITHIN * gain * kept["bends"][i]
+        as_rows = np.interp(first, spread.likeness, spread.spread_px)
+        moves = second > first**4 + _EDGES or abs(as_rows - spread.spread_px[i]) > _AS_WIDE_PX
+        moves |= within < _LEAST_WITHIN * gain * spread.bends[i]
         if moves or abs(one - other) > _AGREE * max(one, other):
             return None
     # Less than an electron a count is an offset that was not taken off, or data in other units.
-    least, most = _ELECTRONS
+    least, most = ELECTRONS
     return None if gain < least else 1.0 if gain < most else gain
-
-
-@functools.cache
-def _kept() -> dict[str, Float]:
-    """What spreading (spread,) does to noise: the variance of sums over squares, and how alike rows are."""
-    lags = np.arange(-8, 9)
-    made: dict[str, list[float]] = {"pixel": [], "small": [], "large": [], "first": [], "bends": []}
-    for spread_px in _SPREADS_PX:
-        kernel = np.exp(-(lags**2) / (2 * max(spread_px, 0.05) ** 2))
-        alike = np.convolve(kernel, kernel[::-1]) / kernel.sum() ** 2
-        for name, side in zip(made, _SIDES, strict=False):
-            made[name].append(np.sum(alike * np.clip(1 - np.abs(np.arange(-16, 17)) / side, 0, None)) ** 2)
-        made["first"].append(alike[17] / alike[16])
-        made["bends"].append(alike[16] * (6 * alike[16] - 8 * alike[17] + 2 * alike[18]) / 6)
-    return {name: np.array(values) for name, values in made.items()}

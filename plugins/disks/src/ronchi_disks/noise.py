@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
+from ronchi.photon_transfer import ELECTRONS, LEAST_NEGATIVE, PhotonTransfer, spread_light
 
 __all__ = ["Noise", "measure_noise", "quiet_level", "warn_of_camera"]
 
@@ -22,20 +22,15 @@ _LEAST_GOOD = 0.5
 _SHARE = 0.15
 _OF_NOISE = 0.67
 """The quantile `_SHARE` over the mean, for the variance of a tile of pure noise."""
-_ELECTRONS = (0.75, 3.0)
-"""A figure in this range stands for counted electrons: disks that leave no quiet tile raise it."""
 _QUIET = 1.2
 """Tiles whose ratio is below the gain times this are quiet."""
-_SPREADS_PX = np.linspace(0.0, 1.2, 121)
-"""Standard deviations of the light of an electron that are looked at."""
+_MOST_SPREAD_PX = 1.2
 _ALIKE = 0.1
 """Rows that are less alike pass for independent: edges of disks make them alike, too."""
 _SPREAD = (0.38, 0.06)
 """Rows this alike, and every other row little more than spread light makes them, are no edges of disks."""
-_LEAST_NEGATIVE = 0.005
-"""Share of negative pixels from which on a pattern has readout noise: electrons alone make none."""
-_DARK, _BRIGHT = 0.25, 0.0625
-"""Shares of the tiles that tell the readout noise, and that tell the gain where it is far above the light."""
+_ROUNDS = 4
+"""Turns of gain and readout noise: every pattern pays for them."""
 _LEAST_TILES = 16
 _MOST_READ = 100.0
 """Largest readout noise, electrons: a pattern without light tells no gain."""
@@ -88,38 +83,28 @@ def _noise(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, know
     bad = np.zeros(image.shape, np.bool_) if bad_pixel is None else bad_pixel
     tiles = _tiles(image, bad, bad_pixel is not None)
     mean, variance, negative = tiles
-    if negative >= _LEAST_NEGATIVE and len(mean) >= _LEAST_TILES:
+    if negative >= LEAST_NEGATIVE and len(mean) >= _LEAST_TILES:
         gain, read_variance = _with_readout(mean, variance, known)
         return gain, float(np.sqrt(read_variance)) / gain if gain > 0 else 0.0
     if known is not None:
         return known, 0.0
     gain = _figure(image, bad, tiles)
-    whole = 0.0 < gain <= _ELECTRONS[0] and _is_whole(image, bad_pixel)
+    whole = 0.0 < gain <= ELECTRONS[0] and _is_whole(image, bad_pixel)
     return 1.0 if whole else _counted(gain), 0.0
 
 
 def _counted(gain: float) -> float:
-    return 1.0 if _ELECTRONS[0] < gain < _ELECTRONS[1] else gain
+    return 1.0 if ELECTRONS[0] < gain < ELECTRONS[1] else gain
 
 
 def _with_readout(mean: NDArray[np.float32], variance: NDArray[np.float32], known: float | None) -> tuple[float, float]:
     """Gain, and variance of the readout, from tiles of a pattern with negative values."""
-    order = np.argsort(mean, kind="stable")
-    dark = order[: max(round(_DARK * len(order)), _LEAST_TILES)]
-    bright = np.zeros(len(mean), np.bool_)
-    bright[order[-max(round(_BRIGHT * len(order)), _LEAST_TILES) :]] = True
-    level = max(float(mean[dark].mean()), 0.0)
-    dark_variance = float(np.quantile(variance[dark], _SHARE)) / _OF_NOISE
-    read_variance, gain = dark_variance, known or 0.0
-    for _ in range(4):
-        if known is None:
-            # Where the readout makes most of the noise, the rest is not well known.
-            lit = gain * mean > read_variance
-            lit = lit if lit.sum() >= _LEAST_TILES else bright
-            rest = (variance[lit] / _OF_NOISE - read_variance) / np.maximum(mean[lit], 1e-30)
-            gain = _counted(max(float(np.quantile(rest, _SHARE)), float(np.sqrt(dark_variance)) / _MOST_READ))
-        read_variance = max(dark_variance - gain * level, 0.0)
-    return gain, read_variance
+    transfer = PhotonTransfer(mean, variance / _OF_NOISE, _SHARE)
+    if known is not None:
+        return known, transfer.readout(known)
+    least = float(np.sqrt(transfer.dark_variance)) / _MOST_READ
+    gain = transfer.gain(_ROUNDS, lambda found: _counted(max(found, least)))
+    return gain, transfer.readout(gain)
 
 
 def warn_of_camera(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | None, log: logging.Logger) -> None:
@@ -127,14 +112,14 @@ def warn_of_camera(image: NDArray[np.float32], bad_pixel: NDArray[np.bool_] | No
     bad = np.zeros(image.shape, np.bool_) if bad_pixel is None else bad_pixel
     tiles = _tiles(image, bad, bad_pixel is not None)
     ratio = _figure(image, bad, tiles)
-    if tiles[2] < _LEAST_NEGATIVE and 0.0 < ratio < _ELECTRONS[0] and _is_whole(image, bad_pixel):
+    if tiles[2] < LEAST_NEGATIVE and 0.0 < ratio < ELECTRONS[0] and _is_whole(image, bad_pixel):
         log.warning(
             "the noise of the counts is %.2g times what as many electrons have: take the offset of the camera off, or "
             "the error bars are too large and faint disks are lost",
             ratio,
         )
     raw = _ratio(tiles)
-    if raw < _ELECTRONS[0]:
+    if raw < ELECTRONS[0]:
         return
     first, second = (_likeness(image, bad, _QUIET * raw, lag) for lag in (1, 2))
     if first > _SPREAD[0] and second < first**4 + _SPREAD[1]:
@@ -155,10 +140,13 @@ def _figure(
 ) -> float:
     """Variance over value of the light of electrons, wherever in their surroundings it went."""
     found = _ratio(tiles)
-    if not 0.0 < found < _ELECTRONS[0]:
+    if not 0.0 < found < ELECTRONS[0]:
         return found
     likeness = _likeness(image, bad, _QUIET * found, 1)
-    return found / float(np.interp(likeness, *_spread_table())) if likeness > _ALIKE else found
+    if likeness <= _ALIKE:
+        return found
+    spread = spread_light(_MOST_SPREAD_PX)
+    return found / float(np.interp(likeness, spread.likeness, spread.bends))
 
 
 def _ratio(tiles: tuple[NDArray[np.float32], NDArray[np.float32], float]) -> float:
@@ -166,18 +154,6 @@ def _ratio(tiles: tuple[NDArray[np.float32], NDArray[np.float32], float]) -> flo
     mean, variance, _ = tiles
     lit = mean > 0
     return float(_quantile(variance[lit] / mean[lit], _SHARE)) / _OF_NOISE
-
-
-@functools.cache
-def _spread_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """What spread light does to second differences along x: their correlation from row to row, and their variance."""
-    offset = np.arange(-8, 9)
-    kernel = np.exp(-(offset**2) / (2 * np.maximum(_SPREADS_PX[:, None], 0.05) ** 2))
-    kernel /= kernel.sum(1, keepdims=True)
-    alike = np.array([[(k[: len(k) - lag] * k[lag:]).sum() for lag in range(3)] for k in kernel])
-    a0, a1, a2 = alike.T
-    variance = 6 * a0 - 8 * a1 + 2 * a2
-    return a1 / a0, variance * a0 / 6
 
 
 @njit(fastmath={"reassoc", "contract"})
