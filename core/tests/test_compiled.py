@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 
@@ -58,3 +59,30 @@ def test_a_function_that_allocates_nothing_counts_no_references(
     # Counting is off, so that arrays cannot be made.
     with pytest.raises(numba.core.errors.NumbaError):
         zeros(3)
+
+
+def test_code_that_is_kept_goes_stale_with_what_it_imports(tmp_path: Path) -> None:
+    """A function of one file calls that of another, which uses a constant of a third."""
+    header = "from ronchi.compiled import njit\n"
+    files = {
+        "constants.py": "SHIFT = 1\n",
+        "low.py": header + "from constants import SHIFT\n@njit()\ndef low(x):\n    return x + SHIFT\n",
+        "middle.py": header + "from low import low\n@njit()\ndef middle(x):\n    return low(x)\n",
+        "top.py": header
+        + "from middle import middle\n@njit()\ndef top(x):\n    return 10 * middle(x)\n"
+        + "print(top(1), sum(top.stats.cache_hits.values()))\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def run() -> list[int]:
+        found = subprocess.run([sys.executable, "top.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return [int(number) for number in found.stdout.split()]
+
+    assert run() == [20, 0]
+    assert run() == [20, 1]
+    (tmp_path / "low.py").write_text(files["low.py"].replace("x +", "x -"))
+    assert run() == [0, 0]
+    assert run() == [0, 1]
+    (tmp_path / "constants.py").write_text("SHIFT = -2\n")
+    assert run() == [30, 0]

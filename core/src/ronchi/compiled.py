@@ -58,7 +58,9 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         try:
-            return numba.njit(cache=True, **options)(function)
+            compiled = numba.njit(cache=True, **options)(function)
+            _stamp_with_imports(compiled, function)
+            return compiled
         except RuntimeError as error:
             if "cannot cache function" not in str(error):
                 raise
@@ -66,3 +68,20 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
             return numba.njit(**options)(function)
 
     return decorate
+
+
+def _stamp_with_imports(compiled: Any, function: Callable[..., Any]) -> None:
+    """Make what is kept of a function stale when something changes that its file imports: functions and constants.
+
+    numba looks at that file only: after an upgrade of another package, it would go on with that one's old code.
+    """
+    if not hasattr(compiled._cache, "_cache_file"):
+        return
+    file, module = compiled._cache._cache_file, function.__module__
+    stamps = {(module, repr(file._source_stamp))}
+    for name, value in function.__globals__.items():
+        if isinstance(value, type(compiled)):
+            stamps.update(getattr(getattr(value._cache, "_cache_file", None), "_source_stamp", ()))
+        elif isinstance(value, (int, float, str, tuple)) and not name.startswith("__"):
+            stamps.add((f"{module}.{name}", repr(value)))
+    file._source_stamp = tuple(sorted(stamps))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.cholesky import factor, solve
 from ronchi.compiled import njit
-from ronchi_atomnet.cholesky import factor, solve
 from ronchi_atomnet.noise import noise_line, slopes_of
 from ronchi_atomnet.overlap import near_any, overlapping_variance, share
 
@@ -44,6 +44,8 @@ _STILL, _RESTLESS = 0.01, 0.1
 """Standard errors that an atom moves in a sweep if it has arrived, and if it never will."""
 _HEIGHT, _PLACE, _WIDTH = 2, 4, 5
 """How many of background, height, row, column and width are fitted."""
+_LEAST = 1e-10
+"""Share of a parameter's information that the others must leave."""
 _HELD_SWEEPS = 3
 """Sweeps that fit the heights alone of what ran away, where it was found."""
 _LONGEST_STEP = 0.5
@@ -229,7 +231,7 @@ def _sweep(
                     right[a] += weight * basis[a] * value
                     for b in range(a + 1):
                         normal[a, b] += weight * basis[a] * basis[b]
-        if factor(normal, free):
+        if factor(normal, free, _LEAST):
             wide[:] = right
             solve(normal, wide, free)
             # The factor begins with that of the equations without a width.

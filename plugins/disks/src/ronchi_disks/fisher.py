@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_disks.equations import N_PARAMETERS, Room
+from ronchi_disks.equations import Room
 
 __all__ = ["ACROSS", "DOWN", "HEIGHT", "N_ROWS", "RESIDUAL", "WEIGHT", "normal_equations"]
 
@@ -42,7 +42,7 @@ def normal_equations(
     rows : (9, pixel) float32
         Room to work in; the rows `DOWN` and `ACROSS` filled.
     room : Room
-        Its ``relative`` parameters are read, its ``system`` is filled.
+        Its ``relative`` parameters are read, its ``system`` and ``score`` are filled.
 
     Returns
     -------
@@ -50,7 +50,7 @@ def normal_equations(
         Sum of squared residuals over their variance.
     """
     n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
-    p, system = room.relative, room.system
+    p, system, score = room.relative, room.system, room.score
     b, height, dy, dx = np.float32(p[0]), np.float32(p[1]), np.float32(p[4]), np.float32(p[5])
     # Where too large a dark reference was taken off, the light of the disk still has its noise.
     dark = min(b, zero)
@@ -85,7 +85,7 @@ def normal_equations(
         t1 += w * rows[HEIGHT, i]
         y1 += w * rows[_Y, i]
         x1 += w * rows[_X, i]
-    system[0, 0], system[0, 1], system[0, 4], system[0, 5] = one, t1, y1, x1
+    system[0, 0], system[1, 0], system[4, 0], system[5, 0] = one, t1, y1, x1
     tt = ty = tx = g1 = zero
     for i in range(n):
         w = rows[WEIGHT, i] * rows[HEIGHT, i]
@@ -93,7 +93,7 @@ def normal_equations(
         ty += w * rows[_Y, i]
         tx += w * rows[_X, i]
         g1 += w * rows[RESIDUAL, i]
-    system[1, 1], system[1, 4], system[1, 5] = tt, ty, tx
+    system[1, 1], system[4, 1], system[5, 1] = tt, ty, tx
     yy = yx = xx = g4 = g5 = zero
     for i in range(n):
         w = rows[WEIGHT, i] * rows[_Y, i]
@@ -103,14 +103,13 @@ def normal_equations(
         w = rows[WEIGHT, i] * rows[_X, i]
         xx += w * rows[_X, i]
         g5 += w * rows[RESIDUAL, i]
-    system[4, 4], system[4, 5], system[5, 5] = yy, yx, xx
-    for k, score in ((0, g0), (1, g1), (4, g4), (5, g5)):
-        system[k, N_PARAMETERS] = score
+    system[4, 4], system[5, 4], system[5, 5] = yy, yx, xx
+    score[0], score[1], score[4], score[5] = g0, g1, g4, g5
     if sloped[0]:
-        _disk_slopes(rows, system)
+        _disk_slopes(rows, room)
     if sloped[1]:
-        _background_slope(rows, DOWN, 6, sloped[0], system)
-        _background_slope(rows, ACROSS, 7, sloped[0], system)
+        _background_slope(rows, DOWN, 6, sloped[0], room)
+        _background_slope(rows, ACROSS, 7, sloped[0], room)
     return float(chi)
 
 
@@ -133,9 +132,9 @@ def _slope_disk(
 
 
 @njit(allocates=False, nogil=True, fastmath=True)
-def _disk_slopes(rows: Float, system: Float) -> None:
-    """Fill the columns and the score of the disk's slopes."""
-    n = rows.shape[1]
+def _disk_slopes(rows: Float, room: Room) -> None:
+    """Fill what belongs to the disk's slopes."""
+    system, score, n = room.system, room.score, rows.shape[1]
     u1 = v1 = tu = tv = np.float32(0.0)
     for i in range(n):
         wu, wv = rows[WEIGHT, i] * rows[_U, i], rows[WEIGHT, i] * rows[_V, i]
@@ -143,7 +142,7 @@ def _disk_slopes(rows: Float, system: Float) -> None:
         v1 += wv
         tu += wu * rows[HEIGHT, i]
         tv += wv * rows[HEIGHT, i]
-    system[0, 2], system[0, 3], system[1, 2], system[1, 3] = u1, v1, tu, tv
+    system[2, 0], system[3, 0], system[2, 1], system[3, 1] = u1, v1, tu, tv
     uu = uv = uy = ux = vv = vy = vx = g2 = g3 = np.float32(0.0)
     for i in range(n):
         w = rows[WEIGHT, i] * rows[_U, i]
@@ -157,15 +156,16 @@ def _disk_slopes(rows: Float, system: Float) -> None:
         vy += w * rows[_Y, i]
         vx += w * rows[_X, i]
         g3 += w * rows[RESIDUAL, i]
-    system[2, 2], system[2, 3], system[2, 4], system[2, 5] = uu, uv, uy, ux
-    system[3, 3], system[3, 4], system[3, 5] = vv, vy, vx
-    system[2, N_PARAMETERS], system[3, N_PARAMETERS] = g2, g3
+    system[2, 2], system[3, 2], system[4, 2], system[5, 2] = uu, uv, uy, ux
+    system[3, 3], system[4, 3], system[5, 3] = vv, vy, vx
+    score[2], score[3] = g2, g3
 
 
 @njit(allocates=False, nogil=True, fastmath=True)
-def _background_slope(rows: Float, own: int, k: int, disk_sloped: bool, system: Float) -> None:
-    """Fill column ``k`` of the information, and the score, of one slope of the background."""
-    one = t = y = x = down = square = score = np.float32(0.0)
+def _background_slope(rows: Float, own: int, k: int, disk_sloped: bool, room: Room) -> None:
+    """Fill row ``k`` of the information, and the score, of one slope of the background."""
+    system = room.system
+    one = t = y = x = down = square = rest = np.float32(0.0)
     for i in range(rows.shape[1]):
         w = rows[WEIGHT, i] * rows[own, i]
         one += w
@@ -174,13 +174,13 @@ def _background_slope(rows: Float, own: int, k: int, disk_sloped: bool, system: 
         x += w * rows[_X, i]
         down += w * rows[DOWN, i]
         square += w * rows[own, i]
-        score += w * rows[RESIDUAL, i]
-    system[0, k], system[1, k], system[4, k], system[5, k] = one, t, y, x
-    system[6, k], system[k, k], system[k, N_PARAMETERS] = down, square, score
+        rest += w * rows[RESIDUAL, i]
+    system[k, 0], system[k, 1], system[k, 4], system[k, 5] = one, t, y, x
+    system[k, 6], system[k, k], room.score[k] = down, square, rest
     if disk_sloped:
         u = v = np.float32(0.0)
         for i in range(rows.shape[1]):
             w = rows[WEIGHT, i] * rows[own, i]
             u += w * rows[_U, i]
             v += w * rows[_V, i]
-        system[2, k], system[3, k] = u, v
+        system[k, 2], system[k, 3] = u, v

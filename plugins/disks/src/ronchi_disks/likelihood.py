@@ -153,7 +153,7 @@ def _fit_frames(
         view = View(
             frames[n], good, all_good, np.float32(scale[n]), dark_variance[n], start[first:end], near, others, model
         )
-        equations = np.empty((counts[n], N_PARAMETERS, N_PARAMETERS + 1))
+        equations = np.empty((counts[n], N_PARAMETERS + 1, N_PARAMETERS))
         slopes, misfit = np.full((counts[n], 8), np.inf), np.zeros(counts[n])
         state = State(fits[first:end], slopes, equations, misfit, flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.cholesky import invert
 from ronchi.compiled import njit
 from ronchi_disks.disk_model import N_PHASES
-from ronchi_disks.equations import N_PARAMETERS, SLOPES, Room, add_spread, invert, solve
+from ronchi_disks.equations import N_PARAMETERS, SLOPES, Room, add_spread, solve_step
 from ronchi_disks.fisher import normal_equations
 from ronchi_disks.smooth import is_smooth
 from ronchi_disks.window import NOT_REFINED, OVERLAP, SMOOTH, State, View, background_and_height, gather
@@ -43,24 +44,24 @@ NEGLIGIBLE = 0.02
 def look_at_disk(view: View, state: State, own: int) -> None:
     """Take a step from the start without slopes; then note the slopes that the disk asks for, and its equations."""
     room, fits, slopes = state.room, state.fits, state.slopes
-    p, step, covariance = room.p, room.step, room.covariance
+    p, step, system, covariance = room.p, room.step, room.system, room.covariance
     _read_row(fits, own, p)
     place, chi2 = _evaluate(view, state, own, _NOWHERE, False, (False, False))
     if chi2 < 0.0:
         return
     add_spread(room, (0.0, 0.0), (1.0, 1.0))
-    if not solve(room) or not _advance(view, own, room, 1.0):
+    if not solve_step(room, N_PARAMETERS) or not _advance(view, own, room, 1.0):
         return
     place, chi2 = _evaluate(view, state, own, place, False, (True, True))
     if chi2 < 0.0:
         return
     misfit = _misfit(chi2, place)
-    _write_equations(state.equations, own, room.system)
+    _write_equations(state.equations, own, room)
     scale = _scale(view, p)
     add_spread(room, (WEAK_SLOPE, WEAK_SLOPE), scale)
-    if not solve(room):
+    if not solve_step(room, N_PARAMETERS):
         return
-    invert(room)
+    invert(system, N_PARAMETERS, covariance)
     for k in range(4):
         of = SLOPES[k]
         slopes[own, k] = (p[of] + step[of]) / scale[k // 2]
@@ -75,7 +76,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
     state.flags[own] &= ~np.uint8(NOT_REFINED | SMOOTH)
     room, fits = state.room, state.fits
-    p, step, system, lower, covariance = room.p, room.step, room.system, room.lower, room.covariance
+    p, step, system, covariance = room.p, room.step, room.system, room.covariance
     _read_row(fits, own, p)
     sloped = spread[0] > 0.0, spread[1] > 0.0
     # The look at a disk left out its neighbours, which are known by now.
@@ -84,7 +85,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     damping, before_y, before_x, before = 1.0, 0.0, 0.0, 0.0
     for iteration in range(MAX_ITERATIONS):
         if iteration == 0 and looked:
-            _read_equations(state.equations, own, system)
+            _read_equations(state.equations, own, room)
             misfit = state.misfit[own]
         else:
             place, chi2 = _evaluate(view, state, own, place, True, sloped)
@@ -93,7 +94,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             misfit = _misfit(chi2, place)
         scale = _scale(view, p)
         add_spread(room, spread, scale)
-        if not solve(room):
+        if not solve_step(room, N_PARAMETERS):
             break
         length = np.hypot(step[4], step[5])
         # The weights follow the parameters: on a steep disk full steps can swing about the maximum for ever.
@@ -101,25 +102,25 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
         damping = 0.5 * damping if swings else min(1.0, 1.5 * damping)
         if not _advance(view, own, room, damping):
             break
-        error = np.sqrt(misfit * (1.0 / lower[4, 4] ** 2 + 1.0 / lower[5, 5] ** 2))
+        error = np.sqrt(misfit * (1.0 / system[4, 4] ** 2 + 1.0 / system[5, 5] ** 2))
         ahead = length * min(1.0, length / before) if before > 0.0 else length
         ended = ahead < TOLERANCE * error and length < LAST_STEP * error
         before_y, before_x, before = step[4], step[5], length
         if chi2 >= 0.0 and (ended or (iteration == MAX_ITERATIONS - 1 and length < error)):
             if misfit * MODEL_ERROR**2 * place[2] > WORST_SHAPE**2 * view.model.area_px:
                 break
-            invert(room)
+            invert(system, N_PARAMETERS, covariance)
             for k in range(N_PARAMETERS):
-                chi2 -= step[k] * system[k, N_PARAMETERS]
+                chi2 -= step[k] * room.score[k]
             if judged and is_smooth(state.window, state.rows, room, chi2, misfit, place[2]):
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
                 # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.
                 normal_equations(state.window, view.model.table, place[3], _dark(view), sloped, state.rows, room)
                 add_spread(room, spread, scale)
-                if not solve(room):
+                if not solve_step(room, N_PARAMETERS):
                     break
-                invert(room)
+                invert(system, N_PARAMETERS, covariance)
             _write_row(fits, own, p)
             fits[own, 8], fits[own, 9], fits[own, 10] = covariance[4, 4], covariance[4, 5], covariance[5, 5]
             return
@@ -207,14 +208,18 @@ def _write_row(fits: Float, own: int, p: Float) -> None:
 
 
 @njit(allocates=False, nogil=True)
-def _read_equations(equations: Float, own: int, system: Float) -> None:
+def _read_equations(equations: Float, own: int, room: Room) -> None:
+    system, score = room.system, room.score
     for i in range(N_PARAMETERS):
-        for k in range(N_PARAMETERS + 1):
+        score[i] = equations[own, N_PARAMETERS, i]
+        for k in range(N_PARAMETERS):
             system[i, k] = equations[own, i, k]
 
 
 @njit(allocates=False, nogil=True)
-def _write_equations(equations: Float, own: int, system: Float) -> None:
+def _write_equations(equations: Float, own: int, room: Room) -> None:
+    system, score = room.system, room.score
     for i in range(N_PARAMETERS):
-        for k in range(N_PARAMETERS + 1):
+        equations[own, N_PARAMETERS, i] = score[i]
+        for k in range(N_PARAMETERS):
             equations[own, i, k] = system[i, k]

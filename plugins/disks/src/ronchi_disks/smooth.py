@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.compiled import njit
-from ronchi_disks.equations import N_PARAMETERS, Room, solve
+from ronchi_disks.equations import Room, solve_step
 from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, RESIDUAL, WEIGHT
 
 __all__ = ["is_smooth"]
@@ -16,8 +16,7 @@ __all__ = ["is_smooth"]
 Float = NDArray[np.floating[Any]]
 
 _TERMS = 6
-"""Of a paraboloid."""
-_DISK = N_PARAMETERS - 1
+"""Of a paraboloid; the disk's height comes after them."""
 _MARGIN = 10.0
 """By how much, in units of the disk's misfit, the paraboloid must be the better one: of dynamical disks 3 in 1000 are
 lost by it, of what passes for disks on a ring or on the edge of a shadow nine in ten."""
@@ -39,7 +38,7 @@ def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: 
     rows : (n, pixel) float32
         As `ronchi_disks.fisher.normal_equations` left them for the disk; those of the residuals are written to.
     room : Room
-        Its ``relative`` parameters are the disk's; ``system``, ``lower`` and ``step`` are written to.
+        Its ``relative`` parameters are the disk's; ``system``, ``score`` and ``step`` are written to.
     disk_chi2, misfit : float
         Of the disk, and over its degrees of freedom, 1 at least.
     usable : int
@@ -48,33 +47,29 @@ def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: 
     freedom = usable - _TERMS
     if disk_chi2 - _MARGIN * misfit < freedom - np.sqrt(2.0 * freedom):
         return False
-    system, lower, step, p = room.system, room.lower, room.step, room.relative
-    for i in range(N_PARAMETERS):
-        for k in range(N_PARAMETERS + 1):
-            system[i, k] = 0.0
+    system, score, step, p = room.system, room.score, room.step, room.relative
     level, down, across = np.float32(p[0]), np.float32(p[6]), np.float32(p[7])
     # What is next to nothing beside a bright background would be lost in the sums.
     for i in range(window.shape[1]):
         plane = level + down * rows[DOWN, i] + across * rows[ACROSS, i]
         rows[RESIDUAL, i] = window[0, i] - window[2, i] - plane
-    system[_TERMS, _TERMS] = 1.0
-    total = _paraboloid_and_disk(rows, system)
-    if not solve(room):
+    total = _paraboloid_and_disk(rows, room)
+    if not solve_step(room, _TERMS + 1):
         return False
-    for k in range(N_PARAMETERS):
-        total -= step[k] * system[k, N_PARAMETERS]
+    for k in range(_TERMS + 1):
+        total -= step[k] * score[k]
     # The last element of the factor tells the disk's variance where all else is free.
-    stands_out = max(step[_DISK], 0.0) ** 2 * lower[_DISK, _DISK] ** 2
-    smooth_chi2 = total + (step[_DISK] * lower[_DISK, _DISK]) ** 2
+    stands_out = max(step[_TERMS], 0.0) ** 2 * system[_TERMS, _TERMS] ** 2
+    smooth_chi2 = total + (step[_TERMS] * system[_TERMS, _TERMS]) ** 2
     if stands_out > _SEEN**2 * max(1.0, total / freedom):
         return False
     return bool(smooth_chi2 < disk_chi2 - _MARGIN * misfit)
 
 
 @njit(allocates=False, nogil=True, fastmath=True)
-def _paraboloid_and_disk(rows: Float, system: Float) -> float:
+def _paraboloid_and_disk(rows: Float, room: Room) -> float:
     """Normal equations of 1, v, u, v^2, uv, u^2, and the disk's height; returns the weighted sum of squares."""
-    zero = np.float32(0.0)
+    system, score, zero = room.system, room.score, np.float32(0.0)
     m00 = m10 = m01 = m20 = m11 = m02 = zero
     m30 = m21 = m12 = m03 = m40 = m31 = m22 = m13 = m04 = zero
     for i in range(rows.shape[1]):
@@ -96,22 +91,22 @@ def _paraboloid_and_disk(rows: Float, system: Float) -> float:
         m22 += wvv * u * u
         m13 += wuu * v * u
         m04 += wuu * u * u
-    system[0, 0], system[0, 1], system[0, 2], system[0, 3], system[0, 4], system[0, 5] = m00, m10, m01, m20, m11, m02
-    system[1, 1], system[1, 2], system[1, 3], system[1, 4], system[1, 5] = m20, m11, m30, m21, m12
-    system[2, 2], system[2, 3], system[2, 4], system[2, 5] = m02, m21, m12, m03
-    system[3, 3], system[3, 4], system[3, 5] = m40, m31, m22
-    system[4, 4], system[4, 5], system[5, 5] = m22, m13, m04
+    system[0, 0], system[1, 0], system[2, 0], system[3, 0], system[4, 0], system[5, 0] = m00, m10, m01, m20, m11, m02
+    system[1, 1], system[2, 1], system[3, 1], system[4, 1], system[5, 1] = m20, m11, m30, m21, m12
+    system[2, 2], system[3, 2], system[4, 2], system[5, 2] = m02, m21, m12, m03
+    system[3, 3], system[4, 3], system[5, 3] = m40, m31, m22
+    system[4, 4], system[5, 4], system[5, 5] = m22, m13, m04
     for k, moment in enumerate(_moments(rows, RESIDUAL)):
-        system[k, N_PARAMETERS] = moment
+        score[k] = moment
     for k, moment in enumerate(_moments(rows, HEIGHT)):
-        system[k, _DISK] = moment
+        system[_TERMS, k] = moment
     square = disk_square = product = zero
     for i in range(rows.shape[1]):
         counts, disk = rows[RESIDUAL, i], rows[HEIGHT, i]
         square += rows[WEIGHT, i] * counts * counts
         product += rows[WEIGHT, i] * counts * disk
         disk_square += rows[WEIGHT, i] * disk * disk
-    system[_DISK, _DISK], system[_DISK, N_PARAMETERS] = disk_square, product
+    system[_TERMS, _TERMS], score[_TERMS] = disk_square, product
     return float(square)
 
 
