@@ -33,6 +33,8 @@ class Room(NamedTuple):
     score, step : (8,) float64
     p, relative : (8,) float64
         Parameters, and the same with the centre relative to that of a row of the table.
+    place : (4,) int64
+        Row and column of the pixel on which the window is centred, how many of its pixels are usable, row of the table.
     """
 
     system: Float
@@ -41,6 +43,7 @@ class Room(NamedTuple):
     step: Float
     p: Float
     relative: Float
+    place: NDArray[np.int64]
 
 
 @njit(nogil=True)
@@ -48,7 +51,7 @@ def make_room() -> Room:
     """Make room, all zeros."""
     n = N_PARAMETERS
     square, vectors = np.zeros((2, n, n)), np.zeros((4, n))
-    return Room(square[0], square[1], vectors[0], vectors[1], vectors[2], vectors[3])
+    return Room(square[0], square[1], vectors[0], vectors[1], vectors[2], vectors[3], np.zeros(4, np.int64))
 
 
 @njit(allocates=False, nogil=True)

@@ -22,7 +22,7 @@ once: the pixels' offsets along y and x, in radii."""
 
 @njit(allocates=False, nogil=True, fastmath=True)
 def normal_equations(
-    window: Float, table: Float, phase: int, floor: float, sloped: tuple[bool, bool], rows: Float, room: Room
+    window: Float, table: Float, spread: tuple[float, float], floor: float, rows: Float, room: Room
 ) -> float:
     """Fisher information and score of one disk.
 
@@ -32,17 +32,15 @@ def normal_equations(
         Electrons, 1 where usable and else 0, and the mean that other disks add.
     table : (phase, 9, pixel) float32
         That of `DiskModel`.
-    phase : int
-        Row of the table.
+    spread : (float, float)
+        Of the slopes of the disk, and of the background: where it is 0 there are none, and the rows and columns of
+        their information are left as they are.
     floor : float
         Variance beyond that of the counts.
-    sloped : (bool, bool)
-        Whether the slopes of the disk, and of the background, count; those that do not are 0, and the rows and columns
-        of their information are left as they are.
     rows : (9, pixel) float32
         Room to work in; the rows `DOWN` and `ACROSS` filled.
     room : Room
-        Its ``relative`` parameters are read, its ``system`` and ``score`` are filled.
+        Its ``relative`` parameters and ``place`` are read, its ``system`` and ``score`` are filled.
 
     Returns
     -------
@@ -50,7 +48,7 @@ def normal_equations(
         Sum of squared residuals over their variance.
     """
     n, least, zero = window.shape[1], np.float32(floor), np.float32(0.0)
-    p, system, score = room.relative, room.system, room.score
+    p, system, score, phase = room.relative, room.system, room.score, room.place[3]
     b, height, dy, dx = np.float32(p[0]), np.float32(p[1]), np.float32(p[4]), np.float32(p[5])
     # Where too large a dark reference was taken off, the light of the disk still has its noise.
     dark = min(b, zero)
@@ -64,9 +62,9 @@ def normal_equations(
         rows[_X, i] = height * table[phase, 4, i]
     for i in range(n):
         rows[RESIDUAL, i] = b + height * rows[HEIGHT, i] + window[2, i]
-    if sloped[0]:
+    if spread[0] > 0.0:
         _slope_disk(table, phase, np.float32(p[2]), np.float32(p[3]), dy, dx, rows)
-    if sloped[1]:
+    if spread[1] > 0.0:
         by, bx = np.float32(p[6]), np.float32(p[7])
         for i in range(n):
             rows[RESIDUAL, i] += by * rows[DOWN, i] + bx * rows[ACROSS, i]
@@ -105,11 +103,12 @@ def normal_equations(
         g5 += w * rows[RESIDUAL, i]
     system[4, 4], system[5, 4], system[5, 5] = yy, yx, xx
     score[0], score[1], score[4], score[5] = g0, g1, g4, g5
-    if sloped[0]:
+    if spread[0] > 0.0:
         _disk_slopes(rows, room)
-    if sloped[1]:
-        _background_slope(rows, DOWN, 6, sloped[0], room)
-        _background_slope(rows, ACROSS, 7, sloped[0], room)
+    if spread[1] > 0.0:
+        # Of constants numba would compile a function for each.
+        for k in range(2):
+            _background_slope(rows, DOWN + k, 6 + k, spread[0] > 0.0, room)
     return float(chi)
 
 

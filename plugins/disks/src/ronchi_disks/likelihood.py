@@ -153,24 +153,27 @@ def _fit_frames(
         view = View(
             frames[n], good, all_good, np.float32(scale[n]), dark_variance[n], start[first:end], near, others, model
         )
-        equations = np.empty((counts[n], N_PARAMETERS + 1, N_PARAMETERS))
+        equations = np.empty((counts[n], N_PARAMETERS + 2, N_PARAMETERS))
         slopes, misfit = np.full((counts[n], 8), np.inf), np.zeros(counts[n])
         state = State(fits[first:end], slopes, equations, misfit, flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
 
-@njit(nogil=True)
+@njit(allocates=False, nogil=True)
 def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
-    n = len(view.start)
+    n, fits, learnt = len(view.start), state.fits, state.room.step
     for i in range(n):
-        state.fits[i, 4:6] = view.start[i]
+        fits[i, 4], fits[i, 5] = view.start[i, 0], view.start[i, 1]
         if view.first[i + 1] > view.first[i]:
             state.flags[i] |= OVERLAP
         look_at_disk(view, state, i)
-    spread = (
-        spread[0] if spread[0] >= 0.0 else _slope_spread(state, 0),
-        spread[1] if spread[1] >= 0.0 else _slope_spread(state, 2),
-    )
+    for i in range(n):
+        if state.misfit[i] > 0.0:
+            for k in range(N_PARAMETERS):
+                fits[i, k] = state.equations[i, N_PARAMETERS + 1, k]
+    for k in range(2):
+        learnt[k] = spread[k] if spread[k] >= 0.0 else _slope_spread(state, 2 * k)
+    spread = learnt[0], learnt[1]
     for i in range(n):
         fit_disk(view, state, i, spread, not state.flags[i] & OVERLAP)
     for sweep in range(SWEEPS):

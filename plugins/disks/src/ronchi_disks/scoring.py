@@ -18,9 +18,8 @@ from ronchi_disks.window import NOT_REFINED, OVERLAP, SMOOTH, State, View, backg
 __all__ = ["WEAK_SLOPE", "fit_disk", "look_at_disk"]
 
 Float = NDArray[np.floating[Any]]
-Place = tuple[int, int, int, int]
-"""Row and column of the pixel on which a window is centred, how many of its pixels are usable, row of the table."""
-_NOWHERE = (-(10**9), 0, 0, 0)
+_NOWHERE = -(10**9)
+"""Row that no window has."""
 
 MODEL_ERROR = 0.02
 """Error of the disk's shape relative to its height, added to the variance of the counts."""
@@ -43,31 +42,31 @@ NEGLIGIBLE = 0.02
 @njit(allocates=False, nogil=True)
 def look_at_disk(view: View, state: State, own: int) -> None:
     """Take a step from the start without slopes; then note the slopes that the disk asks for, and its equations."""
-    room, fits, slopes = state.room, state.fits, state.slopes
+    room, slopes = state.room, state.slopes
     p, step, system, covariance = room.p, room.step, room.system, room.covariance
-    _read_row(fits, own, p)
-    place, chi2 = _evaluate(view, state, own, _NOWHERE, False, (False, False))
-    if chi2 < 0.0:
-        return
-    add_spread(room, (0.0, 0.0), (1.0, 1.0))
-    if not solve_step(room, N_PARAMETERS) or not _advance(view, own, room, 1.0):
-        return
-    place, chi2 = _evaluate(view, state, own, place, False, (True, True))
-    if chi2 < 0.0:
-        return
-    misfit = _misfit(chi2, place)
-    _write_equations(state.equations, own, room)
-    scale = _scale(view, p)
-    add_spread(room, (WEAK_SLOPE, WEAK_SLOPE), scale)
-    if not solve_step(room, N_PARAMETERS):
-        return
-    invert(system, N_PARAMETERS, covariance)
-    for k in range(4):
-        of = SLOPES[k]
-        slopes[own, k] = (p[of] + step[of]) / scale[k // 2]
-        slopes[own, 4 + k] = covariance[of, of] * misfit / scale[k // 2] ** 2
-    _write_row(fits, own, p)
-    state.misfit[own] = misfit
+    _read_row(state.fits, own, p)
+    room.place[0] = _NOWHERE
+    for look in range(2):
+        spread = look * WEAK_SLOPE, look * WEAK_SLOPE
+        chi2 = _evaluate(view, state, own, spread)
+        if chi2 < 0.0:
+            return
+        if look:
+            _write_equations(state.equations, own, room)
+        scale, misfit = _scale(view, p), _misfit(chi2, room)
+        add_spread(room, spread, scale)
+        if not solve_step(room, N_PARAMETERS):
+            return
+        if not look:
+            if not _advance(view, own, room, 1.0):
+                return
+            continue
+        invert(system, N_PARAMETERS, covariance)
+        for k in range(4):
+            of = SLOPES[k]
+            slopes[own, k] = (p[of] + step[of]) / scale[k // 2]
+            slopes[own, 4 + k] = covariance[of, of] * misfit / scale[k // 2] ** 2
+        state.misfit[own] = misfit
 
 
 @njit(allocates=False, nogil=True)
@@ -78,20 +77,20 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     room, fits = state.room, state.fits
     p, step, system, covariance = room.p, room.step, room.system, room.covariance
     _read_row(fits, own, p)
-    sloped = spread[0] > 0.0, spread[1] > 0.0
+    room.place[0] = _NOWHERE
     # The look at a disk left out its neighbours, which are known by now.
     looked = state.misfit[own] > 0.0 and not state.flags[own] & OVERLAP
-    place, chi2, misfit = _NOWHERE, -1.0, 1.0
+    chi2, misfit = -1.0, 1.0
     damping, before_y, before_x, before = 1.0, 0.0, 0.0, 0.0
     for iteration in range(MAX_ITERATIONS):
         if iteration == 0 and looked:
             _read_equations(state.equations, own, room)
             misfit = state.misfit[own]
         else:
-            place, chi2 = _evaluate(view, state, own, place, True, sloped)
+            chi2 = _evaluate(view, state, own, spread)
             if chi2 < 0.0:
                 break
-            misfit = _misfit(chi2, place)
+            misfit = _misfit(chi2, room)
         scale = _scale(view, p)
         add_spread(room, spread, scale)
         if not solve_step(room, N_PARAMETERS):
@@ -107,16 +106,16 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
         ended = ahead < TOLERANCE * error and length < LAST_STEP * error
         before_y, before_x, before = step[4], step[5], length
         if chi2 >= 0.0 and (ended or (iteration == MAX_ITERATIONS - 1 and length < error)):
-            if misfit * MODEL_ERROR**2 * place[2] > WORST_SHAPE**2 * view.model.area_px:
+            if misfit * MODEL_ERROR**2 * room.place[2] > WORST_SHAPE**2 * view.model.area_px:
                 break
             invert(system, N_PARAMETERS, covariance)
             for k in range(N_PARAMETERS):
                 chi2 -= step[k] * room.score[k]
-            if judged and is_smooth(state.window, state.rows, room, chi2, misfit, place[2]):
+            if judged and is_smooth(state.window, state.rows, room, chi2, misfit):
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
                 # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.
-                normal_equations(state.window, view.model.table, place[3], _dark(view), sloped, state.rows, room)
+                normal_equations(state.window, view.model.table, spread, _dark(view), state.rows, room)
                 add_spread(room, spread, scale)
                 if not solve_step(room, N_PARAMETERS):
                     break
@@ -126,10 +125,10 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             return
     if chi2 < 0.0 and looked:
         _read_row(fits, own, p)
-        place, chi2 = _evaluate(view, state, own, place, True, sloped)
-        misfit = _misfit(chi2, place)
+        chi2 = _evaluate(view, state, own, spread)
+        misfit = _misfit(chi2, room)
     # Where nothing holds it, as on a ring of diffuse scattering, a fit strays.
-    if chi2 >= 0.0 and judged and is_smooth(state.window, state.rows, room, chi2, misfit, place[2]):
+    if chi2 >= 0.0 and judged and is_smooth(state.window, state.rows, room, chi2, misfit):
         state.flags[own] |= SMOOTH
     state.flags[own] |= NOT_REFINED
     for k in range(N_PARAMETERS):
@@ -139,29 +138,27 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
 
 
 @njit(allocates=False, nogil=True)
-def _evaluate(
-    view: View, state: State, own: int, place: Place, subtract: bool, sloped: tuple[bool, bool]
-) -> tuple[Place, float]:
+def _evaluate(view: View, state: State, own: int, spread: tuple[float, float]) -> float:
     """Fill the equations of a disk; chi-square is -1 where pixels are too few or nothing stands out of them."""
     room, table = state.room, view.model.table
-    p, relative = room.p, room.relative
-    row, column, usable = round(p[4]), round(p[5]), place[2]
+    p, relative, place = room.p, room.relative, room.place
+    row, column = round(p[4]), round(p[5])
     if row != place[0] or column != place[1]:
-        usable = gather(view, state, own, (row, column), subtract)
+        place[0], place[1] = row, column
+        place[2] = gather(view, state, own, (row, column))
     ky, kx = round((p[4] - row + 0.5) * N_PHASES), round((p[5] - column + 0.5) * N_PHASES)
-    place = (row, column, usable, ky * (N_PHASES + 1) + kx)
-    if usable < max(len(view.model.offset_y) // 2, 2 * N_PARAMETERS):
-        return place, -1.0
+    place[3] = ky * (N_PHASES + 1) + kx
+    if place[2] < max(len(view.model.offset_y) // 2, 2 * N_PARAMETERS):
+        return -1.0
     if p[1] <= 0.0:
         p[0], p[1] = background_and_height(state.window, table, place[3])
         if p[1] <= 0.0:
-            return place, -1.0
+            return -1.0
     for k in range(N_PARAMETERS):
         relative[k] = p[k]
     relative[4] = p[4] - row + 0.5 - ky / N_PHASES
     relative[5] = p[5] - column + 0.5 - kx / N_PHASES
-    floor = (MODEL_ERROR * p[1]) ** 2 + _dark(view)
-    return place, normal_equations(state.window, table, place[3], floor, sloped, state.rows, room)
+    return normal_equations(state.window, table, spread, (MODEL_ERROR * p[1]) ** 2 + _dark(view), state.rows, room)
 
 
 @njit(allocates=False, nogil=True)
@@ -177,9 +174,9 @@ def _scale(view: View, p: Float) -> tuple[float, float]:
 
 
 @njit(allocates=False, nogil=True)
-def _misfit(chi2: float, place: Place) -> float:
+def _misfit(chi2: float, room: Room) -> float:
     """Chi-square over its degrees of freedom, 1 at least."""
-    return max(1.0, chi2 / (place[2] - N_PARAMETERS))
+    return max(1.0, chi2 / (room.place[2] - N_PARAMETERS))
 
 
 @njit(allocates=False, nogil=True)
@@ -218,8 +215,9 @@ def _read_equations(equations: Float, own: int, room: Room) -> None:
 
 @njit(allocates=False, nogil=True)
 def _write_equations(equations: Float, own: int, room: Room) -> None:
-    system, score = room.system, room.score
+    system, score, p = room.system, room.score, room.p
     for i in range(N_PARAMETERS):
         equations[own, N_PARAMETERS, i] = score[i]
+        equations[own, N_PARAMETERS + 1, i] = p[i]
         for k in range(N_PARAMETERS):
             equations[own, i, k] = system[i, k]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 from ronchi_disks.equations import Room, solve_step
-from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, RESIDUAL, WEIGHT
+from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, N_ROWS, RESIDUAL, WEIGHT
 
 __all__ = ["is_smooth"]
 
@@ -25,7 +25,7 @@ _SEEN = 4.0
 
 
 @njit(allocates=False, nogil=True)
-def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: float, usable: int) -> bool:
+def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: float) -> bool:
     """Whether the counts of a window are those of a paraboloid rather than of a disk on a plane, or on the paraboloid.
 
     Paraboloid and disk on a plane have six parameters each where the disk's slopes are not counted, so their
@@ -41,10 +41,8 @@ def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: 
         Its ``relative`` parameters are the disk's; ``system``, ``score`` and ``step`` are written to.
     disk_chi2, misfit : float
         Of the disk, and over its degrees of freedom, 1 at least.
-    usable : int
-        Pixels that are.
     """
-    freedom = usable - _TERMS
+    freedom = room.place[2] - _TERMS
     if disk_chi2 - _MARGIN * misfit < freedom - np.sqrt(2.0 * freedom):
         return False
     system, score, step, p = room.system, room.score, room.step, room.relative
@@ -96,10 +94,14 @@ def _paraboloid_and_disk(rows: Float, room: Room) -> float:
     system[2, 2], system[3, 2], system[4, 2], system[5, 2] = m02, m21, m12, m03
     system[3, 3], system[4, 3], system[5, 3] = m40, m31, m22
     system[4, 4], system[5, 4], system[5, 5] = m22, m13, m04
-    for k, moment in enumerate(_moments(rows, RESIDUAL)):
-        score[k] = moment
-    for k, moment in enumerate(_moments(rows, HEIGHT)):
-        system[_TERMS, k] = moment
+    # Of a constant numba would compile a function for each.
+    for row in range(N_ROWS):
+        if row == RESIDUAL:
+            for k, moment in enumerate(_moments(rows, row)):
+                score[k] = moment
+        elif row == HEIGHT:
+            for k, moment in enumerate(_moments(rows, row)):
+                system[_TERMS, k] = moment
     square = disk_square = product = zero
     for i in range(rows.shape[1]):
         counts, disk = rows[RESIDUAL, i], rows[HEIGHT, i]

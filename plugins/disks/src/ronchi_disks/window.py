@@ -58,8 +58,8 @@ class State(NamedTuple):
 
     ``fits`` rows: background, height, slopes times height, y, x, slopes of the background, then the covariance of y
     and x; ``slopes`` rows: relative slopes of disk and background, then their variances; ``equations`` and ``misfit``
-    are those of the first look at each, a misfit of 0 where it failed.  ``window`` and ``rows`` are room for one disk's
-    pixels, ``room`` for its equations.
+    are what the look at each found, a misfit of 0 where it failed: information, score and parameters.  ``window`` and
+    ``rows`` are room for one disk's pixels, ``room`` for its equations.
     """
 
     fits: Float
@@ -73,10 +73,10 @@ class State(NamedTuple):
 
 
 @njit(allocates=False, nogil=True)
-def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract: bool) -> int:
+def gather(view: View, state: State, own: int, centre: tuple[int, int]) -> int:
     """Fill the window around ``centre``; return how many of its pixels are usable.
 
-    Of another disk that reaches into it, the latest state is taken off (``subtract``), or its pixels are left out.
+    Of another disk that reaches into it, the latest state is taken off; where there is none, its pixels are left out.
     """
     row, column = centre
     offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
@@ -96,7 +96,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int], subtract
         state.flags[own] |= EDGE
     for k in range(view.first[own], view.first[own + 1]):
         other = view.others[k]
-        if subtract and state.fits[other, 1] > 0.0:
+        if state.fits[other, 1] > 0.0:
             _add_disk(view, state, other, centre)
         else:
             n -= _leave_out(view, state, own, other, centre)
@@ -165,7 +165,7 @@ def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int
 def neighbours(start: Float, model: DiskModel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Disks whose light falls into the window of each, as ``first`` and ``others`` of `View`."""
     n, reach = len(start), model.radius_px + 0.5 * len(model.lookup) + 1.0
-    order = np.argsort(start[:, 0])
+    order = np.argsort(start[:, 0], kind="mergesort")
     first = np.zeros(n + 1, np.int64)
     others = np.empty(0, np.int64)
     for filling in range(2):
