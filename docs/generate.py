@@ -16,13 +16,14 @@ from pydantic.fields import FieldInfo
 import ronchi
 from ronchi import errors
 from ronchi.bench.model import Comparison, Protocol
-from ronchi.cli.info import parameter_rows
+from ronchi.cli.info import parameter_rows, training_rows
 from ronchi.cli.main import COMMANDS, build_parser
 from ronchi.hookspecs import RonchiSpecs
 from ronchi.kinds import KINDS, STEP_KINDS, Kind
 from ronchi.manager import Manager
 from ronchi.pipeline.config import OutputConfig, RunOptions
 from ronchi.schema import SCHEMAS
+from ronchi.training import TrainingOptions
 
 REFERENCE = Path(__file__).parent / "reference"
 KIND_PAGES = Path(__file__).parent / "kinds"
@@ -31,6 +32,7 @@ PUBLIC = {
     "ronchi.api": "specs, parameters, protocols, errors: what is described below",
     "ronchi.bad_pixels": "bad pixels filled",
     "ronchi.blocks": "patterns piece by piece",
+    "ronchi.cholesky": "equations of a few unknowns, for compiled loops",
     "ronchi.chunking": "blocks in which a reader gives what it opens lazily",
     "ronchi.compiled": "loops compiled once",
     "ronchi.disk": "the probe's radius, edge and place",
@@ -40,6 +42,7 @@ PUBLIC = {
     "ronchi.interop.py4dstem": "calibration, points and strain of py4DSTEM's files, without the program",
     "ronchi.interop.signals": "array, axes and metadata of a HyperSpy signal, without the program",
     "ronchi.optics": "wavelength, radius of the bright disk",
+    "ronchi.photon_transfer": "gain and readout noise of a camera, from light and variance",
     "ronchi.schema": "data layouts, with all their modules: constructors and checks",
     "ronchi.testing": "contracts, in tests",
 }
@@ -75,15 +78,20 @@ def algorithms() -> str:
             sides = "".join(f", `.{key}` ({value})" for key, value in spec.sides.items())
             gives = f"writes {', '.join(spec.suffixes)}" if kind == "writer" else f"gives {spec.output}{sides}"
             parts.append(f"### {spec.name}\n\n{spec.summary}\n\nTakes {takes}; {gives}.\n")
-            rows = parameter_rows(spec)
-            if rows:
-                parts.append("| parameter | type | default | unit | what |\n|---|---|---|---|---|")
-                columns = ("type", "default", "unit", "description")
-                parts += [f"| `{row['name']}` | {' | '.join(_cell(row[c]) for c in columns)} |" for row in rows]
-                parts.append("")
+            parts += _parameters(parameter_rows(spec))
+            if learned := training_rows(spec):
+                parts += [f"Parameters of a training, `ronchi train {spec.name} FILE`:\n", *_parameters(learned)]
             if spec.citation:
                 parts.append(f"Cite: {spec.citation}\n")
     return "\n".join(parts)
+
+
+def _parameters(rows: list[dict[str, str]]) -> list[str]:
+    if not rows:
+        return []
+    columns = ("type", "default", "unit", "description")
+    lines = [f"| `{row['name']}` | {' | '.join(_cell(row[c]) for c in columns)} |" for row in rows]
+    return ["| parameter | type | default | unit | what |\n|---|---|---|---|---|", *lines, ""]
 
 
 def schemas() -> str:
@@ -169,18 +177,19 @@ def python() -> str:
 
 
 def files() -> str:
-    """Every section of a pipeline file and of a benchmark file that has keys of its own."""
+    """Every section of a pipeline, benchmark or training file that has keys of its own."""
     intro = (
         "What may stand in the sections that have keys of their own. Steps take the parameters of their "
-        "[algorithms](algorithms.md). `ronchi schema pipeline` and `ronchi schema benchmark` print all of it as JSON "
-        "Schema, for editors."
+        "[algorithms](algorithms.md), where those of trainings are too. `ronchi schema pipeline`, `ronchi schema "
+        "benchmark` and `ronchi schema training` print all of it as JSON Schema, for editors."
     )
-    parts = [f"# Pipeline and benchmark files\n\n{intro}\n"]
+    parts = [f"# Pipeline, benchmark and training files\n\n{intro}\n"]
     for title, model in (
         ("Pipeline: run", RunOptions),
         ("Pipeline: each of outputs", OutputConfig),
         ("Benchmark: protocol", Protocol),
         ("Benchmark: compare", Comparison),
+        ("Training: run", TrainingOptions),
     ):
         parts.append(f"## {title}\n\n| key | type | default | what |\n|---|---|---|---|")
         parts += [_key_row(name, field) for name, field in model.model_fields.items()]

@@ -112,6 +112,17 @@ def test_a_stated_radius_counts_and_a_small_disk_without_a_probe_is_warned_of(
     assert not caplog.text
 
 
+@pytest.mark.parametrize(("q_step", "told"), [((0.02, 0.021), False), ((0.02, 0.04), True), ((0.04, 0.02), True)])
+def test_oblong_pixels_are_told_of_where_no_probe_shows_the_ellipse(
+    q_step: tuple[float, float], told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, uneven = logging.getLogger("ronchi"), replace(geometry(soft_disk(6.2, 0.2)), q_step=q_step)
+    probe_shape(uneven, soft_disk(6.2, 0.2), None, log)
+    assert not caplog.text
+    probe_shape(uneven, None, 6.2, log)
+    assert ("pixels are 2 times as long along one axis" in caplog.text) == told
+
+
 def test_a_halo_is_no_disk() -> None:
     y, x = np.mgrid[:64, :64]
     halo = 1000 * np.exp(-np.hypot(y - 31, x - 33) / 6)

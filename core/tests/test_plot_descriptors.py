@@ -135,7 +135,13 @@ def test_the_zeros_outside_of_a_window_do_not_stretch_the_colours(dims: tuple[st
 
 
 def test_curves_are_named_and_at_their_places():
-    epoch, classes = plot.training_curves(on_atoms()).axes
+    figure = plot.training_curves(on_atoms())
+    epoch, classes = figure.axes
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        legend = ax.get_legend().get_window_extent()
+        assert ax.get_window_extent().x1 <= legend.x0, "beside the axes, on no line"
+        assert legend.x1 <= figure.bbox.x1
     assert (epoch.get_xlabel(), classes.get_xlabel()) == ("epoch", "number of classes")
     np.testing.assert_array_equal(epoch.lines[0].get_xdata(), [1, 2, 3])
     np.testing.assert_array_equal(classes.lines[0].get_ydata(), [9, 5])

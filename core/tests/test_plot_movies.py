@@ -197,7 +197,15 @@ def test_rings_on_atoms_and_tracks():
     assert len(plot.track_summary(table()).axes) == 2
     drift = {f"drift_{axis}": variable("movie_frame", np.arange(3.0), "pixel", "drift") for axis in "yx"}
     moving = table().assign(drift).assign_coords(movie_frame=variable("movie_frame", np.arange(3), "1", "frame"))
-    assert len(plot.track_summary(moving).axes) == 3
+    summary = plot.track_summary(moving)
+    assert len(summary.axes) == 3
+    summary.draw_without_rendering()
+    for ax in summary.axes[:2]:
+        legend = ax.get_legend().get_window_extent()
+        assert ax.get_window_extent().y1 <= legend.y0, "above the axes, on no line"
+        assert legend.y1 <= summary.bbox.y1
+    drift, counts = (ax.get_legend().get_window_extent() for ax in summary.axes[:2])
+    assert drift.x1 <= counts.x0
     for draw, of in ((plot.atom_rings, table()), (plot.track_summary, table().drop_vars("track"))):
         with pytest.raises(DataError, match="to draw"):
             draw(of)

@@ -114,6 +114,23 @@ def test_centre_of_mass_is_in_the_units_of_q() -> None:
     assert found["com_y"].attrs["units"] == "1/angstrom"
 
 
+def test_the_origin_of_each_pattern_holds_for_patterns_that_were_cut_by_hand() -> None:
+    data = fourd.make(counts("u2"), q_step=(0.02, 0.03))
+    for name, middle in (("origin_y", 6.2), ("origin_x", 4.4)):
+        place = middle + np.random.default_rng(5).random(SHAPE[:2])
+        data[name] = ("scan_y", "scan_x"), place, {"units": "pixel", "long_name": "the direct beam"}
+    part = {"qy": slice(2, 11), "qx": slice(1, 8)}
+    # Light in the part alone, so that the whole has the same centres.
+    inside = np.zeros(SHAPE[2:], "u2")
+    inside[part["qy"], part["qx"]] = 1
+    data = fourd.with_axes_noted(data.assign(intensity=data["intensity"] * inside).assign(
+        intensity=lambda ds: ds["intensity"].assign_attrs(units="counts", long_name="patterns")))  # fmt: skip
+    whole, cut = (reduce_scan(each, com=True) for each in (data, data.isel(part)))
+    for name in ("com_y", "com_x"):
+        # Double precision.
+        np.testing.assert_allclose(cut[name], whole[name], rtol=0, atol=1e-13)
+
+
 def test_empty_pattern_has_no_centre_of_mass() -> None:
     a = counts("u2")
     a[1, 2] = 0

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from ronchi.cli.main import main
-from ronchi.errors import ConfigError
+from ronchi.errors import ConfigError, OutputError
 from ronchi.manager import Manager
 from ronchi.pipeline.outputs import sole_writer
 from ronchi.training import load_training, run_training, trainable
 
-CODE = """
+CODE = '''
 from pathlib import Path
 from ronchi.api import AlgorithmSpec, Field, Params, hookimpl
 
@@ -24,13 +24,21 @@ class P(Params):
 
 
 class Inner(Params):
+    """What is inside."""
+
     kind: str = "small"
+
+
+class Run(Params):
+    of: int
 
 
 class T(Params):
     library: Path = Field(description="What is learned from.")
     steps: int = Field(3, ge=1, description="Steps.")
-    inner: Inner = Inner()
+    inner: Inner = Field(Inner(), description="What is inside.")
+    runs: tuple[Run, ...] = ()
+    more: dict[str, int] = Field(default_factory=dict, description="More.")
 
 
 class Trainer:
@@ -44,6 +52,8 @@ class Trainer:
             done += 1
             count.write_text(str(done))
             ctx.log.info("step %d", done)
+            if done == 2:
+                ctx.log.warning("spoilt data are left out")
             ctx.progress(done, self.params.steps)
         return {"done": done, "augment": type(create("transform", "bin", {"detector": 2})).__name__,
                 "library": str(self.params.library), "first": int(ctx.rng.integers(1000))}
@@ -53,7 +63,7 @@ class Trainer:
 def ronchi_disk_detectors():
     yield AlgorithmSpec(name="learner", summary="Learns.", params=P, factory="toy_learner:P",
                         trainer="toy_learner:Trainer", training=T, inputs={"data": "fourd/1"}, output="peaks/1")
-"""
+'''
 TEXT = """\
 schema: ronchi.training/1
 name: toy
@@ -87,6 +97,10 @@ def test_the_parameters_of_a_training_are_listed(
     assert listed.startswith("  library: string = required\n      What is learned from.\n")
     assert "  steps: integer (>= 1) = 3\n      Steps.\n" in listed
     assert '  inner.kind: string = "small"' in listed
+    assert "  inner: {kind} = as below\n      What is inside.\n" in listed, "the text of the model is that of the field"
+    assert "  runs: [{of}, …] = []\n" in listed
+    assert "  runs[].of: integer = required\n" in listed
+    assert "  more: object = {}\n" in listed, "not null, which is refused"
     assert main(["train", "learner"]) == 2
     assert "`ronchi info learner` lists what may be in it" in capsys.readouterr().err
 
@@ -110,12 +124,15 @@ def test_the_same_folder_goes_on(manager: Manager, tmp_path: Path) -> None:
     assert run_training(longer, tmp_path / "out", manager=manager, progress=False)["done"] == 5
 
 
+@pytest.mark.parametrize("progress", [True, False])
 def test_two_trainings_do_not_write_to_one_folder(
-    manager: Manager, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    manager: Manager, tmp_path: Path, capsys: pytest.CaptureFixture[str], progress: bool
 ) -> None:
+    """One that waits says so, even where no progress is wanted: it may wait for hours."""
     config, out = load_training("learner", _config(), manager=manager), tmp_path / "out"
     out.mkdir()
-    other = threading.Thread(target=run_training, args=(config, out), kwargs={"manager": manager})
+    more = {"manager": manager, "progress": progress}
+    other = threading.Thread(target=run_training, args=(config, out), kwargs=more)
     with sole_writer(out, print):
         other.start()
         while other.is_alive() and "waiting" not in (seen := capsys.readouterr().err):
@@ -124,6 +141,28 @@ def test_two_trainings_do_not_write_to_one_folder(
         assert not (out / "count").exists()
     other.join()
     assert (out / "count").read_text() == "2"
+
+
+@pytest.mark.parametrize("progress", [True, False])
+def test_warnings_of_a_trainer_are_shown_without_progress_too(
+    manager: Manager, tmp_path: Path, capsys: pytest.CaptureFixture[str], progress: bool
+) -> None:
+    config = load_training("learner", _config(), manager=manager)
+    run_training(config, tmp_path / "out", manager=manager, progress=progress)
+    said = capsys.readouterr().err
+    assert said.count("spoilt data are left out") == 1
+    assert ("step 1" in said) == progress
+
+
+def test_several_processes_do_not_wait(manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one alone asks for the folder, and the others give up on it after some minutes."""
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    config, out = load_training("learner", _config(), manager=manager), tmp_path / "out"
+    out.mkdir()
+    with sole_writer(out, print), pytest.raises(OutputError, match="another training writes to this folder"):
+        run_training(config, out, manager=manager, progress=False)
+    assert run_training(config, out, manager=manager, progress=False)["done"] == 2
 
 
 @pytest.mark.parametrize(

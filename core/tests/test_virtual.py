@@ -222,7 +222,29 @@ def test_an_empty_detector_is_told_with_the_way_to_px(data) -> None:
     assert caught.value.fix.endswith("x from -1.2 to 1.1 1/angstrom; a size in px needs `units: px`")
     with pytest.raises(DataError, match=r"'adf' covers no pixel") as caught:
         Overview(OverviewParams(bf_radius=4)).apply(data=data, ctx=CTX)
-    assert "to be multiplied by the q step" in caught.value.fix
+    assert caught.value.fix.endswith("a size in px needs `units: px`")
+
+
+def test_an_overview_in_px_is_that_in_q(data) -> None:
+    in_q = Overview(OverviewParams(bf_radius=0.45, adf_inner=0.55, adf_outer=0.95)).apply(data=data, ctx=CTX)
+    sizes = {"bf_radius": 4.5, "adf_inner": 5.5, "adf_outer": 9.5}
+    for center in (None, (16.0, 12.0)):
+        in_px = Overview(OverviewParams(**sizes, units="px", center=center)).apply(data=data, ctx=CTX)
+        for name in ("bf", "adf"):
+            np.testing.assert_array_equal(in_px[name], in_q[name])
+    assert in_px["adf"].attrs["detector_units"] == "pixel"
+    assert in_px["adf"].attrs["long_name"] == "virtual dark field, annulus from 5.5 to 9.5 px"
+
+
+def test_a_halo_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Light that falls off from the middle has no radius; half of its height is far from all of it."""
+    rho = np.hypot(*np.mgrid[-48:48, -48:48])
+    rng = np.random.default_rng(6)
+    for beam in (500 * np.exp(-rho / 8), 200 / (1 + np.exp((rho - 10) / 0.5)), 300 * (rho < 3)):
+        found = Overview(OverviewParams()).apply(data=fourd.make(rng.poisson(beam, (2, 3, 96, 96))), ctx=CTX)
+        assert ("is a halo without an edge" in caplog.text) == (beam[48, 48] == 500)
+        caplog.clear()
+        assert found["bf"].sum() < found["sum"].sum()
 
 
 def test_a_detector_in_px_lies_around_the_beam_by_default(data) -> None:

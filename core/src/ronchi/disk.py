@@ -24,6 +24,8 @@ _AGREES = 0.15
 """Radii that differ by less are of one disk."""
 _SMALL_PX = 3.0
 """Below this radius the rim is most of a disk, and its shape decides where the disk is."""
+_UNEVEN = 1.1
+"""Ratio of a pixel's sides from which on a disk is no round one."""
 _FILLED_PX = 2.5
 """Bad pixels of a single image that are farther from all good ones are left: neighbours do not tell their value."""
 _SILENT = logging.getLogger("ronchi.silent")
@@ -139,6 +141,13 @@ def probe_shape(
     if radius_px is not None:
         shape, source = ProbeShape(float(radius_px), shape.edge_px, shape.centre_px), "`probe_radius_px`"
     log.info("disks of radius %.2f px with an edge of %.2f px, from %s", shape.radius_px, shape.edge_px, source)
+    uneven = max(geometry.q_step) / min(geometry.q_step)
+    if probe is None and uneven > _UNEVEN:
+        log.warning(
+            "pixels are %.3g times as long along one axis, which makes disks ellipses, and without a probe round ones "
+            "are sought: measure the probe with a step {transform: probe}, or bin to square pixels",
+            uneven,
+        )
     if probe is None and shape.radius_px < _SMALL_PX:
         log.warning(
             "disks of %.1f px without a probe: their shape is a guess, positions lean towards pixels and strain comes "

@@ -15,12 +15,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ronchi.api import AlgorithmSpec, Context, Params
-from ronchi.errors import ConfigError, PluginError
+from ronchi.errors import ConfigError, OutputError, PluginError
 from ronchi.kinds import STEP_KINDS
 from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.param_files import beside
-from ronchi.pipeline.progress import make_progress
+from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.resources import has_cuda
 from ronchi.pipeline.result import StepResult
 from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
@@ -135,7 +135,8 @@ def run_training(
     """Train, or go on with a training that was stopped.
 
     Of several processes, as torch's launcher starts them, the first one alone shows its progress. While another
-    training writes to the folder, it waits.
+    training writes to the folder, it waits; several processes do not, as those without the lock would not wait for
+    the first for long.
 
     Parameters
     ----------
@@ -155,6 +156,8 @@ def run_training(
         CUDA is asked for, and not there.
     PluginError
         `watch` is given, and what is trained has no attribute of that name to be set.
+    OutputError
+        Another training writes to the folder, and this is one of several processes.
     KeyboardInterrupt
         The user stopped it; the next call goes on.
     """
@@ -172,11 +175,11 @@ def run_training(
     device = "cuda" if wanted == "cuda" or (wanted == "auto" and has_cuda()) else "cpu"
     shown = StepResult(step="train", kind="training", name=config.spec.name)
     first = int(os.environ.get("RANK", "0")) == 0
-    with make_progress(progress and first) as told, sole_writer(out, told.note) if first else contextlib.nullcontext():
+    with make_progress(progress and first) as told, _held(out, told) if first else contextlib.nullcontext():
         told.started(shown)
         log = logging.getLogger("ronchi.train")
         log.setLevel(logging.INFO)
-        handler = _Notes(told.note)
+        handler = _Notes(told)
         log.addHandler(handler)
         ctx = Context(
             rng=np.random.default_rng(config.seed), device=device, n_threads=config.run.threads,
@@ -191,15 +194,25 @@ def run_training(
     return made
 
 
-class _Notes(logging.Handler):
-    """Shows what a trainer logs between the lines of the progress."""
+def _held(out: Path, told: Progress) -> contextlib.AbstractContextManager[None]:
+    """The folder for this training alone."""
 
-    def __init__(self, note: Any) -> None:
+    def refuse(_: str) -> None:
+        fix = "start it again when that one has ended, or choose another folder with -o"
+        raise OutputError("another training writes to this folder", where=str(out), fix=fix)
+
+    return sole_writer(out, told.tell if int(os.environ.get("WORLD_SIZE", "1")) == 1 else refuse)
+
+
+class _Notes(logging.Handler):
+    """Shows what a trainer logs between the lines of the progress; warnings without it too."""
+
+    def __init__(self, told: Progress) -> None:
         super().__init__(logging.INFO)
-        self.note = note
+        self.told = told
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.note(record.getMessage())
+        (self.told.tell if record.levelno >= logging.WARNING else self.told.note)(record.getMessage())
 
 
 def _params(source: Source, model: type[Params]) -> Params | None:

@@ -51,6 +51,19 @@ def rows(path):
         return {row["out"].rpartition(os.sep)[2]: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("waiting for another run\nronchi: no such file\n  -> check the path\n", "no such file"),
+        ("ronchi: no such file\n  -> check the path\n", "no such file"),
+        ("Traceback (most recent call last):\n  File …\nImportError: no library\n", "ImportError: no library"),
+        ("", "the process ended with exit code 9"),
+    ],
+)
+def test_the_reason_is_what_was_said_at_the_end(said, reason):
+    assert batch._reason({}, said, 9) == reason
+
+
 def test_batch(scans):
     text = io.StringIO()
     code = run_batch("toy.yaml", "scans/**/*.npy", out="all", jobs=2, stream=text)
@@ -73,6 +86,17 @@ def test_a_process_that_leaves_without_a_record_is_not_done(scans):
     assert run("scans/a1.npy", overrides=["disks.params.fault=leave"]) == SOME_FAILED
     found = rows(scans / "all" / "summary.csv")["a1"]
     assert (found["status"], found["reason"]) == ("failed", "the process ended with exit code 0")
+
+
+def test_a_row_tells_of_warnings(scans):
+    """One warns once, though every block of it does."""
+    text = io.StringIO()
+    run_batch("toy.yaml", "scans/a1.npy", out="all", overrides=["disks.params.fault=warn"], stream=text)
+    run_batch("toy.yaml", "scans/a2.npy", out="more", stream=text)
+    assert [rows(scans / f / "summary.csv")[n]["warnings"] for f, n in (("all", "a1"), ("more", "a2"))] == ["1", "0"]
+    first, second = text.getvalue().splitlines()
+    assert first.endswith(" s, 1 warning")
+    assert second.endswith(" s")
 
 
 def test_faults_of_the_call(scans):

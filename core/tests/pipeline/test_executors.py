@@ -199,6 +199,22 @@ def test_warnings_of_algorithms_reach_the_user(folder, toys, executor):
     assert logging.getLogger("ronchi").level == before
 
 
+def test_warnings_of_readers_reach_the_user_too(folder, toys, monkeypatch):
+    """They have loggers of their own, and know no step: a file that is cut off, counts that are in no unit."""
+    import toydist
+
+    usual = toydist.Reader.open
+
+    def doubtful(self, path):
+        logging.getLogger("ronchi.toyread").warning("%s: 3 bytes are left over", path.name)
+        return usual(self, path)
+
+    monkeypatch.setattr(toydist.Reader, "open", doubtful)
+    made = run(toys, "disks.params.fault=raise")
+    assert made.warnings == ["toyread: scan.npy: 3 bytes are left over"], "once, and no failed step among them"
+    assert json.loads((made.out_dir / "provenance.json").read_text())["warnings"] == made.warnings
+
+
 def test_a_job_travels_once_to_a_worker(folder, toys, monkeypatch):
     from ronchi.pipeline.executors import worker
     from ronchi.pipeline.tiles import Tile

@@ -117,6 +117,8 @@ def test_a_step_cannot_change_what_the_others_are_given(go, monkeypatch):
         peaks.attrs["mine"] = 1
         peaks["qy"].attrs["units"] = "furlong"
         peaks["mine"] = peaks["qy"]
+        # What several data sets may have in common.
+        peaks.attrs["q_shape"][0] = 77
         return solve(self, peaks, ctx)
 
     def reckless(self, peaks, ctx):
@@ -127,6 +129,7 @@ def test_a_step_cannot_change_what_the_others_are_given(go, monkeypatch):
     assert run.ok
     assert "mine" not in run["disks"].attrs
     assert "mine" not in run["disks"]
+    assert list(run["disks"].attrs["q_shape"]) == [8, 9]
     assert run["disks"]["qy"].attrs["units"] != "furlong"
     monkeypatch.setattr(toydist.Strain, "solve", reckless)
     run = go(force=["strain"])
@@ -247,3 +250,25 @@ def test_overrides_that_name_no_value(go, override, message):
 def test_memory_ceiling_too_low_is_refused_with_advice(go):
     run = go("run.memory_mb=100", replace=[("{block: 4}", "{}")])
     assert "allow at least 601 MB" in run.steps["disks"].error
+
+
+@pytest.mark.parametrize("fault", ["gone", "init", "check"])
+def test_a_solver_that_cannot_be_asked_costs_its_own_step_alone(go, statuses, all_done, monkeypatch, fault):
+    """One whose code cannot be imported, or that fails in any way where it is asked about the scan."""
+    import toydist
+
+    def fail(*given):
+        raise ValueError("no licence")
+
+    if fault == "gone":
+        monkeypatch.delattr(toydist, "Strain")
+    else:
+        monkeypatch.setattr(toydist.Strain, "__init__" if fault == "init" else "check", fail, raising=False)
+    run = go()
+    if fault == "check":
+        assert statuses(run) == all_done, "what it computes is as good"
+        return
+    assert statuses(run) == {**all_done, "strain": "failed", "score": "skipped"}
+    assert ("cannot be imported" if fault == "gone" else "ValueError: no licence") in run.steps["strain"].error
+    assert list(run.outputs) == ["peaks"]
+    assert (run.out_dir / "provenance.json").exists()

@@ -130,3 +130,17 @@ def test_a_failing_output_does_not_cost_the_others(go, folder, monkeypatch, stat
     assert (folder / "toy-out" / "provenance.json").exists()
     monkeypatch.setattr(outputs, "write_with", write)
     assert statuses(go()) == reused
+
+
+def test_reasons_that_cannot_be_kept_for_the_next_run_cost_no_results(go, folder, monkeypatch):
+    """The folder of the cache may be full, and that of the outputs have room."""
+    from ronchi.pipeline.cache import Cache
+
+    def full(self, *given):
+        raise OutputError("the disk is full", where=str(self.folder))
+
+    monkeypatch.setattr(Cache, "set_last", full)
+    run = go()
+    assert run.ok
+    assert sorted(run.outputs) == ["peaks", "strain"]
+    assert (run.out_dir / "provenance.json").exists()

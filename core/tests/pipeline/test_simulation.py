@@ -112,6 +112,24 @@ def test_command_and_verb_give_the_same_data(tmp_path: Path) -> None:
     assert not other.data["intensity"].equals(made.data["intensity"])
 
 
+def test_what_a_simulator_warns_of_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counts that are cut off, or a grid too coarse for the atoms: the file looks as any other."""
+    from ronchi.builtin.disks import Disks
+
+    usual = Disks.simulate
+
+    def doubtful(self, ctx):
+        ctx.log.warning("counts are cut off at %d", 65535)
+        return usual(self, ctx)
+
+    monkeypatch.setattr(Disks, "simulate", doubtful)
+    assert main(["simulate", "disks", *SMALL, "-o", str(tmp_path / "scan.nc")]) == 0
+    said = [record.getMessage() for record in caplog.records if record.name == "ronchi.simulate"]
+    assert said == ["counts are cut off at 65535"]
+
+
 def test_without_a_kind_the_simulators_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["simulate"]) == 0
     out = capsys.readouterr().out

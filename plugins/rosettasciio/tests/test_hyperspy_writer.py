@@ -113,9 +113,11 @@ def told() -> xr.Dataset:
         np.arange(3 * 4 * 6 * 8, dtype="u2").reshape(3, 4, 6, 8), q_step=(0.02, 0.03), centre_px=(-4.5, 9.25),
         probe=np.full((6, 8), 2.0), bad_pixel=np.eye(6, 8), valid=over > 2, scan_rotation_deg=0.0, dose=1e4,
         semiangle_mrad=1.5, instrument="a microscope", q_distortion=np.array([1.01, 0.0, 0.002, 0.99]),
+        origin_method="correlation", origin_residual_px=0.25, **{"a.b/c": np.array([1.0, 2.0])},
     )  # fmt: skip
-    for name, units in (("origin_y", "pixel"), ("origin_x", "pixel")):
-        made[name] = scan, over, {"units": units, "long_name": name}
+    for name in ("origin_y", "origin_x", "origin_residual"):
+        made[name] = scan, over, {"units": "pixel", "long_name": name}
+    made = fourd.with_axes_noted(made)
     places = {f"position_{a}": (scan, over * k, {"units": "angstrom", "long_name": a}) for a, k in (("y", 2), ("x", 3))}
     return made.assign_coords(places)
 
@@ -131,10 +133,24 @@ def test_nothing_is_lost_on_the_way_there_and_back(tmp_path: Path, make, suffix:
     same(back, ds)
     for name, value in ds.attrs.items():
         np.testing.assert_array_equal(back.attrs[name], value, err_msg=name)
+    for name in {"origin_y", "origin_x"} & set(ds.variables):
+        np.testing.assert_allclose(back[name].attrs["of_axis"], ds[name].attrs["of_axis"], rtol=1e-12)
     lazy = {name for name, var in back.variables.items() if var.chunks}
     assert lazy == ({"intensity"} if back.attrs["is_lazy"] else set())
     assert bool(lazy) == ("frame" in ds.dims or "qy" in ds.dims)
     xr.testing.assert_identical(pickle.loads(pickle.dumps(back)).load(), back.load())
+
+
+def test_variables_and_attributes_without_a_place_are_told_of(tmp_path: Path, caplog) -> None:
+    ds = patterns().assign_attrs(many=np.arange(2000.0))
+    ds["height"] = ("scan_y", "scan_x"), np.ones((4, 6)), {"units": "nm", "long_name": "height"}
+    back = ronchi.read(ronchi.write(ds, tmp_path / "a.hspy"))
+    assert "height is left out" in caplog.text
+    assert "the attributes many are left out" in caplog.text
+    assert "height" not in back
+    caplog.clear()
+    ronchi.write(told(), tmp_path / "b.hspy")
+    assert "left out" not in caplog.text
 
 
 def test_what_the_user_says_of_a_file_comes_before_what_it_says(tmp_path: Path) -> None:

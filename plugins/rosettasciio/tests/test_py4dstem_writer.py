@@ -164,7 +164,38 @@ def test_positions_off_the_grid_are_named(cube, tmp_path, caplog):
     place = variable(("scan_y", "scan_x"), np.ones((5, 4)), "angstrom", "position")
     with caplog.at_level(logging.WARNING, "ronchi.py4dstem"):
         ronchi.write(cube.assign_coords(position_y=place, position_x=place), tmp_path / "cube.h5")
-    assert "position_y and position_x are left out" in caplog.text
+    assert "no place for position_y, position_x: left out" in caplog.text
+
+
+def test_variables_of_peaks_and_strain_that_have_no_place_are_named(cube, found, tmp_path, caplog):
+    ronchi.write(found, tmp_path / "peaks.h5")
+    ronchi.write(some_strain(cube), tmp_path / "strain.h5")
+    assert "no place" not in caplog.text
+    ronchi.write(found.assign(colour=variable("peak", found["qy"].values, "1", "mine")), tmp_path / "peaks.h5")
+    height = variable(("scan_y", "scan_x"), np.ones((5, 4)), "nm", "mine")
+    ronchi.write(some_strain(cube).assign(height=height), tmp_path / "strain.h5")
+    assert "no place for colour: left out" in caplog.text
+    assert "no place for height: left out" in caplog.text
+
+
+def test_title_and_unit_of_the_counts_come_back(cube, tmp_path):
+    cube["intensity"].attrs["units"] = "electron"
+    back = ronchi.read(ronchi.write(cube.assign_attrs(title="wedge 3"), tmp_path / "cube.h5"))
+    assert back.attrs["title"] == "wedge 3"
+    assert back["intensity"].attrs["units"] == "electron"
+
+
+def test_origins_are_of_the_patterns_that_are_written(cube, tmp_path):
+    """Of patterns that were cut by hand the origins still count from the pixel that was the first."""
+    drift = np.add.outer(0.1 * np.arange(5), 0.2 * np.arange(4))
+    for name, middle in (("origin_y", 4.7), ("origin_x", 6.2)):
+        cube[name] = variable(("scan_y", "scan_x"), middle + drift, "pixel", "the direct beam")
+    whole = fourd.with_axes_noted(cube)
+    back = ronchi.read(ronchi.write(whole.isel(qy=slice(2, None), qx=slice(3, None)), tmp_path / "cut.h5"))
+    np.testing.assert_allclose(back["origin_y"], 4.7 - 2 + drift)
+    np.testing.assert_allclose(back["origin_x"], 6.2 - 3 + drift)
+    np.testing.assert_allclose(fourd.centre_px(back), [2.7 + drift.mean(), 3.2 + drift.mean()])
+    assert fourd.origin_lag_px(back.isel(qx=slice(1, None))) == (0, 1), "what is read says what its origins count"
 
 
 @pytest.mark.parametrize("steps", [(0.02, 0.02), (0.02, 0.021), (0.024, 0.02)])

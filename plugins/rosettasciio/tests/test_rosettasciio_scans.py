@@ -85,6 +85,31 @@ def test_an_interrupted_merlin_scan_keeps_its_whole_rows(real_data, open_file, t
     assert "1 of 2 rows" in ds.attrs["notes"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "shape", "told"),
+    [
+        # Each pattern has a trigger of its own.
+        ({"Frames per Trigger (Number):\t4": "Frames per Trigger (Number):\t1"}, (2, 4), "2 rows of 4 patterns"),
+        # The trigger says how the camera was read, the scan how the beam went.
+        ({"ScanX:\t4": "ScanX:\t2", "ScanY:\t2": "ScanY:\t4"}, (4, 2), "4 rows of 2 patterns, by ScanY and ScanX"),
+        ({"ScanX:\t4": "ScanX:\t3"}, (2, 4), "ScanX 3 and ScanY 2 of the header are not those of 8 patterns"),
+        ({"ScanX:\t4": "ScanX:\t0"}, (2, 4), None),
+    ],
+)
+def test_the_scan_of_newer_headers_counts_where_it_fits(real_data, open_file, tmp_path, changes, shape, told):
+    name = "003_merlin_test_roi_sig256x64_nav4x2_hot_pixel_52x_39y"
+    shutil.copy(real_data / f"rsciio/merlin/{name}.mib", tmp_path / "a.mib")
+    header = (real_data / f"rsciio/merlin/{name}.hdr").read_text()
+    for old, new in changes.items():
+        assert old in header
+        header = header.replace(old, new)
+    (tmp_path / "a.hdr").write_text(header)
+    ds = open_file(tmp_path / "a.mib")
+    assert ds["intensity"].shape == (*shape, 64, 256)
+    assert (told or "") in ds.attrs.get("notes", "")
+    assert ("Scan" in ds.attrs.get("notes", "")) == (told is not None)
+
+
 @pytest.fixture
 def warned(caplog):
     """Warnings so far."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ronchi.api import DataError
+from ronchi.api import DataError, OutputError
 from ronchi_torch.checkpoint import fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
 
 
@@ -30,9 +30,23 @@ def test_a_write_that_fails_leaves_the_last_file(tmp_path: Path, monkeypatch: py
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OutputError, match=r"state\.safetensors: cannot be written: No space .*\n.*free some space"):
         write_checkpoint(path, {"model": {"a": torch.zeros(2)}}, {"step": "2"})
     assert read_checkpoint(path).told == {"step": "1"}
+    assert list(tmp_path.iterdir()) == [path], "what is left of it would fill the disk further"
+
+
+def test_a_limit_that_is_reached_is_told_as_one(tmp_path: Path) -> None:
+    """As a full disk is, for which the library has an exception of its own."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"cannot be written: .*File too large"):
+            write_checkpoint(tmp_path / "state.safetensors", {"model": {"a": torch.zeros(10**5)}}, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing of the kind", b"\xff" * 64])

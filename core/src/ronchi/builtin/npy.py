@@ -96,7 +96,7 @@ def _scan_shape(stored: NDArray[Any], scan_shape: tuple[int, int] | None, where:
             f"the array is not 4-D: its shape is {stored.shape}",
             where=where,
             fix=f"give `scan_shape` for a 3-D stack of patterns, {[1, *stored.shape[:1]]} for a list of them; "
-            "4-D data are (scan_y, scan_x, qy, qx)",
+            "4-D data are (scan_y, scan_x, qy, qx); `reader: rosettasciio` takes it for images (frame, y, x)",
         )
     positions = stored.shape[:-2]
     if stored.ndim not in (3, 4) or math.prod(positions) != math.prod(scan_shape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import model_validator
 
@@ -24,6 +24,12 @@ _USED = {
 """Parameters that say something in a mode."""
 
 
+_UNITS: Any = Field(
+    "q",
+    description="q: the data's own units from q = 0; px: of the detector, (0, 0) at the centre of the first pixel.",
+)
+
+
 class VirtualImageParams(Params):
     """Shape and place of a virtual detector."""
 
@@ -38,10 +44,7 @@ class VirtualImageParams(Params):
     outer: float | None = Field(None, gt=0, description="Outer radius of the annulus; the whole detector if absent.")
     size: Pair | None = Field(None, description="Height and width of the rectangle, in `units`.")
     path: Path | None = Field(None, description="2-D .npy file of 0 and 1, or of weights, for mode mask.")
-    units: Literal["q", "px"] = Field(
-        "q",
-        description="q: the data's own units from q = 0; px: of the detector, (0, 0) at the centre of the first pixel.",
-    )
+    units: Literal["q", "px"] = _UNITS
     antialias: bool = Field(False, description="Count pixels on the edge in part, by a ramp one pixel wide.")
     name: str = Field("virtual", min_length=1, description="Name of the image in the result.")
 
@@ -65,14 +68,17 @@ class VirtualImageParams(Params):
 class OverviewParams(Params):
     """What the first look at a scan contains."""
 
-    center: Pair = Field((0.0, 0.0), description="Direct beam (y, x), in the units of q.")
+    center: Pair | None = Field(None, description="Direct beam (y, x), in `units`; q = 0 if absent.")
     bf_radius: float | None = Field(
-        None, gt=0, description="Radius of the bright-field disk in the units of q; that of the direct beam if absent."
+        None, gt=0, description="Radius of the bright-field disk, in `units`; that of the direct beam if absent."
     )
     adf_inner: float | None = Field(
-        None, gt=0, description="Inner radius of the dark-field ring; 1.5 bright-field radii if absent."
+        None, gt=0, description="Inner radius of the dark-field ring, in `units`; 1.5 bright-field radii if absent."
     )
-    adf_outer: float | None = Field(None, gt=0, description="Its outer radius; the whole detector if absent.")
+    adf_outer: float | None = Field(
+        None, gt=0, description="Its outer radius, in `units`; the whole detector if absent."
+    )
+    units: Literal["q", "px"] = _UNITS
     com: bool = Field(True, description="Also compute the centre of mass of each pattern.")
     max_pattern: bool = Field(True, description="Also compute the maximum of each pixel over the scan.")
 

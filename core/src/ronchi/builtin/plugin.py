@@ -140,7 +140,7 @@ def ronchi_transforms() -> list[AlgorithmSpec]:
             summary="Sum, bright field, dark field, centre of mass, mean and max pattern, in one pass.",
             params=OverviewParams,
             factory="ronchi.builtin.virtual:Overview",
-            version=3,
+            version=4,
             inputs={"data": "fourd/1"},
             output="maps/1",
         ),

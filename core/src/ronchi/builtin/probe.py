@@ -20,7 +20,7 @@ from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 from ronchi.schema.common import variable
 
-__all__ = ["Probe", "cut_disk", "edge_radius"]
+__all__ = ["Probe", "cut_disk", "edge_radius", "is_halo"]
 
 Array = NDArray[np.float64]
 
@@ -56,8 +56,14 @@ class Probe:
         else:
             mean = mean_and_variance(data, 1024, ctx.progress).mean
             known = p.radius_px or fourd.disk_radius_px(data)
-            if known is None:
-                _refuse_halo(mean, bad_mask(data))
+            if known is None and is_halo(mean, bad_mask(data)):
+                raise CalibrationError(
+                    "the brightest spot of the mean pattern is a halo and no disk: a probe cut out of it would be too "
+                    "wide",
+                    where="probe",
+                    fix="give `radius_px`, or beam energy and semiangle, or measure the probe over vacuum: "
+                    "`method: vacuum`",
+                )
             probe, radius = cut_disk(mean, known)
             source = f"central disk of the mean pattern, radius {radius:.2f} px"
         shape = (data.sizes["qy"], data.sizes["qx"])
@@ -79,19 +85,14 @@ class Probe:
         return fourd.validate(data.assign(probe=made))
 
 
-def _refuse_halo(mean: Array, bad: NDArray[np.bool_]) -> None:
-    """Raise a CalibrationError if light falls off from the brightest place without an edge, as in `probe_shape`."""
+def is_halo(mean: Array, bad: NDArray[np.bool_]) -> bool:
+    """Whether light falls off from the brightest place of a (qy, qx) pattern without an edge, as in `probe_shape`."""
     try:
         shape = measure_disk(mean, bad)
     except DataError:
         # Without any disk, such as one that fills half of the pattern, the search for its edge decides.
-        return
-    if shape.edge_px > shape.radius_px:
-        raise CalibrationError(
-            "the brightest spot of the mean pattern is a halo and no disk: a probe cut out of it would be too wide",
-            where="probe",
-            fix="give `radius_px`, or beam energy and semiangle, or measure the probe over vacuum: `method: vacuum`",
-        )
+        return False
+    return shape.edge_px > shape.radius_px
 
 
 def _read(path: Path) -> Array:

@@ -181,7 +181,9 @@ class _Total:
         step = fourd.q_step(self.data)
         origin: list[Any] = list(fourd.centre_px(self.data))
         if {"origin_y", "origin_x"} <= set(self.data.variables):
-            origin = [self.data[name].values.ravel() for name in ("origin_y", "origin_x")]
+            # Of patterns that were cut by hand, the origins still count the pixels that are gone.
+            lags = zip(("origin_y", "origin_x"), fourd.origin_lag_px(self.data), strict=True)
+            origin = [self.data[name].values.ravel() - lag for name, lag in lags]
         y, x = ((self.moments[:, 1 + axis] / mass - origin[axis]) * step[axis] for axis in (0, 1))
         return self.image(y), self.image(x)
 

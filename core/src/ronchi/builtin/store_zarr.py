@@ -71,7 +71,8 @@ class ZarrGroup:
             dtype=dtype,
             chunks=chunks,
             shards=shards,
-            compressors=ZstdCodec(level=1) if self._compress and var.nbytes >= SMALL_BYTES else None,
+            # With the checksum, counts from a damaged file are an error; without, they would be other counts.
+            compressors=ZstdCodec(level=1, checksum=True) if self._compress and var.nbytes >= SMALL_BYTES else None,
             dimension_names=[str(dim) for dim in var.dims],
             attributes={key: _json(value) for key, value in plain_attrs(var.attrs).items()},
             # A chunk that is absent is then one that was lost.

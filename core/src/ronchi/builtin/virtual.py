@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,15 +13,18 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from ronchi.api import Context
+from ronchi.builtin.filling import bad_mask
 from ronchi.builtin.masks import annulus_mask, disk_mask, point_mask, rectangle_mask
 from ronchi.builtin.params_images import OverviewParams, VirtualImageParams
 from ronchi.builtin.patterns import mean_and_variance
-from ronchi.builtin.probe import cut_disk
+from ronchi.builtin.probe import cut_disk, is_halo
 from ronchi.builtin.reduce import reduce_scan
 from ronchi.errors import CalibrationError, DataError, ReadError
 from ronchi.schema import fourd
 
 __all__ = ["Overview", "VirtualImage", "beam_radius", "virtual_image"]
+
+_log = logging.getLogger("ronchi.virtual")
 
 Mask = NDArray[Any]
 Pair = tuple[float, float]
@@ -29,9 +33,7 @@ Measures = dict[str, Any]
 
 ADF_INNER = 1.5
 """Inner edge of the dark field in radii of the direct beam: clear of its edge and of small shifts of it."""
-
 _FEW_PIXELS = 5
-
 RADIUS_SAMPLE = 64
 """Patterns whose mean shows the direct beam where no calibration gives its radius."""
 
@@ -88,7 +90,7 @@ def virtual_image(
     detector, measures = _detector(data, mode, center, radius, size=size, mask=mask, units=units, antialias=antialias)
     if not np.any(detector):
         what = f"the virtual detector ({mode}) covers no pixel"
-        raise DataError(what, where=name, fix=f"check centre and size: {_extent(data, units, '`units: px`')}")
+        raise DataError(what, where=name, fix=f"check centre and size: {_extent(data, units)}")
     image = reduce_scan(data, masks={name: detector}, sum_image=False, mean_pattern=False, progress=progress)
     in_units = fourd.q_units(data) if units == "q" else "pixel"
     image[name].attrs |= {
@@ -129,10 +131,7 @@ def _detector(
     """The detector's weights, and its size."""
     if units not in ("q", "px"):
         raise DataError(f"units {units!r} are not known", where="virtual image", fix="allowed: q, px")
-    qy, qx = (
-        data[dim].values.astype(float) if units == "q" else np.arange(data.sizes[dim], dtype=float)
-        for dim in ("qy", "qx")
-    )
+    qy, qx = _axes(data, units)
     if mode == "mask":
         if mask is None:
             raise DataError("mode 'mask' needs a mask", where="virtual image", fix="give a (qy, qx) array")
@@ -157,13 +156,14 @@ def _detector(
             inner, outer = radius, math.inf
         ends = {"inner": float(inner), **({"outer": float(outer)} if math.isfinite(outer) else {})}
         return annulus_mask(qy, qx, center, inner, outer, antialias=antialias), ends
-    raise DataError(
-        f"mode {mode!r} is not known", where="virtual image", fix="allowed: disk, annulus, point, rectangle, mask"
-    )
+    known = "allowed: disk, annulus, point, rectangle, mask"
+    raise DataError(f"mode {mode!r} is not known", where="virtual image", fix=known)
 
 
 def beam_radius(data: xr.Dataset, units: str = "q") -> float:
     """Radius of the direct beam: from the calibration or the probe, else from the mean of some patterns.
+
+    Warns if the beam is a halo in that mean: its radius is then that of half the height, beyond which is light too.
 
     Raises
     ------
@@ -181,22 +181,34 @@ def beam_radius(data: xr.Dataset, units: str = "q") -> float:
                 where="virtual image",
                 fix="give a radius, run the transform `probe` first, or set energy, semiangle and q step",
             ) from error
+        if is_halo(mean, bad_mask(data)):
+            _log.warning(
+                "the direct beam is a halo without an edge: %.3g px, where it is half as bright, are taken for its "
+                "radius; give radii, or beam energy and semiangle",
+                radius_px,
+            )
     step_y, step_x = fourd.q_step(data)
     return radius_px if units == "px" else radius_px * math.sqrt(step_y * step_x)
 
 
-def _extent(data: xr.Dataset, units: str, in_px: str) -> str:
-    """How far the pattern goes, and ``in_px``, what is to be done where sizes are meant in px."""
-    axes = [data[dim].values if units == "q" else np.arange(data.sizes[dim]) for dim in ("qy", "qx")]
+def _axes(data: xr.Dataset, units: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coordinates of the rows and of the columns."""
+    qy, qx = (data[dim].values if units == "q" else np.arange(data.sizes[dim]) for dim in ("qy", "qx"))
+    return qy.astype(np.float64), qx.astype(np.float64)
+
+
+def _extent(data: xr.Dataset, units: str) -> str:
+    """How far the pattern goes, and what is to be done where sizes are meant in px."""
     unit = fourd.q_units(data) if units == "q" else "pixel"
-    ends = " and ".join(f"{name} from {axis[0]:.4g} to {axis[-1]:.4g}" for name, axis in zip("yx", axes, strict=True))
+    axes = zip("yx", _axes(data, units), strict=True)
+    ends = " and ".join(f"{name} from {axis[0]:.4g} to {axis[-1]:.4g}" for name, axis in axes)
     said = f"the pattern goes along {ends} {'px' if unit == 'pixel' else unit}"
-    return said if unit == "pixel" else f"{said}; a size in px needs {in_px}"
+    return said if unit == "pixel" else f"{said}; a size in px needs `units: px`"
 
 
 def _reach(data: xr.Dataset, center: Pair, units: str) -> float:
     """Distance of the pixel that is farthest from the centre."""
-    qy, qx = (data[dim].values if units == "q" else np.arange(data.sizes[dim]) for dim in ("qy", "qx"))
+    qy, qx = _axes(data, units)
     return max(math.hypot(y - center[0], x - center[1]) for y in qy[[0, -1]] for x in qx[[0, -1]])
 
 
@@ -213,8 +225,6 @@ class VirtualImage:
         if p.mode == "annulus" and (p.inner is not None or p.outer is not None):
             inner = ADF_INNER * beam_radius(data, p.units) if p.inner is None else p.inner
             radius = (inner, math.inf if p.outer is None else p.outer)
-        elif p.mode == "annulus":
-            radius = None
         image = virtual_image(
             data,
             p.mode,
@@ -233,8 +243,8 @@ class VirtualImage:
             ctx.log.warning("the detector covers %d pixels only: its size is in %s", seen["detector_pixels"], unit)
         edge = {"disk": seen.get("detector_radius"), "annulus": seen.get("detector_outer")}.get(p.mode)
         if edge is not None and edge > _reach(data, tuple(seen["detector_center"]), p.units):
-            extent = _extent(data, p.units, "`units: px`")
-            ctx.log.warning("the edge of the detector, at %.4g, lies beyond every pixel: %s", edge, extent)
+            said = "the edge of the detector, at %.4g, lies beyond every pixel: %s"
+            ctx.log.warning(said, edge, _extent(data, p.units))
         return image
 
 
@@ -255,19 +265,17 @@ class Overview:
             The dark field lies outside the detector.
         """
         p = self.params
-        bf = p.bf_radius or beam_radius(data)
+        bf = p.bf_radius or beam_radius(data, p.units)
         inner, outer = p.adf_inner or ADF_INNER * bf, p.adf_outer or math.inf
-        qy, qx = (data[dim].values.astype(float) for dim in ("qy", "qx"))
-        masks = {
-            "bf": disk_mask(qy, qx, p.center, bf),
-            "adf": annulus_mask(qy, qx, p.center, inner, outer),
-        }
+        center = p.center or (fourd.centre_px(data) if p.units == "px" else (0.0, 0.0))
+        axes = _axes(data, p.units)
+        masks = {"bf": disk_mask(*axes, center, bf), "adf": annulus_mask(*axes, center, inner, outer)}
         for name, mask in masks.items():
             if not mask.any():
-                fix = f"check the radii: {_extent(data, 'q', 'to be multiplied by the q step')}"
+                fix = f"check the radii: {_extent(data, p.units)}"
                 raise DataError(f"the virtual detector {name!r} covers no pixel", where="overview", fix=fix)
         result = reduce_scan(data, masks=masks, max_pattern=p.max_pattern, com=p.com, progress=ctx.progress)
-        units = fourd.q_units(data)
+        units = fourd.q_units(data) if p.units == "q" else "pixel"
         ends = {"inner": inner, **({"outer": outer} if math.isfinite(outer) else {})}
         result["bf"].attrs |= {
             "long_name": f"virtual bright field, {_in_words('disk', {'radius': bf}, units)}",

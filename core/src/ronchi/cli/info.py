@@ -15,7 +15,7 @@ from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
 from ronchi.pipeline.source import did_you_mean
 
-__all__ = ["configure", "example", "execute", "parameter_rows"]
+__all__ = ["configure", "example", "execute", "parameter_rows", "training_rows"]
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def execute(args: argparse.Namespace) -> int:
     _print_rows(parameter_rows(spec))
     if spec.training is not None:
         print(f"\nparameters of `ronchi train {spec.name} FILE`:")
-        _print_rows(_rows_of(spec.training))
+        _print_rows(training_rows(spec))
     return 0
 
 
@@ -84,9 +84,15 @@ def example(kind: str, spec: AlgorithmSpec) -> str:
 def parameter_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
     """One row a parameter: name, type, default, unit, description, all as text.
 
-    The fields of a parameter that is a mapping follow it, as ``reference.scan_x``.
+    The fields of a parameter that is a mapping follow it, as ``reference.scan_x``; those of a list of mappings as
+    ``labelled[].data``.
     """
     return _rows_of(spec.params)
+
+
+def training_rows(spec: AlgorithmSpec) -> list[dict[str, str]]:
+    """The same of the parameters of ``ronchi train``; none where nothing is trained."""
+    return _rows_of(spec.training) if spec.training is not None else []
 
 
 def _rows_of(params: type[Params]) -> list[dict[str, str]]:
@@ -94,26 +100,37 @@ def _rows_of(params: type[Params]) -> list[dict[str, str]]:
     return _rows(schema, schema.get("$defs", {}), "")
 
 
+_EMPTY: dict[Any, Any] = {"object": {}, "array": []}
+"""Defaults that are made anew each time, which a JSON Schema does not tell."""
+
+
 def _rows(schema: dict[str, Any], defs: dict[str, Any], prefix: str) -> list[dict[str, str]]:
     required = set(schema.get("required", ()))
     rows = []
     for name, field in schema.get("properties", {}).items():
-        default = "required" if name in required else json.dumps(field.get("default"))
+        default = "required" if name in required else json.dumps(field.get("default", _EMPTY.get(field.get("type"))))
         if isinstance(field.get("default"), dict):
             default = "as below"
+        # Pydantic leaves out the text of a field that is the text of its model.
+        described = {**defs.get(_model(field), {}), **field}
         rows.append(
             {
                 "name": prefix + name,
                 "type": _type_text(field, defs),
                 "default": default,
                 "unit": str(field.get("unit", "")),
-                "description": str(field.get("description", "")),
+                "description": str(described.get("description", "")),
             }
         )
         for option in (field, *field.get("anyOf", ())):
-            if "$ref" in option:
-                rows += _rows(defs[option["$ref"].rsplit("/", 1)[-1]], defs, f"{prefix}{name}.")
+            for inner, mark in ((option, "."), (option.get("items", {}), "[].")):
+                if _model(inner):
+                    rows += _rows(defs[_model(inner)], defs, f"{prefix}{name}{mark}")
     return rows
+
+
+def _model(field: dict[str, Any]) -> str:
+    return str(field.get("$ref", "")).rsplit("/", 1)[-1]
 
 
 def _type_text(field: dict[str, Any], defs: dict[str, Any]) -> str:

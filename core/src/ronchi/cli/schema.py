@@ -1,26 +1,31 @@
-"""Print a data schema, or the JSON Schema of a pipeline or benchmark over the installed algorithms, for editors."""
+"""Print a data schema, or the JSON Schema of a file that you write, over the installed algorithms, for editors."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
 import json
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
+__all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema", "training_schema"]
+
+_NAME, _SEED = {"type": "string"}, {"type": "integer", "minimum": 0}
 _LISTS = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
 """What ``vary`` is: names to values."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    name = "'pipeline', 'benchmark', or a data schema such as 'peaks/1'; all names by default"
+    name = "'pipeline', 'benchmark', 'training', or a data schema such as 'peaks/1'; all names by default"
     parser.add_argument("name", nargs="?", help=name)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print it."""
-    documents = {"pipeline": pipeline_schema, "benchmark": benchmark_schema}
+    documents = {"pipeline": pipeline_schema, "benchmark": benchmark_schema, "training": training_schema}
     if args.name in documents:
         print(json.dumps(documents[args.name](), indent=2))
         return 0
@@ -47,85 +52,114 @@ def pipeline_schema() -> dict[str, object]:
     from ronchi.manager import get_manager
     from ronchi.pipeline.config import RunOptions
 
-    manager = get_manager()
+    defs: dict[str, object] = {}
     output = {
         "type": "object",
         "properties": {
             "from": {"type": "string"},
             "path": {"type": "string"},
-            "writer": {"enum": ["auto", *manager.names("writer")]},
+            "writer": {"enum": ["auto", *get_manager().names("writer")]},
             "params": {"type": "object"},
         },
         "required": ["path"],
         "additionalProperties": False,
     }
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "ronchi.pipeline/1",
-        "type": "object",
-        "properties": {
-            "schema": {"const": "ronchi.pipeline/1"},
-            "name": {"type": "string"},
-            "seed": {"type": "integer", "minimum": 0},
-            "plugins": {"type": "object"},
-            "run": RunOptions.model_json_schema(),
-            "steps": {"type": "object", "additionalProperties": {"anyOf": _steps()}},
-            "outputs": {"type": "object", "additionalProperties": output},
-        },
-        "required": ["schema", "name", "steps"],
-        "additionalProperties": False,
+    properties = {
+        "name": _NAME,
+        "seed": _SEED,
+        "plugins": {"type": "object"},
+        "run": _of_model(RunOptions, "run", defs),
+        "steps": {"type": "object", "additionalProperties": {"anyOf": _steps(defs)}},
+        "outputs": {"type": "object", "additionalProperties": output},
     }
+    return _document("ronchi.pipeline/1", properties, ["name", "steps"], defs)
 
 
 def benchmark_schema() -> dict[str, object]:
     """JSON Schema of a benchmark: a pipeline whose steps may have lists of algorithms and of values."""
     from ronchi.bench.config import SCHEMA
     from ronchi.bench.model import Comparison, Protocol
+    from ronchi.kinds import STEP_KINDS
+    from ronchi.manager import get_manager
     from ronchi.pipeline.config import RunOptions
 
-    run = RunOptions.model_json_schema()
+    defs: dict[str, object] = {}
+    run = _of_model(RunOptions, "run", defs)
+    found = {kind: [spec.name for spec in get_manager().specs(kind)] for kind in STEP_KINDS}
+    steps = [_step_of_many(kind, names) for kind, names in found.items() if names]
+    properties = {
+        "name": _NAME,
+        "about": {"type": "string", "description": "What it is for and what the data are; opens the report."},
+        "seed": {**_SEED, "description": "Of the first repeat; the next has the next."},
+        "plugins": {"type": "object"},
+        "run": {**run, "properties": {**run["properties"], "vary": _LISTS}},
+        "steps": {"type": "object", "additionalProperties": {"anyOf": steps}},
+        "protocol": _of_model(Protocol, "protocol", defs),
+        "compare": _of_model(Comparison, "compare", defs),
+    }
+    return _document(SCHEMA, properties, ["steps"], defs)
+
+
+def training_schema() -> dict[str, object]:
+    """JSON Schema of a file of ``ronchi train``: the parameters of one of the algorithms that learn."""
+    from ronchi.manager import get_manager
+    from ronchi.training import SCHEMA, TrainingOptions, trainable
+
+    defs: dict[str, object] = {}
+    params = [
+        {**_of_model(spec.training, name, defs), "title": f"ronchi train {name}"}
+        for name, spec in trainable(get_manager()).items()
+        if spec.training is not None
+    ]
+    properties = {
+        "name": _NAME,
+        "seed": _SEED,
+        "run": _of_model(TrainingOptions, "run", defs),
+        "params": {"anyOf": params},
+    }
+    return _document(SCHEMA, properties, ["params"], defs)
+
+
+def _document(
+    schema: str, properties: dict[str, Any], required: list[str], defs: dict[str, object]
+) -> dict[str, object]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": SCHEMA,
+        "title": schema,
         "type": "object",
-        "properties": {
-            "schema": {"const": SCHEMA},
-            "name": {"type": "string"},
-            "about": {"type": "string", "description": "What it is for and what the data are; opens the report."},
-            "seed": {"type": "integer", "minimum": 0, "description": "Of the first repeat; the next has the next."},
-            "plugins": {"type": "object"},
-            "run": {**run, "properties": {**run["properties"], "vary": _LISTS}},
-            "steps": {"type": "object", "additionalProperties": {"anyOf": _steps(lists=True)}},
-            "protocol": Protocol.model_json_schema(),
-            "compare": Comparison.model_json_schema(),
-        },
-        "required": ["schema", "steps"],
+        "properties": {"schema": {"const": schema}, **properties},
+        "required": ["schema", *required],
         "additionalProperties": False,
+        "$defs": defs,
     }
 
 
-def _steps(*, lists: bool = False) -> list[dict[str, object]]:
-    """What a step may be: one for each installed algorithm, or with ``lists`` one for each kind."""
+def _of_model(model: type[BaseModel], label: str, defs: dict[str, object]) -> dict[str, Any]:
+    """JSON Schema of a model; the models inside it go to ``defs``, those of the document, where ``$ref`` looks."""
+    made = model.model_json_schema(ref_template=f"#/$defs/{label}.{{model}}")
+    defs.update({f"{label}.{name}": inner for name, inner in made.pop("$defs", {}).items()})
+    return made
+
+
+def _steps(defs: dict[str, object]) -> list[dict[str, object]]:
+    """What a step may be: one for each installed algorithm."""
     from ronchi.kinds import STEP_KINDS
     from ronchi.manager import get_manager
 
-    manager = get_manager()
     steps: list[dict[str, object]] = []
     for kind in STEP_KINDS:
-        specs = manager.specs(kind)
-        if lists and specs:
-            steps.append(_step_of_many(kind, [spec.name for spec in specs]))
-        for spec in [] if lists else specs:
+        for spec in get_manager().specs(kind):
             inputs = {
                 name.removesuffix("?"): {"type": "string", "description": text} for name, text in spec.inputs.items()
             }
             needed = [name for name in spec.inputs if not name.endswith("?")]
             names = [spec.name, "auto"] if kind == "reader" else [spec.name]
+            params = _of_model(spec.params, f"{kind}.{spec.name}", defs)
             steps.append(
                 {
                     "type": "object",
                     "description": spec.summary,
-                    "properties": {kind: {"enum": names}, **inputs, "params": spec.params.model_json_schema()},
+                    "properties": {kind: {"enum": names}, **inputs, "params": params},
                     "required": [kind, *needed],
                     "additionalProperties": False,
                 }
@@ -137,7 +171,12 @@ def _step_of_many(kind: str, names: list[str]) -> dict[str, object]:
     name = {"enum": [*names, "auto"] if kind == "reader" else names}
     entry = {
         "type": "object",
-        "properties": {"name": name, "as": {"type": "string"}, "params": {"type": "object"}},
+        "properties": {
+            "name": name,
+            "as": {"type": "string"},
+            "params": {"type": "object"},
+            "tune": {"type": "object", "description": "Parameters that `protocol.tuning` searches: a range or a list."},
+        },
         "required": ["name"],
         "additionalProperties": False,
     }

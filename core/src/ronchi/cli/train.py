@@ -1,4 +1,8 @@
-"""Train an algorithm that learns. Run the same command again to go on with a training that was stopped."""
+"""Train an algorithm that learns. Run the same command again to go on with a training that was stopped.
+
+`ronchi info NAME` lists what a training file may hold, with units and defaults; `ronchi schema training` gives the
+same to editors.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("algorithm", nargs="?", metavar="NAME", help="what is trained; without it, list what can be")
     parser.add_argument("config", nargs="?", type=Path, metavar="CONFIG.yaml", help="training file")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", dest="overrides", help="override")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="overrides",
+        help="parameter, e.g. steps=500 or network.kind=unet",
+    )
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the result (default ./NAME-training)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
 

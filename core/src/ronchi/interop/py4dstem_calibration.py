@@ -275,11 +275,13 @@ def _one_size(steps: Floats, distortion: Any) -> tuple[float, dict[str, float], 
 
 def _origin_items(ds: xr.Dataset, centre: Floats) -> dict[str, Any]:
     items: dict[str, Any] = {}
+    lag = fourd.origin_lag_px(ds)
     for axis, (theirs, ours) in enumerate((("qx0", "origin_y"), ("qy0", "origin_x"))):
         if ours not in ds:
             items |= {theirs: float(centre[axis]), f"{theirs}_mean": float(centre[axis]), f"{theirs}_shift": 0.0}
             continue
-        values = ds[ours].values.astype(np.float64)
+        # Of patterns that were cut by hand, the origins still count the pixels that are gone.
+        values = ds[ours].values.astype(np.float64) - lag[axis]
         mean = float(np.nanmean(values))
         items |= {theirs: values, f"{theirs}_mean": mean, f"{theirs}_shift": values - mean}
     return items

@@ -46,7 +46,7 @@ def cube_of(intensity: Any, frame: Frame, **attrs: Any) -> xr.Dataset:
         **frame.attrs,
         **attrs,
     )
-    return made.assign(_origins(frame))
+    return fourd.with_axes_noted(made.assign(_origins(frame)))
 
 
 def peak_columns(

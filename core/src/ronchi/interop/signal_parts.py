@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import xarray as xr
 
 from ronchi.errors import CalibrationError, SchemaError
+from ronchi.history import ATTR as HISTORY
 from ronchi.interop.axis_units import scan_scale
 from ronchi.optics import PLAUSIBLE, implausible
 from ronchi.schema import fourd, schema_of
-from ronchi.schema.common import CARRIED_ATTRS, variable
+from ronchi.schema.common import ATTR, CARRIED_ATTRS, variable
 
 __all__ = [
     "NODE",
@@ -27,7 +29,9 @@ __all__ = [
     "metadata_of",
     "place_of",
     "scan_coords",
+    "tell_of_lost",
     "with_frames",
+    "with_notes",
     "with_places",
 ]
 
@@ -47,11 +51,18 @@ _TEM = {
 _KEPT = tuple(name for name in CARRIED_ATTRS if name not in _TEM and name != "title")
 """Attributes for which HyperSpy has no place."""
 
+_OF_A_FILE = ("source_format", "dataset", "file_contents", "is_lazy", "notes", "calibration_refused", HISTORY)
+"""What a reader says of the file that data come from, which is not the one that is written."""
+
+_MOST_NOTE = 4096
+"""Length of the text of an attribute; what is much longer is no note, and HDF5 has no place for it."""
+
 _PLACES = {
     "position_y": "position, y",
     "position_x": "position, x",
     "origin_y": "row of the direct beam",
     "origin_x": "column of the direct beam",
+    "origin_residual": "measured minus fitted origin",
 }
 """Variables over the scan that say where something lies."""
 
@@ -118,8 +129,40 @@ def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None
         "General": {"title": str(ds.attrs.get("title", ""))},
         "Signal": {"signal_type": signal_type},
         **({"Acquisition_instrument": {"TEM": tem}} if tem else {}),
-        NODE: {"schema": schema_of(ds), **ours, **(node or {})},
+        NODE: {"schema": schema_of(ds), **ours, "attrs": _notes(ds), **(node or {})},
     }
+
+
+def _notes(ds: xr.Dataset) -> str:
+    """Attributes that have no other place, as JSON: their names may be any."""
+    left = {
+        str(k): v for k, v in ds.attrs.items() if k not in (ATTR, "title", "instrument", *_TEM, *_KEPT, *_OF_A_FILE)
+    }
+    texts = {key: json.dumps(value, default=_listed) for key, value in left.items() if value is not None}
+    if long := [key for key, text in texts.items() if len(text) > _MOST_NOTE]:
+        _log.warning("the attributes %s are left out: they are too long for HyperSpy's metadata", ", ".join(long))
+    return "{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in texts.items() if key not in long) + "}"
+
+
+def _listed(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
+
+
+def with_notes(ds: xr.Dataset, node: Mapping[str, Any]) -> xr.Dataset:
+    """Put back the attributes that have no place of their own in the metadata."""
+    kept = json.loads(str(node.get("attrs", "{}")))
+    plain = {key: np.asarray(v) if isinstance(v, list) and v else v for key, v in kept.items()}
+    return ds.assign_attrs(plain | ds.attrs)
+
+
+def tell_of_lost(ds: xr.Dataset, kept: Collection[str]) -> None:
+    """Warn of variables that have no place in a signal."""
+    if lost := [str(name) for name in ds.variables if name not in kept and name not in ds.dims]:
+        _log.warning(
+            "%s left out: HyperSpy's signals have no place for %s; .nc and .zarr files hold everything",
+            ", ".join(lost) + (" are" if len(lost) > 1 else " is"),
+            "them" if len(lost) > 1 else "it",
+        )
 
 
 def attrs_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,6 +205,8 @@ def place_of(ds: xr.Dataset) -> dict[str, Any]:
     for name in _PLACES:
         if name in ds.variables and ds[name].dims == SCAN:
             found |= {name: np.asarray(ds[name].values), f"{name}_units": str(ds[name].attrs["units"])}
+            if fourd.OF_AXIS in ds[name].attrs:
+                found[f"{name}_of_axis"] = [float(value) for value in np.ravel(ds[name].attrs[fourd.OF_AXIS])]
     return found
 
 
@@ -173,6 +218,9 @@ def with_places(ds: xr.Dataset, node: Mapping[str, Any]) -> xr.Dataset:
         for name, text in _PLACES.items()
         if name in node and f"{name}_units" in node and np.shape(node[name]) == shape
     }
+    for name, var in found.items():
+        if f"{name}_of_axis" in node:
+            var.attrs[fourd.OF_AXIS] = [float(value) for value in np.ravel(node[f"{name}_of_axis"])]
     return ds.assign(found).set_coords([name for name in fourd.POSITIONS if name in found])
 
 

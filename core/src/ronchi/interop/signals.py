@@ -10,8 +10,8 @@ strain/1   (component | y, x), a component a map                  Å, else px
 ========== ====================================================== =============================================
 
 Beam energy (keV), convergence angle (mrad), camera length (mm, as RosettaSciIO gives it) and scan rotation (deg) have
-their places under ``Acquisition_instrument.TEM``; what HyperSpy has no place for goes into the node ``ronchi``, so
-that nothing is lost.
+their places under ``Acquisition_instrument.TEM``; what HyperSpy has no place for goes into the node ``ronchi``: masks,
+positions, origins and all attributes. A warning names variables that no schema knows, which are left out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ from ronchi.interop.signal_parts import (
     metadata_of,
     place_of,
     scan_coords,
+    tell_of_lost,
     with_frames,
+    with_notes,
     with_places,
 )
 from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
@@ -61,6 +63,7 @@ def parts_of(ds: xr.Dataset) -> Parts:
     if name == fourd.NAME:
         extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds} | place_of(ds)
         extra["intensity_units"] = str(ds["intensity"].attrs["units"])
+        tell_of_lost(ds, {"intensity", *extra})
         if "bad_pixel" in ds and ds["bad_pixel"].attrs.get("filled"):
             extra["bad_pixel_filled"] = 1
         return Parts(
@@ -68,6 +71,7 @@ def parts_of(ds: xr.Dataset) -> Parts:
         )
     if name == images.NAME:
         extra = {"intensity_units": str(ds["intensity"].attrs["units"])} | frames_of(ds)
+        tell_of_lost(ds, {"intensity", *extra})
         return Parts(_array(ds["intensity"]), axes_of(ds, images.DIMS, 1), metadata_of(ds, "", extra))
     if name == peaks.NAME:
         return _peaks_parts(ds)
@@ -80,6 +84,7 @@ def parts_of(ds: xr.Dataset) -> Parts:
         stack = np.stack([np.asarray(ds[key].values, np.float64) for key in components])
         units = {"residual_units": ds["residual"].attrs["units"]} if "residual" in ds else {}
         axes = [{**axis, "navigate": True}, *axes_of(ds, SCAN, 0)]
+        tell_of_lost(ds, {*components, *place_of(ds)})
         return Parts(stack, axes, metadata_of(ds, "", node | units | place_of(ds)))
     raise SchemaError(f"{name} has no form as a signal", fix=f"give one of {', '.join(SCHEMAS)}")
 
@@ -101,15 +106,14 @@ def dataset_of(parts: Parts) -> xr.Dataset:
     name = peaks.NAME if parts.ragged else str(node.get("schema", ""))
     signal_axes = [axis for axis in parts.axes if not axis["navigate"]]
     if name == strain.NAME:
-        return _strain_dataset(parts, node)
+        return with_notes(_strain_dataset(parts, node), node)
     if name == peaks.NAME:
-        return _peaks_dataset(parts, node)
+        return with_notes(_peaks_dataset(parts, node), node)
     if len(signal_axes) != 2 or not np.issubdtype(parts.data.dtype, np.number):
         what = f"a signal with {len(signal_axes)} signal axes and dtype {parts.data.dtype} is no pattern"
         raise SchemaError(what, fix="give a Signal2D, or a ragged signal of peaks")
-    if name == images.NAME:
-        return _images_dataset(parts, node)
-    return _fourd_dataset(parts, node)
+    made = _images_dataset(parts, node) if name == images.NAME else _fourd_dataset(parts, node)
+    return with_notes(made, node)
 
 
 def _array(var: xr.DataArray) -> Any:
@@ -168,6 +172,7 @@ def _peaks_parts(ds: xr.Dataset) -> Parts:
     edges = peaks.offsets(ds)
     for pos, index in enumerate(zip(ds["scan_y_index"].values, ds["scan_x_index"].values, strict=True)):
         ragged[index] = table[edges[pos] : edges[pos + 1]]
+    tell_of_lost(ds, {*columns, "n_peaks", "scan_y_index", "scan_x_index", *place_of(ds)})
     node = {
         "columns": columns,
         "units": [str(ds[column].attrs["units"]) for column in columns],

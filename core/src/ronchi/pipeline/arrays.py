@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,10 @@ def lent(data: xr.Dataset) -> xr.Dataset:
     under the key of data that nobody has touched.
     """
     copy = data.copy()
+    # A copy of a data set has the lists and mappings among its attributes in common with it.
+    copy.attrs = deepcopy(data.attrs)
     for var in copy.variables.values():
+        var.attrs = deepcopy(var.attrs)
         if isinstance(var._data, np.ndarray):
             view = var._data.view()
             view.flags.writeable = False

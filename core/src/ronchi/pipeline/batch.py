@@ -32,7 +32,7 @@ SOME_FAILED = 3
 """Exit code of a batch in which some files failed and others may not have."""
 
 SUMMARY_NAME = "summary.csv"
-_COLUMNS = ("input", "status", "reason", "seconds", "peak_rss_mb", "out")
+_COLUMNS = ("input", "status", "reason", "seconds", "peak_rss_mb", "out", "warnings")
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,8 @@ class Row:
     seconds, peak_rss_mb : float
     out : str
         Folder of its outputs.
+    warnings : int
+        How many there are in its record and report.
     scores : dict of str to float
         ``step.figure`` to number.
     """
@@ -59,6 +61,7 @@ class Row:
     seconds: float
     out: str
     peak_rss_mb: float = 0.0
+    warnings: int = 0
     scores: dict[str, float] = field(default_factory=dict)
 
 
@@ -192,12 +195,12 @@ class _Runs:
         with self.lock:
             self.running.discard(process)
         record, seconds = _record(out, before), time.perf_counter() - start
-        peak = float(record.get("peak_rss_mb", 0.0))
+        peak, warnings = float(record.get("peak_rss_mb", 0.0)), len(record.get("warnings", ()))
         # A library that ends the process says that all went well, and has written nothing.
         if process.returncode == 0 and record:
-            return Row(str(file), "done", "", seconds, str(out), peak, _scores(record))
+            return Row(str(file), "done", "", seconds, str(out), peak, warnings, _scores(record))
         status = "stopped" if self.stopped else "failed"
-        return Row(str(file), status, _reason(record, errors, process.returncode), seconds, str(out), peak)
+        return Row(str(file), status, _reason(record, errors, process.returncode), seconds, str(out), peak, warnings)
 
 
 def _reader(config: PipelineConfig) -> str:
@@ -254,8 +257,10 @@ def _reason(record: Mapping[str, Any], errors: str, code: int) -> str:
     failed = [
         f"{name}: {step['error']}" for name, step in record.get("steps", {}).items() if step["status"] == "failed"
     ]
-    lines = (failed[0] if failed else errors.strip().removeprefix("ronchi: ")).splitlines()
-    return lines[0] if lines else f"the process ended with exit code {code}"
+    # What the command line says at its end, after what a library or a wait may have said before.
+    _, said, error = f"\n{errors.strip()}".rpartition("\nronchi: ")
+    lines = (failed[0] if failed else error.strip()).splitlines()
+    return lines[0 if failed or said else -1] if lines else f"the process ended with exit code {code}"
 
 
 def _write_summary(path: Path, rows: Sequence[Row]) -> OSError | None:
@@ -266,7 +271,15 @@ def _write_summary(path: Path, rows: Sequence[Row]) -> OSError | None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*_COLUMNS, *figures])
     for row in ordered:
-        fixed = [row.input, row.status, row.reason, f"{row.seconds:.2f}", f"{row.peak_rss_mb:.0f}", row.out]
+        fixed = [
+            row.input,
+            row.status,
+            row.reason,
+            f"{row.seconds:.2f}",
+            f"{row.peak_rss_mb:.0f}",
+            row.out,
+            row.warnings,
+        ]
         writer.writerow([*fixed, *(repr(row.scores[name]) if name in row.scores else "" for name in figures)])
     try:
         write_atomically(path, text.getvalue().encode(errors="backslashreplace"))
@@ -276,7 +289,8 @@ def _write_summary(path: Path, rows: Sequence[Row]) -> OSError | None:
 
 
 def _tell(row: Row, done: int, total: int, stream: TextIO) -> None:
-    ended = f"{row.status} in {row.seconds:.1f} s" if row.status == "done" else f"{row.status}: {row.reason}"
+    warned = f", {row.warnings} warning{'s' * (row.warnings > 1)}" if row.warnings else ""
+    ended = f"{row.status} in {row.seconds:.1f} s{warned}" if row.status == "done" else f"{row.status}: {row.reason}"
     text = f"[{done} of {total}] {Path(row.input).name}: {ended}\n"
     stream.write(text.encode(errors="backslashreplace").decode())
     stream.flush()

@@ -18,6 +18,7 @@ import xarray as xr
 from ronchi.api import Context, Result
 from ronchi.blocks import CHUNK_LIMIT_BYTES, SAMPLE_DIMS
 from ronchi.errors import DataError
+from ronchi.file_faults import reading
 from ronchi.pipeline.arrays import is_lazy
 from ronchi.pipeline.keys import params_json
 from ronchi.schema import model
@@ -154,10 +155,10 @@ def _read_once(x: xr.DataArray, step: int) -> Iterator[xr.DataArray]:
     start = stop = 0
     for length in x.chunks[0]:
         if stop > start and stop + length - start > step:
-            yield x[start:stop].compute(scheduler="synchronous")
+            yield _in_memory(x[start:stop], scheduler="synchronous")
             start = stop
         stop += length
-    yield x[start:stop].compute(scheduler="synchronous")
+    yield _in_memory(x[start:stop], scheduler="synchronous")
 
 
 def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: int) -> xr.Dataset:
@@ -171,8 +172,14 @@ def _encode_rows(learner: Any, x: xr.DataArray, samples: list[str], patterns: in
 
 
 def _transform(learner: Any, x: xr.DataArray) -> xr.Dataset:
-    encoded: xr.Dataset = learner.transform(x.compute() if is_lazy(x) else x)
+    encoded: xr.Dataset = learner.transform(_in_memory(x) if is_lazy(x) else x)
     return encoded
+
+
+def _in_memory(x: xr.DataArray, **options: Any) -> xr.DataArray:
+    """Data that are read now; a damaged file is told of as such, and not as a fault of the learner."""
+    with reading(x, str(x.name)):
+        return x.compute(**options)
 
 
 def _concatenate(parts: list[xr.Dataset], dim: str) -> xr.Dataset:

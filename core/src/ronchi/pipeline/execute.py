@@ -72,7 +72,7 @@ class StepMaker:
         known = None if forced else self.cache.get(result.key)
         if known is None:
             note = f"{step.config.step}: waiting for another run, which is making the same result"
-            with self.cache.making(result.key, lambda: self.progress.note(note)):
+            with self.cache.making(result.key, lambda: self.progress.tell(note)):
                 # Another run may have made it since we looked.
                 known = None if forced else self.cache.get(result.key)
                 if known is None:

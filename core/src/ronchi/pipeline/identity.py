@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection
 from typing import Any
 
-from ronchi.errors import RunError
+from ronchi.errors import OutputError, RunError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, step_key
 from ronchi.pipeline.param_files import without_files
@@ -75,8 +75,9 @@ class Identities:
         return "; ".join(found) or "its result is not in the cache, or was not finished"
 
     def remember(self) -> None:
-        """Keep the components for the reasons of the next run."""
-        self.cache.set_last(self.plan.config.name, {**self._last, **self.components})
+        """Keep the components for the reasons of the next run, if there is room for them: no result depends on it."""
+        with contextlib.suppress(OutputError):
+            self.cache.set_last(self.plan.config.name, {**self._last, **self.components})
 
     def check_files(self, *names: str, folders: bool = True) -> None:
         """Compare the files that steps read, themselves or through lazy steps before them, with what keys are made of.

@@ -17,6 +17,8 @@ Record = tuple[str, int, str]
 """Logger, level and message: a log record that can travel between processes."""
 
 _PREFIX = "ronchi.step."
+_TOLD_OTHERWISE = ("ronchi.run", "ronchi.manager", "ronchi.report")
+"""Loggers of what the result of a run tells itself, as a failed step, and of tracebacks."""
 
 
 def logger_name(step: str) -> str:
@@ -26,14 +28,14 @@ def logger_name(step: str) -> str:
 
 @contextlib.contextmanager
 def logged(path: Path, warnings: list[str]) -> Iterator[None]:
-    """Write what is logged to a file, and append the warnings of steps to a list, each once.
+    """Write what is logged to a file, and append the warnings of steps, readers and writers to a list, each once.
 
     Parameters
     ----------
     path : pathlib.Path
         Made with the first record.
     warnings : list of str
-        Gets ``"step: message"``.
+        Gets ``"step: message"``; of a reader or writer, which does not know its step, ``"name: message"``.
     """
     path.unlink(missing_ok=True)
     file = _LogFile(path, encoding="utf-8", delay=True)
@@ -89,9 +91,10 @@ class _Warnings(logging.Handler):
         self.warnings = warnings
 
     def emit(self, record: logging.LogRecord) -> None:
-        text = f"{record.name.removeprefix(_PREFIX)}: {record.getMessage()}"
+        name = record.name.removeprefix(_PREFIX).removeprefix("ronchi.")
+        text = f"{name}: {record.getMessage()}"
         # A detector may say the same of every block.
-        if record.name.startswith(_PREFIX) and text not in self.warnings:
+        if record.name not in _TOLD_OTHERWISE and text not in self.warnings:
             self.warnings.append(text)
 
 

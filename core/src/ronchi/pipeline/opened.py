@@ -7,7 +7,7 @@ from typing import get_args
 
 from ronchi import schema
 from ronchi.api import Result
-from ronchi.errors import RonchiError
+from ronchi.errors import PluginError, RonchiError
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.wiring import ANY_SCHEMA, ports, producers
@@ -80,7 +80,7 @@ def check_scan(plan: Plan, run: RunResult, name: str) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Solvers that will fail, each with what is wrong, at its place in the file.
+        Solvers that will fail, each with what is wrong, at its place in the file; or which cannot be imported.
     """
     detector = plan.steps[name]
     data = run.steps[detector.config.inputs.get("data", "").partition(".")[0]].data if _detects(detector) else None
@@ -90,14 +90,17 @@ def check_scan(plan: Plan, run: RunResult, name: str) -> dict[str, str]:
     for solver, step in plan.steps.items():
         if name not in step.config.inputs.values():
             continue
-        check = getattr(step.spec.create(step.params), "check", None)
-        if check is None:
-            continue
         try:
-            check(data["scan_y"], data["scan_x"])
+            check = getattr(step.spec.create(step.params), "check", None)
+            if check is not None:
+                check(data["scan_y"], data["scan_x"])
+        except PluginError as error:
+            unfit[solver] = str(error)
         except RonchiError as error:
             source.fault(("steps", solver, "params", *error.where.split(".")), error.what, error.fix)
             unfit[solver] = str(source.faults.pop())
+        except Exception:  # noqa: BLE001 - a plugin may fail in any way, and does so again, in its own step
+            continue
     return unfit
 
 

@@ -26,6 +26,12 @@ class Progress:
     def note(self, text: str) -> None:
         """Say why nothing seems to happen."""
 
+    def tell(self, text: str) -> None:
+        """Say what those who want no progress have to know too, as that another process is waited for."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
     def finished(self, step: StepResult) -> None:
         """Note that a step is done, reused, failed or skipped."""
 
@@ -52,6 +58,8 @@ class PlainProgress(Progress):
     def note(self, text: str) -> None:
         """Write a line."""
         self._line(text)
+
+    tell = note
 
     def finished(self, step: StepResult) -> None:
         """Write how the step ended."""
@@ -83,6 +91,8 @@ class RichProgress(Progress):
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self.bars.console.print(text, markup=False, highlight=False)
+
+    tell = note
 
     def finished(self, step: StepResult) -> None:
         """Replace the bar by a line that stays."""

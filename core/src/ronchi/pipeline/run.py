@@ -160,7 +160,7 @@ class _Runner:
         check_writable(self.cache.folder, "--set run.cache=FOLDER")
         self.cache.tidy()
         with contextlib.ExitStack() as stack:
-            stack.enter_context(sole_writer(self.run_result.out_dir, progress.note))
+            stack.enter_context(sole_writer(self.run_result.out_dir, progress.tell))
             check_folder_is_own(self.config.name, self.run_result.out_dir)
             identities = self._identify(progress)
             self.manager.load_observers()

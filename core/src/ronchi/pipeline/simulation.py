@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTIAL_SUFFIX", "simulate_to_file"]
 
+_log = logging.getLogger("ronchi.simulate")
+
 PARTIAL_SUFFIX = ".partial"
 """Ending of the folder, beside the file, that holds what is not finished."""
 
@@ -116,8 +118,11 @@ def _simulate_file(
     }
     with contextlib.ExitStack() as held:
         with make_progress(progress) as bars:
-            held.enter_context(locked(folder.with_suffix(".lock"), lambda: bars.note(_BUSY)))
+            held.enter_context(locked(folder.with_suffix(".lock"), lambda: bars.tell(_BUSY)))
         run = run_pipeline(config, out=folder / "out", progress=progress)
+        for warning in run.warnings:
+            # The run has kept it for its summary, of which nothing is shown here.
+            _log.warning("%s", warning.removeprefix("simulate: "))
         step = run.steps["simulate"]
         if not run.ok:
             if not any(path.is_file() for path in (folder / "cache" / "partial").rglob("*")):
@@ -155,7 +160,7 @@ def _simulate_store(
     partial = target.with_name(target.name + PARTIAL_SUFFIX)
     store = partial / "store"
     device = options.device if options.device != "auto" else "cuda" if has_cuda() else "cpu"
-    with make_progress(progress) as bars, locked(partial.with_suffix(".lock"), lambda: bars.note(_BUSY)):
+    with make_progress(progress) as bars, locked(partial.with_suffix(".lock"), lambda: bars.tell(_BUSY)):
         partial.mkdir(parents=True, exist_ok=True)
         _check_same(partial / "asked.json", asked)
         finished = partial / "finished"
@@ -169,7 +174,7 @@ def _simulate_store(
                     device=device,
                     n_threads=options.threads,
                     progress=bars.update,
-                    log=logging.getLogger("ronchi.simulate"),
+                    log=_log,
                     map=executor.map_tasks,
                 )
                 algorithm.simulate_into(store, ctx)

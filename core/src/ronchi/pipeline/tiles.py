@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ronchi.blocks import CHUNK_LIMIT_BYTES, Region, regions
 from ronchi.errors import ConfigError
+from ronchi.file_faults import reading
 
 __all__ = ["BASE_MB", "Tile", "cut", "patterns_per_block", "read_tile", "samples_per_block"]
 
@@ -52,9 +53,16 @@ class Tile:
 
 
 def read_tile(intensity: xr.DataArray, tile: Tile) -> NDArray[np.generic]:
-    """(n, qy, qx) patterns of a tile, in scan order, as stored."""
+    """(n, qy, qx) patterns of a tile, in scan order, as stored.
+
+    Raises
+    ------
+    ReadError
+        The file is damaged.
+    """
     part = intensity.isel(scan_y=slice(tile.y0, tile.y1), scan_x=slice(tile.x0, tile.x1))
-    frames: NDArray[np.generic] = np.asarray(part.data if part.chunks else part.values)
+    with reading(intensity, str(intensity.name)):
+        frames: NDArray[np.generic] = np.asarray(part.data if part.chunks else part.values)
     return frames.reshape(-1, *frames.shape[2:])
 
 

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, colormap, new_figure
+from ronchi.plot.canvas import CATEGORIES, colormap, legend_outside, new_figure
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import robust_limits
 from ronchi.plot.scalebar import add_scale_bar
@@ -207,7 +207,7 @@ def track_summary(atoms: xr.Dataset, *, figure: Any = None) -> Any:
         ax.set_xlabel(x, fontsize="small")
         ax.set_ylabel(y, fontsize="small")
         ax.tick_params(labelsize="x-small")
-    counts.legend(fontsize="x-small", frameon=False)
+    legend_outside(counts, above=True)
     return figure
 
 
@@ -221,4 +221,4 @@ def _draw_drift(ax: Any, atoms: xr.Dataset) -> None:
     ax.set_xlabel("frame", fontsize="small")
     ax.set_ylabel(titled("drift", str(atoms["drift_y"].attrs.get("units", "pixel"))), fontsize="small")
     ax.tick_params(labelsize="x-small")
-    ax.legend(fontsize="x-small", frameon=False)
+    legend_outside(ax, above=True)

@@ -29,6 +29,7 @@ __all__ = [
     "colormap",
     "draw_image",
     "extent_of",
+    "legend_outside",
     "new_figure",
     "panels",
     "round_ticks",
@@ -81,6 +82,14 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def axes_or_new(ax: Any, width_in: float = 4.2, height_in: float = 3.8) -> Any:
     """``ax``, or the axes of a new figure."""
     return new_figure(width_in, height_in).add_subplot() if ax is None else ax
+
+
+def legend_outside(ax: Any, *, above: bool = False) -> None:
+    """Put the legend where it lies on no line: beside the axes, or above them in one row."""
+    place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)}
+    if above:
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 4, "columnspacing": 1.2}
+    ax.legend(fontsize="x-small", frameon=False, **place)
 
 
 def colormap(name: str) -> Any:

@@ -18,6 +18,7 @@ from ronchi.plot.canvas import (
     category_colour,
     colormap,
     draw_image,
+    legend_outside,
     new_figure,
     panels,
 )
@@ -272,7 +273,7 @@ def training_curves(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
     drawn = {dim: names for dim, names in groups.items() if names}
     if not drawn:
         raise DataError("no training curves to draw", where="training curves")
-    figure = figure or new_figure(4.2 * len(drawn), 2.8)
+    figure = figure or new_figure(4.8 * len(drawn), 2.8)
     axes = figure.subplots(1, len(drawn), squeeze=False)[0]
     for ax, (dim, names) in zip(axes, drawn.items(), strict=True):
         at = descriptors[dim].values if dim in descriptors.coords else np.arange(1, descriptors.sizes[dim] + 1)
@@ -281,7 +282,7 @@ def training_curves(descriptors: xr.Dataset, *, figure: Any = None) -> Any:
             marker = "o" if len(at) <= 30 else ""
             ax.plot(at, descriptors[name].values, color=colour, label=name, marker=marker, markersize=3, linewidth=1.2)
         ax.set_xlabel(_CURVES[dim], fontsize="small")
-        ax.legend(fontsize="x-small", frameon=False)
+        legend_outside(ax)
         ax.tick_params(labelsize="x-small")
     return figure
 

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, category_colour, colormap, new_figure
+from ronchi.plot.canvas import CATEGORIES, category_colour, colormap, legend_outside, new_figure
 from ronchi.plot.labels import titled
 
 __all__ = [
@@ -262,8 +262,7 @@ def _finish(ax: Any, x: str, y: str, *, legend: bool = True) -> None:
     ax.set_ylabel(y, fontsize="small")
     ax.tick_params(labelsize="x-small")
     if legend and ax.get_legend_handles_labels()[0]:
-        # Beside the axes, where it lies on no line.
-        ax.legend(fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+        legend_outside(ax)
 
 
 def _needed(dynamics: xr.Dataset, name: str) -> xr.DataArray:

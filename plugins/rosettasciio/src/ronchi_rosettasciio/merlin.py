@@ -50,7 +50,7 @@ def read_merlin(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Si
     frames = frames[None] if frames.ndim == 2 else frames
     notes: list[str] = []
     leading: tuple[int, ...] = (frames.shape[0],)
-    told = _rows_and_columns(path) if scan_shape is None else None
+    told = _rows_and_columns(path, frames.shape[0], notes) if scan_shape is None else None
     if told is None and scan_shape is None:
         columns = _columns_by_pauses(path, frames.shape[0])
         if columns:
@@ -92,10 +92,21 @@ def left_out(path: Path) -> str:
     return "; ".join(said)
 
 
-def _rows_and_columns(path: Path) -> tuple[int, int] | None:
-    """Rows and columns of the scan from the header file, None without one or where it does not say."""
+def _rows_and_columns(path: Path, n: int, notes: list[str]) -> tuple[int, int] | None:
+    """Rows and columns of the scan from the header file, None without one or where it does not say.
+
+    Newer software writes the scan's size, which may also be that of an earlier scan, or leave out the flyback; where
+    each pattern has a trigger of its own, it is all that there is.
+    """
     numbers = _header_numbers(path)
     columns, total = numbers.get(_COLUMNS, 0), numbers.get(_FRAMES, 0)
+    rows, width = numbers.get("ScanY", 0), numbers.get("ScanX", 0)
+    if min(rows, width) > 1:
+        if rows * width == (total or n):
+            notes.append(f"{rows} rows of {width} patterns, by ScanY and ScanX of the header; `scan_shape` sets others")
+            return rows, width
+        said = f"ScanX {width} and ScanY {rows} of the header are not those of {total or n} patterns"
+        notes.append(f"{said}, and are left out of account")
     return (total // columns, columns) if 1 < columns < total and total % columns == 0 else None
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CUBE_IMAGES",
+    "CUBE_NOTES",
     "DETECTOR",
     "SCAN",
     "STRAIN_NOTES",
@@ -27,8 +28,8 @@ __all__ = [
     "cube_images",
     "find_nodes",
     "is_py4dstem",
+    "own_notes",
     "q_shape_of",
-    "strain_notes",
 ]
 
 Kind = Literal["cube", "peaks", "points", "strain", "map"]
@@ -37,6 +38,8 @@ KINDS: tuple[Kind, ...] = ("cube", "peaks", "points", "strain", "map")
 SCAN, DETECTOR = ("scan_y", "scan_x"), ("qy", "qx")
 CUBE_IMAGES = {"probe": DETECTOR, "bad_pixel": DETECTOR, "valid": SCAN}
 """Images beneath a cube that belong to it, with what they lie over."""
+CUBE_NOTES = ("title", "intensity_units")
+"""Attributes of the group of a cube, which py4DSTEM leaves alone."""
 STRAIN_NOTES = ("frame", "reference", "measure", "residual_units")
 """Attributes of the group of a strain map, which py4DSTEM leaves alone."""
 
@@ -135,10 +138,10 @@ def calibration_items(file: h5py.File, node: Node) -> dict[str, Any]:
     return {}
 
 
-def strain_notes(file: h5py.File, node: Node) -> dict[str, str]:
-    """What ronchi noted on a strain map that it wrote; empty for all others."""
+def own_notes(file: h5py.File, node: Node) -> dict[str, str]:
+    """What ronchi noted on a cube or a strain map that it wrote; empty for all others."""
     attrs = file[node.path].attrs
-    return {key: _text(attrs[key]) for key in STRAIN_NOTES if key in attrs}
+    return {key: _text(attrs[key]) for key in {"cube": CUBE_NOTES, "strain": STRAIN_NOTES}[node.kind] if key in attrs}
 
 
 def q_shape_of(file: h5py.File, node: Node) -> tuple[int, int] | None:

@@ -35,8 +35,8 @@ from ronchi_rosettasciio.py4dstem_nodes import (
     Node,
     calibration_items,
     cube_images,
+    own_notes,
     q_shape_of,
-    strain_notes,
 )
 from ronchi_rosettasciio.py4dstem_points import PointArray, open_points
 
@@ -64,7 +64,7 @@ class Scene:
         self.frames = {node.path: self._frame(node, calibration_items(file, node)) for node in nodes}
         self.q_shapes = {node.path: q_shape_of(file, node) for node in nodes if node.kind in ("peaks", "points")}
         self.stored = {node.path: (file[node.data].dtype, file[node.data].chunks) for node in nodes}
-        self.notes = {node.path: strain_notes(file, node) for node in nodes if node.kind == "strain"}
+        self.notes = {node.path: own_notes(file, node) for node in nodes if node.kind in ("cube", "strain")}
         self.units = {node.path: str(file[node.data].attrs.get("units", "1")) for node in nodes if node.kind == "map"}
 
     def _frame(self, node: Node, items: dict[str, Any]) -> Frame:
@@ -135,8 +135,10 @@ class Scene:
         blocks = scan_chunks(shape, dtype.itemsize, stored, int(self.params.block_mb * 2**20))
         opener = functools.partial(_open_cube, self.path, node.data, order, blocks)
         lazy = LazySignal(self.path, FORMAT, opener, shape, dtype)
-        images = self._images(node)
-        made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=node.name, is_lazy=1, **images)
+        images, notes = self._images(node), self.notes[node.path]
+        title = notes.get("title", node.name)
+        made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=title, is_lazy=1, **images)
+        made["intensity"].attrs["units"] = notes.get("intensity_units", "counts")
         if {image.path for image in self.images[node.path].values()} & self.filled:
             made["bad_pixel"].attrs["filled"] = 1
         made["intensity"].encoding["source"] = str(self.path)

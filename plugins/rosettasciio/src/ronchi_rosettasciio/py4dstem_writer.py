@@ -17,7 +17,7 @@ from ronchi.blocks import iter_regions
 from ronchi.interop.py4dstem import calibration_of, points_of, scan_items, strain_extras, to_py4dstem
 from ronchi.schema import fourd, maps, peaks, schema_of, strain
 from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
-from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, DETECTOR, SCAN, STRAIN_NOTES
+from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, CUBE_NOTES, DETECTOR, SCAN, STRAIN_NOTES
 
 __all__ = ["Py4dstemWriter"]
 
@@ -80,6 +80,8 @@ class Py4dstemWriter:
         if kind == maps.NAME:
             _write_maps(parent, part)
             return None
+        if lost := [str(var) for var in part.variables if var not in (*part.dims, *fourd.DIMS, *_KEPT[kind])]:
+            _log.warning("py4DSTEM has no place for %s: left out; .nc and .zarr files hold everything", ", ".join(lost))
         if kind == strain.NAME:
             # py4DSTEM looks for its five by their labels.
             slices = to_py4dstem(part) | strain_extras(part)
@@ -117,8 +119,8 @@ class Py4dstemWriter:
                 _write_image(group, extra, dims, part[extra])
                 if part[extra].attrs.get("filled"):
                     group[extra].attrs["filled"] = 1
-        if lost := [place for place in fourd.POSITIONS if place in part]:
-            _log.warning("%s are left out: py4DSTEM has no place for them", " and ".join(lost))
+        notes = dict(zip(CUBE_NOTES, (part.attrs.get("title"), intensity.attrs["units"]), strict=True))
+        group.attrs.update({key: str(note) for key, note in notes.items() if note})
         return group
 
 
@@ -129,6 +131,13 @@ _HEADER = {
     "authoring_program": "ronchi",
     "authoring_user": "",
 }
+_ORIGINS = ("origin_y", "origin_x")
+_KEPT = {
+    fourd.NAME: ("intensity", *_ORIGINS, *CUBE_IMAGES),
+    peaks.NAME: ("n_peaks", "scan_y_index", "scan_x_index", *peaks.PER_PEAK, "flags", "h", "k", *_ORIGINS),
+    strain.NAME: (*strain.COMPONENTS, *(f"se_{name}" for name in strain.COMPONENTS), "residual", "n_used", "valid"),
+}
+"""Variables that have a place."""
 _CALIBRATED = (fourd.NAME, peaks.NAME)
 _IMAGE_CLASSES = {SCAN: "VirtualImage", DETECTOR: "VirtualDiffraction"}
 

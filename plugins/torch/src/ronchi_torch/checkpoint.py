@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ronchi.api import DataError
+from ronchi_torch.files import whole_file
 
 __all__ = ["Saved", "fingerprint", "moments_of", "read_checkpoint", "restore_moments", "write_checkpoint"]
 
@@ -45,6 +46,11 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], to
     ----------
     tensors, told : mapping
         As `Saved` holds them; names of groups have no dots.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; an older file stays.
     """
     from safetensors.torch import save_file
 
@@ -53,10 +59,8 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], to
         for group, members in tensors.items()
         for name, value in members.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(flat, partial, dict(told))
-    partial.replace(path)
+    with whole_file(path) as partial:
+        save_file(flat, partial, dict(told))
 
 
 def read_checkpoint(path: Path) -> Saved:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ronchi.api import DataError
+from ronchi_torch.files import whole_file
 
 __all__ = ["CardedWeights", "read_weights", "write_weights"]
 
@@ -44,14 +45,19 @@ class CardedWeights:
 
 
 def write_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str:
-    """Write the weights of a network with a card that JSON can hold, whole or not at all; returns the file's sha256."""
+    """Write the weights of a network with a card that JSON can hold, whole or not at all; returns the file's sha256.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written; an older file stays.
+    """
     from safetensors.torch import save
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     content = save(tensors, {_KEY: json.dumps(dict(card))})
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
     return hashlib.sha256(content).hexdigest()
 
 
