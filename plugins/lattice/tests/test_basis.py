@@ -68,6 +68,23 @@ def test_superlattice_reflections_are_part_of_the_lattice():
     assert on_one_lattice(find_basis(table(patterns), 5), fine)
 
 
+@pytest.mark.parametrize("aspect", [6.5, 9.0])
+def test_rows_farther_apart_than_the_peaks_in_them_are_a_lattice(aspect):
+    """Layered crystals along the layers: bismuth cuprates and MAX phases have such cells."""
+    G = np.array([[0.0, 0.1 * aspect], [0.1, 0.02]])
+    patterns = crystal(G, sigma=0.001).peaks(np.random.default_rng(0))
+    assert on_one_lattice(find_basis(table(patterns), 5), G)
+
+
+@pytest.mark.parametrize(("G", "degrees"), [(SQUARE, 18), (SQUARE, 35), (CENTRED, 14), (CENTRED, 30)])
+def test_of_two_lattices_the_basis_is_that_of_one(G, degrees):
+    """Turned so, they have many nodes nearly in common, and all of both lie near those of a denser lattice."""
+    turn, rng = turned(degrees) @ G, np.random.default_rng(0)
+    pairs = zip(*(crystal(g, sigma=0.002, missing=0.2, origin=(0, 0)).peaks(rng) for g in (G, turn)), strict=True)
+    found = find_basis(table([np.concatenate(pair) for pair in pairs]), 5, n_lattices=2)
+    assert on_one_lattice(found, G) or on_one_lattice(found, turn)
+
+
 def test_the_order_of_the_peaks_does_not_matter():
     rng = np.random.default_rng(7)
     patterns = crystal(HEXAGONAL, sigma=0.004, missing=0.2).peaks(rng)
@@ -81,9 +98,9 @@ def test_no_basis_without_enough_peaks():
 
 
 def test_peaks_on_one_line_are_refused():
-    line = np.linspace(-1, 1, 9)[:, None] * [0.1, 0.3]
-    with pytest.raises(DataError, match="basis"):
-        find_basis(table([line] * 20), 5)
+    line, rng = np.linspace(-1, 1, 9)[:, None] * [0.1, 0.3], np.random.default_rng(0)
+    with pytest.raises(DataError, match="on one line"):
+        find_basis(table([line + rng.normal(0, 1e-3, line.shape) for _ in range(20)]), 5)
 
 
 def test_peaks_that_all_coincide_are_refused():

@@ -116,6 +116,26 @@ def test_random_peaks_are_hardly_ever_a_lattice(solve):
     assert float((lattice["reason"][0, 20:] == 0).mean()) < 0.03
 
 
+def test_rings_beside_a_crystal_are_hardly_ever_its_lattice(solve):
+    """An amorphous film of the same distances: its peaks lie as far out as those of the crystal, at any angle."""
+    rng = np.random.default_rng(3)
+    radius = np.hypot(*SQUARE[:, 0])
+
+    def rings():
+        n = rng.integers(5, 14, 2)
+        r = np.repeat([radius, rng.uniform(0.7, 2) * radius], n) * rng.normal(1, 0.04, n.sum())
+        angle = rng.uniform(0, 2 * np.pi, n.sum())
+        q = np.stack([r * np.sin(angle), r * np.cos(angle)], axis=1)
+        apart = np.hypot(*(q[:, None] - q).transpose(2, 0, 1)) > 0.25 * radius
+        return np.concatenate([[[0.0, 0.0]], q[(apart | ~np.tri(len(q), k=-1, dtype=bool)).all(axis=1)]])
+
+    patterns = scan(rng, n=40, sigma=0.005, origin=(0, 0)) + [rings() for _ in range(3000)]
+    _, lattice = solve(dataset(patterns, (1, 3040)), basis={"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]})
+    assert (lattice["reason"][0, :40] == 0).all()
+    # 3000 patterns: +-0.002. The estimate taken at its word gives 0.025.
+    assert float((lattice["reason"][0, 40:] == 0).mean()) < 0.01
+
+
 @pytest.mark.parametrize("n", [6, 0])
 def test_a_scan_without_any_lattice_is_an_error(solve, n):
     with pytest.raises(DataError, match=f"any of {n} positions, which have 0 to 0 peaks"):

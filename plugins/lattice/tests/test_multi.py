@@ -64,6 +64,20 @@ def test_grains_of_equal_size_are_all_found(solve, angles):
     assert all(len({bool(v) for v in row}) == 1 for grain in valid for row in grain)
 
 
+def test_three_lattices_in_every_pattern_are_all_fitted(solve):
+    """Each has a third of the peaks."""
+    rng = np.random.default_rng(0)
+    grains = [
+        Crystal(np.tile(np.eye(2), (30, 1, 1)), turn(angle) @ SQUARE, sigma=1e-3, missing=0.1, origin=(0, 0)).peaks(rng)
+        for angle in (0, 20, 50)
+    ]
+    patterns = [np.concatenate(of_position) for of_position in zip(*grains, strict=True)]
+    strain, _ = solve(dataset(patterns, (1, 30)), n_lattices=3)
+    assert strain.attrs["n_lattices"] == 3
+    for name in ("valid", "valid_2", "valid_3"):
+        assert (strain[name] == 1).mean() > 0.9
+
+
 def test_the_first_lattice_does_not_mind_the_second(two_grains, solve):
     alone, _ = solve(two_grains, basis={"g1": SQUARE[:, 0], "g2": SQUARE[:, 1]})
     np.testing.assert_allclose(alone["e_xx"][0, :10], 0, atol=1e-3)

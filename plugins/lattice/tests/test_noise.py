@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ronchi_lattice.fit import Settings, fit_scan
+from ronchi_lattice.leverage import left_over
 from ronchi_lattice.noise import model_error
 from ronchi_lattice.peaklist import Peaks, read
 
@@ -193,3 +194,16 @@ def test_intensities_that_are_not_known_count_as_typical():
     even = read(dataset(list(q), (1, 50)))
     for a, b in zip(fit_scan(unknown, SQUARE, Settings())[1:], fit_scan(even, SQUARE, Settings())[1:], strict=True):
         np.testing.assert_array_equal(getattr(a, "precision", a), getattr(b, "precision", b))
+
+
+def test_what_a_fit_leaves_depends_on_the_ratios_of_the_weights_alone():
+    """Tukey's weights are 0.9 in the mean: of few peaks, which the fit follows, more would seem to be left."""
+    hk = np.array([(h, k) for h in (-1, 0, 1) for k in (-1, 0, 1) if (h, k) != (0, 0)], np.int32)
+    design = np.column_stack([np.ones(8), hk])
+    half = np.linalg.inv(design.T @ design)
+    cov = np.kron(np.eye(2), half)[None]
+    precision, position = np.tile([1.0, 0.0, 1.0], (8, 1)), np.zeros(8, np.int64)
+    expected = 1 - np.einsum("mi,ij,mj->m", design, half, design)
+    for weight in (1.0, 0.8):
+        left = left_over(precision, hk, np.full(8, weight, np.float32), cov, position)
+        np.testing.assert_allclose(left, expected, atol=1e-6)

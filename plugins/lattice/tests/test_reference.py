@@ -159,6 +159,16 @@ def test_a_rectangular_cell_turned_against_the_sample_gives_its_angle_and_no_str
         np.testing.assert_allclose(strain[name], 0, atol=5e-4)
 
 
+@pytest.mark.parametrize("name", ["turned by half a turn", "left-handed", "one vector reversed"])
+def test_all_names_of_an_oblique_cell_give_the_same_strain(strained_scan, solve, name):
+    G = np.array([[0.05, 0.24], [0.20, 0.06]])
+    cell = {"turned by half a turn": -G, "left-handed": G[:, ::-1], "one vector reversed": G * [-1, 1]}[name]
+    peaks = strained_scan(np.array([[1.02, 0.01], [0.0, 0.99]]), G=G)
+    strain, _ = solve(peaks, reference={"g1": cell[:, 0], "g2": cell[:, 1]})
+    for component, expected in {"e_xx": 0.0199876, "e_yy": -0.0099625, "e_xy": 0.0050746, "theta": -0.0049751}.items():
+        assert strain[component].values[0, -1] == pytest.approx(expected, abs=2e-6), component
+
+
 def test_a_cell_that_does_not_index_the_lattice_is_an_error(steps, solve):
     with pytest.raises(DataError, match="does not index"):
         solve(steps, reference={"g1": [0, 0.4], "g2": [0.4, 0]})

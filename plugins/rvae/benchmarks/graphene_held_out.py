@@ -100,7 +100,8 @@ def made(name: str, simulator: str, params: Params, folder: Path, seed: int) -> 
     if not path.exists():
         steps = {"scan": {"simulator": simulator, "params": params}}
         outputs = {"scan": {"from": "scan", "path": path.name}}
-        pipeline = {"schema": "ronchi.pipeline/1", "name": path.stem, "seed": seed, "steps": steps, "outputs": outputs}
+        # One name for all sets: a folder belongs to the pipelines of one name.
+        pipeline = {"schema": "ronchi.pipeline/1", "name": "held-out", "seed": seed, "steps": steps, "outputs": outputs}
         ronchi.run(pipeline, folder, progress=False)
     return ronchi.read(path).load(), ronchi.read(path, side="truth").load()
 

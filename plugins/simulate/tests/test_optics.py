@@ -56,7 +56,10 @@ def test_bullseye_is_open_in_the_centre_and_has_rings_and_spokes() -> None:
     assert np.linalg.norm(probe_spectrum(beam, (256, 256), 0.005)) == pytest.approx(1, abs=1e-5)
 
 
-@pytest.mark.parametrize("change", [{"energy_eV": 0}, {"energy_eV": np.nan}, {"semiangle_mrad": -1}, {"aperture": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [{"energy_eV": 200}, {"energy_eV": 1e12}, {"energy_eV": np.nan}, {"semiangle_mrad": -1}, {"aperture": "x"}],
+)
 def test_what_is_no_beam_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Beam(**({"energy_eV": 2e5, "semiangle_mrad": 1} | change))  # type: ignore[arg-type]

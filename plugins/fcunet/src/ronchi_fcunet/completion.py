@@ -33,6 +33,8 @@ _SPREAD_PX = 0.8
 """Standard deviation of a vote: the errors of three positions, and a little distortion over the pattern."""
 _VOTES_OF_A_NODE = 1 / 30
 """Share of the square of the number of disks that votes for a node in the middle of a full lattice."""
+_UNITS = 2.0**32
+"""Of a vote, where votes are added as integers."""
 _N_SEEN = 3 + 2 * STRIDE_PX**2 + 1
 """Log-odds of disks and of light, amplitude, two views of the votes at every pixel of a cell, and the distance."""
 _LOGIT_UNIT = 3.0
@@ -53,17 +55,28 @@ def lattice_votes(maps: DiskMaps) -> tuple[Tensor, Tensor]:
     # In two steps, since the exporter to ONNX does not know both bounds at once.
     y, x = y.clamp_min(0).clamp_max(rows - 1.001), x.clamp_min(0).clamp_max(columns - 1.001)
     top, left = y.floor(), x.floor()
-    disks = torch.zeros(n, rows * columns, device=device)
+    disks = torch.zeros(n, rows * columns, device=device, dtype=_summed_as(device))
     # Each disk is shared by the four pixels around it.
     for down, right in itertools.product((0, 1), (0, 1)):
         share = (1 - down - top + y if down else 1 + top - y) * (x - left if right else 1 + left - x)
         place = ((top + down) * columns + left + right).long()
-        disks = disks.scatter_add(1, place.flatten(1), (weight * share).flatten(1))
+        disks = disks.scatter_add(1, place.flatten(1), _counted(weight * share, disks.dtype).flatten(1))
+    if not disks.is_floating_point():
+        disks = disks.to(weight.dtype) / _UNITS
     # Twice the size: no vote comes back in from the other side.
     spectrum = torch.fft.rfft2(functional.pad(disks.view(n, rows, columns), (0, columns, 0, rows)))
     votes = spectrum * (spectrum.abs().square() * _spread(2 * rows, 2 * columns, device))
     counted = torch.fft.irfft2(votes, s=(2 * rows, 2 * columns))[:, :rows, :columns].clamp_min(0)
     return counted, weight.flatten(1).sum(1)[:, None, None]
+
+
+def _summed_as(device: torch.device) -> torch.dtype:
+    """A GPU adds in any order: of integers the sum is always the same."""
+    return torch.float32 if device.type == "cpu" else torch.int64
+
+
+def _counted(votes: Tensor, dtype: torch.dtype) -> Tensor:
+    return votes if dtype.is_floating_point else (votes * _UNITS).round().to(dtype)
 
 
 def _spread(rows: int, columns: int, device: torch.device) -> Tensor:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 
 _POSITIONS = 400  # spread over the scan: more of them tell nothing new
 _PAIRS = 400_000  # bounds memory where patterns hold hundreds of peaks
-_REACH = 6.0  # spacings: the longest differences looked at
+_REACHES = (6.0, 24.0)  # spacings: the longest differences looked at; the further ones if the nearer lie on one line
 _BIN = 0.05  # spacings
 _BLUR = 1.5  # bins
 _CANDIDATES = 20  # highest pile-ups that are tried as basis vectors
@@ -54,11 +54,20 @@ def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | No
     DataError
         The peaks of the scan agree on no lattice, or lie on one line.
     """
-    differences, spacing = _differences(peaks, min_peaks)
-    if spacing is None:
-        return None
-    nodes, height = _pile_ups(differences, spacing) if np.isfinite(spacing) else (differences, np.empty(0))
-    best, agreement = _consensus(nodes, height, spacing)
+    for reach in _REACHES:
+        differences, spacing = _differences(peaks, min_peaks, reach)
+        if spacing is None:
+            return None
+        nodes, height = _pile_ups(differences, spacing, reach) if np.isfinite(spacing) else (differences, np.empty(0))
+        best, agreement = _consensus(nodes, height, spacing, n_lattices)
+        if best is not None or not _are_on_a_line(differences, spacing):
+            break
+    else:
+        raise DataError(
+            "the peaks of the patterns lie on one line, or on parallel ones far apart: they span no lattice",
+            where="peaks",
+            fix="have disks beside the line found: lower the detector's thresholds, or record another zone axis",
+        )
     if best is None or agreement < _AGREEMENT / n_lattices:
         raise DataError(
             f"no lattice explains the peaks of this scan: the best one, {max(agreement, 0):.0%} of the differences "
@@ -69,8 +78,8 @@ def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | No
     return canonical(_refined(best, nodes, height, spacing))
 
 
-def _differences(peaks: Peaks, min_peaks: int) -> tuple[Floats, float | None]:
-    """Differences within `_REACH` spacings, and the spacing: the median distance to the nearest peak.
+def _differences(peaks: Peaks, min_peaks: int, reach: float) -> tuple[Floats, float | None]:
+    """Differences within ``reach`` spacings, and the spacing: the median distance to the nearest peak.
 
     The spacing is None without patterns to ask, and infinite if their peaks all coincide.
     """
@@ -92,12 +101,19 @@ def _differences(peaks: Peaks, min_peaks: int) -> tuple[Floats, float | None]:
         differences.append(d[apart])
     spacing = float(np.median(np.concatenate(nearest)))
     every = np.concatenate(differences)
-    return every[np.hypot(*every.T) < _REACH * spacing], spacing
+    return every[np.hypot(*every.T) < reach * spacing], spacing
 
 
-def _pile_ups(differences: Floats, spacing: float) -> tuple[Floats, Floats]:
+def _are_on_a_line(differences: Floats, spacing: float) -> bool:
+    if not len(differences):
+        return False
+    squares = np.linalg.eigvalsh(differences.T @ differences / len(differences))
+    return bool(squares[0] < (_NEAR * spacing) ** 2)
+
+
+def _pile_ups(differences: Floats, spacing: float, reach: float) -> tuple[Floats, Floats]:
     """Where the differences pile up, (n, 2), and how high, highest first."""
-    half = round(_REACH / _BIN)
+    half = round(reach / _BIN)
     bins = np.rint(differences / (_BIN * spacing)).astype(np.int64) + half
     size = 2 * half + 1
     counts = np.bincount(bins[:, 0] * size + bins[:, 1], minlength=size * size).reshape(size, size)
@@ -112,9 +128,13 @@ def _pile_ups(differences: Floats, spacing: float) -> tuple[Floats, Floats]:
     return place[kept][order], height[kept][order]
 
 
-def _consensus(nodes: Floats, height: Floats, spacing: float) -> tuple[Floats | None, float]:
-    """Basis from two pile-ups that puts most of the height on nodes, less what so dense a lattice gets by chance."""
-    best, agreement = None, 0.0
+def _consensus(nodes: Floats, height: Floats, spacing: float, n_lattices: int) -> tuple[Floats | None, float]:
+    """Basis from two pile-ups that puts most of the height on nodes, less what so dense a lattice gets by chance.
+
+    Where there are several lattices, a denser one holds nodes of more than one of them: the height counts by what a
+    node of the lattice tells about a place, log(1 / chance). A single lattice is to hold its superlattice reflections.
+    """
+    best, agreement, highest = None, 0.0, 0.0
     half_plane = [v for v in nodes if (v[0], v[1]) > (0, 0)][:_CANDIDATES]
     for a, b in combinations(half_plane, 2):
         area = abs(a[0] * b[1] - a[1] * b[0])
@@ -126,9 +146,10 @@ def _consensus(nodes: Floats, height: Floats, spacing: float) -> tuple[Floats | 
         # The near nodes first: a pile-up far out lies off by the error of G, once for each step.
         G = _refined(G, nodes, height, spacing, reach=2)
         explained = float(height[_on_lattice(G, nodes, spacing)].sum() / height.sum())
-        score = explained - np.pi * (_NEAR * spacing) ** 2 / area
-        if score > agreement + 1e-9:
-            best, agreement = G, score
+        chance = np.pi * (_NEAR * spacing) ** 2 / area
+        score = (explained - chance) * (1.0 if n_lattices == 1 else -np.log(chance))
+        if score > highest + 1e-9:
+            best, agreement, highest = G, explained - chance, score
     return best, agreement
 
 

@@ -27,12 +27,13 @@ _FIRST_SIGMA = 0.02  # of |g|: weights nearly equal, until the model error is kn
 
 @dataclass(frozen=True)
 class Settings:
-    """What a fit needs of the parameters; ``tolerance`` in shortest vectors."""
+    """What a fit needs of the parameters; ``tolerance`` in shortest vectors, ``min_part`` as in `fit_positions`."""
 
     min_peaks: int = 5
     min_fraction: float = 0.35
     tolerance: float = 0.25
     outlier_sigma: float = 6.0
+    min_part: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -175,6 +176,7 @@ def fit_from(
         settings.tolerance * shortest,
         settings.min_peaks,
         settings.min_fraction,
+        min(settings.min_part, settings.min_fraction),
         settings.outlier_sigma,
         tukey_covariance_factor(settings.outlier_sigma),
         fits.params,

@@ -22,7 +22,7 @@ _ORIGIN_CANDIDATES = 6
 _TRUSTED_RADIUS = 2.2  # in longest vectors: nodes that a start 10 % off still names rightly
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def index_peaks(
     q: Floats, lo: int, hi: int, p: Floats, radius2: float, tolerance2: float, owner: Ints, hk: Ints, used: Any
 ) -> int:
@@ -62,7 +62,7 @@ def index_peaks(
     return count
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def seat_origin(q: Floats, lo: int, hi: int, p: Floats, tolerance2: float) -> None:
     """Move the origin to the peak near it on which most of its neighbours agree.
 
@@ -99,7 +99,7 @@ def seat_origin(q: Floats, lo: int, hi: int, p: Floats, tolerance2: float) -> No
             break
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def _coarse_fit(q: Floats, lo: int, hi: int, p: Floats, core2: float, hk: Ints, used: Any) -> bool:
     """One step with equal Cauchy weights of width sqrt(core2); False, and no step, if it is not determined."""
     s0 = sh = sk = shh = shk = skk = 0.0
@@ -143,7 +143,7 @@ def _coarse_fit(q: Floats, lo: int, hi: int, p: Floats, core2: float, hk: Ints, 
     return True
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def approach(q: Floats, lo: int, hi: int, p: Floats, tolerance: float, owner: Ints, hk: Ints, used: Any) -> None:
     """Index from the middle outwards, refining the lattice in ``p`` before each step out."""
     tolerance2, core2 = tolerance * tolerance, (0.35 * tolerance) ** 2

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi.cholesky import factor, invert, solve
 from ronchi.compiled import njit
-from ronchi_lattice.cholesky import factorise, invert, solve
 from ronchi_lattice.indexing import approach, index_peaks, seat_origin
 
 __all__ = ["COLLINEAR", "FITTED", "NOT_CONVERGED", "NO_PEAKS", "OUTLIERS", "TOO_FEW", "fit_positions"]
@@ -25,13 +25,21 @@ FITTED, NO_PEAKS, TOO_FEW, COLLINEAR, NOT_CONVERGED, OUTLIERS = 0, 1, 2, 3, 4, 5
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
+_PARAMETERS = 6
+_LEAST = 1e-14  # share of a parameter's information that the others must leave
 _MAX_ITERATIONS = 25
 _SETTLING = 2  # iterations in which indices and local scale may change; then they are kept, so that it converges
 _MEDIAN_SQUARE = 1.3863  # median of chi-squared with two degrees of freedom
-_LOG_FALSE_ALARMS = np.log(0.01)  # a lattice that one pattern in a hundred of random peaks would show is no lattice
+_LOG_FALSE_ALARMS = np.log(0.001)
+"""A lattice that one pattern in a hundred of random peaks would show is no lattice. The fit chooses its peaks and where
+it begins, and peaks of a ring lie where nodes do: up to ten times as many as the estimate says show one."""
+
+_LEAST_FILLED = 0.4
+"""Of the nodes among the peaks used, where these are but a part of the pattern's: a lattice that has every fifth node
+in common with another one is given a fifth of its peaks."""
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def _gather(q: Floats, precision: Floats, typical: float, lo: int, hi: int, hk: Ints, used: Any, x: Floats) -> int:
     """Copy the used peaks into the rows y, x, h, k, precision yy, yx, xx, slack of ``x`` (8, m); returns how many.
 
@@ -59,7 +67,7 @@ def _gather(q: Floats, precision: Floats, typical: float, lo: int, hi: int, hk: 
     return m
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     """Robust standard deviation of the residuals, by their median; 1 where they are no larger than expected."""
     large = 0
@@ -74,7 +82,7 @@ def _local_scale(x: Floats, m: int, p: Floats, ordered: Floats) -> float:
     return float(np.sqrt(ordered[m // 2] / _MEDIAN_SQUARE))
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+@njit(nogil=True, fastmath={"contract", "reassoc"})
 def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats, a: Floats, b: Floats) -> None:
     """Normal matrix ``a`` (lower triangle) and right side ``b`` of the robust step from ``p``, and its weights.
 
@@ -110,7 +118,7 @@ def _normal_equations(x: Floats, m: int, p: Floats, cut2: float, weight: Floats,
     b[0], b[1], b[2], b[3], b[4], b[5] = y0, yh, yk, x0, xh, xk
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def _spans_plane(x: Floats, m: int, weight: Floats) -> bool:
     """Whether the nodes used lie on more than one line."""
     s0 = sh = sk = shh = shk = skk = 0.0
@@ -128,7 +136,23 @@ def _spans_plane(x: Floats, m: int, weight: Floats) -> bool:
     return chh * ckk - chk * chk > 1e-4 * (chh + ckk) ** 2
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
+def _is_filled(x: Floats, m: int, weight: Floats, area: float) -> bool:
+    """Whether there are peaks on most of the nodes of a circle that holds those used; ``area`` is that of a cell."""
+    count, my, mx = 0, 0.0, 0.0
+    for j in range(m):
+        if weight[j] > 0:
+            count += 1
+            my += x[0, j]
+            mx += x[1, j]
+    my, mx, farthest2 = my / count, mx / count, 0.0
+    for j in range(m):
+        if weight[j] > 0:
+            farthest2 = max(farthest2, (x[0, j] - my) ** 2 + (x[1, j] - mx) ** 2)
+    return count >= _LEAST_FILLED * np.pi * farthest2 / area
+
+
+@njit(nogil=True)
 def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) -> float:
     """Log of how often random peaks show as good a lattice: so many of ``n``, none farther from its node.
 
@@ -140,7 +164,7 @@ def _log_false_alarms(n: int, on_lattice: int, farthest2: float, area: float) ->
     return float(ways + (on_lattice - 3) * np.log(max(chance, 1e-300)))
 
 
-@njit(nogil=True, error_model="numpy")
+@njit(nogil=True)
 def fit_positions(
     q: Floats,
     precision: Floats,
@@ -151,6 +175,7 @@ def fit_positions(
     tolerance: Floats,
     min_peaks: int,
     min_fraction: float,
+    min_part: float,
     tukey: float,
     covariance_factor: float,
     params: Floats,
@@ -182,6 +207,8 @@ def fit_positions(
         Farthest that a peak may lie from its node, in units of ``q``, one for each of ``which``.
     min_peaks, min_fraction
         Fewest peaks used, and least share of the position's peaks.
+    min_part : float
+        Least share of a lattice that has peaks on most of its nodes, as those have that overlap.
     tukey : float
         Distance, in standard deviations, at which the weight is 0.
     covariance_factor : float
@@ -196,7 +223,8 @@ def fit_positions(
         largest = max(largest, offsets[n + 1] - offsets[n])
     used = np.empty(largest, np.bool_)
     x, w, ordered = np.empty((8, largest)), np.empty(largest), np.empty(largest)
-    a, b, gradient, p = np.empty((6, 6)), np.empty(6), np.empty(6), np.empty(6)
+    a, b = np.empty((_PARAMETERS, _PARAMETERS)), np.empty(_PARAMETERS)
+    gradient, p = np.empty(_PARAMETERS), np.empty(_PARAMETERS)
     owner = np.full((255, 255), -1, np.int32)
 
     for row in range(len(which)):
@@ -224,10 +252,10 @@ def fit_positions(
                 scale = _local_scale(x, m, p, ordered)
             _normal_equations(x, m, p, (tukey * scale) ** 2, w, a, b)
             gradient[:] = b
-            if not factorise(a):
+            if not factor(a, _PARAMETERS, _LEAST):
                 break
-            solve(a, b)
-            for c in range(6):
+            solve(a, b, _PARAMETERS)
+            for c in range(_PARAMETERS):
                 p[c] += b[c]
             if np.dot(gradient, b) < 1e-3 * scale * scale:  # a step of 0.03 standard errors; the next is far smaller
                 converged = True
@@ -251,7 +279,7 @@ def fit_positions(
             reason[n] = COLLINEAR
         elif not converged or max(drift1, drift2) > tolerance[row]:
             reason[n] = NOT_CONVERGED
-        elif count < min_fraction * (hi - lo) or (
+        elif count < (min_part if _is_filled(x, m, w, area) else min_fraction) * (hi - lo) or (
             count > 3 and _log_false_alarms(hi - lo, count, farthest2, area) > _LOG_FALSE_ALARMS
         ):
             reason[n] = OUTLIERS
@@ -271,4 +299,5 @@ def fit_positions(
             chi2[n] = distance / dof
             if chi2[n] > 1.0 + 3.0 * np.sqrt(2.0 / dof):  # this position is worse than the common model error says
                 inflation *= chi2[n]
-        invert(a, inflation, cov[n])
+        invert(a, _PARAMETERS, cov[n])
+        cov[n] *= inflation

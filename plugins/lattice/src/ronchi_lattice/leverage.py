@@ -17,8 +17,9 @@ def left_over(
 ) -> Floats:
     """Variance of each residual in units of the peak's own; 0 for a direct beam that the fit does not believe.
 
-    It is ``1 - h`` with the leverage h where the peak enters the fit with its full weight u = 1, and
-    ``1 + t (1 - 2 u)`` in general, where ``t`` is the variance that the fit has at the peak and h is ``u t``.
+    It is ``1 - h`` with the leverage h where all peaks enter the fit with their full weight u = 1, and
+    ``1 + t (m - 2 u)`` in general, where h is ``u t``: as every peak has u times the pull that its variance asks for,
+    the fit has the variance ``m t`` at the peak, with m the mean of their weights over the leverages.
 
     Parameters
     ----------
@@ -41,7 +42,8 @@ def left_over(
     cap = _cap_of_direct_beam(yy + xx, (hk == 0).all(axis=1), position, len(cov))
     u = weight * cap
     t *= 3 / np.bincount(position, u * t, len(cov))[position]
-    left: Floats = np.where(cap < _BELIEVED, 0.0, 1 + t * (1 - 2 * u))
+    mean = np.bincount(position, weight * u * t, len(cov))[position] / 3
+    left: Floats = np.where(cap < _BELIEVED, 0.0, 1 + t * (mean - 2 * u))
     return left
 
 

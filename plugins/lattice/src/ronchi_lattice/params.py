@@ -72,7 +72,11 @@ class LatticeParams(Params):
     )
     min_peaks: int = Field(5, ge=3, description="Peaks that a fit needs; 3 leave nothing to check it by.")
     min_fraction: float = Field(
-        0.35, ge=0, le=1, description="Fraction of a position's peaks that must lie on the lattice."
+        0.35,
+        ge=0,
+        le=1,
+        description="Fraction of a position's peaks that must lie on the lattice; with n_lattices above 2, 2 / "
+        "n_lattices of it for one with peaks on most of its nodes.",
     )
     index_tolerance: float = Field(
         0.25,

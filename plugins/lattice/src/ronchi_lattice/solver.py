@@ -54,7 +54,9 @@ class LatticeSolver:
         params = self.params
         table = read(peaks)
         coords = _scan_coords(peaks, table)
-        settings = Settings(params.min_peaks, params.min_fraction, params.index_tolerance, params.outlier_sigma)
+        # Of more than two lattices that share a pattern evenly, none has more than a third of its peaks.
+        part = params.min_fraction * min(1.0, 2 / params.n_lattices)
+        settings = Settings(params.min_peaks, params.min_fraction, params.index_tolerance, params.outlier_sigma, part)
         basis = np.array([params.basis.g1, params.basis.g2], float).T if params.basis else None
         lattices = fit_lattices(table, basis, params.n_lattices, settings, ctx.log, ctx.progress)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import ConfigError
-from ronchi.optics import disk_radius, interaction_constant, wavelength_angstrom
+from ronchi.optics import disk_radius, implausible, interaction_constant, wavelength_angstrom
 
 __all__ = ["Beam", "aperture_amplitude", "probe_spectrum"]
 
@@ -52,8 +52,10 @@ class Beam:
     bullseye_spokes: int = 4
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.energy_eV) and self.energy_eV > 0):
-            raise ConfigError(f"energy_eV is {self.energy_eV}", where="Beam", fix="give an energy above 0 in eV")
+        if why := implausible(self.energy_eV, "beam_energy_eV"):
+            raise ConfigError(
+                f"energy_eV is {self.energy_eV}: {why}", where="Beam", fix="give the energy in eV, as 200e3"
+            )
         if not 0 <= self.semiangle_mrad < 1000:
             raise ConfigError(
                 f"semiangle_mrad is {self.semiangle_mrad}", where="Beam", fix="give 0 or more, and below 1000 mrad"

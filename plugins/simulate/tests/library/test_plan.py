@@ -101,6 +101,8 @@ def test_draws_stay_in_their_ranges() -> None:
     ("params", "told"),
     [
         ({"beam_energy_range_eV": (3e5, 6e4)}, "rising"),
+        ({"beam_energies_eV": (200,)}, "200 looks like keV"),
+        ({"beam_energy_range_eV": (1e-3, 3e5)}, "must be 1000 to"),
         ({"semiangles_mrad": (0.0,)}, "semiangles must be above 0"),
         ({"zone_axes": 0, "random_orientations": 0}, "both 0"),
         ({"thickness_step_angstrom": 21.0}, "no multiple of slice_angstrom"),

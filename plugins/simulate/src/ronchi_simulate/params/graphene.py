@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import Dose, PatternParams, Shape
+from ronchi_simulate.params.scan import BeamEnergy, Dose, PatternParams, Shape
 from ronchi_simulate.params.tiles import ANGSTROM
 
 __all__ = ["Defect", "GrapheneParams"]
@@ -22,10 +22,10 @@ class GrapheneParams(PatternParams):
     )
     wave_shape: Shape | None = Field(
         (256, 256),
-        description="Grid (y, x) of the waves over the window. On steps coarser than 0.12 angstrom the pattern of a "
-        "turned object is not quite the turned pattern: at 0.23 angstrom angles are off by up to 1 degree.",
+        description="Grid (y, x) of the waves over the window. The default has steps of 0.12 angstrom; with 0.23 too "
+        "the pattern of a turned object is the turned pattern, to 0.12 degrees.",
     )
-    beam_energy_eV: float = Field(80e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    beam_energy_eV: BeamEnergy = Field(80e3, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         27.0, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import Dose, Lean, Shape, Step, TiltedScanParams
+from ronchi_simulate.params.scan import BeamEnergy, Dose, Lean, Shape, Step, TiltedScanParams
 
 __all__ = ["HbnParams"]
 
@@ -33,7 +33,7 @@ class HbnParams(TiltedScanParams):
         le=16,
         description="Simulated pixels to a detector pixel, along each axis: a probe sees a window of binning / q_step.",
     )
-    beam_energy_eV: float = Field(80e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    beam_energy_eV: BeamEnergy = Field(80e3, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         3.4, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )

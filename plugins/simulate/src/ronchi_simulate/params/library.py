@@ -8,6 +8,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 
 from ronchi.api import Field, Params
 from ronchi.optics import disk_radius
+from ronchi_simulate.params.scan import BeamEnergy
 
 __all__ = ["LibraryParams", "WeighedFrom"]
 
@@ -51,10 +52,10 @@ class LibraryParams(Params):
         description="Most tilt off a zone axis, drawn for each run.",
         json_schema_extra={"unit": "mrad"},
     )
-    beam_energy_range_eV: Pair = Field(
+    beam_energy_range_eV: tuple[BeamEnergy, BeamEnergy] = Field(
         (60e3, 300e3), description="Energies are drawn between these.", json_schema_extra={"unit": "eV"}
     )
-    beam_energies_eV: tuple[float, ...] = Field(
+    beam_energies_eV: tuple[BeamEnergy, ...] = Field(
         (), description="Energies are drawn from this list instead, where it has any.", json_schema_extra={"unit": "eV"}
     )
     semiangles_mrad: tuple[float, ...] = Field(
@@ -125,8 +126,6 @@ class LibraryParams(Params):
             pair = getattr(self, name)
             if pair is not None and not 0 <= pair[0] <= pair[1]:
                 raise ValueError(f"{name}: {pair} is not a rising pair of numbers from 0")
-        if min(*self.beam_energy_range_eV, *self.beam_energies_eV) <= 0:
-            raise ValueError("beam energies must be above 0")
         if min(self.semiangle_range_mrad or self.semiangles_mrad) <= 0:
             raise ValueError("semiangles must be above 0")
         widest = max(self.semiangle_range_mrad or self.semiangles_mrad)

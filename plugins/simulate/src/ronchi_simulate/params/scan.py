@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import FiniteFloat, PositiveInt
+from pydantic import AfterValidator, FiniteFloat, PositiveInt, WithJsonSchema
 
 from ronchi.api import Field, Params
+from ronchi.optics import PLAUSIBLE, plausible
 
-__all__ = ["Dose", "Lean", "Pair", "PatternParams", "Place", "ScanParams", "Shape", "Step", "TiltedScanParams"]
+__all__ = [
+    "BeamEnergy",
+    "Dose",
+    "Lean",
+    "Pair",
+    "PatternParams",
+    "Place",
+    "ScanParams",
+    "Shape",
+    "Step",
+    "TiltedScanParams",
+]
 
 Pair = tuple[float, float]
 Shape = tuple[PositiveInt, PositiveInt]
 Place = tuple[FiniteFloat, FiniteFloat]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Step = tuple[_Positive, _Positive]
+_LOWEST_EV, _HIGHEST_EV = PLAUSIBLE["beam_energy_eV"]
+BeamEnergy = Annotated[
+    float,
+    AfterValidator(plausible("beam_energy_eV")),
+    WithJsonSchema({"type": "number", "minimum": _LOWEST_EV, "exclusiveMaximum": _HIGHEST_EV}),
+]
+"""Of a microscope. Fast electrons are what multislice is for."""
 Dose = Annotated[float, Field(gt=0, le=1e9)]
 """Counts of all electrons in one pixel fit into 32 bits."""
 _Angle = Annotated[float, Field(ge=-20, le=20)]
@@ -41,7 +60,7 @@ class PatternParams(Params):
         "beyond 2/3 of what it holds, reach the corners of the pattern. Phases of heavy or sharp atoms need a step "
         "near 0.1 angstrom to be the same however they lie to the grid.",
     )
-    beam_energy_eV: float = Field(200e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    beam_energy_eV: BeamEnergy = Field(200e3, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         1.7, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )

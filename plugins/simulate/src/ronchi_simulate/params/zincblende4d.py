@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ronchi.api import Field
-from ronchi_simulate.params.scan import Dose, Pair, Shape, Step
+from ronchi_simulate.params.scan import BeamEnergy, Dose, Pair, Shape, Step
 from ronchi_simulate.params.tiles import ANGSTROM, TilesParams
 
 __all__ = ["Zincblende4dParams"]
@@ -20,7 +20,7 @@ class Zincblende4dParams(TilesParams):
     q_step_inv_angstrom: float = Field(
         1 / 30, gt=0, description="Detector pixel.", json_schema_extra={"unit": "1/angstrom"}
     )
-    beam_energy_eV: float = Field(200e3, gt=0, description="Beam energy.", json_schema_extra={"unit": "eV"})
+    beam_energy_eV: BeamEnergy = Field(200e3, description="Beam energy.", json_schema_extra={"unit": "eV"})
     semiangle_mrad: float = Field(
         20.0, gt=0, description="Semiangle of convergence.", json_schema_extra={"unit": "mrad"}
     )
