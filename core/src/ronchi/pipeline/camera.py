@@ -34,6 +34,8 @@ _QUIET, _EDGES = 0.5, 0.06
 """Share of the squares that tells how alike rows are; every other row is more alike, by this, where edges move."""
 _COMMON = 0.1
 """Largest correlation, rms, of the changes between some neighbours and between others."""
+_LEAST_WITHIN = 0.6
+"""Least figure within a pattern, over the one that is expected: only edges of disks make it larger."""
 
 
 class PairNoise:
@@ -68,7 +70,7 @@ class PairNoise:
         light = [0.5 * squares for squares in _sums(one + other)]
         change = one - other
         between = [0.5 * squares**2 for squares in _sums(change)]
-        new = [*light, *between, *_row_products(change), light[2] ** 2]
+        new = [*light, *between, *_row_products(change), _bends(one), light[2] ** 2]
         self._sums = [a + b for a, b in zip(self._sums, new, strict=True)] if self._sums else new
         self._changes.append(change[:: _SIDES[1]])
         self._negative += float((one < 0).mean()) if one.size else 0.0
@@ -81,7 +83,7 @@ class PairNoise:
             return None
         good = self._good or [np.ones(squares.shape, np.bool_) for squares in self._sums[:3]]
         means = [squares[good[min(i % 3, 2) if i < 6 else 2]] / n for i, squares in enumerate(self._sums)]
-        light, between, rows, squared = means[:3], means[3:6], means[6:9], means[9]
+        light, between, rows, bends, squared = means[:3], means[3:6], means[6:9], means[9], means[10]
         if min(map(len, light)) < _LEAST_SQUARES:
             return None
         # Where few of the pairs have most of the light of a square, they are all that counts.
@@ -98,7 +100,8 @@ class PairNoise:
             pixel, read = _gain(light[0], between[0]), 0.0
         small, large = (_gain(light[i], between[i], _SIDES[i] ** 2 * read, pixel) for i in (1, 2))
         read *= _SIDES[2] ** 2
-        gain = _gain_of_camera(pixel, small, large, _likeness(light[2], rows, read, pixel))
+        within = _gain(light[2], bends, read, pixel)
+        gain = _gain_of_camera(pixel, small, large, within, _likeness(light[2], rows, read, pixel))
         if gain is not None and gain != 1 and _common([change[good[0]] for change in self._changes], light[0]):
             return None
         return gain
@@ -140,6 +143,12 @@ def _row_products(change: NDArray[np.float32]) -> list[Float]:
     return [0.5 * _sums(change * wide[lag : lag + len(change)])[-1] for lag in range(3)]
 
 
+def _bends(image: NDArray[np.float32]) -> Float:
+    """Sums over the largest squares of the variance that second differences along x show."""
+    bends = np.pad(image[:, :-2] - 2 * image[:, 1:-1] + image[:, 2:], ((0, 0), (1, 1)))
+    return _sums(bends**2)[-1] / 6
+
+
 def _common(changes: list[Float], light: Float) -> bool:
     """Whether pairs of patterns differ in a like way, as they do if disks move; in units of the noise of counts."""
     scaled = np.stack(changes) / np.sqrt(np.maximum(light, 0.01 * max(float(light.mean()), 1e-30))).astype(np.float32)
@@ -159,16 +168,18 @@ def _likeness(light: Float, products: list[Float], read_variance: float, pixel_g
     return float(products[1][lit][quiet].sum()) / total, float(products[2][lit][quiet].sum()) / total
 
 
-def _gain_of_camera(pixel: float, small: float, large: float, likeness: tuple[float, float]) -> float | None:
-    """Gain from the figures of pixels and squares.
+def _gain_of_camera(
+    pixel: float, small: float, large: float, within: float, likeness: tuple[float, float]
+) -> float | None:
+    """Gain from the figures of pixels and squares between patterns, and of second differences within them.
 
     Either no light is spread, and all say the same; or it is, and rows are as alike as the squares make one expect.
     """
-    if not min(pixel, small, large) > 0:
+    if not min(pixel, small, large, within) > 0:
         return None
     first, second = likeness
     if small < _SAME * pixel:
-        gain = pixel
+        gain = min(pixel, within)
     else:
         spread = spread_light(_MOST_SPREAD_PX)
         of_pixel, of_small, of_large = (spread.squares(side) for side in _SIDES)
@@ -177,6 +188,7 @@ def _gain_of_camera(pixel: float, small: float, large: float, likeness: tuple[fl
         gain = float(np.sqrt(one * other))
         as_rows = np.interp(first, spread.likeness, spread.spread_px)
         moves = second > first**4 + _EDGES or abs(as_rows - spread.spread_px[i]) > _AS_WIDE_PX
+        moves |= within < _LEAST_WITHIN * gain * spread.bends[i]
         if moves or abs(one - other) > _AGREE * max(one, other):
             return None
     # Less than an electron a count is an offset that was not taken off, or data in other units.
