@@ -44,6 +44,17 @@ def test_what_a_result_depends_on_changes_the_key(go, override, reason):
     assert run.steps["disks"].key != first.steps["disks"].key
 
 
+def test_results_of_plugins_depend_on_the_numerics_of_the_core(go, statuses, reused, monkeypatch):
+    """Such as the gain of the camera, which it tells detectors."""
+    go()
+    with monkeypatch.context() as other:
+        other.setattr("ronchi.pipeline.identity.numerics_digest", lambda: "of another release")
+        run = go()
+    assert run.steps["disks"].status == "done"
+    assert "the source code of ronchi changed" in run.steps["disks"].reason
+    assert statuses(go()) == reused
+
+
 def test_content_of_the_input_counts_not_its_name(go, folder, statuses, reused):
     go()
     (folder / "scan.npy").rename(folder / "moved.npy")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ronchi.pipeline.shared import known_parts, shared_parts
+from ronchi.pipeline import camera
+from ronchi.pipeline.shared import known_parts, numerics_digest, shared_parts
 
 
 @pytest.fixture
@@ -47,3 +48,16 @@ def test_versions_and_code_of_what_is_shared_are_seen(installed: Path) -> None:
 def test_what_shares_nothing_and_what_is_no_distribution_have_no_parts(installed: Path) -> None:
     assert shared_parts("ronchi-cc") == {}
     assert shared_parts("a plugin of this process alone") == {}
+
+
+def test_numerics_of_the_core_are_told_by_their_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = numerics_digest()
+    numerics_digest.cache_clear()
+    assert numerics_digest() == digest
+    other = tmp_path / "camera.py"
+    other.write_text(Path(str(camera.__file__)).read_text() + "# of another release")
+    monkeypatch.setattr(camera.__spec__, "origin", str(other))
+    numerics_digest.cache_clear()
+    assert numerics_digest() != digest
+    monkeypatch.undo()
+    numerics_digest.cache_clear()

@@ -12,11 +12,12 @@ from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, 
 from ronchi.pipeline.param_files import without_files
 from ronchi.pipeline.plan import Plan, PlannedStep
 from ronchi.pipeline.resources import has_cuda
-from ronchi.pipeline.shared import shared_parts
+from ronchi.pipeline.shared import numerics_digest, shared_parts
 from ronchi.pipeline.steps import is_stored
 
 __all__ = ["Identities"]
 
+_CORE = "ronchi"
 _BLOCK_KINDS = ("disk_detector", "descriptor_learner")
 
 
@@ -138,8 +139,8 @@ class Identities:
         }
         if step.editable is not None:
             components["code"] = code_digest(step.editable)
-        if parts := shared_parts(step.dist):
-            components["shared"] = parts
+        if step.dist != _CORE:
+            components["shared"] = {**shared_parts(step.dist), _CORE: {"code": numerics_digest()}}
         if step.files:
             components["files"] = {name: self._files.of(path) for name, path in step.files.items()}
         if config.kind != "reader":

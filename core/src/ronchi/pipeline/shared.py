@@ -1,8 +1,10 @@
-"""What a plugin's results depend on besides its own code: the distributions that plugins share."""
+"""What a plugin's results depend on besides its own code: distributions that plugins share, numerics of the core."""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import importlib.util
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,29 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ronchi.manager import editable_root
+from ronchi.pipeline.cache import file_sha256
 from ronchi.pipeline.keys import code_digest
 
-__all__ = ["known_parts", "required", "shared_parts"]
+__all__ = ["known_parts", "numerics_digest", "required", "shared_parts"]
+
+_NUMERICS = (
+    "bad_pixels",
+    "blocks",
+    "cholesky",
+    "disk",
+    "optics",
+    "photon_transfer",
+    "pipeline.camera",
+    "pipeline.detect",
+    "pipeline.sample",
+)
+"""Modules of the core that make numbers for plugins; all else of it leaves results as they are, or has a version."""
 
 
 def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
     """Distributions ``ronchi-…`` that one needs, directly or through another: version, and ``code`` if editable.
 
-    The core is none of them: what of it matters has versions of its own.
+    The core is none of them: not every release of it changes results. `numerics_digest` tells of what may.
     """
     return {
         part: {"version": number} if root is None else {"version": number, "code": code_digest(root)}
@@ -45,3 +61,15 @@ def required(dist: str) -> list[str]:
     except PackageNotFoundError:
         return []
     return [r.name for r in needed if not r.marker or r.marker.evaluate({"extra": ""})]
+
+
+@functools.cache
+def numerics_digest() -> str:
+    """Sha256 over the code of the core's modules that make numbers for plugins, as they were first asked for."""
+    digest = hashlib.sha256()
+    for name in _NUMERICS:
+        spec = importlib.util.find_spec(f"ronchi.{name}")
+        if spec is None or spec.origin is None:
+            raise ImportError(f"ronchi.{name} is not there", name=f"ronchi.{name}")
+        digest.update(f"{name}\0{file_sha256(Path(spec.origin))}\n".encode())
+    return digest.hexdigest()
