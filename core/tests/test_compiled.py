@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,41 @@ def test_code_that_is_kept_goes_stale_with_what_it_imports(tmp_path: Path) -> No
     assert run() == [0, 1]
     (tmp_path / "constants.py").write_text("SHIFT = -2\n")
     assert run() == [30, 0]
+
+
+def run_alone(path: Path, **environment: str) -> list[str]:
+    found = subprocess.run(
+        [sys.executable, path.name], cwd=path.parent, capture_output=True, text=True, env=os.environ | environment
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout.split()
+
+
+def test_functions_stay_as_they_are_where_numba_is_disabled(tmp_path: Path) -> None:
+    path = tmp_path / "plain.py"
+    path.write_text("from ronchi.compiled import njit\n@njit()\ndef f(x):\n    return x + 1\nprint(f(1))\n")
+    assert run_alone(path, NUMBA_DISABLE_JIT="1") == ["2"]
+
+
+def test_code_is_kept_beside_others_functions_and_constants_of_any_kind(tmp_path: Path) -> None:
+    """The stamp of another's function is no text; the text of an object has its address, which no other run has."""
+    (tmp_path / "foreign.py").write_text("import numba\n@numba.njit(cache=True)\ndef g(x):\n    return x + 1\n")
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from foreign import g\nfrom ronchi.compiled import njit\nTHINGS = (object(), 1)\n"
+        "@njit()\ndef f(x):\n    return g(x) + 1\nprint(f(1), sum(f.stats.cache_hits.values()))\n"
+    )
+    assert run_alone(path) == ["3", "0"]
+    assert run_alone(path) == ["3", "1"]
+
+
+def test_code_that_is_kept_goes_stale_with_the_fields_of_named_tuples(tmp_path: Path) -> None:
+    fields, path = tmp_path / "fields.py", tmp_path / "own.py"
+    path.write_text(
+        "from fields import Pair\nfrom ronchi.compiled import njit\n"
+        "@njit()\ndef f(pair):\n    return pair.a\nprint(f(Pair(a=1, b=2)))\n"
+    )
+    for order in ("ab", "ba"):
+        lines = "".join(f"    {name}: int\n" for name in order)
+        fields.write_text(f"from typing import NamedTuple\nclass Pair(NamedTuple):\n{lines}")
+        assert run_alone(path) == ["1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -48,9 +49,9 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
     Parameters
     ----------
     allocates : bool
-        False for a function that makes no arrays and is called for each of many small things: numba then counts no
-        references.  Else each call counts those of every array in its arguments, named tuples of them included, up and
-        down again, which can take longer than the work itself.
+        False for a function that neither makes nor returns arrays and is called for each of many small things: numba
+        then counts no references.  Else each call counts those of every array in its arguments, named tuples of them
+        included, up and down again, which can take longer than the work itself.
     **options
         Of ``numba.njit``, without ``cache``.
     """
@@ -71,17 +72,31 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
 
 
 def _stamp_with_imports(compiled: Any, function: Callable[..., Any]) -> None:
-    """Make what is kept of a function stale when something changes that its file imports: functions and constants.
+    """Make what is kept of a function stale when something changes that its file imports.
 
-    numba looks at that file only: after an upgrade of another package, it would go on with that one's old code.
+    That is functions, constants and the fields of named tuples.  numba looks at the function's file only: after an
+    upgrade of another package, it would go on with that one's old code.
     """
-    if not hasattr(compiled._cache, "_cache_file"):
+    # Nothing is kept where numba is disabled, or has no place for it.
+    file = _kept(compiled)
+    if file is None:
         return
-    file, module = compiled._cache._cache_file, function.__module__
-    stamps = {(module, repr(file._source_stamp))}
+    stamps = [file._source_stamp]
     for name, value in function.__globals__.items():
-        if isinstance(value, type(compiled)):
-            stamps.update(getattr(getattr(value._cache, "_cache_file", None), "_source_stamp", ()))
-        elif isinstance(value, (int, float, str, tuple)) and not name.startswith("__"):
-            stamps.add((f"{module}.{name}", repr(value)))
-    file._source_stamp = tuple(sorted(stamps))
+        if _kept(value) is not None:
+            stamps.append((name, _kept(value)._source_stamp))
+        elif isinstance(value, type) and issubclass(value, tuple):
+            stamps.append((name, getattr(value, "_fields", ())))
+        elif _is_plain(value) and not name.startswith("__"):
+            stamps.append((name, value))
+    file._source_stamp = hashlib.sha256(repr(stamps).encode()).hexdigest()
+
+
+def _kept(compiled: Any) -> Any:
+    """File in which numba keeps the code of a compiled function; None of anything else."""
+    return getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether the text of a constant is the same in every run."""
+    return isinstance(value, (int, float, str)) or (isinstance(value, tuple) and all(map(_is_plain, value)))

@@ -33,6 +33,28 @@ def test_learning_that_there_are_no_slopes_costs_little(scene: SimpleNamespace) 
     assert rms[2] > 1.25 * rms[0]
 
 
+@pytest.mark.parametrize("which", ["slope", "background_slope"])
+def test_a_spread_next_to_nothing_is_none(scene: SimpleNamespace, which: str) -> None:
+    frames, truth = scene.scan(np.random.default_rng(2), slope=0.3, n=1)
+    none, _ = scene.fit_scan(frames, truth, np.random.default_rng(4), **{which: 0.0})
+    least, _ = scene.fit_scan(frames, truth, np.random.default_rng(4), **{which: 1e-200})
+    assert not (none.flags & NOT_REFINED).any()
+    np.testing.assert_array_equal(least.y, none.y)
+
+
+def test_a_pixel_that_is_no_number_leaves_the_slopes_of_other_disks_alone(scene: SimpleNamespace) -> None:
+    """Also where only the second look at a disk, from another pixel, has it in its window."""
+    frames, truth = scene.scan(np.random.default_rng(2), slope=0.35, n=1, counts=20000)
+    frames = frames.astype(np.float32)
+    good, _ = scene.fit_scan(frames, truth, np.random.default_rng(1))
+    row, column = np.rint(truth[0, 5]).astype(int)
+    for dy, dx in np.argwhere(np.abs(np.hypot(*np.mgrid[-9:10, -9:10]) - 8) < 0.8) - 9:
+        spoilt = frames.copy()
+        spoilt[0, row + dy, column + dx] = np.nan
+        found, _ = scene.fit_scan(spoilt, truth, np.random.default_rng(1))
+        assert np.abs(np.delete(found.y - good.y, 5)).max() < 0.05  # px; 0.4 without slopes
+
+
 @pytest.mark.parametrize("radius", [12.0, 20.0])
 def test_a_start_that_a_slope_has_moved_is_near_enough_for_a_large_disk(scene: SimpleNamespace, radius: float) -> None:
     size = int(2 * radius) + 21

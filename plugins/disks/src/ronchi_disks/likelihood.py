@@ -28,8 +28,10 @@ Int = NDArray[np.integer[Any]]
 _COMPILED = (np.uint8, np.uint16, np.float32)
 NO_SLOPE = 1e-3
 """Spread of relative slopes below which none are fitted."""
-SWEEPS = 2
-"""Rounds in which overlapping disks are fitted again, each with the others' latest state taken off."""
+SWEEPS = 10
+"""Most rounds in which overlapping disks are fitted again, each with the others' latest state taken off."""
+SETTLED = 0.1
+"""A disk that moves by less than this share of its error leaves its neighbours where they are."""
 
 
 class DiskFits(NamedTuple):
@@ -111,7 +113,9 @@ def fit_disks(
     start = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
     fits = np.zeros((len(start), N_PARAMETERS + 3))
     flags = np.zeros(len(start), np.uint8)
-    spread = tuple(-1.0 if given is None else float(given) for given in (slope, background_slope))
+    spread = tuple(
+        -1.0 if given is None else float(given) if given > NO_SLOPE else 0.0 for given in (slope, background_slope)
+    )
     _fit_frames(frames, good, (counts, 1.0 / gain, read**2), start, model, spread, fits, flags)
     gain = np.repeat(gain, counts)
     slopes = fits[:, 2:4] / np.where(fits[:, 1:2] > 0.0, fits[:, 1:2], 1.0)
@@ -154,8 +158,8 @@ def _fit_frames(
             frames[n], good, all_good, np.float32(scale[n]), dark_variance[n], start[first:end], near, others, model
         )
         equations = np.empty((counts[n], N_PARAMETERS + 2, N_PARAMETERS))
-        slopes, misfit = np.full((counts[n], 8), np.inf), np.zeros(counts[n])
-        state = State(fits[first:end], slopes, equations, misfit, flags[first:end], window, rows, room)
+        slopes, misfit, moved = np.full((counts[n], 8), np.inf), np.zeros(counts[n]), np.ones(counts[n], np.bool_)
+        state = State(fits[first:end], slopes, equations, misfit, moved, flags[first:end], window, rows, room)
         _fit_frame(view, state, spread)
 
 
@@ -176,10 +180,30 @@ def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
     spread = learnt[0], learnt[1]
     for i in range(n):
         fit_disk(view, state, i, spread, not state.flags[i] & OVERLAP)
-    for sweep in range(SWEEPS):
+    for _ in range(SWEEPS):
+        rest = True
         for i in range(n):
-            if state.flags[i] & OVERLAP:
-                fit_disk(view, state, i, spread, sweep == SWEEPS - 1)
+            if state.flags[i] & OVERLAP and _is_pushed(view, state, i):
+                y, x = fits[i, 4], fits[i, 5]
+                fit_disk(view, state, i, spread, False)
+                far = np.hypot(fits[i, 4] - y, fits[i, 5] - x)
+                error = np.sqrt(fits[i, N_PARAMETERS] + fits[i, N_PARAMETERS + 2])
+                state.moved[i] = far > (SETTLED * error if error < np.inf else 0.0)
+                rest &= not state.moved[i]
+        if rest:
+            break
+    for i in range(n):
+        if state.flags[i] & OVERLAP:
+            fit_disk(view, state, i, spread, True)
+
+
+@njit(allocates=False, nogil=True)
+def _is_pushed(view: View, state: State, own: int) -> bool:
+    """Whether a disk or a neighbour of it has moved."""
+    pushed = state.moved[own]
+    for k in range(view.first[own], view.first[own + 1]):
+        pushed |= state.moved[view.others[k]]
+    return bool(pushed)
 
 
 @njit(allocates=False, nogil=True)

@@ -34,7 +34,8 @@ MAX_ITERATIONS = 16
 TOLERANCE = 0.02
 """A fit ends where the step after the last, of which the last two tell the length, is below this share of the error."""
 LAST_STEP = 0.25
-"""Largest last step over the error: the misfit that a verdict is made on is that of before it."""
+"""Largest last step in units of the errors, of all parameters together: a place can rest for a moment while the others
+are on their way, and the misfit that a verdict is made on is that of before the step."""
 NEGLIGIBLE = 0.02
 """Share of the counts' variance that the model error may add to them unnoticed."""
 
@@ -49,7 +50,8 @@ def look_at_disk(view: View, state: State, own: int) -> None:
     for look in range(2):
         spread = look * WEAK_SLOPE, look * WEAK_SLOPE
         chi2 = _evaluate(view, state, own, spread)
-        if chi2 < 0.0:
+        # What is not a number in one window would spoil the slopes of the whole pattern.
+        if not chi2 >= 0.0:
             return
         if look:
             _write_equations(state.equations, own, room)
@@ -75,7 +77,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
     state.flags[own] &= ~np.uint8(NOT_REFINED | SMOOTH)
     room, fits = state.room, state.fits
-    p, step, system, covariance = room.p, room.step, room.system, room.covariance
+    p, step, score, system, covariance = room.p, room.step, room.score, room.system, room.covariance
     _read_row(fits, own, p)
     room.place[0] = _NOWHERE
     # The look at a disk left out its neighbours, which are known by now.
@@ -103,14 +105,16 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             break
         error = np.sqrt(misfit * (1.0 / system[4, 4] ** 2 + 1.0 / system[5, 5] ** 2))
         ahead = length * min(1.0, length / before) if before > 0.0 else length
-        ended = ahead < TOLERANCE * error and length < LAST_STEP * error
+        gained = 0.0
+        for k in range(N_PARAMETERS):
+            gained += step[k] * score[k]
+        ended = ahead < TOLERANCE * error and gained < LAST_STEP**2 * misfit
         before_y, before_x, before = step[4], step[5], length
         if chi2 >= 0.0 and (ended or (iteration == MAX_ITERATIONS - 1 and length < error)):
             if misfit * MODEL_ERROR**2 * room.place[2] > WORST_SHAPE**2 * view.model.area_px:
                 break
             invert(system, N_PARAMETERS, covariance)
-            for k in range(N_PARAMETERS):
-                chi2 -= step[k] * room.score[k]
+            chi2 -= gained
             if judged and is_smooth(state.window, state.rows, room, chi2, misfit):
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:

@@ -58,14 +58,16 @@ class State(NamedTuple):
 
     ``fits`` rows: background, height, slopes times height, y, x, slopes of the background, then the covariance of y
     and x; ``slopes`` rows: relative slopes of disk and background, then their variances; ``equations`` and ``misfit``
-    are what the look at each found, a misfit of 0 where it failed: information, score and parameters.  ``window`` and
-    ``rows`` are room for one disk's pixels, ``room`` for its equations.
+    are what the look at each found, a misfit of 0 where it failed: information, score and parameters; ``moved`` tells
+    whether the last fit of each moved it.  ``window`` and ``rows`` are room for one disk's pixels, ``room`` for its
+    equations.
     """
 
     fits: Float
     slopes: Float
     equations: Float
     misfit: Float
+    moved: NDArray[np.bool_]
     flags: NDArray[np.uint8]
     window: Float
     rows: Float
