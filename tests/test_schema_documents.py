@@ -50,6 +50,25 @@ def test_what_is_wrong_inside_a_mapping_is_seen() -> None:
 
 @pytest.mark.parametrize(
     ("change", "fits"),
+    [
+        ({"name": None}, True),
+        ({"name": "a/b"}, False),
+        ({"name": "a", "detector": "ronchi-crosscorr:crosscorr"}, True),
+        ({"name": "a", "detector": "ronchi-lattice:crosscorr"}, False),
+    ],
+)
+@pytest.mark.parametrize("schema", ["ronchi.pipeline/1", "ronchi.benchmark/1"], indirect=True)
+def test_what_a_run_takes_fits(schema: tuple[str, dict[str, Any]], change: dict[str, Any], fits: bool) -> None:
+    """Without a name, which is then that of the file; with the distribution before the name of an algorithm."""
+    name, document = schema
+    disks = {"disk_detector": change.get("detector", "crosscorr"), "data": "load"}
+    text = {"schema": name, "name": change["name"], "steps": {"load": {"reader": "auto"}, "disks": disks}}
+    text = {key: value for key, value in text.items() if value is not None}
+    assert (not faults(document, text)) == fits
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
     [({}, True), ({"network": {"kind": "compcat"}}, False), ({"wram_up": 3}, False), ({"steps": 0}, False)],
 )
 def test_a_training_fits(change: dict[str, Any], fits: bool) -> None:

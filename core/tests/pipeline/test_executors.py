@@ -199,6 +199,28 @@ def test_warnings_of_algorithms_reach_the_user(folder, toys, executor):
     assert logging.getLogger("ronchi").level == before
 
 
+def test_warnings_of_a_result_are_told_wherever_it_is_taken(folder, toys, monkeypatch):
+    """By the next run, and by one where the step has another name; those of libraries, which know no step, too."""
+    import toydist
+
+    usual = toydist.Strain.solve
+
+    def doubtful(self, peaks, ctx):
+        logging.getLogger("ronchi.virtual").warning("a halo")
+        return usual(self, peaks, ctx)
+
+    monkeypatch.setattr(toydist.Strain, "solve", doubtful)
+    first = run(toys, "disks.params.fault=warn")
+    assert [text.partition(":")[0] for text in first.warnings] == ["disks", "virtual"]
+    again = run(toys, "disks.params.fault=warn")
+    assert again.steps["disks"].cached
+    assert again.warnings == first.warnings
+    (folder / "toy.yaml").write_text((folder / "toy.yaml").read_text().replace("disks", "spots"))
+    other = run(toys, "spots.params.fault=warn")
+    assert other.steps["spots"].cached
+    assert other.warnings == [text.replace("disks:", "spots:") for text in first.warnings]
+
+
 def test_warnings_of_readers_reach_the_user_too(folder, toys, monkeypatch):
     """They have loggers of their own, and know no step: a file that is cut off, counts that are in no unit."""
     import toydist

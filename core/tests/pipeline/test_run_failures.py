@@ -247,6 +247,21 @@ def test_overrides_that_name_no_value(go, override, message):
         go(override)
 
 
+def test_what_a_reader_leaves_among_the_attributes_need_have_no_copy(go, folder, statuses, all_done, monkeypatch):
+    import toydist
+
+    usual = toydist.Reader.open
+
+    def open_still(self, path):
+        made = usual(self, path)
+        made.data.attrs["file"] = file
+        return made
+
+    monkeypatch.setattr(toydist.Reader, "open", open_still)
+    with (folder / "scan.npy").open("rb") as file:
+        assert statuses(go()) == all_done
+
+
 def test_memory_ceiling_too_low_is_refused_with_advice(go):
     run = go("run.memory_mb=100", replace=[("{block: 4}", "{}")])
     assert "allow at least 601 MB" in run.steps["disks"].error

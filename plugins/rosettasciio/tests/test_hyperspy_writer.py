@@ -18,6 +18,7 @@ import zarr
 
 import ronchi
 from ronchi.api import CalibrationError, OutputError, ReadError, SchemaError
+from ronchi.cli.main import main
 from ronchi.interop import from_hyperspy
 from ronchi.schema import fourd, images, maps, peaks, strain
 
@@ -151,6 +152,53 @@ def test_variables_and_attributes_without_a_place_are_told_of(tmp_path: Path, ca
     caplog.clear()
     ronchi.write(told(), tmp_path / "b.hspy")
     assert "left out" not in caplog.text
+
+
+def test_attributes_that_json_cannot_hold_cost_no_file(tmp_path: Path, caplog) -> None:
+    odd = {
+        "index": {(1, 2): 3},
+        "rows": [[1], [2, 3]],
+        "mixed": [1, "a"],
+        "when": np.datetime64("2026-01-02T03:04", "ns"),
+    }
+    back = ronchi.read(ronchi.write(patterns().assign_attrs(odd), tmp_path / "a.hspy"))
+    assert "the attributes index are left out" in caplog.text
+    assert {name: back.attrs.get(name) for name in odd} == {**odd, "index": None, "when": str(odd["when"])}
+
+
+@pytest.mark.parametrize("entry", ["no json", "[1]", "null", 7])
+def test_an_entry_of_another_program_is_left_alone(tmp_path: Path, entry: object) -> None:
+    path = ronchi.write(patterns(), tmp_path / "a.hspy")
+    with h5py.File(path, "r+") as file:
+        next(iter(file["Experiments"].values()))["metadata/ronchi"].attrs["attrs"] = entry
+    same(ronchi.read(path), patterns())
+
+
+def truth() -> xr.Dataset:
+    return strained()[list(strain.COMPONENTS)].assign_attrs(is_truth=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "dims"), [(found, ("peak",)), *((m, ("scan_y", "scan_x")) for m in (strained, truth))]
+)
+def test_variables_that_no_schema_knows_come_back(tmp_path: Path, make, dims: tuple[str, ...], caplog) -> None:
+    """Beside what HyperSpy shows as columns or maps too; of texts, which it cannot, it is told that they are not."""
+    ds = make()
+    shape = [ds.sizes[dim] for dim in dims]
+    ds["height"] = dims, np.arange(float(np.prod(shape))).reshape(shape), {"units": "nm", "long_name": "height"}
+    same(ronchi.read(ronchi.write(ds, tmp_path / "a.hspy")), ds)
+    assert "left out" not in caplog.text
+    ds["name"] = dims, np.full(shape, "a"), {"units": "1", "long_name": "name"}
+    ronchi.write(ds, tmp_path / "b.hspy")
+    assert "name is left out" in caplog.text
+
+
+def test_warnings_of_a_simulation_name_the_file_that_is_left(tmp_path: Path, caplog) -> None:
+    path = tmp_path / "scan.hspy"
+    assert main(["simulate", "disks", "--set", "scan_shape=[1, 2]", "-q", "-o", str(path)]) == 0
+    said = [record.getMessage() for record in caplog.records if record.name == "ronchi.simulate"]
+    assert said
+    assert all(text.startswith(f"{path}: the side output") for text in said)
 
 
 def test_what_the_user_says_of_a_file_comes_before_what_it_says(tmp_path: Path) -> None:

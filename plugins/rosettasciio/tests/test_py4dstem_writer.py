@@ -248,6 +248,14 @@ def test_two_calibrations_do_not_fit_into_one_tree(cube, found, tmp_path):
     assert not list(Path(tmp_path).iterdir())
 
 
+def test_simulated_patterns_keep_their_true_peaks(tmp_path):
+    """Which do not say how the scan is turned."""
+    made = ronchi.simulate("disks", seed=1, progress=False, scan_shape=(1, 3))
+    assert "scan_rotation_deg" not in made.sides["truth_peaks"].attrs
+    write(made.data, tmp_path / "a.h5", sides={"peaks": made.sides["truth_peaks"]})
+    assert ronchi.read(tmp_path / "a.h5").attrs["scan_rotation_deg"] == made.data.attrs["scan_rotation_deg"]
+
+
 def test_what_has_no_place_is_named(cube, tmp_path, caplog):
     scores = xr.Dataset({"f1": variable((), 1.0, "1", "score")}, attrs={"ronchi_schema": "scores/1"})
     with caplog.at_level(logging.WARNING):

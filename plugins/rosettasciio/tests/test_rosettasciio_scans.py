@@ -94,6 +94,8 @@ def test_an_interrupted_merlin_scan_keeps_its_whole_rows(real_data, open_file, t
         ({"ScanX:\t4": "ScanX:\t2", "ScanY:\t2": "ScanY:\t4"}, (4, 2), "4 rows of 2 patterns, by ScanY and ScanX"),
         ({"ScanX:\t4": "ScanX:\t3"}, (2, 4), "ScanX 3 and ScanY 2 of the header are not those of 8 patterns"),
         ({"ScanX:\t4": "ScanX:\t0"}, (2, 4), None),
+        # What the trigger says too is nothing to be told.
+        ({}, (2, 4), None),
     ],
 )
 def test_the_scan_of_newer_headers_counts_where_it_fits(real_data, open_file, tmp_path, changes, shape, told):

@@ -36,6 +36,18 @@ def test_a_write_that_fails_leaves_the_last_file(tmp_path: Path, monkeypatch: py
     assert list(tmp_path.iterdir()) == [path], "what is left of it would fill the disk further"
 
 
+def test_a_disk_that_takes_nothing_is_told_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is read-only lets nobody remove what is not there either."""
+
+    def refused(self: Path, *given: object, **options: object) -> None:
+        raise OSError("Read-only file system")
+
+    for name in ("mkdir", "unlink"):
+        monkeypatch.setattr(Path, name, refused)
+    with pytest.raises(OutputError, match="cannot be written: Read-only"):
+        write_checkpoint(tmp_path / "state.safetensors", {"model": {"a": torch.zeros(2)}}, {})
+
+
 def test_a_limit_that_is_reached_is_told_as_one(tmp_path: Path) -> None:
     """As a full disk is, for which the library has an exception of its own."""
     resource = pytest.importorskip("resource")

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+
+from ronchi.pipeline.faults import FILE_NAME
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
+    from ronchi.api import AlgorithmSpec
+
 __all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema", "training_schema"]
 
-_NAME, _SEED = {"type": "string"}, {"type": "integer", "minimum": 0}
+_NAME, _SEED = {"type": "string", "pattern": FILE_NAME}, {"type": "integer", "minimum": 0}
 _LISTS = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
 """What ``vary`` is: names to values."""
 
@@ -49,7 +54,6 @@ def execute(args: argparse.Namespace) -> int:
 
 def pipeline_schema() -> dict[str, object]:
     """JSON Schema of a pipeline; a step is one of the installed algorithms with its parameters."""
-    from ronchi.manager import get_manager
     from ronchi.pipeline.config import RunOptions
 
     defs: dict[str, object] = {}
@@ -58,7 +62,7 @@ def pipeline_schema() -> dict[str, object]:
         "properties": {
             "from": {"type": "string"},
             "path": {"type": "string"},
-            "writer": {"enum": ["auto", *get_manager().names("writer")]},
+            "writer": {"enum": ["auto", *(name for names, _ in _installed("writer") for name in names)]},
             "params": {"type": "object"},
         },
         "required": ["path"],
@@ -72,7 +76,7 @@ def pipeline_schema() -> dict[str, object]:
         "steps": {"type": "object", "additionalProperties": {"anyOf": _steps(defs)}},
         "outputs": {"type": "object", "additionalProperties": output},
     }
-    return _document("ronchi.pipeline/1", properties, ["name", "steps"], defs)
+    return _document("ronchi.pipeline/1", properties, ["steps"], defs)
 
 
 def benchmark_schema() -> dict[str, object]:
@@ -80,12 +84,11 @@ def benchmark_schema() -> dict[str, object]:
     from ronchi.bench.config import SCHEMA
     from ronchi.bench.model import Comparison, Protocol
     from ronchi.kinds import STEP_KINDS
-    from ronchi.manager import get_manager
     from ronchi.pipeline.config import RunOptions
 
     defs: dict[str, object] = {}
     run = _of_model(RunOptions, "run", defs)
-    found = {kind: [spec.name for spec in get_manager().specs(kind)] for kind in STEP_KINDS}
+    found = {kind: [name for names, _ in _installed(kind) for name in names] for kind in STEP_KINDS}
     steps = [_step_of_many(kind, names) for kind, names in found.items() if names]
     properties = {
         "name": _NAME,
@@ -141,25 +144,37 @@ def _of_model(model: type[BaseModel], label: str, defs: dict[str, object]) -> di
     return made
 
 
+def _installed(kind: str) -> Iterator[tuple[list[str], AlgorithmSpec]]:
+    """Algorithms that load, with what they answer to: one whose name others have too, with its distribution alone."""
+    from ronchi.manager import get_manager
+
+    manager = get_manager()
+    for name in manager.names(kind):
+        entries = manager.catalog.find(kind, name)
+        for entry in entries:
+            full = f"{entry.dist}:{name}"
+            for spec in manager.specs(kind, [full]):
+                yield [full] if len(entries) > 1 else [name, full], spec
+
+
 def _steps(defs: dict[str, object]) -> list[dict[str, object]]:
     """What a step may be: one for each installed algorithm."""
     from ronchi.kinds import STEP_KINDS
-    from ronchi.manager import get_manager
 
     steps: list[dict[str, object]] = []
     for kind in STEP_KINDS:
-        for spec in get_manager().specs(kind):
+        for names, spec in _installed(kind):
             inputs = {
                 name.removesuffix("?"): {"type": "string", "description": text} for name, text in spec.inputs.items()
             }
             needed = [name for name in spec.inputs if not name.endswith("?")]
-            names = [spec.name, "auto"] if kind == "reader" else [spec.name]
-            params = _of_model(spec.params, f"{kind}.{spec.name}", defs)
+            allowed = [*names, "auto"] if kind == "reader" else names
+            params = _of_model(spec.params, f"{kind}.{names[-1]}", defs)
             steps.append(
                 {
                     "type": "object",
                     "description": spec.summary,
-                    "properties": {kind: {"enum": names}, **inputs, "params": params},
+                    "properties": {kind: {"enum": allowed}, **inputs, "params": params},
                     "required": [kind, *needed],
                     "additionalProperties": False,
                 }

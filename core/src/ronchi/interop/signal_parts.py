@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import xarray as xr
 from ronchi.errors import CalibrationError, SchemaError
 from ronchi.history import ATTR as HISTORY
 from ronchi.interop.axis_units import scan_scale
+from ronchi.interop.signal_notes import notes_of
 from ronchi.optics import PLAUSIBLE, implausible
 from ronchi.schema import fourd, schema_of
 from ronchi.schema.common import ATTR, CARRIED_ATTRS, variable
@@ -31,7 +31,6 @@ __all__ = [
     "scan_coords",
     "tell_of_lost",
     "with_frames",
-    "with_notes",
     "with_places",
 ]
 
@@ -53,9 +52,6 @@ _KEPT = tuple(name for name in CARRIED_ATTRS if name not in _TEM and name != "ti
 
 _OF_A_FILE = ("source_format", "dataset", "file_contents", "is_lazy", "notes", "calibration_refused", HISTORY)
 """What a reader says of the file that data come from, which is not the one that is written."""
-
-_MOST_NOTE = 4096
-"""Length of the text of an attribute; what is much longer is no note, and HDF5 has no place for it."""
 
 _PLACES = {
     "position_y": "position, y",
@@ -125,34 +121,13 @@ def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None
     if "instrument" in ds.attrs:
         tem["microscope"] = str(ds.attrs["instrument"])
     ours = {key: ds.attrs[key] for key in _KEPT if key in ds.attrs}
+    elsewhere = (ATTR, "title", "instrument", *_TEM, *_KEPT, *_OF_A_FILE)
     return {
         "General": {"title": str(ds.attrs.get("title", ""))},
         "Signal": {"signal_type": signal_type},
         **({"Acquisition_instrument": {"TEM": tem}} if tem else {}),
-        NODE: {"schema": schema_of(ds), **ours, "attrs": _notes(ds), **(node or {})},
+        NODE: {"schema": schema_of(ds), **ours, "attrs": notes_of(ds, elsewhere), **(node or {})},
     }
-
-
-def _notes(ds: xr.Dataset) -> str:
-    """Attributes that have no other place, as JSON: their names may be any."""
-    left = {
-        str(k): v for k, v in ds.attrs.items() if k not in (ATTR, "title", "instrument", *_TEM, *_KEPT, *_OF_A_FILE)
-    }
-    texts = {key: json.dumps(value, default=_listed) for key, value in left.items() if value is not None}
-    if long := [key for key, text in texts.items() if len(text) > _MOST_NOTE]:
-        _log.warning("the attributes %s are left out: they are too long for HyperSpy's metadata", ", ".join(long))
-    return "{" + ", ".join(f"{json.dumps(key)}: {text}" for key, text in texts.items() if key not in long) + "}"
-
-
-def _listed(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else str(value)
-
-
-def with_notes(ds: xr.Dataset, node: Mapping[str, Any]) -> xr.Dataset:
-    """Put back the attributes that have no place of their own in the metadata."""
-    kept = json.loads(str(node.get("attrs", "{}")))
-    plain = {key: np.asarray(v) if isinstance(v, list) and v else v for key, v in kept.items()}
-    return ds.assign_attrs(plain | ds.attrs)
 
 
 def tell_of_lost(ds: xr.Dataset, kept: Collection[str]) -> None:

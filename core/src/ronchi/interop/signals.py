@@ -16,7 +16,7 @@ positions, origins and all attributes. A warning names variables that no schema 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from ronchi.errors import SchemaError
 from ronchi.interop.axis_units import q_scale, scan_scale
+from ronchi.interop.signal_notes import with_notes
 from ronchi.interop.signal_parts import (
     NODE,
     SCAN,
@@ -38,7 +39,6 @@ from ronchi.interop.signal_parts import (
     scan_coords,
     tell_of_lost,
     with_frames,
-    with_notes,
     with_places,
 )
 from ronchi.schema import fourd, images, peaks, schema_of, strain, validate
@@ -76,9 +76,9 @@ def parts_of(ds: xr.Dataset) -> Parts:
     if name == peaks.NAME:
         return _peaks_parts(ds)
     if name == strain.NAME:
-        components = [str(key) for key, var in ds.data_vars.items() if var.dims == SCAN]
+        components = _numbers_over(ds, SCAN)
         axis = {"name": "component", "size": len(components), "scale": 1.0, "offset": 0.0, "units": "px"}
-        node = {"components": components} | {
+        node = {"components": components, "units": _units(ds, components)} | {
             key: str(ds.attrs[key]) for key in ("frame", "reference", "measure") if key in ds.attrs
         }
         stack = np.stack([np.asarray(ds[key].values, np.float64) for key in components])
@@ -162,9 +162,25 @@ def _images_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     return images.validate(with_frames(made.assign_coords(places), navigation, node))
 
 
+def _numbers_over(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
+    """Variables of numbers that lie over these dimensions."""
+    return [str(key) for key, var in ds.data_vars.items() if var.dims == dims and var.dtype.kind in "biuf"]
+
+
+def _units(ds: xr.Dataset, names: Sequence[str]) -> list[str]:
+    return [str(ds[name].attrs.get("units", "1")) for name in names]
+
+
+def _unknown(
+    held: Mapping[str, Any], known: Container[str], dims: tuple[str, ...], node: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, xr.Variable]:
+    """Variables that no schema knows, with the units that are noted in the order of ``names``."""
+    units = dict(zip(names, map(str, node.get("units", ())), strict=False))
+    return {key: variable(dims, held[key], units.get(key, "1"), key) for key in held if key not in known}
+
+
 def _peaks_parts(ds: xr.Dataset) -> Parts:
-    columns = ["qy", "qx", "intensity", *(str(k) for k in ds.data_vars if ds[k].dims == ("peak",))]
-    columns = list(dict.fromkeys(columns))
+    columns = list(dict.fromkeys(["qy", "qx", "intensity", *_numbers_over(ds, ("peak",))]))
     table = np.column_stack([np.asarray(ds[column].values, np.float64) for column in columns])
     ragged = np.empty(tuple(int(n) for n in ds.attrs["scan_shape"]), dtype=object)
     for index in np.ndindex(ragged.shape):
@@ -175,7 +191,7 @@ def _peaks_parts(ds: xr.Dataset) -> Parts:
     tell_of_lost(ds, {*columns, "n_peaks", "scan_y_index", "scan_x_index", *place_of(ds)})
     node = {
         "columns": columns,
-        "units": [str(ds[column].attrs["units"]) for column in columns],
+        "units": _units(ds, columns),
         **{key: [float(v) for v in ds.attrs[key]] for key in ("q_step", "q_origin_px", "q_shape")},
         **place_of(ds),
     }
@@ -206,8 +222,8 @@ def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         **known,
         **geometry,
     )
-    extra = {key: held[key] for key in ("h", "k") if key in held}
-    made = made.assign({key: variable("peak", np.asarray(v, np.int16), "1", key) for key, v in extra.items()})
+    indices = {key: variable("peak", np.asarray(held[key], np.int16), "1", key) for key in ("h", "k") if key in held}
+    made = made.assign(indices | _unknown(held, {*known, *indices}, ("peak",), node, columns))
     return with_places(made, node)
 
 
@@ -220,6 +236,7 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     attrs = attrs_of(parts.metadata) | {key: node[key] for key in ("measure",) if key in node}
     if "valid" not in maps:
         data = {key: variable(SCAN, maps[key], "rad" if key == "theta" else "1", key) for key in strain.COMPONENTS}
+        data |= _unknown(maps, data, SCAN, node, names)
         return strain.validate(xr.Dataset(data, coords, {**attrs, "is_truth": 1, ATTR: strain.NAME}))
     made = strain.make(
         {key: maps[key] for key in strain.COMPONENTS},
@@ -233,4 +250,4 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         coords=coords,
         attrs=attrs,
     )
-    return with_places(made, node)
+    return with_places(made.assign(_unknown(maps, set(map(str, made)), SCAN, node, names)), node)

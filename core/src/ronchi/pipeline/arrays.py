@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -69,15 +69,24 @@ def lent(data: xr.Dataset) -> xr.Dataset:
     under the key of data that nobody has touched.
     """
     copy = data.copy()
-    # A copy of a data set has the lists and mappings among its attributes in common with it.
-    copy.attrs = deepcopy(data.attrs)
+    copy.attrs = _own(data.attrs)
     for var in copy.variables.values():
-        var.attrs = deepcopy(var.attrs)
+        var.attrs = _own(var.attrs)
         if isinstance(var._data, np.ndarray):
             view = var._data.view()
             view.flags.writeable = False
             var.data = view
     return copy
+
+
+def _own(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Attributes whose lists, mappings and arrays are no one else's, which a copy of a data set has in common with it.
+
+    Other objects, such as an open file that a reader has left there, may have no copy.
+    """
+    return {
+        key: deepcopy(value) if isinstance(value, list | dict | np.ndarray) else value for key, value in attrs.items()
+    }
 
 
 def _pieces(var: xr.Variable) -> Iterator[NDArray[Any]]:

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,11 @@ class Cache:
         found = (self._meta(key) or {}).get("made_with")
         return {str(name): str(version) for name, version in found.items()} if isinstance(found, dict) else {}
 
+    def warned(self, key: str) -> list[str]:
+        """What was warned of while an entry was made."""
+        found = (self._meta(key) or {}).get("warned")
+        return [str(text) for text in found] if isinstance(found, list) else []
+
     def put(
         self,
         key: str,
@@ -95,8 +100,9 @@ class Cache:
         replace: bool = False,
         took: tuple[float, float] = (0.0, 0.0),
         made_with: Mapping[str, str] | None = None,
+        warned: Sequence[str] = (),
     ) -> None:
-        """Store a result, what it ``took`` and was ``made_with``; a good entry stays unless ``replace``.
+        """Store a result, what it ``took``, was ``made_with`` and ``warned`` of; a good entry stays unless ``replace``.
 
         Raises
         ------
@@ -120,6 +126,7 @@ class Cache:
                     "components": components,
                     "took": took,
                     "made_with": dict(made_with or {}),
+                    "warned": list(warned),
                 }
                 (temporary / "entry.json").write_text(json.dumps(meta, indent=1), encoding="utf-8")
                 _sync_tree(temporary)

@@ -80,18 +80,27 @@ class StepMaker:
         result.cached = True
         result.made_seconds, result.made_peak_rss_mb = self.cache.took(result.key)
         result.made_with = self.cache.made_with(result.key)
+        # What is doubtful in a result is so in every run that takes it; there the step may have another name.
+        warned = [
+            f"{step.config.step}{text}" if text.startswith(": ") else text for text in self.cache.warned(result.key)
+        ]
+        self.run.warnings += [text for text in warned if text not in self.run.warnings]
         return known
 
     def _make_and_store(self, step: PlannedStep, result: StepResult, *, forced: bool) -> Result:
         if forced:
             self.cache.drop_partial(result.key)
-        start = time.perf_counter()
+        start, before = time.perf_counter(), len(self.run.warnings)
         made = in_memory(self._make(step, result))
         took = round(time.perf_counter() - start, 6), round(peak_rss_mb() + self.executor.peak_rss_mb(), 1)
         self._check_files(step, result)
         result.made_with = versions_for({step.dist: step.version})
         components = self.identities.components[step.config.step]
-        self.cache.put(result.key, made, components, replace=forced, took=took, made_with=result.made_with)
+        own = f"{step.config.step}: "
+        warned = [": " + text[len(own) :] if text.startswith(own) else text for text in self.run.warnings[before:]]
+        self.cache.put(
+            result.key, made, components, replace=forced, took=took, made_with=result.made_with, warned=warned
+        )
         self.cache.drop_partial(result.key)
         # What is read back is what the next run will see, so both write the same bytes.
         return self.cache.get(result.key, check=False) or made

@@ -121,8 +121,9 @@ def _simulate_file(
             held.enter_context(locked(folder.with_suffix(".lock"), lambda: bars.tell(_BUSY)))
         run = run_pipeline(config, out=folder / "out", progress=progress)
         for warning in run.warnings:
-            # The run has kept it for its summary, of which nothing is shown here.
-            _log.warning("%s", warning.removeprefix("simulate: "))
+            # The run has kept it for its summary, of which nothing is shown here; its folder is there for a while.
+            said = warning.removeprefix("simulate: ").removeprefix("writing: ")
+            _log.warning("%s", said.replace(str(folder / "out" / target.name), str(target)))
         step = run.steps["simulate"]
         if not run.ok:
             if not any(path.is_file() for path in (folder / "cache" / "partial").rglob("*")):

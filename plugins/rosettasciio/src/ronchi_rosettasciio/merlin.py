@@ -103,7 +103,9 @@ def _rows_and_columns(path: Path, n: int, notes: list[str]) -> tuple[int, int] |
     rows, width = numbers.get("ScanY", 0), numbers.get("ScanX", 0)
     if min(rows, width) > 1:
         if rows * width == (total or n):
-            notes.append(f"{rows} rows of {width} patterns, by ScanY and ScanX of the header; `scan_shape` sets others")
+            if width != columns:
+                said = f"{rows} rows of {width} patterns, by ScanY and ScanX of the header"
+                notes.append(f"{said}; `scan_shape` sets others")
             return rows, width
         said = f"ScanX {width} and ScanY {rows} of the header are not those of {total or n} patterns"
         notes.append(f"{said}, and are left out of account")

@@ -22,7 +22,7 @@ def ronchi_readers() -> Iterator[AlgorithmSpec]:
         summary="Vendor files through RosettaSciIO, recognised by their content; patterns stay on disk where they can.",
         params=RosettaParams,
         factory="ronchi_rosettasciio.reader:RosettaReader",
-        version=4,
+        version=5,
         inputs={},
         output="fourd/1|images/1|peaks/1|strain/1",
         capabilities=frozenset({"lazy"}),

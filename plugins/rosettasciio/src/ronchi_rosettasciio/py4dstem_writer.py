@@ -214,6 +214,11 @@ def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Grou
 def _common_calibration(parts: list[xr.Dataset], where: str) -> dict[str, Any]:
     """The calibration of a tree, of which py4DSTEM has one; that with an origin a position comes first."""
     items = [calibration_of(part) for part in parts]
+    # Peaks that were not measured in the patterns, as simulated ones, do not know how the scan is turned.
+    turned: dict[str, Any] = {}
+    for each in items:
+        turned = {key: value for key, value in each.items() if key.startswith("QR_rotation")} or turned
+    items = [{**turned, **each} for each in items]
     for name in ("Q_pixel_size", "Q_pixel_units", "QR_rotation", "a", "theta"):
         if any(_differ(each.get(name), items[0].get(name)) for each in items):
             found = ", ".join(str(each.get(name)) for each in items)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ronchi.api import OutputError
@@ -35,5 +35,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         fix = "free some space, or choose another folder; what was written before is kept"
         raise OutputError(f"cannot be written: {error}", where=str(path), fix=fix) from error
     finally:
-        if path.parent.is_dir():
-            partial.unlink(missing_ok=True)
+        # What keeps it from being removed has kept it from being written, and that is told.
+        with suppress(OSError):
+            partial.unlink()
