@@ -30,6 +30,8 @@ WORST_SHAPE = 0.5
 MAX_SHIFT_PX, MAX_SHIFT_R = 1.5, 0.3
 """Farthest that a fit may end from its start, px and radii: a slope moves the start of a large disk by more pixels."""
 MAX_STEP_PX = 0.7
+FEWEST = 2 * N_PARAMETERS
+"""Least number of usable pixels."""
 MAX_ITERATIONS = 16
 TOLERANCE = 0.02
 """A fit ends where the step after the last, of which the last two tell the length, is below this share of the error."""
@@ -49,7 +51,8 @@ def look_at_disk(view: View, state: State, own: int) -> None:
     room.place[0] = _NOWHERE
     for look in range(2):
         spread = look * WEAK_SLOPE, look * WEAK_SLOPE
-        chi2 = _evaluate(view, state, own, spread)
+        # Without the pixels of close neighbours there are few left, which are enough to begin with.
+        chi2 = _evaluate(view, state, own, spread, FEWEST)
         # What is not a number in one window would spoil the slopes of the whole pattern.
         if not chi2 >= 0.0:
             return
@@ -82,6 +85,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     room.place[0] = _NOWHERE
     # The look at a disk left out its neighbours, which are known by now.
     looked = state.misfit[own] > 0.0 and not state.flags[own] & OVERLAP
+    fewest = max(len(view.model.offset_y) // 2, FEWEST)
     chi2, misfit = -1.0, 1.0
     damping, before_y, before_x, before = 1.0, 0.0, 0.0, 0.0
     for iteration in range(MAX_ITERATIONS):
@@ -89,7 +93,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             _read_equations(state.equations, own, room)
             misfit = state.misfit[own]
         else:
-            chi2 = _evaluate(view, state, own, spread)
+            chi2 = _evaluate(view, state, own, spread, fewest)
             if chi2 < 0.0:
                 break
             misfit = _misfit(chi2, room)
@@ -129,7 +133,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             return
     if chi2 < 0.0 and looked:
         _read_row(fits, own, p)
-        chi2 = _evaluate(view, state, own, spread)
+        chi2 = _evaluate(view, state, own, spread, fewest)
         misfit = _misfit(chi2, room)
     # Where nothing holds it, as on a ring of diffuse scattering, a fit strays.
     if chi2 >= 0.0 and judged and is_smooth(state.window, state.rows, room, chi2, misfit):
@@ -142,7 +146,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
 
 
 @njit(allocates=False, nogil=True)
-def _evaluate(view: View, state: State, own: int, spread: tuple[float, float]) -> float:
+def _evaluate(view: View, state: State, own: int, spread: tuple[float, float], fewest: int) -> float:
     """Fill the equations of a disk; chi-square is -1 where pixels are too few or nothing stands out of them."""
     room, table = state.room, view.model.table
     p, relative, place = room.p, room.relative, room.place
@@ -152,7 +156,7 @@ def _evaluate(view: View, state: State, own: int, spread: tuple[float, float]) -
         place[2] = gather(view, state, own, (row, column))
     ky, kx = round((p[4] - row + 0.5) * N_PHASES), round((p[5] - column + 0.5) * N_PHASES)
     place[3] = ky * (N_PHASES + 1) + kx
-    if place[2] < max(len(view.model.offset_y) // 2, 2 * N_PARAMETERS):
+    if place[2] < fewest:
         return -1.0
     if p[1] <= 0.0:
         p[0], p[1] = background_and_height(state.window, table, place[3])
