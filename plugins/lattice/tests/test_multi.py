@@ -49,6 +49,20 @@ def test_a_single_crystal_has_no_second_lattice(strained_scan, solve):
     assert "e_xx_2" not in strain
 
 
+@pytest.mark.parametrize("degrees", [36.0, 36.9, 38.0, 53.5])
+def test_grains_side_by_side_are_not_one_denser_lattice(solve, degrees):
+    """Squares turned by nearly 36.87 degrees have every fifth node in common, and lie on a lattice that neither has."""
+    rng = np.random.default_rng(0)
+    grains = [Crystal(np.tile(np.eye(2), (10, 1, 1)), turn(a) @ np.eye(2) / 4, sigma=1e-3) for a in (9, 9 - degrees)]
+    strain, lattice = solve(dataset([q for grain in grains for q in grain.peaks(rng)], (1, 20)))
+    valid = strain["valid"].values[0] == 1
+    assert list(np.flatnonzero(valid)) in ([*range(10)], [*range(10, 20)])
+    assert np.hypot(*lattice.attrs["basis_g1"]) == pytest.approx(0.25, rel=0.01)
+    assert abs(strain["theta"].values[0, valid]).max() < 0.01
+    both = solve(dataset([q for grain in grains for q in grain.peaks(rng)], (1, 20)), n_lattices=2)[0]
+    assert ((both["valid"] == 1) | (both["valid_2"] == 1)).all()
+
+
 @pytest.mark.parametrize("angles", [(0, 20, 40), (0, 20, 45, 70)])
 def test_grains_of_equal_size_are_all_found(solve, angles):
     """None of them has more than its share of the differences between peaks."""

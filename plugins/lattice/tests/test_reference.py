@@ -140,6 +140,20 @@ def test_a_reference_region_that_the_scan_cuts_is_told(steps, solve, caplog, reg
     assert [message.startswith(said) for message in caplog.messages] == [True] * bool(told)
 
 
+@pytest.mark.parametrize(("n_crystal", "is_told"), [(1, True), (2, True), (3, False)])
+def test_a_reference_region_of_which_few_patterns_have_the_lattice_is_told(solve, caplog, n_crystal, is_told):
+    """What fits by chance in another grain would move the whole map."""
+    rng = np.random.default_rng(0)
+    patterns = Crystal(np.tile(np.eye(2), (12, 1, 1)), SQUARE, sigma=1e-3).peaks(rng)
+    patterns[n_crystal:5] = [rng.uniform(-1, 1, (40, 2)) for _ in range(5 - n_crystal)]
+    patterns[5] = np.empty((0, 2))  # where nothing was found there is nothing to tell
+    solve(dataset(patterns, (1, 12)), reference={"columns": [0, 6]})
+    assert (f"lattice 1 shows in only {n_crystal} of the 5 patterns" in caplog.text) == is_told
+    caplog.clear()
+    solve(dataset(patterns, (1, 12)))
+    assert not caplog.text
+
+
 def test_a_reference_region_without_a_fit_is_an_error(solve):
     patterns = Crystal(np.tile(np.eye(2), (8, 1, 1)), SQUARE).peaks(np.random.default_rng(0))
     patterns[:3] = [np.empty((0, 2))] * 3

@@ -23,6 +23,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from ronchi.optics import wavelength_angstrom
 from ronchi_simulate.multislice import diffract
 from ronchi_simulate.multislice.fourier import BandTransform
 from ronchi_simulate.multislice.grid import WaveGrid
@@ -84,8 +85,8 @@ def slice_step(n_px: int, n_waves: int) -> Callable[[], None]:
     waves = transform.images(n_waves)
     waves[:] = torch.randn(n_waves, n_px, n_px, dtype=torch.complex64)
     phase = transform.images(1)[0].fill_(1)
-    beam = Beam(energy_eV=BEAM_ENERGY_EV, semiangle_mrad=1)
-    (propagator,) = propagators([beam], [SLICE_ANGSTROM], grid, transform)
+    wavelength = wavelength_angstrom(BEAM_ENERGY_EV)
+    propagator = propagators([wavelength], np.zeros((1, 1, 2)), [SLICE_ANGSTROM], grid, transform)[0, 0]
     at_once = transform.images_at_once
     stacks = [waves[first : first + at_once] for first in range(0, n_waves, at_once)]
 

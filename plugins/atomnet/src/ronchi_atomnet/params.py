@@ -92,7 +92,8 @@ class AtomnetParams(Params):
     position: Literal["auto", "odds", "fit"] = Field(
         "auto",
         description="odds: positions by the odds, which the whole surroundings of an atom decide, with standard errors "
-        "as on held-out movies. fit: by Gaussians fitted to each atom's own pixels. auto: by the odds, but by the fits "
+        "as on held-out movies. fit: by Gaussians fitted to each atom's own pixels, which is more exact where there is "
+        "hardly any noise or jitter. auto: by the odds, but by the fits "
         "in frames where these contradict them, as in sheets that the network has never seen.",
     )
     dark: bool = Field(False, description="Atoms are darker than what is around them, as in bright field.")

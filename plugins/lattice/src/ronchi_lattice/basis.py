@@ -54,12 +54,14 @@ def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | No
     DataError
         The peaks of the scan agree on no lattice, or lie on one line.
     """
+    # Several patterns may be of several grains; of several lattices in each, a denser one is kept from winning.
+    may_mix = n_lattices == 1 and int(np.count_nonzero(peaks.counts >= min_peaks)) > 1
     for reach in _REACHES:
         differences, spacing = _differences(peaks, min_peaks, reach)
         if spacing is None:
             return None
         nodes, height = _pile_ups(differences, spacing, reach) if np.isfinite(spacing) else (differences, np.empty(0))
-        best, agreement = _consensus(nodes, height, spacing, n_lattices)
+        best, agreement = _consensus(nodes, height, spacing, n_lattices, may_mix=may_mix)
         if best is not None or not _are_on_a_line(differences, spacing):
             break
     else:
@@ -128,13 +130,17 @@ def _pile_ups(differences: Floats, spacing: float, reach: float) -> tuple[Floats
     return place[kept][order], height[kept][order]
 
 
-def _consensus(nodes: Floats, height: Floats, spacing: float, n_lattices: int) -> tuple[Floats | None, float]:
+def _consensus(
+    nodes: Floats, height: Floats, spacing: float, n_lattices: int, *, may_mix: bool
+) -> tuple[Floats | None, float]:
     """Basis from two pile-ups that puts most of the height on nodes, less what so dense a lattice gets by chance.
 
     Where there are several lattices, a denser one holds nodes of more than one of them: the height counts by what a
     node of the lattice tells about a place, log(1 / chance). A single lattice is to hold its superlattice reflections.
+    Where it ``may_mix``, grains side by side may lie on a denser lattice that none of them has: no pattern shows its
+    shortest vectors, and the lattice of one grain goes before it.
     """
-    best, agreement, highest = None, 0.0, 0.0
+    best, agreement, highest = None, 0.0, (False, 0.0)
     half_plane = [v for v in nodes if (v[0], v[1]) > (0, 0)][:_CANDIDATES]
     for a, b in combinations(half_plane, 2):
         area = abs(a[0] * b[1] - a[1] * b[0])
@@ -143,13 +149,15 @@ def _consensus(nodes: Floats, height: Floats, spacing: float, n_lattices: int) -
         G = reduce_cell(np.stack([a, b], axis=1))
         if G[:, 0] @ G[:, 0] < (0.4 * spacing) ** 2:
             continue
+        shown = not may_mix or any((np.hypot(*(nodes - vector).T) < _NEAR * spacing).any() for vector in G.T)
         # The near nodes first: a pile-up far out lies off by the error of G, once for each step.
         G = _refined(G, nodes, height, spacing, reach=2)
         explained = float(height[_on_lattice(G, nodes, spacing)].sum() / height.sum())
         chance = np.pi * (_NEAR * spacing) ** 2 / area
         score = (explained - chance) * (1.0 if n_lattices == 1 else -np.log(chance))
-        if score > highest + 1e-9:
-            best, agreement, highest = G, explained - chance, score
+        preferred = shown and explained - chance >= _AGREEMENT / n_lattices
+        if (preferred, score - 1e-9) > highest:
+            best, agreement, highest = G, explained - chance, (preferred, score)
     return best, agreement
 
 

@@ -15,7 +15,7 @@ from ronchi_lattice.fit import Fits
 from ronchi_lattice.params import Reference
 from ronchi_lattice.peaklist import Peaks
 
-__all__ = ["ReferenceLattice", "beyond_scan", "check_region", "make_reference"]
+__all__ = ["ReferenceLattice", "beyond_scan", "check_region", "make_reference", "told_by_few"]
 
 Floats = NDArray[np.float64]
 
@@ -145,6 +145,16 @@ def beyond_scan(choice: Reference, coords: Mapping[str, xr.Variable]) -> str:
         if window is not None and window[1] > values.size:
             over.append(f"{indices} {window[0]}:{window[1]}")
     return f"{', '.join(over)} goes beyond the scan, which has {_extent(coords)}" if over else ""
+
+
+def told_by_few(choice: Reference, fits: Fits, peaks: Peaks, coords: Mapping[str, xr.Variable], min_peaks: int) -> str:
+    """How few of the patterns of a region have the lattice, if these are less than half of them; else empty."""
+    if all(limits is None for limits in (choice.scan_y, choice.scan_x, choice.rows, choice.columns)):
+        return ""
+    inside, region = _region(choice, peaks.flat_index, coords)
+    inside &= peaks.counts >= min_peaks
+    n_fitted, n = np.count_nonzero(inside & fits.fitted), np.count_nonzero(inside)
+    return f"{n_fitted} of the {n} patterns of the reference region ({region})" if 2 * n_fitted < n else ""
 
 
 def _outside(region: str, coords: Mapping[str, xr.Variable]) -> DataError:

@@ -14,7 +14,7 @@ from ronchi_lattice.multi import FittedLattice, fit_lattices
 from ronchi_lattice.output import lattice_maps, strain_maps
 from ronchi_lattice.params import LatticeParams
 from ronchi_lattice.peaklist import Peaks, read
-from ronchi_lattice.reference import ReferenceLattice, beyond_scan, check_region, make_reference
+from ronchi_lattice.reference import ReferenceLattice, beyond_scan, check_region, make_reference, told_by_few
 
 __all__ = ["LatticeSolver"]
 
@@ -76,13 +76,14 @@ class LatticeSolver:
         """The reference of each lattice, or why it has none: not every grain need reach into the region."""
         if not lattices or not lattices[0].fits.fitted.any():
             raise self._nothing_fitted(table)
-        if over := beyond_scan(self.params.reference, coords):
+        choice = self.params.reference
+        if over := beyond_scan(choice, coords):
             ctx.log.warning("the reference region %s", over)
         references: list[ReferenceLattice | str] = []
         errors = []
         for lattice in lattices:
             try:
-                references.append(make_reference(lattice.fits, table, lattice.basis, self.params.reference, coords))
+                references.append(make_reference(lattice.fits, table, lattice.basis, choice, coords))
             except DataError as error:
                 errors.append(error)
                 references.append(f"none: {error.what}")
@@ -91,6 +92,8 @@ class LatticeSolver:
         for number, reference in enumerate(references, start=1):
             if isinstance(reference, str):
                 ctx.log.warning("lattice %d has no strain: %s", number, reference.removeprefix("none: "))
+            elif few := told_by_few(choice, lattices[number - 1].fits, table, coords, self.params.min_peaks):
+                ctx.log.warning("lattice %d shows in only %s: its reference may be of another crystal", number, few)
         return references
 
     def _nothing_fitted(self, table: Peaks) -> DataError:

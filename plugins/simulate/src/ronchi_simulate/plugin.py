@@ -22,7 +22,9 @@ _KALININ = "Kalinin et al., Sci. Adv. 7, eabd5084 (2021), doi:10.1126/sciadv.abd
 _OXLEY = "Oxley et al., npj Comput. Mater. 7, 65 (2021), doi:10.1038/s41524-021-00527-3"
 
 
-def _scan(name: str, summary: str, params: type[Params], factory: str, truth: str, citation: str) -> AlgorithmSpec:
+def _scan(
+    name: str, summary: str, params: type[Params], factory: str, truth: str, citation: str, version: int = 2
+) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
         summary=summary,
@@ -31,7 +33,7 @@ def _scan(name: str, summary: str, params: type[Params], factory: str, truth: st
         inputs={},
         output="fourd/1",
         sides={"truth": truth},
-        version=2,
+        version=version,
         capabilities=frozenset({"cuda"}),
         citation=citation,
     )
@@ -47,6 +49,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         "sige:Sige",
         "strain/1",
         _FCUNET,
+        version=3,
     )
     yield _scan(
         "hbn",
@@ -123,6 +126,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
         summary="Distortion, background, detector and dose of a real instrument on ideal patterns, peaks included.",
         params=AugmentParams,
         factory="ronchi_simulate.augment.transform:Augment",
+        version=2,
         inputs={"data": "fourd/1", "peaks?": "peaks/1"},
         output="fourd/1",
         sides={"peaks": "peaks/1"},

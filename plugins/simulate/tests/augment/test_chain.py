@@ -233,6 +233,15 @@ def test_what_does_not_fit_is_refused() -> None:
         "pattern", "bad_pixel", "dose_e"}  # fmt: skip
 
 
+@pytest.mark.parametrize("value", [-1.0, np.nan])
+def test_patterns_that_cannot_be_mean_counts_are_refused(value: float) -> None:
+    pattern = np.ones((2, 16, 16), np.float32)
+    pattern[1, 3, 3] = value
+    with pytest.raises(DataError, match="negative or missing values"):
+        augment_batch({"pattern": pattern}, [1, 2], AugmentParams(effects=("dose",)))
+    augment_batch({"pattern": pattern}, [1, 2], AugmentParams(effects=("shift",)))
+
+
 def test_backgrounds_that_take_more_electrons_than_there_are_are_refused() -> None:
     all_of_them = {"plasmon_weight": (0.1, 0.4), "ring_weight": (0.1, 0.3), "n_rings": 2}
     with pytest.raises(ValidationError, match="together take up to 1 of the electrons"):

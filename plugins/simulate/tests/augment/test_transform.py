@@ -75,6 +75,44 @@ def test_peaks_follow_the_patterns_with_the_jitter_of_each() -> None:
     assert np.std(offsets, axis=0) == pytest.approx([0.8, 0.8], rel=0.7)  # six draws, seed 1
 
 
+def test_covariances_follow_the_distortion_and_an_old_one_is_forgotten() -> None:
+    """The scatter of a cloud of peaks is what they state, before and after."""
+    made = scan(scan_shape=(1, 1))
+    cloud = np.random.default_rng(5).multivariate_normal([0.1, -0.2], [[9e-4, -3e-4], [-3e-4, 4e-4]], 4000)
+    given = peaks.make(
+        counts=[4000], qy=cloud[:, 0], qx=cloud[:, 1], scan_shape=(1, 1), q_step=(0.02, 0.02), q_origin_px=(40, 36),
+        q_shape=(80, 72), q_units="1/angstrom", attrs={"q_distortion": np.eye(2).ravel()},
+        var_yy=np.full(4000, 9e-4), var_yx=np.full(4000, -3e-4), var_xx=np.full(4000, 4e-4),
+    )  # fmt: skip
+    moved = augmented(Result(made.data, {"truth_peaks": given}), effects=["ellipse"], ellipse_ratio=(1.5, 1.5))
+    found = moved.sides["peaks"]
+    stated = [float(found[name][0]) for name in ("var_yy", "var_yx", "var_xx")]
+    scatter = np.cov(found["qy"].values, found["qx"].values)
+    np.testing.assert_allclose(stated, scatter.ravel()[[0, 1, 3]], atol=0.05 * np.trace(scatter))  # 4000 peaks: 2 %
+    assert abs(stated[0] / 9e-4 - 1) > 0.1
+    assert not any(name.startswith("q_distortion") for name in found.attrs)
+
+
+def test_peaks_say_which_disks_the_border_cuts_and_which_a_gap_hides() -> None:
+    made = scan(scan_shape=(3, 4))
+    result = augmented(made, effects=["ellipse", "shift", "gap"], ellipse_ratio=(1.3, 1.3), gap_probability=1)
+    told, found = json.loads(result.data.attrs["augmented"]), result.sides["peaks"]
+    angle = np.linspace(0, 2 * np.pi, 60)
+    radius = fourd.disk_radius_px(made.data)
+    rim = radius * np.array(told["matrix"]) @ np.stack([np.sin(angle), np.cos(angle)])
+    hidden = np.pad(result.data["bad_pixel"].values.astype(bool), 40)
+    flags, places = found["flags"].values, np.stack(peaks.pixels(found), 1)
+    for flag, place in zip(flags, places, strict=True):
+        at = place + rim.T
+        beyond = ((at < -0.5) | (at > np.array([79.5, 71.5]))).any()
+        assert not beyond or flag & 1
+        # The rim alone of 60 points, and it may pass between pixels.
+        if hidden[tuple(np.rint(place[:, None] + 0.9 * rim).astype(int) + 40)].any():
+            assert flag & 8
+    assert 0.05 < np.mean(flags & 1 > 0) < 0.5
+    assert 0.05 < np.mean(flags & 8 > 0) < 0.7
+
+
 def test_peaks_that_left_the_detector_are_gone() -> None:
     made = scan()
     result = augmented(made, effects=["shift", "scale"], shift_px=20, scale=(1.3, 1.3))

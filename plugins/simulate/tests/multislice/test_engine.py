@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from ronchi.errors import ConfigError, DataError
-from ronchi_simulate.multislice import diffract
+from ronchi_simulate.multislice import diffract, torch_engine
 from ronchi_simulate.multislice.atoms import from_ase
 from ronchi_simulate.multislice.grid import WaveGrid
 from ronchi_simulate.multislice.scattering import abtem_scattering
@@ -44,6 +46,28 @@ def test_batches_and_other_beams_change_nothing(of_12_angstrom, crowd) -> None:
     for index, beam in enumerate(beams):
         alone = of_12_angstrom(crowd, beam, positions_angstrom=positions[index : index + 1])
         np.testing.assert_allclose(alone[0, 0], together[index, index], atol=1e-7)
+
+
+@pytest.mark.parametrize("engine", ["torch", "abtem"])
+def test_positions_that_differ_in_their_tilt_share_a_potential(of_12_angstrom, crowd, engine, monkeypatch) -> None:
+    """The same as beams of that tilt, one by one; positions whose windows lie apart in a larger cell, too."""
+    tilts = [(5.0, 10.0), (0.0, 0.0), (-30.0, 4.0), (5.0, 10.0)]
+    positions = [[1.0, 2.0], [6.5, 11.0], [9.9, 0.2], [3.0, 3.0]]
+    beams = [Beam(energy_eV=80e3, semiangle_mrad=9, tilt_mrad=(1.0, -2.0)), Beam(energy_eV=80e3, semiangle_mrad=12)]
+    made = []
+    potential = torch_engine.SlicedPotential
+    monkeypatch.setattr(torch_engine, "SlicedPotential", lambda *given: made.append(1) or potential(*given))
+    crowd.arrays["u_angstrom"][:] = 0.08
+    for cell in (crowd, crowd.repeat((3, 1, 1))):
+        made.clear()
+        together = of_12_angstrom(cell, *beams, positions_angstrom=positions, tilts_mrad=tilts, engine=engine)
+        assert len(made) == (engine == "torch")
+        for index, tilt in enumerate(tilts):
+            turned = [replace(beam, tilt_mrad=tuple(np.add(beam.tilt_mrad, tilt))) for beam in beams]
+            alone = of_12_angstrom(cell, *turned, positions_angstrom=positions[index : index + 1], engine=engine)
+            np.testing.assert_allclose(together[:, index], alone[:, 0], atol=3e-3 * alone.max())
+            if cell is crowd:
+                np.testing.assert_allclose(together[:, index], alone[:, 0], atol=1e-7)
 
 
 def test_moving_specimen_and_probe_together_changes_nothing(of_12_angstrom, crowd) -> None:
@@ -148,6 +172,8 @@ def test_progress_is_told_and_may_stop_the_work(of_12_angstrom, crowd) -> None:
         ({"positions_angstrom": [1.0, 2.0]}, "positions_angstrom"),
         ({"positions_angstrom": [[np.nan, 2.0]]}, "positions_angstrom"),
         ({"slice_angstrom": 0}, "slice_angstrom"),
+        ({"tilts_mrad": [[1.0, 2.0], [3.0, 4.0]]}, "tilts_mrad"),
+        ({"tilts_mrad": [[1.0, np.inf]]}, "tilts_mrad"),
         ({"frozen_phonons": 1}, "frozen_phonons"),
         ({"wave_shape": (63, 96)}, "wave_shape"),
     ],

@@ -15,15 +15,16 @@ from ronchi.cli.main import main
 from ronchi.pipeline.simulation import PARTIAL_SUFFIX
 from ronchi_simulate.scan import record
 
-# Every column leans by an angle of its own, so that it is a block; with noise, and phonons that all blocks share.
+# Every column leans by an angle of its own; with noise, and phonons that all blocks share.
 SCAN = ["hbn", "--seed", "3", "--quiet"]
 for value in ("scan_shape=[1,12]", "pattern_shape=[64,64]", "thickness_angstrom=60", "frozen_phonons=2"):
     SCAN += ["--set", value]
+BY_ONES = "from ronchi.cli.main import main; from ronchi_simulate.scan import record; record.POSITIONS_PER_BLOCK = 1"
 
 
 def test_a_killed_scan_goes_on_and_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    command = [sys.executable, "-m", "ronchi", "simulate", *SCAN, "-o", "killed.nc"]
+    command = [sys.executable, "-c", f"{BY_ONES}; main({['simulate', *SCAN, '-o', 'killed.nc']})"]
     process = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
     partial, deadline = tmp_path / f"killed.nc{PARTIAL_SUFFIX}", time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
@@ -44,6 +45,7 @@ def test_a_killed_scan_goes_on_and_gives_the_same_bytes(tmp_path: Path, monkeypa
         return diffract(*args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(record, "diffract", noted)
+    monkeypatch.setattr(record, "POSITIONS_PER_BLOCK", 1)
     assert main(["simulate", *SCAN, "-o", "killed.nc"]) == 0
     assert len(made) == 1 + 12 - len(kept), "the vacuum, and what was not there"
     assert main(["simulate", *SCAN, "-o", "whole.nc"]) == 0

@@ -24,7 +24,7 @@ from ronchi_simulate.augment.draws import Draws, draw, draw_jitter, draw_pixels
 from ronchi_simulate.augment.geometry import interpolate, move_points, source_coordinates, warp
 from ronchi_simulate.params.augment import AugmentParams
 
-__all__ = ["Defects", "Instrument", "as_images", "augment_batch", "in_parts"]
+__all__ = ["Defects", "Instrument", "as_images", "augment_batch", "check_means", "in_parts"]
 
 Array = NDArray[np.float64]
 
@@ -52,12 +52,15 @@ def augment_batch(batch: Mapping[str, Any], seeds: Sequence[int], p: AugmentPara
     Raises
     ------
     DataError
-        Shapes do not agree, or there is no probe to make the plasmon background from.
+        Shapes do not agree, patterns have negative or missing values, or there is no probe to make the plasmon
+        background from.
     """
     pattern = as_images(batch["pattern"])
     if pattern.ndim != 3 or len(pattern) != len(seeds):
         what = f"patterns of shape {tuple(pattern.shape)} with {len(seeds)} seeds"
         raise DataError(what, where="augment", fix="give (n, rows, columns) and n seeds")
+    if "dose" in p.effects:
+        check_means(pattern)
     images = {name: as_images(batch[name]).to(pattern.device) for name in ("probe", "label") if name in batch}
     for name, image in images.items():
         if image.shape != pattern.shape:
@@ -91,6 +94,13 @@ def _augment(
     if "peaks" in others:
         made["peaks"] = move_points(others["peaks"], matrix, shift, instrument.shape)
     return made
+
+
+def check_means(patterns: Tensor | NDArray[Any]) -> None:
+    """Raise `DataError` unless patterns can be mean counts."""
+    if not bool((patterns >= 0).all()):
+        what = "a pattern has negative or missing values, which cannot be mean counts"
+        raise DataError(what, where="augment", fix="clip them at 0, or leave 'dose' out of `effects`")
 
 
 def as_images(images: Any) -> Tensor:

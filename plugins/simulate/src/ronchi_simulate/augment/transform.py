@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ronchi.api import Context, DataError, Result
 from ronchi.blocks import count_positions, read_block
@@ -18,15 +19,22 @@ from ronchi.chunking import as_dask
 from ronchi.schema import fourd
 from ronchi.schema import peaks as peaks_schema
 from ronchi.schema.common import variable
-from ronchi_simulate.augment.chain import Defects, Instrument, as_images, augment_batch, in_parts
+from ronchi_simulate.augment.chain import Defects, Instrument, as_images, augment_batch, check_means, in_parts
+from ronchi_simulate.augment.detector import shadows
 from ronchi_simulate.augment.draws import Draws, draw, draw_jitter
 from ronchi_simulate.augment.geometry import move_points
 from ronchi_simulate.params.augment import AugmentParams
 
 __all__ = ["Augment"]
 
+Array = NDArray[np.float64]
+
 _SAMPLED = 16
 """Patterns that tell how many counts there are in one, and how bright the brightest pixel is."""
+
+_COVARIANCE = ("var_yy", "var_yx", "var_xx")
+_EDGE, _MASKED = 1, 8
+"""Flags of ``peaks/1``."""
 
 
 class Augment:
@@ -55,8 +63,9 @@ class Augment:
         Result
             ``fourd/1`` as float32 with ``bad_pixel``, the probe that such an instrument would have recorded, the new
             ``dose``, and what was drawn as JSON in the attribute ``augmented``. The dose is the mean over the scan,
-            whose contrast stays. The side ``peaks`` holds the peaks where they are now; those that left the
-            detector are gone.
+            whose contrast stays. The side ``peaks`` holds the peaks where they are now, with their covariances; those
+            that left the detector are gone. Their flags, if they have any, tell which disks the border cuts, and which
+            a gap or the beam stop hides in part. Their intensities stay.
 
         Raises
         ------
@@ -92,6 +101,7 @@ class _Scan:
     probe: NDArray[np.float32] | None
     gain: float
     brightest: float
+    radius_px: Array
     stream: int
     width: int
     device: str
@@ -111,7 +121,9 @@ class _Scan:
         one = None if probe is None else torch.from_numpy(probe)[None]
         typical = instrument.expect(as_images(mean[None] * gain), one, np.zeros((1, 2)))
         brightest = float(typical.masked_fill(defects.bad, 0.0).max())
-        return cls(instrument, defects, probe, gain, brightest, stream, data.sizes["scan_x"], device)
+        # A disk of a size that is not known is a point.
+        radius = (fourd.disk_radius_px(data) or 0.5) * np.sqrt(np.prod(q_step)) / q_step
+        return cls(instrument, defects, probe, gain, brightest, radius, stream, data.sizes["scan_x"], device)
 
     @property
     def bad(self) -> NDArray[np.bool_]:
@@ -122,9 +134,8 @@ class _Scan:
         """Augment a block (scan_y, scan_x, qy, qx)."""
         rows, columns = (np.arange(*span) for span in block_info[0]["array-location"][:2])
         seeds = self.seeds((rows[:, None] * self.width + columns).ravel())
-        if np.isfinite(self.instrument.draws.dose_e[0]) and not (block >= 0).all():
-            what = "a pattern has negative or missing values, which cannot be mean counts"
-            raise DataError(what, where="augment", fix="clip them at 0, or leave 'dose' out of `effects`")
+        if np.isfinite(self.instrument.draws.dose_e[0]):
+            check_means(block)
         frames = torch.from_numpy(np.multiply(block, self.gain, dtype=np.float32)).to(self.device).flatten(0, 1)
         probe = None if self.probe is None else torch.from_numpy(self.probe).to(self.device)[None]
         defects = self.defects.to(self.device)
@@ -154,12 +165,37 @@ class _Scan:
         moved += np.repeat(jitter, counts, axis=0)
         inside = ((moved > -0.5) & (moved < np.array(self.instrument.shape) - 0.5)).all(1)
         left = np.add.reduceat(np.append(inside, False), peaks_schema.offsets(peaks)[:-1]) * (counts > 0)
-        step, origin = peaks.attrs["q_step"], peaks.attrs["q_origin_px"]
-        made = peaks.isel(peak=np.flatnonzero(inside))
+        step, origin = np.array(peaks.attrs["q_step"]), peaks.attrs["q_origin_px"]
+        made, moved = peaks.isel(peak=np.flatnonzero(inside)), moved[inside]
         for axis, name in enumerate(("qy", "qx")):
-            made[name] = made[name].copy(data=((moved[:, axis] - origin[axis]) * step[axis])[inside])
+            made[name] = made[name].copy(data=(moved[:, axis] - origin[axis]) * step[axis])
+        linear = matrix[0].numpy()
+        yy, yx, xx = (made[name].values for name in _COVARIANCE)
+        in_q = linear * step[:, None] / step
+        var = np.einsum("ij,jkn,lk->iln", in_q, np.array([[yy, yx], [yx, xx]]), in_q)
+        for name, value in zip(_COVARIANCE, (var[0, 0], var[0, 1], var[1, 1]), strict=True):
+            made[name] = made[name].copy(data=value.astype(made[name].dtype))
+        if "flags" in made:
+            made["flags"] = made["flags"].copy(data=made["flags"].values | self._cut_or_hidden(moved, linear))
         made["n_peaks"] = peaks["n_peaks"].copy(data=left.astype(np.int32))
+        made.attrs = {name: value for name, value in made.attrs.items() if not name.startswith("q_distortion")}
         return peaks_schema.validate(made)
+
+    def _cut_or_hidden(self, at: Array, linear: Array) -> NDArray[np.uint16]:
+        """Flags (n,) of disks at (n, 2) px that the border cuts, and of those that a gap or the beam stop hides.
+
+        A disk that was cut before lacks that part wherever it is moved to: old flags stay.
+        """
+        shape = np.array(self.instrument.shape)
+        disk = linear * self.radius_px
+        reach = np.linalg.norm(disk, axis=1)
+        cut = ((at < reach - 0.5) | (at > shape - 0.5 - reach)).any(1)
+        dark = shadows(self.instrument.draws, self.instrument.shape, self.instrument.q_step, torch.device("cpu"))[0]
+        hidden = np.zeros(len(at), bool)
+        if dark.any() and len(at):
+            to_circle = np.linalg.inv(disk).T
+            hidden = cKDTree(np.argwhere(dark.numpy()) @ to_circle).query(at @ to_circle)[0] < 1
+        return np.where(cut, _EDGE, 0).astype(np.uint16) | np.where(hidden, _MASKED, 0).astype(np.uint16)
 
 
 def _check(data: xr.Dataset) -> None:

@@ -9,6 +9,8 @@ Potentials are made here on a finer grid, divided by what abTEM left, and cut to
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -56,10 +58,17 @@ def diffract_abtem(
             positions = request.positions_angstrom[part]
             origin = np.zeros(2) if whole else positions[0] - np.asarray(size) / 2
             potential = _potential(fill_region(atoms, (origin[0], origin[1]), size), request)
-            for index, beam in enumerate(beams):
-                patterns[index, part] = _patterns(potential, beam, positions - origin, request)
+            for (index, beam), (tilt, members) in product(enumerate(beams), _same_tilt(request.tilts_mrad[part])):
+                tilted = replace(beam, tilt_mrad=(beam.tilt_mrad[0] + tilt[0], beam.tilt_mrad[1] + tilt[1]))
+                patterns[index, part[members]] = _patterns(potential, tilted, positions[members] - origin, request)
             progress((n_done + 1) * request.n_slices, len(parts) * request.n_slices)
     return patterns
+
+
+def _same_tilt(tilts_mrad: NDArray[np.float64]) -> list[tuple[tuple[float, float], NDArray[np.int64]]]:
+    """Distinct tilts (y, x) and the positions that have them."""
+    tilts, which = np.unique(tilts_mrad, axis=0, return_inverse=True)
+    return [((y, x), np.flatnonzero(which.reshape(-1) == index)) for index, (y, x) in enumerate(tilts.tolist())]
 
 
 def _potential(atoms: Columns, request: Request) -> Any:

@@ -33,6 +33,7 @@ def diffract(
     pattern_shape: tuple[int, int],
     q_step_inv_angstrom: float,
     positions_angstrom: ArrayLike | None = None,
+    tilts_mrad: ArrayLike | None = None,
     exits_angstrom: Sequence[float] | None = None,
     slice_angstrom: float = 2.0,
     frozen_phonons: int = 0,
@@ -67,6 +68,9 @@ def diffract(
     positions_angstrom : array_like, optional
         (n, 2) probe positions (y, x) from the corner of the cell, whole or not whole pixels. The cell's centre if
         absent.
+    tilts_mrad : array_like, optional
+        (n, 2) tilts (y, x) as of `Beam`, one for each position, on top of the beams' own: positions that differ in
+        nothing else share a potential.
     exits_angstrom : sequence of float, optional
         Thicknesses, rising, at which patterns are taken; each is rounded to the end of a slice. The whole thickness if
         absent.
@@ -123,6 +127,7 @@ def diffract(
         pattern_shape=pattern_shape,
         q_step_inv_angstrom=q_step_inv_angstrom,
         positions_angstrom=positions_angstrom,
+        tilts_mrad=tilts_mrad,
         exits_angstrom=exits_angstrom,
         slice_angstrom=slice_angstrom,
         wave_shape=wave_shape,

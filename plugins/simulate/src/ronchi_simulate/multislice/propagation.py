@@ -1,6 +1,6 @@
 """The multislice loop: waves through transmission functions and free space, patterns taken on the way.
 
-Everything has the axes (run, wave, y, x). The waves of a run share a specimen, an energy and a tilt.
+Everything has the axes (run, wave, y, x). The waves of a run share a specimen and an energy.
 """
 
 from __future__ import annotations
@@ -37,14 +37,20 @@ class Exits:
 
 
 def propagators(
-    beams: Sequence[Beam], thickness_angstrom: Sequence[float], grid: WaveGrid, transform: BandTransform
+    wavelength_angstrom: Sequence[float],
+    tilts_mrad: NDArray[np.float64],
+    thickness_angstrom: Sequence[float],
+    grid: WaveGrid,
+    transform: BandTransform,
 ) -> torch.Tensor:
     """Fresnel propagators through a slice, with the specimen's tilt and the band limit, divided by a wave's pixels.
 
     Parameters
     ----------
-    beams : sequence of Beam
-        One a run.
+    wavelength_angstrom : sequence of float
+        Of each run.
+    tilts_mrad : numpy.ndarray
+        float64 (run, wave, 2), (y, x), as of `Beam`.
     thickness_angstrom : sequence of float
         Of a slice of each run.
     grid : WaveGrid
@@ -54,17 +60,22 @@ def propagators(
     Returns
     -------
     torch.Tensor
-        complex64 (run, spectrum).
+        complex64 (run, wave, spectrum); one for all waves of a run where these share their tilts.
     """
     device = transform.device
     amplitude = torch.as_tensor(grid.band_limit / grid.n_pixels, device=device)
     half_q_squared = torch.as_tensor(grid.q_squared / 2, device=device)
     qy, qx = (torch.as_tensor(q, device=device) for q in grid.q_inv_angstrom)
-    found = transform.spectra(len(beams))
-    for run, (beam, thickness) in enumerate(zip(beams, thickness_angstrom, strict=True)):
-        slope_y, slope_x = (math.tan(1e-3 * tilt) for tilt in beam.tilt_mrad)
-        path = beam.wavelength_angstrom * half_q_squared + (qy * slope_y + qx * slope_x)
-        transform.natural(found)[run] = torch.polar(amplitude, -2 * math.pi * thickness * path)
+    if (tilts_mrad == tilts_mrad[:, :1]).all():
+        tilts_mrad = tilts_mrad[:, :1]
+    found = transform.spectra(*tilts_mrad.shape[:2])
+    for run, (wavelength, thickness) in enumerate(zip(wavelength_angstrom, thickness_angstrom, strict=True)):
+        tilts, which = np.unique(tilts_mrad[run], axis=0, return_inverse=True)
+        for index, tilt in enumerate(tilts.tolist()):
+            slope_y, slope_x = (math.tan(1e-3 * angle) for angle in tilt)
+            path = wavelength * half_q_squared + (qy * slope_y + qx * slope_x)
+            waves = torch.as_tensor(np.flatnonzero(which.reshape(-1) == index))
+            transform.natural(found)[run, waves] = torch.polar(amplitude, -2 * math.pi * thickness * path).to(found)
     return found
 
 
@@ -137,7 +148,7 @@ def propagate(
     transmissions : iterable of torch.Tensor
         complex64 (run, y, x) of each slice, of the size of the waves or, with ``first_px``, larger.
     propagators : torch.Tensor
-        complex64 (run, spectrum), divided by the number of pixels of a wave.
+        complex64 (run, wave or 1, spectrum), divided by the number of pixels of a wave.
     exits : Exits
     first_px : numpy.ndarray, optional
         int (wave, 2): first row and column of the part of the only run's transmission that each wave sees.
@@ -155,7 +166,8 @@ def propagate(
     blocks = []
     for runs, some in _parts(n_runs, n_waves, transform.images_at_once):
         first = None if first_px is None else first_px[some]
-        block = _Block(runs, waves[runs, some], propagators[runs, None], patterns[runs, some], first)
+        free = propagators[runs] if propagators.shape[1] == 1 else propagators[runs, some]
+        block = _Block(runs, waves[runs, some], free, patterns[runs, some], first)
         _record(block, transform.natural(spectra[runs, some]), hits.get(0, ()))
         block.waves = transform.inverse(spectra[runs, some], block.waves)
         blocks.append(block)

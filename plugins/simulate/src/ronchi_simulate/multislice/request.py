@@ -28,6 +28,8 @@ class Request:
         Of the waves: the window of a probe.
     positions_angstrom : numpy.ndarray
         float64 (position, 2), (y, x).
+    tilts_mrad : numpy.ndarray
+        float64 (position, 2), (y, x): on top of the beams' own.
     n_slices : int
     exit_slices : numpy.ndarray
         int (exit,): after how many slices a pattern is taken.
@@ -37,6 +39,7 @@ class Request:
     q_step_inv_angstrom: float
     grid: WaveGrid
     positions_angstrom: NDArray[np.float64]
+    tilts_mrad: NDArray[np.float64]
     n_slices: int
     exit_slices: NDArray[np.int64]
 
@@ -47,6 +50,7 @@ def make_request(
     pattern_shape: tuple[int, int],
     q_step_inv_angstrom: float,
     positions_angstrom: ArrayLike | None,
+    tilts_mrad: ArrayLike | None,
     exits_angstrom: Sequence[float] | None,
     slice_angstrom: float,
     wave_shape: tuple[int, int] | None,
@@ -76,11 +80,13 @@ def make_request(
     grid = WaveGrid(wave_shape, (window_angstrom / wave_shape[0], window_angstrom / wave_shape[1]))
     height, *cell = atoms.cell_angstrom
     n_slices = slice_count(height, slice_angstrom)
+    positions = _positions(positions_angstrom, (cell[0], cell[1]))
     return Request(
         pattern_shape,
         q_step_inv_angstrom,
         grid,
-        _positions(positions_angstrom, (cell[0], cell[1])),
+        positions,
+        _tilts(tilts_mrad, len(positions)),
         n_slices,
         _exit_slices(exits_angstrom, height, n_slices),
     )
@@ -97,6 +103,19 @@ def _positions(positions_angstrom: ArrayLike | None, cell_angstrom: tuple[float,
             fix="give one (y, x) a row, in angstrom",
         )
     return positions
+
+
+def _tilts(tilts_mrad: ArrayLike | None, n_positions: int) -> NDArray[np.float64]:
+    if tilts_mrad is None:
+        return np.zeros((n_positions, 2))
+    tilts = np.asarray(tilts_mrad, dtype=np.float64)
+    if tilts.shape != (n_positions, 2) or not np.isfinite(tilts).all():
+        raise ConfigError(
+            f"tilts_mrad has the shape {tilts.shape}, or is not finite",
+            where="diffract",
+            fix=f"give one (y, x) for each of the {n_positions} positions, in mrad",
+        )
+    return tilts
 
 
 def _exit_slices(exits_angstrom: Sequence[float] | None, height_angstrom: float, n_slices: int) -> NDArray[np.int64]:

@@ -70,6 +70,7 @@ class TorchMultislice:
         exit_slices: NDArray[np.int64],
         probe_px: NDArray[np.float64],
         *,
+        tilts_mrad: NDArray[np.float64] | None = None,
         potential_grid: WaveGrid | None = None,
         first_px: NDArray[np.int64] | None = None,
         progress: Callable[[], None] | None = None,
@@ -81,13 +82,15 @@ class TorchMultislice:
         specimens : sequence of Columns
             One a run. The cell is the period of the potential's grid.
         beams : sequence of sequence of Beam
-            (run, beam). The beams of a run share energy and tilt; all runs have as many.
+            (run, beam). The beams of a run share an energy; all runs have as many.
         n_slices : sequence of int
             Of each run; slices of a run are equally thick.
         exit_slices : numpy.ndarray
             int (run, exit): after how many slices patterns are taken; not beyond the run's own.
         probe_px : numpy.ndarray
             float64 (run, position, 2): probe positions (y, x) in pixels of the waves' grid.
+        tilts_mrad : numpy.ndarray, optional
+            float64 (position, 2): tilts (y, x) at the positions, on top of the beams' own.
         potential_grid : WaveGrid, optional
             Where the specimen is larger than the waves' grid; one run, and ``first_px`` needed.
         first_px : numpy.ndarray, optional
@@ -113,6 +116,9 @@ class TorchMultislice:
         n_runs, n_beams, n_positions = len(specimens), len(beams[0]), probe_px.shape[1]
         first = [of_run[0] for of_run in beams]
         thickness = [atoms.cell_angstrom[0] / n for atoms, n in zip(specimens, n_slices, strict=True)]
+        own = np.array([[beam.tilt_mrad for beam in of_run] for of_run in beams], dtype=np.float64)[:, :, None]
+        further = np.zeros((n_positions, 2)) if tilts_mrad is None else tilts_mrad
+        tilts = (own + further).reshape(n_runs, n_beams * n_positions, 2)
         spectra, waves = self._buffers(n_runs, n_beams * n_positions)
         period = self.grid.shape[1] * self.grid.step_angstrom[1]
         enter(transform.natural(spectra), beams, probe_px, 1 / period)
@@ -123,7 +129,7 @@ class TorchMultislice:
             waves,
             transform,
             transmission_functions(potential, interaction, transform_potential, band_limit),
-            propagators(first, thickness, self.grid, transform),
+            propagators([beam.wavelength_angstrom for beam in first], tilts, thickness, self.grid, transform),
             Exits(exit_slices, self.pattern_shape),
             first_px=None if first_px is None else np.tile(first_px, (n_beams, 1)),
             progress=progress,
@@ -158,7 +164,7 @@ def diffract_torch(
     engine = TorchMultislice(request.grid, request.pattern_shape, device=device, scattering=scattering)
     cell = (atoms.cell_angstrom[1], atoms.cell_angstrom[2])
     found = divide(request.positions_angstrom, cell, request.grid)
-    groups = _same_energy_and_tilt(beams)
+    groups = _same_energy(beams)
     jobs = [
         (region, group, batch)
         for region in found
@@ -183,6 +189,7 @@ def diffract_torch(
                 [request.n_slices],
                 request.exit_slices[None],
                 region.probe_px[None, batch],
+                tilts_mrad=request.tilts_mrad[region.positions[batch]],
                 potential_grid=region.grid,
                 first_px=None if region.first_px is None else region.first_px[batch],
                 progress=advance,
@@ -195,9 +202,9 @@ def diffract_torch(
     return patterns
 
 
-def _same_energy_and_tilt(beams: Sequence[Beam]) -> list[list[int]]:
-    def key(index: int) -> tuple[float, tuple[float, float]]:
-        return beams[index].energy_eV, beams[index].tilt_mrad
+def _same_energy(beams: Sequence[Beam]) -> list[list[int]]:
+    def key(index: int) -> float:
+        return beams[index].energy_eV
 
     return [list(group) for _, group in groupby(sorted(range(len(beams)), key=key), key=key)]
 
@@ -206,8 +213,8 @@ def _batches(n_positions: int, n_beams: int, request: Request, device: str, memo
     """Positions that go through the specimen together."""
     wave_bytes = 8 * request.grid.n_pixels
     pattern_bytes = 4 * len(request.exit_slices) * request.pattern_shape[0] * request.pattern_shape[1]
-    # A transform that is not in place has its result beside the waves.
-    at_once = int(memory_mb * 2**20 / (2 * wave_bytes + pattern_bytes) / n_beams)
+    # A transform that is not in place has its result beside the waves, and each wave may have its propagator.
+    at_once = int(memory_mb * 2**20 / (3 * wave_bytes + pattern_bytes) / n_beams)
     if torch.device(device).type == "cpu":
         at_once = min(at_once, _CPU_BATCH_BYTES // (wave_bytes * n_beams))
     at_once = max(1, at_once)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +15,8 @@ from ronchi.api import Context, DataError
 from ronchi.schema import fourd
 from ronchi_simulate.multislice.engine import diffract
 from ronchi_simulate.multislice.grid import fast_size, told_if_coarse
-from ronchi_simulate.optics import Beam
 from ronchi_simulate.params.scan import Pair, PatternParams
 from ronchi_simulate.scan.binning import bin_patterns
-from ronchi_simulate.scan.positions import position_blocks
 from ronchi_simulate.scan.probe import beam_of
 from ronchi_simulate.scan.unfinished import UnfinishedScan
 
@@ -87,7 +84,6 @@ def record_scan(
         )
     positions, tilts = positions_angstrom.reshape(-1, 2), tilts.reshape(-1, 2)
     noise_seed, phonon_seed = (int(seed) for seed in ctx.rng.integers(2**62, size=2))
-    beam = beam_of(params)
     step = params.binning / params.q_step_inv_angstrom / min(_wave_shape(params))
     told_if_coarse(step, int(atoms.numbers.max(initial=0)), ctx.log, "make wave_shape larger")
     unfinished = UnfinishedScan.open(
@@ -96,19 +92,19 @@ def record_scan(
         _dtype_of_counts(params.dose_e),
         _identity(atoms, params, positions, tilts, (noise_seed, phonon_seed), ctx.device),
     )
-    vacuum = _expected(_empty(atoms, params), beam, positions[:1], params, np.random.default_rng(0), ctx)[0]
+    vacuum = _expected(_empty(atoms, params), positions[:1], tilts[:1], params, np.random.default_rng(0), ctx)[0]
     done = int(unfinished.done.sum())
-    block: NDArray[np.intp]
 
     def advance(slices: int, all_slices: int) -> None:
         ctx.progress(done + len(block) * slices // all_slices, len(positions))
 
-    for block in position_blocks(tilts, POSITIONS_PER_BLOCK):
+    for start in range(0, len(positions), POSITIONS_PER_BLOCK):
+        block = np.arange(start, min(start + POSITIONS_PER_BLOCK, len(positions)))
         if unfinished.done[block].all():
             continue
-        tilted = replace(beam, tilt_mrad=(-float(tilts[block[0], 0]), -float(tilts[block[0], 1])))
         # The same generator for every block: the phonons then belong to the atoms, not to the probes.
-        fractions = _expected(atoms, tilted, positions[block], params, np.random.default_rng(phonon_seed), ctx, advance)
+        rng = np.random.default_rng(phonon_seed)
+        fractions = _expected(atoms, positions[block], tilts[block], params, rng, ctx, advance)
         counted = [
             _counted(fraction, params.dose_e, np.random.default_rng([noise_seed, int(index)]))
             for index, fraction in zip(block, fractions, strict=True)
@@ -133,8 +129,8 @@ def record_scan(
 
 def _expected(
     atoms: Atoms,
-    beam: Beam,
     positions: Array,
+    leans_mrad: Array,
     params: PatternParams,
     rng: np.random.Generator,
     ctx: Context,
@@ -143,10 +139,11 @@ def _expected(
     """(n, qy, qx) fraction of the beam in each detector pixel."""
     fine = diffract(
         atoms,
-        [beam],
+        [beam_of(params)],
         pattern_shape=_fine_shape(params),
         q_step_inv_angstrom=params.q_step_inv_angstrom / params.binning,
         positions_angstrom=positions,
+        tilts_mrad=-leans_mrad,
         slice_angstrom=params.slice_angstrom,
         frozen_phonons=params.frozen_phonons,
         engine=params.engine,
