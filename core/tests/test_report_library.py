@@ -67,10 +67,3 @@ def test_its_report_has_numbers_a_picture_and_where_it_is_from(store: Path, caps
 def test_the_command_line_says_what_is_in_it(command: str, store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, str(store)]) == 0
     assert "crystals: 3 of 2 prototypes" in capsys.readouterr().out
-
-
-def test_other_data_have_no_report_by_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    scan = ronchi.simulate("disks", scan_shape=(2, 2), pattern_shape=(32, 32), radius_px=3).data
-    path = ronchi.write(scan, tmp_path / "scan.zarr")
-    assert main(["report", str(path)]) != 0
-    assert "fourd/1" in capsys.readouterr().err

@@ -35,10 +35,12 @@ def test_scores_of_strain_are_one_table_in_the_units_of_the_maps() -> None:
     html = strain_scores(run, run.steps["strain"])
     assert html.count("<table>") == 1
     assert '<th scope="row">ε_xx [%]</th><td>+0.0123</td><td>0.05</td><td>0.04</td><td>1.25</td>' in html
-    assert '<th scope="row">θ [deg]</th><td>+0.00707</td><td>0.0286</td><td>0.0229</td><td>1.25</td>' in html
+    assert '<th scope="row">θ [°]</th><td>+0.00707</td><td>0.0286</td><td>0.0229</td><td>1.25</td>' in html
     assert "coverage 1, n 60" in html
     assert "1 if the error bars are right" in html
-    assert "bias_e_xx" not in summary_section(run).body, "not twice"
+    summary = summary_section(run).body
+    assert "bias_e_xx" not in summary, "not twice"
+    assert "strains as fractions, theta in rad" in summary, "rms_theta of the summary is not that of the table"
     assert strain_scores(run, run.steps["score"]) == ""
 
 

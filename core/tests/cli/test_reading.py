@@ -18,7 +18,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_read(ronchi: Run, read_json: Callable[..., Any], folder: Path) -> None:
     code, out, _ = ronchi("read", "scan.nc")
     assert code == 0
-    for line in ("schema: fourd/1", "scan_x: 6, step 10 angstrom", "beam energy [eV]: 200000.0", "not calibrated:"):
+    for line in ("schema: fourd/1", "scan_x: 6, step 10 angstrom", "beam energy [eV]: 200000\n", "not calibrated:"):
         assert line in out
     described = read_json("read", "scan.nc")
     assert described["schema"] == "fourd/1"
@@ -36,8 +36,23 @@ def test_read_says_what_is_missing(ronchi: Run, folder: Path) -> None:
 def test_read_says_what_is_known_of_an_image(ronchi: Run, tmp_path: Path) -> None:
     image = images.make(np.ones((1, 4, 4)), step=(0.1, 0.1), beam_energy_eV=300e3)
     _, out, _ = ronchi("read", str(write(image, tmp_path / "image.nc")))
-    assert "beam energy [eV]: 300000.0" in out
+    assert "beam energy [eV]: 300000\n" in out
+    assert "frame: 1\n" in out
     assert "not calibrated" not in out
+
+
+def test_read_shows_numbers_without_the_rounding_errors_of_binary_ones(ronchi: Run, tmp_path: Path) -> None:
+    movie = images.make(np.ones((3, 4, 4)), step=(0.1, 0.1), camera_length_m=0.1 + 0.2)
+    _, out, _ = ronchi("read", str(write(movie, tmp_path / "movie.nc")))
+    assert "camera length [m]: 0.3\n" in out
+    assert "frame: 3, step 1, 0 to 2\n" in out, "a number of frames has no unit"
+
+
+def test_read_of_a_pipeline_names_the_command_for_it(ronchi: Run, folder: Path) -> None:
+    for command in ("read", "info"):
+        code, _, err = ronchi(command, "small.yaml")
+        assert code == 2
+        assert "`ronchi validate small.yaml`" in err
 
 
 def test_read_says_where_axes_begin_and_end_and_the_title(ronchi: Run, folder: Path) -> None:
@@ -73,3 +88,12 @@ def test_demo(ronchi: Run, folder: Path) -> None:
     assert ronchi("demo", "--save-data", "demo.nc")[:2] == (0, "demo.nc\n")
     assert xr.open_dataset("demo.nc").attrs["ronchi_schema"] == "fourd/1"
     assert ronchi("demo", "--save-data", "none/demo.nc")[0] == 1
+
+
+def test_demo_leaves_the_data_of_others_alone(ronchi: Run, folder: Path) -> None:
+    own = (folder / "scan.nc").read_bytes()
+    assert ronchi("demo", "--save-data", "scan.nc") == (
+        1, "", "ronchi: scan.nc: another file is there\n  -> choose another name, or remove it\n",
+    )  # fmt: skip
+    assert (folder / "scan.nc").read_bytes() == own
+    assert [ronchi("demo", "--save-data", "demo.nc")[0] for _ in range(2)] == [0, 0]

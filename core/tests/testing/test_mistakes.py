@@ -1,4 +1,4 @@
-"""Mistakes of readers and learners that only their own contracts look for."""
+"""Mistakes of readers, metrics and learners that only their own contracts look for."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ronchi.scaffold import write_plugin
 from ronchi.testing import Outcome
 
 READER = "src/ronchi_toy/reader.py"
+METRIC = "src/ronchi_toy/metric.py"
 LEARNER = "src/ronchi_toy/learner.py"
 
 
@@ -47,6 +48,8 @@ def write_toy(self, folder: Path) -> Path:
         ('path.open("rb") as file:\n                head',
          'path.open("ab+") as file:\n                file.write(b"0"); file.seek(0)\n                head',
          "files_are_left_as_they_are", "reading changes or adds example.toy"),
+        ("if path.stat().st_size <", "if -path.stat().st_size >",
+         "cut_files_are_refused_or_read_as_far_as_they_go", "first 50% alone it raised ValueError: mmap length"),
         ("where=str(path), fix=\"check the path\"", "where='file', fix=\"check the path\"",
          "bad_files_are_refused", "the error about a missing file does not name it"),
     ],
@@ -77,3 +80,11 @@ def test_mistakes_of_learners_are_told(outcome_of, old: str, new: str, check: st
     outcome = outcome_of("descriptor_learner", LEARNER, old, new, check)
     assert outcome.status == "failed"
     assert words in outcome.message, outcome.message
+
+
+def test_a_metric_that_one_position_without_a_fit_spoils_is_told(outcome_of) -> None:
+    kept = "error = error[np.isfinite(error)]"
+    outcome = outcome_of("metric", METRIC, kept, "pass", "figures_are_named_numbers")
+    assert outcome.status == "failed"
+    assert "nan" in outcome.message
+    assert "NaN where nothing was fitted" in outcome.message

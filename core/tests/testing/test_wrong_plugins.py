@@ -60,6 +60,9 @@ def test_the_right_one_passes_all_checks(report_of) -> None:
         ("order-dependence", "frames_do_not_depend_on_each_other", ("disks", "wrong_order_dependence_code")),
         ("wrong-axis-order", "disks_are_found_where_they_are", ("x and y are exchanged", "`qy_px` is the row")),
         ("object-dtype", "arrays_fit_together", ("'qx_px' is object", "expected", "wrong_object_dtype_code")),
+        ("whole-pixels", "arrays_fit_together", ("'qy_px' is int64", "NDArray[np.float64]", "-> convert it")),
+        ("brightest-first", "disks_are_found_where_they_are", ("other frames than their own", "first frame, then")),
+        ("no-variance", "arrays_fit_together", ("a variance is not positive", "or 1 where there is none")),
         ("imports-torch-at-load", "plugin_imports_nothing_heavy", ("torch", "wrong_imports_torch_at_load.py:3")),
         ("exits", "result_follows_its_schema", ("SystemExit: no licence", "wrong_exits_code.py:", "in detect")),
         ("writes-to-cwd", "nothing_is_written_beside", ("debug.npy", "ctx.scratch")),
@@ -90,6 +93,10 @@ def test_each_fault_is_caught_by_the_check_made_for_it(
     message = failures(report_of(name, check))[check]
     assert all(word in message for word in words), message
     assert "->" in message
+
+
+def test_a_variance_of_0_is_told_once_and_without_warnings_of_the_kit(report_of) -> None:
+    assert not failures(report_of("no-variance", "disks_are_found_where_they_are"))
 
 
 def test_words_that_nobody_knows_are_free(report_of) -> None:

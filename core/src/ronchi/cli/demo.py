@@ -6,6 +6,7 @@ The data are a multislice simulation of a strained multilayer that comes with ro
 from __future__ import annotations
 
 import argparse
+import filecmp
 import shutil
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -24,13 +25,7 @@ def execute(args: argparse.Namespace) -> int:
     """Run the demo pipeline and print its scores and the path of the report."""
     with as_file(files("ronchi") / "demo_data") as folder:
         if args.save_data:
-            try:
-                shutil.copyfile(folder / "sige_onzone.nc", args.save_data)
-            except OSError as error:
-                from ronchi.errors import OutputError
-
-                where = str(args.save_data)
-                raise OutputError(f"cannot be written: {error.strerror}", where=where, fix="choose another") from error
+            _copy(folder / "sige_onzone.nc", args.save_data)
             print(args.save_data)
             return 0
         from ronchi.cli.run import summarise
@@ -41,3 +36,17 @@ def execute(args: argparse.Namespace) -> int:
         if code == 0:
             print(f"\nopen {result.outputs['report']} to look at it")
         return code
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy the data set, unless another file has its place."""
+    from ronchi.errors import OutputError
+
+    try:
+        if not target.exists():
+            shutil.copyfile(source, target)
+        elif not filecmp.cmp(source, target, shallow=False):
+            raise OutputError("another file is there", where=str(target), fix="choose another name, or remove it")
+    except OSError as error:
+        fix = "choose another"
+        raise OutputError(f"cannot be written: {error.strerror}", where=str(target), fix=fix) from error

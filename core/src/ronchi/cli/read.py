@@ -42,8 +42,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Print the description."""
     from ronchi.cli.named_values import parse_named
+    from ronchi.errors import ConfigError
     from ronchi.verbs import read_result
 
+    if args.file.suffix.lower() in (".yaml", ".yml") and args.file.is_file():
+        fix = f"`ronchi validate {args.file}` checks a pipeline"
+        raise ConfigError("this is no file of data", where=str(args.file), fix=fix)
     result = read_result(args.file, args.reader, **parse_named(args.param, "--param"))
     text = describe(result.data)
     text["side outputs"] = {name: describe(side) for name, side in result.sides.items()}
@@ -71,7 +75,8 @@ def describe(ds: Any) -> dict[str, Any]:
             values = ds[dim].values
             step = (float(values[-1]) - float(values[0])) / (size - 1)
             units = ds[dim].attrs.get("units", "?")
-            rows[str(dim)] = f"{size}, step {step:.6g} {units}, {values[0]:.6g} to {values[-1]:.6g}"
+            each = f"{step:.6g}" if units == "1" else f"{step:.6g} {units}"
+            rows[str(dim)] = f"{size}, step {each}, {values[0]:.6g} to {values[-1]:.6g}"
         else:
             rows[str(dim)] = f"{size}"
     for name, variable in ds.data_vars.items():
@@ -113,4 +118,4 @@ def _print(rows: dict[str, Any], indent: str) -> None:
         elif isinstance(value, list):
             print(f"{indent}{key}: {', '.join(map(str, value))}")
         else:
-            print(f"{indent}{key}: {value}")
+            print(f"{indent}{key}: {f'{value:.10g}' if isinstance(value, float) else value}")

@@ -1,6 +1,7 @@
-"""Make the report of a finished run again, or that of a diffraction library.
+"""Make the report of a finished run again, or one of a data file: what is in it, drawn.
 
-Give the options of the run: all steps then come from the cache. Of a library only the patterns that are shown are read.
+For a run, give its options: all steps then come from the cache. Of a scan all patterns are read once, of a diffraction
+library those that are shown.
 """
 
 from __future__ import annotations
@@ -10,26 +11,31 @@ from pathlib import Path
 
 __all__ = ["configure", "execute"]
 
-_DATA = (".zarr", ".nc")
+_PIPELINE = (".yaml", ".yml")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add = parser.add_argument
-    add("pipeline", type=Path, metavar="FILE", help="the pipeline's YAML file, or a library (.zarr, .nc)")
-    add("-o", "--out", type=Path, metavar="DIR", help="folder of the outputs (default ./NAME-out; beside a library)")
+    add("pipeline", type=Path, metavar="FILE", help="the pipeline's YAML file, or data of any format that is read")
+    add("-o", "--out", type=Path, metavar="DIR", help="folder of the outputs (default ./NAME-out; beside the data)")
     add("--set", action="append", default=[], metavar="STEP.params.X=VALUE", dest="overrides", help="as in the run")
-    add("--path", type=Path, help="file to write (default DIR/report.html; NAME-report.html of a library)")
+    add("--path", type=Path, help="file to write (default DIR/report.html; NAME-report.html of data)")
     add("--figures", action="store_true", help="write the figures too, into figures/ beside it at 300 dpi")
+    add("--reader", default="auto", help="reader of the data, by name; by default the most confident one")
+    add("--param", action="append", default=[], metavar="NAME=VALUE", help="parameter of that reader")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Reuse what is cached, compute what is not, and write the report."""
-    if args.pipeline.is_dir() or args.pipeline.suffix.lower() in _DATA:
-        return _of_library(args)
+    if args.pipeline.exists() and args.pipeline.suffix.lower() not in _PIPELINE:
+        return _of_data(args)
+    from ronchi.errors import ConfigError
     from ronchi.pipeline.run import run_pipeline
     from ronchi.report.html import write_report
 
+    if args.param or args.reader != "auto":
+        raise ConfigError("these are for data", where="--reader, --param", fix="a pipeline says it itself; try --set")
     result = run_pipeline(args.pipeline, out=args.out, overrides=args.overrides, progress=False)
     path = args.path or result.out_dir / "report.html"
     # The run has drawn it already if it is among the outputs.
@@ -39,22 +45,22 @@ def execute(args: argparse.Namespace) -> int:
     return int(not result.ok)
 
 
-def _of_library(args: argparse.Namespace) -> int:
+def _of_data(args: argparse.Namespace) -> int:
+    from ronchi.cli.named_values import parse_named
     from ronchi.errors import ConfigError
-    from ronchi.report.library import write_library_report
-    from ronchi.schema import library, schema_of
-    from ronchi.verbs import read
+    from ronchi.manager import get_manager
+    from ronchi.pipeline.reader_choice import choose_reader
+    from ronchi.pipeline.result import StepResult
+    from ronchi.report.file import write_file_report
+    from ronchi.verbs import read_result
 
-    data = read(args.pipeline)
-    if schema_of(data) != library.NAME:
-        found = schema_of(data) or "of no known schema"
-        what = f"this is {found}, and of data alone there is a report of {library.NAME} only"
-        raise ConfigError(
-            what, where=str(args.pipeline), fix="give the pipeline that made it, or `ronchi preview FILE`"
-        )
     if args.overrides:
-        raise ConfigError("a library has no steps", where="--set", fix="leave it out")
-    folder = args.out or args.pipeline.absolute().parent
-    path = args.path or folder / f"{args.pipeline.stem}-report.html"
-    print(write_library_report(data, args.pipeline.name, path, figures=args.figures))
+        raise ConfigError("data have no steps", where="--set", fix="--param NAME=VALUE is for the reader")
+    file: Path = args.pipeline
+    reader = choose_reader(file, get_manager(), []) if args.reader == "auto" else args.reader
+    made = read_result(file, reader, **parse_named(args.param, "--param"))
+    step = StepResult(step="file", kind="reader", name=reader, data=made.data, sides=made.sides, status="done")
+    folder = args.out or file.absolute().parent
+    path = args.path or folder / f"{file.stem}-report.html"
+    print(write_file_report(step, file.name, path, figures=args.figures))
     return 0

@@ -42,6 +42,7 @@ def execute(args: argparse.Namespace) -> int:
     from ronchi.pipeline.simulation import simulate_to_file
     from ronchi.writing import choose_writer
 
+    manager.spec("simulator", args.kind)  # a misspelt name is told before what else is missing
     if args.out is None:
         raise ConfigError("there is no file to write", where="-o", fix=f"ronchi simulate {args.kind} -o {args.kind}.nc")
     if args.seed < 0:

@@ -189,7 +189,7 @@ def _strain_table(strain: xr.Dataset) -> str:
             continue
         low, middle, high = np.percentile(values[fitted], (5, 50, 95))
         error = np.median(errors[np.isfinite(errors)]) if np.isfinite(errors).any() else np.nan
-        rows.append((f"{plain[name]} [{unit}]", f"{middle:+.4f}", f"{low:+.4f} to {high:+.4f}", f"{error:.4f}"))
+        rows.append((f"{plain[name]} [{unit}]", f"{middle:+z.4f}", f"{low:+z.4f} to {high:+z.4f}", f"{error:.4f}"))
     n, total = int(np.isfinite(strain["e_xx"].values).sum()), strain["e_xx"].size
     caption = (
         f"{n} of {total} positions fitted; {strain.attrs.get('frame', 'unknown')} frame; "

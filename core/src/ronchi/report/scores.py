@@ -13,7 +13,7 @@ __all__ = ["is_strain_score", "strain_scores"]
 
 _FIGURE = re.compile(r"(bias|rms|mad|z)_(e_xx|e_yy|e_xy|theta)")
 _UNITS = {"e_xx": ("ε_xx", 100.0, "%"), "e_yy": ("ε_yy", 100.0, "%"), "e_xy": ("ε_xy", 100.0, "%")}
-_UNITS["theta"] = ("θ", 180 / math.pi, "deg")
+_UNITS["theta"] = ("θ", 180 / math.pi, "°")
 _LEGEND = (
     "Error = result − {other}. Bias: its mean; RMS: its root mean square; MAD: its robust spread, 1.4826 times the "
     "median absolute deviation; z: RMS of error over stated standard error, 1 if the error bars are right."

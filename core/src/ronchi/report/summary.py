@@ -37,7 +37,7 @@ def summary_section(result: RunResult) -> Section:
         step = result.steps[name]
         inputs = ", ".join(f"{key} = {reference}" for key, reference in step.inputs.items())
         shown = _few(scores) if is_strain_score(scores) else scores
-        more = "" if shown is scores else "; all components with the maps below"
+        more = "" if shown is scores else "; strains as fractions, theta in rad; all figures with the maps below"
         rows = [(key, f"{value:.3g}") for key, value in shown.items()]
         body += table(("score", "value"), rows, f"{step.name}: {inputs}{more}")
     return Section("Summary", body or paragraph("Nothing was made."))

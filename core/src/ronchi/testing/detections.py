@@ -7,12 +7,16 @@ import dataclasses
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ronchi.api import PeakBatch, Result
 from ronchi.schema import peaks as schema
 from ronchi.testing.matching import Match, match
 
-__all__ = ["by_frame", "guess", "number_near", "with_scale"]
+__all__ = ["FLAT", "PLACES", "by_frame", "guess", "number_near", "with_scale"]
+
+FLAT = "make flat arrays: the peaks of the first frame, then those of the next"
+PLACES = "`qy_px` is the row, `qx_px` the column of the frame, (0, 0) the centre of the first pixel"
 
 
 def with_scale(result: Result) -> Result:
@@ -31,8 +35,8 @@ def by_frame(batch: PeakBatch) -> list[NDArray[np.float64]]:
     return np.split(table, np.cumsum(batch.counts)[:-1])
 
 
-def guess(found: xr.Dataset, truth: xr.Dataset, got: Match, near_px: float) -> str:
-    """What explains disks at wrong places, if exchanged or flipped axes do."""
+def guess(found: xr.Dataset, truth: xr.Dataset, got: Match, near_px: float) -> tuple[str, str]:
+    """What explains disks at wrong places, if exchanged or flipped axes or frames do, and what to do."""
     y, x = schema.pixels(found)
     step, origin = found.attrs["q_step"], found.attrs["q_origin_px"]
     rows, columns = found.attrs["q_shape"]
@@ -48,8 +52,11 @@ def guess(found: xr.Dataset, truth: xr.Dataset, got: Match, near_px: float) -> s
         other["qy"] = ("peak", (new_y - origin[0]) * step[0], found["qy"].attrs)
         other["qx"] = ("peak", (new_x - origin[1]) * step[1], found["qx"].attrs)
         if match(other, truth, near_px).recall > max(0.7, 1.5 * got.recall):
-            return f"; it looks as if {text}"
-    return ""
+            return f"; it looks as if {text}", PLACES
+    anywhere, _ = cKDTree(np.stack(schema.pixels(truth), 1)).query(np.stack([y, x], 1))
+    if len(anywhere) and (anywhere <= near_px).mean() > max(0.9, 1.5 * got.precision):
+        return "; it looks as if peaks were given to other frames than their own", FLAT
+    return "", PLACES
 
 
 def number_near(found: xr.Dataset, place: tuple[int, int]) -> int:

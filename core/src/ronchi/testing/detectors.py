@@ -15,7 +15,7 @@ from ronchi.errors import RonchiError
 from ronchi.pipeline.detect import geometry_of
 from ronchi.testing import data as examples
 from ronchi.testing.compare import result_difference
-from ronchi.testing.detections import by_frame, guess, number_near, with_scale
+from ronchi.testing.detections import FLAT, PLACES, by_frame, guess, number_near, with_scale
 from ronchi.testing.failure import ContractError, NotApplicable
 from ronchi.testing.matching import match
 from ronchi.testing.running import RunningContract
@@ -31,9 +31,8 @@ _DTYPES = {
 _NEAR_PX = 2.0
 _CLAIMED_ERROR_PX = 0.3
 _ORIGIN = "(0, 0) is the centre of the first pixel, so centres of pixels are whole numbers: look for half a pixel"
-_PLACES = "`qy_px` is the row, `qx_px` the column of the frame, (0, 0) the centre of the first pixel"
 _CLIP = "what a refinement moves out of the frame is kept inside"
-_FLAT = "make flat arrays: the peaks of the first frame, then those of the next"
+_TYPE = "convert it: `.astype(…)`"
 _COUNTS = "one number a frame, int32, 0 where there is no disk: np.bincount(frame_of_peak, minlength=len(frames))"
 _FILL = "fill pixels where geometry.bad_pixel is True: ronchi.bad_pixels.BadPixelFill"
 _LOOK = (
@@ -78,13 +77,13 @@ class DiskDetectorContract(RunningContract):
         found, truth = self.usual(params).data, self.truth()
         got = match(found, truth, _NEAR_PX)
         if got.recall < self.min_recall:
-            reason = guess(found, truth, got, _NEAR_PX)
+            reason, fix = guess(found, truth, got, _NEAR_PX)
             places_are_right = not reason and got.n_found and got.precision >= self.min_precision
             raise ContractError(
                 f"{got.recall:.0%} of the true disks are found within {_NEAR_PX} px, at least {self.min_recall:.0%} "
                 f"have to be ({got.n_found} found, {got.n_true} true){reason}",
                 where=self._code(params),
-                fix=_LOOK if places_are_right else _PLACES,
+                fix=_LOOK if places_are_right else fix,
             )
         if got.precision < self.min_precision:
             raise ContractError(
@@ -126,7 +125,7 @@ class DiskDetectorContract(RunningContract):
                     f"{field.name!r} is {values.dtype} of shape {values.shape}, expected "
                     f"{PeakBatch.__annotations__[field.name]} of shape {wanted}",
                     where=self._code(params),
-                    fix=_COUNTS if field.name == "counts" else _FLAT,
+                    fix=_COUNTS if field.name == "counts" else FLAT if values.shape != wanted else _TYPE,
                 )
             if values.dtype.kind == "f" and not np.isfinite(values).all():
                 raise ContractError(f"{field.name!r} holds NaN or infinity", where=self._code(params))
@@ -136,9 +135,7 @@ class DiskDetectorContract(RunningContract):
                 raise ContractError(
                     f"{name!r} is {values.min():.1f} to {values.max():.1f}, the frame has {size} there",
                     where=self._code(params),
-                    fix=_PLACES
-                    if values.min() < -_NEAR_PX or values.max() > size + _NEAR_PX
-                    else f"{_ORIGIN}; {_CLIP}",
+                    fix=PLACES if values.min() < -_NEAR_PX or values.max() > size + _NEAR_PX else f"{_ORIGIN}; {_CLIP}",
                 )
         if (batch.var_yy <= 0).any() or (batch.var_xx <= 0).any():
             raise ContractError(

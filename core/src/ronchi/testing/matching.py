@@ -60,7 +60,9 @@ def match(found: xr.Dataset, truth: xr.Dataset, near_px: float) -> Match:
         hits += int(kept.sum())
         difference = found_yx[here][a[kept]] - true_yx[there][b[kept]]
         off.append(difference)
-        pulls.append(difference / sigma[here][a[kept]])
+        # A variance of 0 has a check of its own.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pulls.append(difference / sigma[here][a[kept]])
     distance, pull = np.concatenate(off), np.abs(np.concatenate(pulls))
     n_true = int(whole.sum())
     return Match(

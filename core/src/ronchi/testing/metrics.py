@@ -35,7 +35,9 @@ class MetricContract(RunningContract):
         figures = self._figures(params, 0.1)
         if not figures or not np.isfinite(list(figures.values())).any():
             raise ContractError(
-                f"the figures are {figures}", where=self._code(params), fix="return a mapping of names to numbers"
+                f"the figures are {figures}",
+                where=self._code(params),
+                fix="return a mapping of names to numbers; a result may hold NaN where nothing was fitted",
             )
 
     def check_better_names_figures(self) -> None:

@@ -39,8 +39,13 @@ def result_and_truth(inputs: Mapping[str, str], error: float) -> Pair:
 
 
 def _strain(error: float) -> Pair:
+    """One position has no fit, as some have in every map."""
     truth = examples.strain_map()[list(strain.COMPONENTS)].assign_attrs(is_truth=1)
-    return {"result": examples.strain_map(seed=1, noise=0.02 * error), "truth": truth}
+    result = examples.strain_map(seed=1, noise=0.02 * error)
+    for name in (*strain.COMPONENTS, *(f"se_{name}" for name in strain.COMPONENTS)):
+        result[name].values[0, 0] = np.nan
+    result["valid"].values[0, 0] = 0
+    return {"result": strain.validate(result), "truth": truth}
 
 
 def _peaks(error: float) -> Pair:

@@ -103,6 +103,26 @@ class ReaderContract(AdvertisedContract):
                 continue
             raise ContractError(f"open() of {what} raised nothing", where=self.where(params), fix="raise a ReadError")
 
+    def check_cut_files_are_refused_or_read_as_far_as_they_go(self, params: Mapping[str, Any]) -> None:
+        """A file whose end is missing raises a RonchiError, on opening or when patterns are read, or nothing."""
+        example = self._example(Path("files").absolute())
+        if not example.is_file():
+            raise NotApplicable("the example is a folder")
+        whole = example.read_bytes()
+        for part in (0.5, 0.9):
+            cut = example.with_name(f"cut-{part:.0%}{example.suffix}".replace("%", ""))
+            cut.write_bytes(whole[: int(part * len(whole))])
+            try:
+                _in_memory(self._open(params, cut))
+            except RonchiError:
+                continue
+            except Exception as error:
+                raise ContractError(
+                    f"of a file with its first {part:.0%} alone it raised {type(error).__name__}: {error}",
+                    where=self.where(params),
+                    fix="compare the length that the header promises with that of the file, and raise a ReadError",
+                ) from error
+
     def check_example_is_recognised(self, params: Mapping[str, Any]) -> None:
         """The reader is sure about a file of its format."""
         if not self.recognises:
