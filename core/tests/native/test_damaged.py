@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import json
+import shutil
 from pathlib import Path
 
 import netCDF4
 import numpy as np
 import pytest
+import xarray as xr
 
 from ronchi import blocks
 from ronchi.apply import apply
@@ -148,6 +151,31 @@ def test_a_chunk_that_is_missing_is_not_taken_for_zeros(tmp_path: Path, harm: st
     with pytest.raises(ReadError, match=rf"1 of {len(files)} chunk files are missing or empty: intensity/c/") as caught:
         open_native(path)
     assert f"{path}, variable 'intensity'" in str(caught.value)
+
+
+@pytest.mark.parametrize("lost", ["probe", "scan_y/zarr.json", "truth", "truth/zarr.json", "truth/e_xx"])
+def test_a_part_of_a_store_that_is_missing_is_missed(tmp_path: Path, scan, lost: str) -> None:
+    """Without its mask or its origins a scan would be another one, and nobody would know."""
+    side = xr.Dataset({"e_xx": (("scan_y", "scan_x"), np.ones((3, 5)), {"units": "1", "long_name": "true e_xx"})})
+    path = write(scan(), tmp_path / "scan.zarr", {"truth": side})
+    assert list(open_native(path).sides) == ["truth"]
+    gone = path / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    name = lost.removesuffix("/zarr.json")
+    with pytest.raises(
+        ReadError, match=rf"of 8 variables and groups are missing: {name}.*\n.*the whole folder"
+    ) as caught:
+        open_native(path)
+    assert str(path) in str(caught.value)
+
+
+def test_a_store_of_another_program_may_have_any_parts(tmp_path: Path, scan) -> None:
+    path = write(scan(), tmp_path / "scan.zarr")
+    about = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+    assert about["attributes"].pop("ronchi_complete") == ["intensity", "probe", "scan_y", "scan_x", "qy", "qx"]
+    (path / "zarr.json").write_text(json.dumps(about), encoding="utf-8")
+    shutil.rmtree(path / "probe")
+    assert "probe" not in open_native(path).data
 
 
 @pytest.mark.parametrize("keep", [1, 1000, -1])

@@ -48,6 +48,24 @@ def test_npy_stack_takes_its_scan_shape(tmp_path: Path) -> None:
         NpyReader(NpyParams(path=str(path), scan_shape=(2, 2))).open(path)
 
 
+@pytest.mark.parametrize("shape", [(16, 16, 256, 256), (256, 256, 16, 16)])
+def test_npy_patterns_that_lie_scattered_are_warned_of(tmp_path: Path, shape: tuple[int, ...], caplog) -> None:
+    """128 MB of a sparse file: each block of patterns would be a pass over all of it."""
+    path = tmp_path / "scan.npy"
+    for fortran in (False, True):
+        with path.open("wb") as file:
+            about = {"descr": "<f8", "fortran_order": fortran, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, about)
+            file.truncate(file.tell() + 8 * int(np.prod(shape)))
+        NpyReader(NpyParams(path=str(path))).open(path)
+        assert ("Fortran order" in caplog.text) == fortran
+    np.save(path, np.asfortranarray(np.arange(24.0).reshape(1, 2, 3, 4)))
+    caplog.clear()
+    ds = NpyReader(NpyParams(path=str(path))).open(path)
+    np.testing.assert_array_equal(ds["intensity"], np.arange(24.0).reshape(1, 2, 3, 4))
+    assert not caplog.records
+
+
 def test_npy_damaged_absent_and_foreign(tmp_path: Path) -> None:
     path = tmp_path / "scan.npy"
     reader = NpyReader(NpyParams(path=str(path)))

@@ -54,6 +54,63 @@ def test_series_of_numbered_files_and_links(tmp_path: Path) -> None:
     assert [file.name for file in companions(tmp_path / "s_master.h5", FORMATS["arina"])] == ["s.h5", "s_data_1.h5"]
 
 
+@pytest.mark.parametrize("name", [f"{MERLIN}.mib", f"{TIA}.emi", f"{MOVIE}.mrc", "rsciio/empad/map4x4.xml"])
+def test_a_link_is_read_with_the_files_that_lie_beside_what_it_leads_to(
+    name: str, real_data: Path, tmp_path: Path, open_file
+) -> None:
+    link = tmp_path / f"link{Path(name).suffix}"
+    link.symlink_to(real_data / name)
+    whole = open_file(real_data / name)
+    assert open_file(link).attrs == whole.attrs
+    assert open_file(link).sizes == whole.sizes
+    assert of(link) == of(real_data / name)
+    # A data manager's links lie together, and what they lead to does not.
+    store = tmp_path / "store"
+    store.mkdir()
+    for number, file in enumerate([real_data / name, *companions(real_data / name, FORMATS[whole.source_format])]):
+        (tmp_path / file.name).symlink_to(shutil.copyfile(file, store / f"{number}{file.suffix}"))
+    assert open_file(tmp_path / Path(name).name).sizes == whole.sizes
+
+
+def virtual_scan(folder: Path, shape: tuple[int, ...]) -> Path:
+    """Rows of a scan in a file each, and one that joins them, as synchrotrons' detectors write."""
+    h5py = pytest.importorskip("h5py")
+    layout = h5py.VirtualLayout(shape, "u1")
+    for row in range(shape[0]):
+        with h5py.File(folder / f"row{row}.h5", "w") as file:
+            file.create_dataset("data", shape[1:], "u1")[-1, -1] = row + 1
+        layout[row] = h5py.VirtualSource(f"row{row}.h5", "data", shape[1:])
+    with h5py.File(folder / "scan.h5", "w") as file:
+        file.create_virtual_dataset("scan/frames", layout)
+    return folder / "scan.h5"
+
+
+def test_a_virtual_data_set_is_as_long_as_its_files(tmp_path: Path, open_file) -> None:
+    """512 MB in sparse files, joined by one of some kB, which would be taken for one that is cut off."""
+    path = virtual_scan(tmp_path, (2, 256, 1024, 1024))
+    assert of(path) == ["row0.h5", "row1.h5"]
+    back = open_file(path)
+    assert back.attrs["is_lazy"] == 1
+    assert back["intensity"].shape == (2, 256, 1024, 1024)
+    np.testing.assert_array_equal(back["intensity"][:, -1, -1, -1], [1, 2])
+    # Files of a few kB cannot hold that.
+    for row in range(2):
+        (tmp_path / f"row{row}.h5").write_bytes(b"")
+    with pytest.raises(ReadError, match="cut off"):
+        open_file(path)
+
+
+def test_files_of_a_virtual_data_set_that_are_missing_are_named(tmp_path: Path, open_file, caplog) -> None:
+    path = virtual_scan(tmp_path, (3, 2, 8, 8))
+    open_file(path)
+    assert not caplog.records
+    (tmp_path / "row1.h5").unlink()
+    back = open_file(path)
+    assert "missing beside the file, which leads to them: row1.h5; zeros stand" in caplog.text
+    assert "row1.h5" in back.attrs["notes"]
+    assert of(path) == ["row0.h5", "row2.h5"]
+
+
 @pytest.mark.parametrize("content", [b"", b"<root><raw_file", b"MQ1,", b"JK\x00\x02"])
 def test_damaged_files_have_none_and_raise_nothing(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_bytes(content)

@@ -42,7 +42,9 @@ read = py4DSTEM.read(sys.argv[1])
 is_cube = isinstance(read, py4DSTEM.DataCube)
 vectors = read.tree(sys.argv[3]) if is_cube else read
 shape = vectors.Rshape
-told = {"bvm": vectors.histogram(mode="cal", sampling=2).data}
+ours = read.metadata["ronchi"] if "ronchi" in read.metadata else None
+told = {f"ours_{key}": ours[key] for key in ours.keys} if ours else {}
+told |= {"bvm": vectors.histogram(mode="cal", sampling=2).data}
 for state in ("raw", "cal"):
     lists = [getattr(vectors, state)[y, x].data for y in range(shape[0]) for x in range(shape[1])]
     told["counts"] = [len(points) for points in lists]
@@ -107,10 +109,11 @@ def test_their_file_through_ours_and_back(peer, tmp_path, flip):
     np.testing.assert_array_equal(ours.sides["strain"]["e_yy"].values[told["node_strain"][4] != 0],
                                   told["node_strain"][0][told["node_strain"][4] != 0])  # fmt: skip
 
-    ronchi.write(ours.data, second, sides=ours.sides)
+    ronchi.write(ours.data.assign_attrs(mine="Å"), second, sides=ours.sides)
     peer(TELL, second, tmp_path / "second.npz", "braggvectors")
     back = np.load(tmp_path / "second.npz")
     np.testing.assert_array_equal(back["data"], patterns)
+    assert back["ours_mine"] == "Å"
     for name in ("cal_qx", "cal_qy"):
         np.testing.assert_allclose(back[name], told[name], atol=1e-12, err_msg=name)
     np.testing.assert_allclose(back["cal_intensity"], told["cal_intensity"], rtol=1e-7)

@@ -185,6 +185,77 @@ def test_title_and_unit_of_the_counts_come_back(cube, tmp_path):
     assert back["intensity"].attrs["units"] == "electron"
 
 
+OWN = {
+    "instrument": "Ärctic ☃", "origin_residual_px": 0.25, "runs": 3, "checked": True, "empty": "",
+    "weights": np.array([1.0, 2.0]), "mixed": [1, "a"], "rows": [[1], [2, 3]], "when": np.datetime64("2026-01-02"),
+}  # fmt: skip
+
+
+def same_notes(back: xr.Dataset) -> None:
+    """What is no number, text or array is JSON text."""
+    for name, value in OWN.items():
+        wanted = {"mixed": '[1, "a"]', "rows": "[[1], [2, 3]]", "when": '"2026-01-02"'}
+        np.testing.assert_array_equal(back.attrs[name], wanted.get(name, value), err_msg=name)
+        assert type(back.attrs[name]) is type(wanted.get(name, value)), name
+
+
+def test_attributes_that_py4dstem_has_no_item_for_come_back(cube, found, tmp_path, caplog):
+    image = variable(("scan_y", "scan_x"), np.ones((5, 4)), "counts", "an image")
+    images = maps.make({"image": image}, {dim: cube[dim] for dim in ("scan_y", "scan_x")}, OWN)
+    sides = {"disks": found.assign_attrs(OWN, title="peaks"), "strain": some_strain(cube).assign_attrs(OWN, dose=2.5)}
+    path = ronchi.write(cube.assign_attrs(OWN, notes="of a file"), tmp_path / "a.h5", sides=sides | {"maps": images})
+    assert not caplog.records
+    back = read_result(path)
+    for ds in (back.data, *(back.sides[name] for name in (*sides, "maps"))):
+        same_notes(ds)
+    assert "notes" not in back.data.attrs, "which a reader says of the file that it read"
+    assert back.sides["disks"].attrs["title"] == "peaks"
+    assert back.sides["strain"].attrs["dose"] == 2.5
+    for number, ds in enumerate((images, *sides.values())):
+        same_notes(ronchi.read(ronchi.write(ds, tmp_path / f"{number}.h5")))
+
+
+def test_attributes_that_hdf5_cannot_hold_cost_no_file_and_are_named(cube, tmp_path, caplog):
+    odd = {"a/b": 1, "index": {(1, 2): 3}}
+    ronchi.write(cube.assign_attrs(odd, fine="yes"), tmp_path / "a.h5")
+    assert "no form for the attributes a/b, index: left out" in caplog.text
+    assert ronchi.read(tmp_path / "a.h5").attrs["fine"] == "yes"
+
+
+def test_what_py4dstem_calibrates_comes_before_what_is_noted(cube, tmp_path):
+    path = ronchi.write(some_strain(cube).assign_attrs(scan_rotation_deg=12.0), tmp_path / "strain.h5")
+    with h5py.File(path, "r+") as file:
+        file["strain_map_root/metadatabundle/calibration/QR_rotation"][()] = 0.5
+    assert ronchi.read(path).attrs["scan_rotation_deg"] == pytest.approx(np.rad2deg(0.5))
+
+
+def test_images_keep_units_names_and_the_calibration_of_their_pattern(cube, tmp_path):
+    """With one pixel size for both axes, only the distortion says how long they are."""
+    uneven = fourd.make(cube["intensity"].values, q_step=(0.02, 0.03), probe=np.ones((10, 12)), beam_energy_eV=80e3)
+    uneven["probe"].attrs["units"] = "electron"
+    mean = variable(("qy", "qx"), np.ones((10, 12)), "electron", "mean pattern")
+    images = maps.make({"mean": mean}, {dim: uneven[dim] for dim in ("qy", "qx")})
+    for path in (
+        ronchi.write(uneven, tmp_path / "cube.h5", sides={"images": images}),
+        ronchi.write(images, tmp_path / "maps.h5"),
+    ):
+        back = read_result(path)
+        read = back.sides.get("maps", back.data)
+        matrix = np.reshape(read.attrs["q_distortion"], (2, 2))
+        steps = [float(read[dim][1] - read[dim][0]) for dim in ("qy", "qx")]
+        np.testing.assert_allclose(matrix * steps, np.diag([0.02, 0.03]), atol=1e-12)
+        assert read["mean"].attrs == mean.attrs
+    assert read_result(tmp_path / "cube.h5").data["probe"].attrs["units"] == "electron"
+    assert read_result(tmp_path / "cube.h5").sides["maps"].attrs["beam_energy_eV"] == 80e3
+
+
+def test_maps_that_are_no_images_are_named(cube, tmp_path, caplog):
+    image = variable(("scan_y", "scan_x"), np.ones((5, 4)), "1", "an image")
+    made = maps.make({"image": image, "dose": variable((), 3.0, "1", "dose")}, {})
+    ronchi.write(made, tmp_path / "a.h5")
+    assert "no place for dose: left out" in caplog.text
+
+
 def test_origins_are_of_the_patterns_that_are_written(cube, tmp_path):
     """Of patterns that were cut by hand the origins still count from the pixel that was the first."""
     drift = np.add.outer(0.1 * np.arange(5), 0.2 * np.arange(4))

@@ -183,6 +183,16 @@ def test_pauses_that_stand_out_of_the_scatter_are_rows(columns, pause_us, tmp_pa
     assert open_file(merlin(tmp_path / "a.mib", waits))["intensity"].shape == (10, columns, 2, 2)
 
 
+@pytest.mark.parametrize(("n", "shape"), [(41, (3, 12)), (25, (2, 12)), (23, (1, 23)), (13, (1, 13))])
+def test_rows_by_pauses_of_a_scan_that_was_stopped_within_one(n, shape, tmp_path, open_file):
+    """One pause, which is no sign of rows by itself, or more than one."""
+    waits = np.random.default_rng(0).normal(1000, 2, n - 1)
+    waits[11::12] += 50
+    ds = open_file(merlin(tmp_path / "a.mib", waits))
+    assert ds["intensity"].shape[:2] == shape
+    assert (f"of {n} patterns only the first {shape[0] * shape[1]}" in ds.attrs["notes"]) == (shape[0] > 1)
+
+
 @pytest.mark.parametrize("scatter_us", [0.004, 2.0, 100.0])
 def test_waits_that_only_scatter_are_no_pauses(scatter_us, tmp_path, open_file):
     """However few they are: among three waits one is always the longest."""

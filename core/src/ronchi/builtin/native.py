@@ -161,7 +161,7 @@ def _open_group(path: Path, group: str | None, found: Survey) -> xr.Dataset:
     # Units such as "days since" are not ronchi's; decoding them would only change dtypes.
     options: dict[str, Any] = {"group": group, "decode_times": False, "chunks": None}
     if path.is_dir():
-        ds = _open_zarr(path, options)
+        ds = xr.open_zarr(path, consolidated=False, **options)
     else:
         with _chunk_cache(0 if found.unfiltered else FILTERED_CACHE_BYTES):
             ds = xr.open_dataset(path, engine="netcdf4", cache=True, **options)
@@ -186,18 +186,12 @@ def _chunk_cache(nbytes: int) -> Iterator[None]:
         netCDF4.set_chunk_cache(size, elements, preemption)
 
 
-def _open_zarr(path: Path, options: dict[str, Any]) -> xr.Dataset:
-    opened = xr.open_zarr(path, consolidated=False, **options)
-    if options["group"] is None and opened.attrs.get(COMPLETE):
-        check_chunks(path)
-    return opened
-
-
 def _zarr_groups(path: Path) -> tuple[str, ...]:
     try:
         import zarr
     except ImportError as error:
         raise ReadError("zarr is not installed", where=str(path), fix='pip install "ronchi[zarr]"') from error
+    check_chunks(path)
     return tuple(sorted(zarr.open_group(path, mode="r").group_keys()))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import math
 import tokenize
 from pathlib import Path
@@ -21,6 +22,9 @@ from ronchi.errors import ReadError, SchemaError
 __all__ = ["NpyReader"]
 
 _MAGIC = b"\x93NUMPY"
+_SCATTERED_BYTES = 64 * 2**20
+
+_log = logging.getLogger("ronchi.npy")
 
 
 class NpyReader:
@@ -47,7 +51,7 @@ class NpyReader:
             return 0.0
 
     def open(self, path: Path) -> xr.Dataset:
-        """Open as a memory map.
+        """Open as a memory map; a warning tells of a large array in which no pattern lies in one piece.
 
         Raises
         ------
@@ -60,6 +64,12 @@ class NpyReader:
         params = self.params
         stored = _map(path)
         shape = _scan_shape(stored, params.scan_shape, str(path))
+        if not stored.flags.c_contiguous and stored.nbytes > _SCATTERED_BYTES:
+            _log.warning(
+                "%s: the array lies in Fortran order, each pattern spread over all of the file, which is slow to read: "
+                "save it again with numpy.save(path, numpy.ascontiguousarray(array))",
+                path,
+            )
         lazy = MappedArray(functools.partial(_map, path), shape, stored.dtype)
         return plain_scan(indexing.LazilyIndexedArray(lazy), params, path)
 

@@ -27,6 +27,7 @@ class ZarrStore:
 
     def __init__(self, path: Path, *, compress: bool, patterns_first: bool = False) -> None:
         self._path, self._compress, self._patterns_first = path, compress, patterns_first
+        self._names: list[str] = []
 
     def check(self, groups: Groups) -> None:
         """Refuse what a zarr store cannot hold; raises `OutputError`."""
@@ -34,30 +35,31 @@ class ZarrStore:
 
     def __enter__(self) -> Self:
         self._root = zarr.open_group(self._path, mode="w-", zarr_format=3)
-        self._root.update_attributes({COMPLETE: 1})
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        return None
+        if error is None:
+            self._root.update_attributes({COMPLETE: self._names})
 
     def group(self, name: str | None, ds: xr.Dataset) -> ZarrGroup:
         """Make a group with the attributes of ``ds``; None is the root."""
         group = self._root if name is None else self._root.create_group(name)
+        self._names += [name] if name is not None else []
         attrs = {key: _json(value) for key, value in plain_attrs(ds.attrs).items()}
         loose = [str(coord) for coord in ds.coords if coord not in ds.dims]
         if loose:
             attrs["coordinates"] = " ".join(loose)
         group.update_attributes(attrs)
-        return ZarrGroup(group, self._compress, self._patterns_first)
+        return ZarrGroup(group, self._compress, self._patterns_first, self._names)
 
 
 class ZarrGroup:
     """A group of a zarr store that is being written."""
 
-    def __init__(self, group: Any, compress: bool, patterns_first: bool) -> None:
-        self._group, self._compress, self._patterns_first = group, compress, patterns_first
+    def __init__(self, group: Any, compress: bool, patterns_first: bool, names: list[str]) -> None:
+        self._group, self._compress, self._patterns_first, self._names = group, compress, patterns_first, names
 
     def create(self, name: str, var: xr.Variable) -> Target:
         """Make an array: zstd level 1, or plain; patterns in the layout of `zarr_layout`, the rest as in netCDF."""
@@ -78,6 +80,7 @@ class ZarrGroup:
             # A chunk that is absent is then one that was lost.
             config={"write_empty_chunks": True},
         )
+        self._names.append(array.path)
         return Target(array, shards)
 
     def _layout(self, var: xr.Variable, dtype: np.dtype[Any]) -> Layout:

@@ -1,4 +1,4 @@
-"""Whether all chunks of a zarr store are there: zarr takes an absent one for zeros, and says nothing."""
+"""Whether all that was written is in a zarr store: zarr takes absent chunks for zeros, and does not miss an array."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ronchi.errors import ReadError
 __all__ = ["COMPLETE", "check_chunks"]
 
 COMPLETE = "ronchi_complete"
-"""Attribute of a store in which every chunk was written."""
+"""Attribute of a store in which every chunk was written: the names of its arrays and groups, or 1."""
+
+_COPY = "copy the whole folder again from where it came"
 
 
 def check_chunks(path: Path) -> None:
@@ -21,16 +23,24 @@ def check_chunks(path: Path) -> None:
     Parameters
     ----------
     path : Path
-        Store in a folder, of zarr version 3, in which every chunk was written.
+        Store in a folder, of zarr version 3; one that does not say that all was written is not looked at.
 
     Raises
     ------
     ReadError
-        Files are missing, or empty.
+        Arrays or files are missing, or empty.
     """
     import zarr
 
-    for name, array in zarr.open_group(path, mode="r").members(max_depth=None):
+    root = zarr.open_group(path, mode="r")
+    names: Any = root.attrs.get(COMPLETE, [])
+    arrays = {name: root.get(name) for name in names} if isinstance(names, list) else dict(root.members(max_depth=None))
+    if missing := [name for name, array in arrays.items() if array is None]:
+        told = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+        raise ReadError(
+            f"{len(missing)} of {len(arrays)} variables and groups are missing: {told}", where=str(path), fix=_COPY
+        )
+    for name, array in arrays.items():
         if not isinstance(array, zarr.Array):
             continue
         pieces = array.shards or array.chunks
@@ -40,7 +50,7 @@ def check_chunks(path: Path) -> None:
             raise ReadError(
                 f"{wanted - found} of {wanted} chunk files are missing or empty: {_first_missing(path, name, array)}",
                 where=f"{path}, variable {name!r}",
-                fix="copy the whole folder again from where it came",
+                fix=_COPY,
             )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ronchi_rosettasciio.formats import Format
+from ronchi_rosettasciio.probe import probe
 
-__all__ = ["companions", "merlin_header"]
+__all__ = ["companions", "followed", "merlin_header"]
 
 _DIRECT_ELECTRON = re.compile(r"(?P<series>\d{8}_\d+_).*")
 
@@ -25,6 +26,20 @@ def companions(path: Path, form: Format) -> list[Path]:
     find = _FIND.get(form.name)
     found = () if find is None or not path.is_file() else find(path)
     return sorted(file for file in set(found) if file != path and file.is_file())
+
+
+def followed(path: Path, form: Format) -> Path:
+    """What a link leads to, where the other files of the acquisition lie there and not beside the link.
+
+    Raises
+    ------
+    Exception
+        As `companions`.
+    """
+    if not path.is_symlink() or companions(path, form):
+        return path
+    target = path.resolve()
+    return target if companions(target, form) else path
 
 
 def merlin_header(path: Path) -> Path | None:
@@ -73,6 +88,11 @@ def _arina(path: Path) -> Iterator[Path]:
     yield from (path.parent / link.filename for link in links if isinstance(link, h5py.ExternalLink))
 
 
+def _hdf5(path: Path) -> Iterator[Path]:
+    # Of virtual data sets, and behind links: as the HDF5 library looks for them.
+    return (path.parent / name for name in probe(path).outside)
+
+
 _FIND: dict[str, Callable[[Path], Iterator[Path]]] = {
     "mib": _merlin,
     "emi": _tia,
@@ -80,4 +100,5 @@ _FIND: dict[str, Callable[[Path], Iterator[Path]]] = {
     "tvips": _tvips,
     "mrc": _direct_electron,
     "arina": _arina,
+    **dict.fromkeys(("hdf5", "nexus", "hspy", "velox", "emd", "py4dstem", "topspin"), _hdf5),
 }

@@ -255,6 +255,8 @@ def _hdf5(path: Path, size: int) -> None:
     found = probe(path)
     if found.fault:
         raise ReadError(found.fault, where=str(path), fix=COPY)
+    others = (path.parent / name for name in found.outside)
+    size += sum(file.stat().st_size for file in others if file.is_file())
     _need(path, found.promised_bytes, EXPANSION * size + SMALL_BYTES)
 
 

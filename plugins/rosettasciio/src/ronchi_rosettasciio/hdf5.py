@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ronchi.api import ReadError
-from ronchi_rosettasciio.probe import largest_dataset
+from ronchi_rosettasciio.probe import largest_dataset, probe
 from ronchi_rosettasciio.signals import Axis, Signal
 
-__all__ = ["read_arina", "read_datasets"]
+__all__ = ["left_out", "read_arina", "read_datasets"]
 
 _MOST_DATASETS = 200
 
@@ -38,6 +38,15 @@ def read_datasets(path: Path) -> list[Signal]:
     file.visititems(visit)
     first = largest_dataset(file)[0]
     return sorted(found, key=lambda signal: signal.name != first)
+
+
+def left_out(path: Path) -> str:
+    """Which files are missing that this one leads to, in words; empty if none is. HDF5 itself says nothing."""
+    missing = [name for name in probe(path).outside if not (path.parent / name).is_file()]
+    if not missing:
+        return ""
+    named = ", ".join(missing[:3]) + (f" and {len(missing) - 3} more" if len(missing) > 3 else "")
+    return f"missing beside the file, which leads to them: {named}; zeros stand in place of patterns that are in them"
 
 
 def read_arina(path: Path, scan_shape: tuple[int, int] | None) -> tuple[list[Signal], list[str]]:

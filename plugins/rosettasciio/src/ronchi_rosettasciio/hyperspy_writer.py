@@ -19,9 +19,12 @@ from ronchi.api import OutputError
 from ronchi.blocks import BLOCK_BYTES, iter_regions, regions
 from ronchi.file_faults import reading
 from ronchi.interop.signals import Parts, parts_of
+from ronchi_rosettasciio.hdf5_output import Output
 from ronchi_rosettasciio.params_hyperspy import HyperspyWriterParams
 
 __all__ = ["HyperspyWriter"]
+
+_MOST_NAME_BYTES = 255
 
 Progress = Callable[[int, int], None]
 Slab = tuple[slice, ...]
@@ -52,15 +55,20 @@ class HyperspyWriter:
             array = self._make_zspy(path, parts)
             _fill(array, parts, streamed, progress)
             return
-        _make_hspy(path, parts, streamed is None)
-        if streamed is not None:
-            with h5py.File(path, "r+") as file:
-                group = file["Experiments"][_group_name(parts)]
-                chunk = self._chunk(streamed, 1.0)
-                more = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if self.params.compress else {}
-                dtype = streamed.dtype.newbyteorder("=")
-                array = group.create_dataset("data", streamed.shape, dtype, chunks=chunk, **more)
-                _fill(array, parts, streamed, progress)
+        with Output(path) as output:
+            _make_hspy(output, parts, streamed is None)
+            output.check()
+            if streamed is not None:
+                with h5py.File(output, "r+") as file:
+                    self._stream(file, parts, streamed, output.checked(progress))
+
+    def _stream(self, file: h5py.File, parts: Parts, streamed: xr.DataArray, progress: Progress) -> None:
+        (group,) = file["Experiments"].values()
+        chunk = self._chunk(streamed, 1.0)
+        more = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if self.params.compress else {}
+        dtype = streamed.dtype.newbyteorder("=")
+        array = group.create_dataset("data", streamed.shape, dtype, chunks=chunk, **more)
+        _fill(array, parts, streamed, progress)
 
     def _make_zspy(self, path: Path, parts: Parts) -> Any:
         try:
@@ -116,14 +124,16 @@ def _slabs(data: xr.DataArray) -> Iterator[tuple[Slab, Any]]:
         yield (part,), values.astype(native, copy=False)
 
 
-def _make_hspy(path: Path, parts: Parts, whole: bool) -> None:
+def _make_hspy(output: Output, parts: Parts, whole: bool) -> None:
     from rsciio.hspy import file_writer
 
-    file_writer(str(path), _signal(parts), write_dataset=whole, show_progressbar=False)
+    file_writer(output, _signal(parts), write_dataset=whole, show_progressbar=False)
 
 
 def _group_name(parts: Parts) -> str:
-    return str(parts.metadata["General"]["title"]).replace("/", "-") or "__unnamed__"
+    """The title as HyperSpy makes a name of it, if it can be that of a folder."""
+    name = str(parts.metadata["General"]["title"]).replace("/", "-")
+    return name if name.strip(".") and len(name.encode()) <= _MOST_NAME_BYTES else "__unnamed__"
 
 
 def _signal(parts: Parts) -> dict[str, Any]:

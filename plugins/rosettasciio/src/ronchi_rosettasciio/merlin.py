@@ -136,7 +136,10 @@ def _columns_by_pauses(path: Path, n: int) -> int:
     usual = np.median(waits)
     scatter = usual - np.quantile(waits, 0.05)
     pauses = np.flatnonzero(waits > usual + max(_PAUSE_SCATTERS * scatter, _PAUSE_NS)) + 1
-    if len(waits) - len(pauses) < _FEWEST_WAITS or not len(pauses) or pauses[0] < 2 or n % pauses[0]:
+    if len(waits) - len(pauses) < _FEWEST_WAITS or not len(pauses) or pauses[0] < 2:
+        return 0
+    if n % pauses[0] and len(pauses) < 2:
+        # Stopped within a row, or no scan: one pause does not tell.
         return 0
     every = np.arange(pauses[0], len(times), pauses[0])
     return int(pauses[0]) if np.array_equal(pauses, every) else 0

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import faulthandler
 import functools
+import itertools
 import json
 import math
 import os
@@ -52,11 +53,14 @@ class Probe:
         Size of the largest data set, as its header says.
     fault : str
         Why the file should not be touched; empty if it may be.
+    outside : tuple of str
+        Names of other files in which values of this one lie.
     """
 
     layout: str = ""
     promised_bytes: int = 0
     fault: str = ""
+    outside: tuple[str, ...] = ()
 
 
 def probe(path: Path) -> Probe:
@@ -188,7 +192,8 @@ def examine(path: Path) -> Probe:
 
     try:
         with h5py.File(path, "r") as file:
-            return Probe(_layout(file), _touch(file))
+            largest, outside = _touch(file)
+            return Probe(_layout(file), largest, outside=outside)
     except Exception as error:  # noqa: BLE001 - a damaged file may make the library raise anything
         return Probe(fault=f"the HDF5 library cannot list what is in it: {' '.join(str(error).split())[:200]}")
 
@@ -248,17 +253,20 @@ def largest_dataset(file: h5py.Group) -> tuple[str, tuple[int, ...]]:
     return best[2], best[3]
 
 
-def _touch(file: h5py.File) -> int:
-    """Read what the readers will read: attributes, small data sets, ends of large ones. Gives the largest size."""
+def _touch(file: h5py.File) -> tuple[int, tuple[str, ...]]:
+    """Read what the readers will: attributes, small data, ends of large ones. Gives the largest size, other files."""
     import h5py
 
     largest = seen = 0
+    outside: set[str] = set()
 
     def visit(name: str, item: Any) -> bool | None:
         nonlocal largest, seen
         seen += 1
         with contextlib.suppress(Exception):
             dict(item.attrs)
+        with contextlib.suppress(Exception):
+            outside.update(_outside(item))
         with contextlib.suppress(Exception):
             if isinstance(item, h5py.Dataset) and item.shape is not None:
                 largest = max(largest, math.prod(item.shape) * item.dtype.itemsize)
@@ -268,7 +276,18 @@ def _touch(file: h5py.File) -> int:
     with contextlib.suppress(Exception):
         visit("", file)
         file.visititems(visit)
-    return largest
+    return largest, tuple(sorted(outside - {"", "."}))
+
+
+def _outside(item: Any) -> set[str]:
+    """Files that a data set, or a link of a group, leads to."""
+    if hasattr(item, "keys"):
+        links = (item.get(name, getlink=True) for name in itertools.islice(item, _MOST_OBJECTS))
+        return {link.filename for link in links if hasattr(link, "filename")}
+    if not item.is_virtual:
+        return {name for name, _, _ in item.external or ()}
+    layout = item.id.get_create_plist()
+    return {layout.get_virtual_filename(i) for i in range(min(layout.get_virtual_count(), _MOST_CHUNKS))}
 
 
 def _touch_values(item: h5py.Dataset) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+from ronchi_rosettasciio.py4dstem_metadata import items_of, noted
 
 if TYPE_CHECKING:
     import h5py
@@ -28,6 +28,7 @@ __all__ = [
     "cube_images",
     "find_nodes",
     "is_py4dstem",
+    "own_attrs",
     "own_notes",
     "q_shape_of",
 ]
@@ -47,7 +48,6 @@ _STRAIN = {"e_xx", "e_yy", "e_xy", "theta"}
 _METADATA = {"metadatabundle", "_metadata", "metadata"}
 _VECTORS = "_v_uncal"
 _MOST_OBJECTS = 20_000
-_MOST_ITEM_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -134,14 +134,19 @@ def calibration_items(file: h5py.File, node: Node) -> dict[str, Any]:
         for place in ("metadatabundle/calibration", "calibration"):
             group = file.get("/".join([*parts[:depth], place]))
             if group is not None and hasattr(group, "items"):
-                return _items(group)
+                return items_of(group)
     return {}
 
 
 def own_notes(file: h5py.File, node: Node) -> dict[str, str]:
-    """What ronchi noted on a cube or a strain map that it wrote; empty for all others."""
+    """What ronchi noted on the group of a cube or a strain map that it wrote; empty for all others."""
     attrs = file[node.path].attrs
     return {key: _text(attrs[key]) for key in {"cube": CUBE_NOTES, "strain": STRAIN_NOTES}[node.kind] if key in attrs}
+
+
+def own_attrs(file: h5py.File, node: Node) -> dict[str, Any]:
+    """Attributes that ronchi kept beneath a node, since py4DSTEM has no item for them; empty for all others."""
+    return noted(file[node.path])
 
 
 def q_shape_of(file: h5py.File, node: Node) -> tuple[int, int] | None:
@@ -203,20 +208,6 @@ def _labels(group: h5py.Group) -> tuple[str, ...]:
         if name.startswith("dim") and isinstance(item, h5py.Dataset) and item.dtype.kind in "OS" and item.ndim == 1:
             return tuple(_text(label) for label in item[...])
     return ()
-
-
-def _items(group: h5py.Group) -> dict[str, Any]:
-    import h5py
-
-    found: dict[str, Any] = {}
-    for name, item in group.items():
-        if not isinstance(item, h5py.Dataset) or item.shape is None or item.nbytes > _MOST_ITEM_BYTES:
-            continue
-        if item.dtype.kind in "biuf":
-            found[name] = np.asarray(item[...])
-        elif item.shape == () and item.dtype.kind in "OS":
-            found[name] = _text(item[()])
-    return found
 
 
 def _text(value: Any) -> str:

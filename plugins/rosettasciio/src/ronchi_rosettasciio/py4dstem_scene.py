@@ -35,6 +35,7 @@ from ronchi_rosettasciio.py4dstem_nodes import (
     Node,
     calibration_items,
     cube_images,
+    own_attrs,
     own_notes,
     q_shape_of,
 )
@@ -65,7 +66,8 @@ class Scene:
         self.q_shapes = {node.path: q_shape_of(file, node) for node in nodes if node.kind in ("peaks", "points")}
         self.stored = {node.path: (file[node.data].dtype, file[node.data].chunks) for node in nodes}
         self.notes = {node.path: own_notes(file, node) for node in nodes if node.kind in ("cube", "strain")}
-        self.units = {node.path: str(file[node.data].attrs.get("units", "1")) for node in nodes if node.kind == "map"}
+        self.attrs = {node.path: own_attrs(file, node) for node in nodes}
+        self.image_attrs = {node.path: _image_attrs(file[node.data], node) for node in nodes if node.kind == "map"}
 
     def _frame(self, node: Node, items: dict[str, Any]) -> Frame:
         scan_shape = (node.shape[0], node.shape[1])
@@ -89,6 +91,7 @@ class Scene:
         """All images that lie over one scan and one detector: the shapes of the cube, or else of most of them."""
         variables: dict[str, xr.Variable] = {}
         coords: dict[str, Any] = {}
+        attrs: list[dict[str, Any]] = []
         for over, dims, axes in (("scan", ("scan_y", "scan_x"), 0), ("detector", ("qy", "qx"), 2)):
             images = [node for node in self.nodes if node.kind == "map" and node.over == over]
             shapes = [node.shape[axes : axes + 2] for node in self.nodes if node.kind == "cube"]
@@ -100,10 +103,10 @@ class Scene:
             for node in kept:
                 swapped = over == "detector" and self.frames[node.path].mirrored
                 coords |= self._map_coords(node, over, swapped)
+                attrs.append(self.attrs[node.path] | self.frames[node.path].attrs)
                 for name, values in self._slices(node).items():
-                    text = f"{node.name} of py4DSTEM"
-                    variables[name] = variable(dims, values.T if swapped else values, self.units[node.path], text)
-        return maps.make(variables, coords)
+                    variables[name] = xr.Variable(dims, values.T if swapped else values, self.image_attrs[node.path])
+        return maps.make(variables, coords, _agreed(attrs))
 
     def _map_coords(self, node: Node, over: str, swapped: bool) -> dict[str, xr.Variable]:
         frame = self.frames[node.path]
@@ -139,8 +142,11 @@ class Scene:
         title = notes.get("title", node.name)
         made = cube_of(indexing.LazilyIndexedArray(lazy), frame, title=title, is_lazy=1, **images)
         made["intensity"].attrs["units"] = notes.get("intensity_units", "counts")
+        for name, image in self.images[node.path].items():
+            made[name].attrs |= self.image_attrs[image.path]
         if {image.path for image in self.images[node.path].values()} & self.filled:
             made["bad_pixel"].attrs["filled"] = 1
+        made.attrs = self.attrs[node.path] | made.attrs
         made["intensity"].encoding["source"] = str(self.path)
         intensity = made["intensity"].chunk(dict(zip(made["intensity"].dims, blocks, strict=True)))
         return made.assign(intensity=intensity)
@@ -169,6 +175,7 @@ class Scene:
             # Written by ronchi, whose finite strain needs no word on its measure.
             del made.attrs["measure"]
             made.attrs |= {key: notes[key] for key in ("measure",) if key in notes}
+        made.attrs = self.attrs[node.path] | made.attrs
         return made.assign_attrs({key: frame.attrs[key] for key in _OF_SCAN if key in frame.attrs})
 
     def _vectors(self, points: PointArray, node: Node, shape: Any, load: bool) -> xr.Dataset:
@@ -185,7 +192,9 @@ class Scene:
         ]
         table = da.concatenate(blocks, axis=1)
         columns = {name: table[row] for row, name in enumerate(names)}
+        columns |= {name: columns[name].astype(np.int16) for name in ("h", "k") if name in columns}
         made = framed_peaks(points.counts.ravel(), columns, frame, (node.shape[0], node.shape[1]), q_shape)
+        made.attrs = self.attrs[node.path] | made.attrs
         # Threads would not make HDF5 faster, which holds a lock while it reads.
         return made.load(scheduler="synchronous") if load else made
 
@@ -246,3 +255,22 @@ def _read_columns(points: PointArray, frame: Frame, q_shape: tuple[int, int], ro
     with guards.damage(points.path, FORMAT):
         columns = peak_columns(points.read(rows), positions, frame, q_shape)
     return np.stack([column.astype(np.float64) for column in columns.values()])
+
+
+def _image_attrs(item: h5py.Dataset, node: Node) -> dict[str, str]:
+    """Units and name of an image, which py4DSTEM does not name."""
+    found = {key: item.attrs.get(key, "") for key in ("units", "long_name")}
+    return {"units": str(found["units"] or "1"), "long_name": str(found["long_name"] or f"{node.name} of py4DSTEM")}
+
+
+def _agreed(several: list[dict[str, Any]]) -> dict[str, Any]:
+    """What no two of several mappings give different values."""
+    agreed: dict[str, Any] = {}
+    for each in several:
+        for key, value in each.items():
+            agreed.setdefault(key, value)
+    return {
+        key: value
+        for key, value in agreed.items()
+        if all(np.array_equal(value, each[key]) for each in several if key in each)
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from ronchi.api import OutputError
 from ronchi.blocks import iter_regions
 from ronchi.interop.py4dstem import calibration_of, points_of, scan_items, strain_extras, to_py4dstem
 from ronchi.schema import fourd, maps, peaks, schema_of, strain
+from ronchi_rosettasciio.hdf5_output import Output
 from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
+from ronchi_rosettasciio.py4dstem_metadata import note, write_items
 from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, CUBE_NOTES, DETECTOR, SCAN, STRAIN_NOTES
 
 __all__ = ["Py4dstemWriter"]
@@ -44,6 +46,7 @@ class Py4dstemWriter:
         Sides lie beneath the data in the tree, and share their calibration. Finite strain goes under py4DSTEM's
         names into a RealSlice, with errors and residual as further slices. Probe, bad pixels and recorded positions
         are images beneath the cube. Peaks keep their score and variances in fields that py4DSTEM leaves alone.
+        Attributes that its calibration has no item for are metadata of their node.
 
         Raises
         ------
@@ -55,14 +58,16 @@ class Py4dstemWriter:
         held = {name: side for name, side in sides.items() if schema_of(side) in (*_NAMES, maps.NAME)}
         for name in sides.keys() - held.keys():
             _log.warning("the side output %r is left out: py4DSTEM has no place for %s", name, schema_of(sides[name]))
-        with h5py.File(path, "w") as file:
+        with Output(path) as output, h5py.File(output, "w") as file:
             file.attrs.update(_HEADER | {"UUID": str(uuid.uuid4())})
             name = _NAMES.get(schema_of(data), "maps")
             root = _group(file, f"{name}_root", "root", "Root")
             parent = root
             targets = []
+            told = output.checked(progress)
             for part_name, part in ({name: data} | held).items():
-                node = self._write_node(parent, part_name, part, progress)
+                node = self._write_node(parent, part_name, part, told)
+                output.check()
                 parent = node if part is data and node is not None else parent
                 if schema_of(part) in _CALIBRATED and node is not None:
                     targets.append(node.name.removeprefix(root.name))
@@ -77,11 +82,22 @@ class Py4dstemWriter:
     ) -> h5py.Group | None:
         """Write one data set beneath a group; None if it made several nodes."""
         kind = schema_of(part)
-        if kind == maps.NAME:
-            _write_maps(parent, part)
-            return None
-        if lost := [str(var) for var in part.variables if var not in (*part.dims, *fourd.DIMS, *_KEPT[kind])]:
+        held = _images(part) if kind == maps.NAME else _KEPT[kind]
+        if lost := [str(var) for var in part.variables if var not in (*part.dims, *fourd.DIMS, *held)]:
             _log.warning("py4DSTEM has no place for %s: left out; .nc and .zarr files hold everything", ", ".join(lost))
+        if kind == maps.NAME:
+            nodes = _write_maps(parent, part, held)
+        else:
+            nodes = [self._write_one(parent, name, part, progress)]
+        unknown = {str(key) for node in nodes for key in note(node, part.attrs, _NOTED[kind])}
+        if unknown:
+            _log.warning("HDF5 has no form for the attributes %s: left out", ", ".join(sorted(unknown)))
+        return None if kind == maps.NAME else nodes[0]
+
+    def _write_one(
+        self, parent: h5py.Group, name: str, part: xr.Dataset, progress: Callable[[int, int], None]
+    ) -> h5py.Group:
+        kind = schema_of(part)
         if kind == strain.NAME:
             # py4DSTEM looks for its five by their labels.
             slices = to_py4dstem(part) | strain_extras(part)
@@ -138,11 +154,24 @@ _KEPT = {
     strain.NAME: (*strain.COMPONENTS, *(f"se_{name}" for name in strain.COMPONENTS), "residual", "n_used", "valid"),
 }
 """Variables that have a place."""
+_CALIBRATIONS = (
+    *("beam_energy_eV", "camera_length_m", "dose", "semiangle_mrad", "probe_radius_px", "q_distortion"),
+    *("q_distortion_source", "scan_rotation_deg", "scan_rotation_source"),
+)
+_NOTED = {
+    fourd.NAME: (*CUBE_NOTES, *_CALIBRATIONS),
+    peaks.NAME: ("scan_shape", "q_step", "q_origin_px", "q_shape", "Conventions", "featureType", *_CALIBRATIONS),
+    strain.NAME: (*STRAIN_NOTES, "sign_convention"),
+    maps.NAME: (),
+}
+"""Attributes that have one; the rest is metadata of the node."""
 _CALIBRATED = (fourd.NAME, peaks.NAME)
 _IMAGE_CLASSES = {SCAN: "VirtualImage", DETECTOR: "VirtualDiffraction"}
 
 
 def _group(parent: h5py.Group, name: str, kind: str, python_class: str = "") -> h5py.Group:
+    # With a slash it would be a group within another one.
+    name = name.replace("/", "-")
     # A side may be called as an image of the cube that it lies beneath, and two images alike.
     while name in parent:
         name = f"{name}_"
@@ -176,21 +205,24 @@ def _write_array(
     return group
 
 
-def _write_image(parent: h5py.Group, name: str, dims: tuple[str, str], image: xr.DataArray) -> None:
+def _write_image(parent: h5py.Group, name: str, dims: tuple[str, str], image: xr.DataArray) -> h5py.Group:
     values, units = image.transpose(*dims).values, str(image.attrs.get("units", "intensity"))
-    _write_array(parent, name, _IMAGE_CLASSES[dims], values, units=units)
+    group = _write_array(parent, name, _IMAGE_CLASSES[dims], values, units=units)
+    if "long_name" in image.attrs:
+        group["data"].attrs["long_name"] = str(image.attrs["long_name"])
+    return group
 
 
-def _write_maps(parent: h5py.Group, part: xr.Dataset) -> None:
-    written = 0
-    for name, var in part.data_vars.items():
-        if var.ndim != 2 or var.dtype.kind not in "biuf":
-            continue
-        dims = SCAN if set(var.dims) == set(SCAN) else DETECTOR
-        _write_image(parent, str(name), dims, var)
-        written += 1
-    if not written:
+def _images(part: xr.Dataset) -> list[str]:
+    """Names of the maps that are images of numbers."""
+    return [str(name) for name, var in part.data_vars.items() if var.ndim == 2 and var.dtype.kind in "biuf"]
+
+
+def _write_maps(parent: h5py.Group, part: xr.Dataset, names: Sequence[str]) -> list[h5py.Group]:
+    if not names:
         raise OutputError("none of the maps is an image", where="maps", fix="write them as .nc")
+    over = {name: SCAN if set(part[name].dims) == set(SCAN) else DETECTOR for name in names}
+    return [_write_image(parent, name, over[name], part[name]) for name in names]
 
 
 def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Group:
@@ -204,10 +236,8 @@ def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Grou
     for position, points_there in enumerate(np.split(records, np.cumsum(counts)[:-1])):
         lists[position] = points_there
     target.id.write(h5py.h5s.ALL, h5py.h5s.ALL, lists.reshape(scan_shape))
-    bundle = _group(group, "metadatabundle", "metadatabundle")
-    shapes = _group(bundle, "_braggvectors_shape", "metadata", "Metadata")
-    for key, shape in (("Rshape", scan_shape), ("Qshape", part.attrs["q_shape"])):
-        shapes.create_dataset(key, data=np.asarray(shape, np.int64)).attrs["type"] = "tuple"
+    q_shape = tuple(int(n) for n in part.attrs["q_shape"])
+    write_items(group, "_braggvectors_shape", {"Rshape": scan_shape, "Qshape": q_shape})
     return group
 
 
@@ -237,13 +267,8 @@ def _differ(one: Any, other: Any) -> bool:
 
 
 def _write_calibration(root: h5py.Group, items: Mapping[str, Any], targets: list[str]) -> None:
-    bundle = _group(root, "metadatabundle", "metadatabundle")
-    group = _group(bundle, "calibration", "metadata", "Calibration")
+    group = write_items(root, "calibration", {"_root_treepath": ""} | dict(items), "Calibration")
     # py4DSTEM applies the calibration to the nodes that are listed here.
-    for name, value in ({"_root_treepath": ""} | dict(items)).items():
-        kind = {bool: "bool", str: "string", float: "number"}.get(type(value), "array")
-        stored = value.encode() if isinstance(value, str) else value
-        group.create_dataset(name, data=stored).attrs["type"] = kind
     paths = group.create_group("_target_paths")
     paths.attrs.update({"type": "list_of_strings", "length": len(targets)})
     for number, target in enumerate(targets):

@@ -15,7 +15,7 @@ from ronchi.api import CalibrationError, ReadError
 from ronchi.chunking import chunks_of_stack, scan_chunks
 from ronchi.schema import fourd, images, peaks, strain
 from ronchi_rosettasciio import calibrate, guards, layout, sniff
-from ronchi_rosettasciio.companions import companions
+from ronchi_rosettasciio.companions import companions, followed
 from ronchi_rosettasciio.formats import FORMATS, Format
 from ronchi_rosettasciio.layout import Layout
 from ronchi_rosettasciio.lazy import LazySignal, native_dtype
@@ -42,7 +42,8 @@ class RosettaReader:
         """Other files that are read with ``path``: headers, frames, calibrations beside it; never raises."""
         try:
             path = Path(path)
-            return companions(path, _format(path, self.params.format))
+            form = _format(path, self.params.format)
+            return companions(followed(path, form), form)
         except Exception:  # noqa: BLE001 - opening the file will say what is wrong with it
             return []
 
@@ -63,6 +64,8 @@ class RosettaReader:
         """
         path, params = Path(path), self.params
         form = _format(path, params.format)
+        with guards.damage(path, form):
+            path = followed(path, form)
         guards.check_header(path, form)
         if not form.lazy:
             guards.check_memory(path, form)
@@ -180,12 +183,13 @@ def _signals(path: Path, form: Format, scan_shape: tuple[int, int] | None) -> tu
 
 def _lacking(path: Path, form: Format) -> str:
     """What the file has not of what its header promises; formats whose files must be whole are refused before."""
-    if form.name != "mib":
-        return ""
-    from ronchi_rosettasciio import merlin
+    from ronchi_rosettasciio import hdf5, merlin, zspy
 
+    tell = {"mib": merlin.left_out, "zspy": zspy.lost_chunks, "hdf5": hdf5.left_out, "nexus": hdf5.left_out}.get(
+        form.name
+    )
     with guards.damage(path, form), quiet():
-        return merlin.left_out(path)
+        return tell(path) if tell else ""
 
 
 def _bring(

@@ -16,6 +16,7 @@ __all__ = ["HDF5_MAGIC", "confidence", "fault", "identify"]
 HEAD_BYTES = 8192
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
+_ZSPY = re.compile(rb'"file_format":\s*"ZSpy"')
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 _MRC_BYTES = {0: 1, 1: 2, 2: 4, 4: 8, 6: 2, 12: 2}
 
@@ -45,7 +46,7 @@ def fault(path: Path) -> str:
 def _zarr(folder: Path) -> str:
     attributes = [folder / name for name in (".zattrs", "zarr.json")]
     heads = [_head(file) for file in attributes if file.is_file()]
-    return "zspy" if any(re.search(rb'"file_format":\s*"ZSpy"', head) for head in heads) else ""
+    return "zspy" if any(map(_ZSPY.search, heads)) else ""
 
 
 def _head(file: Path) -> bytes:
@@ -86,6 +87,8 @@ def _zip(path: Path, head: bytes) -> str:
         return "prz" if first in (b"data.npy", b"meta_data.npy", b"data_model.npy") else ""
     with zipfile.ZipFile(path) as archive:
         members = {each.filename: each for each in archive.infolist()}
+        if ".zattrs" in members:
+            return "zspy" if _ZSPY.search(archive.read(".zattrs")) else ""
         if "data.npy" not in members or not {"meta_data.npy", "data_model.npy"} & set(members):
             return ""
         with archive.open("data.npy") as file:

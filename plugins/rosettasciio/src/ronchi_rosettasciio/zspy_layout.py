@@ -14,9 +14,26 @@ import numcodecs
 import numpy as np
 import zarr
 
+from ronchi_rosettasciio.zspy import COMPLETE
+
 __all__ = ["make_store"]
 
 VERSION = "3.3"
+
+
+class _CheckedZstd(numcodecs.Zstd):  # type: ignore[misc]  # has no types
+    """Zstd frames that end with a checksum: with damage in them they are an error, and not other counts.
+
+    All versions of numcodecs check it when they read; the parameter, which those before 0.13 do not know, zarr leaves
+    out of the store's metadata where it is false.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(level=1, checksum=True)
+
+    def get_config(self) -> dict[str, Any]:
+        """The entry of the store's metadata."""
+        return {"id": self.codec_id, "level": 1, "checksum": False}
 
 
 def make_store(path: Path, signal: Mapping[str, Any], name: str, chunk: tuple[int, ...], *, compress: bool) -> Any:
@@ -37,7 +54,7 @@ def make_store(path: Path, signal: Mapping[str, Any], name: str, chunk: tuple[in
         To be filled.
     """
     root = zarr.open_group(path, mode="w-", zarr_format=2)
-    root.attrs.update({"file_format": "ZSpy", "file_format_version": VERSION})
+    root.attrs.update({"file_format": "ZSpy", "file_format_version": VERSION, COMPLETE: 1})
     group = root.create_group("Experiments").create_group(name)
     group.attrs.update(signal["package_info"])
     for number, axis in enumerate(signal["axes"]):
@@ -67,12 +84,16 @@ def _put(group: Any, values: Mapping[str, Any]) -> None:
 
 
 def _array(group: Any, name: str, like: Any, chunk: tuple[int, ...], *, compress: bool) -> Any:
-    codec = numcodecs.Blosc(cname="zstd", clevel=1, shuffle=numcodecs.Blosc.SHUFFLE) if compress else None
+    dtype = like.dtype.newbyteorder("=")
+    # As Blosc does it, which HyperSpy would take, but which has no checksum.
+    shuffled = [numcodecs.Shuffle(dtype.itemsize)] if compress and dtype.itemsize > 1 else None
     return group.create_array(
         name,
         shape=like.shape,
-        dtype=like.dtype.newbyteorder("="),
+        dtype=dtype,
         chunks=tuple(max(1, n) for n in chunk),
-        compressors=codec,
+        filters=shuffled,
+        compressors=_CheckedZstd() if compress else None,
         chunk_key_encoding={"name": "v2", "separator": "/"},
+        config={"write_empty_chunks": True},
     )
