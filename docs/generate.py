@@ -24,6 +24,7 @@ from ronchi.manager import Manager
 from ronchi.pipeline.config import OutputConfig, RunOptions
 from ronchi.schema import SCHEMAS
 from ronchi.training import TrainingOptions
+from ronchi.tuning.config import TuningOptions
 
 REFERENCE = Path(__file__).parent / "reference"
 KIND_PAGES = Path(__file__).parent / "kinds"
@@ -177,19 +178,20 @@ def python() -> str:
 
 
 def files() -> str:
-    """Every section of a pipeline, benchmark or training file that has keys of its own."""
+    """Every section of a file that people write which has keys of its own."""
     intro = (
         "What may stand in the sections that have keys of their own. Steps take the parameters of their "
         "[algorithms](algorithms.md), where those of trainings are too. `ronchi schema pipeline`, `ronchi schema "
-        "benchmark` and `ronchi schema training` print all of it as JSON Schema, for editors."
+        "benchmark`, `ronchi schema training` and `ronchi schema tuning` print all of it as JSON Schema, for editors."
     )
-    parts = [f"# Pipeline, benchmark and training files\n\n{intro}\n"]
+    parts = [f"# Pipeline, benchmark, training and tuning files\n\n{intro}\n"]
     for title, model in (
         ("Pipeline: run", RunOptions),
         ("Pipeline: each of outputs", OutputConfig),
         ("Benchmark: protocol", Protocol),
         ("Benchmark: compare", Comparison),
         ("Training: run", TrainingOptions),
+        ("Search for training parameters: top level", TuningOptions),
     ):
         parts.append(f"## {title}\n\n| key | type | default | what |\n|---|---|---|---|")
         parts += [_key_row(name, field) for name, field in model.model_fields.items()]

@@ -10,7 +10,7 @@ import xarray as xr
 
 import ronchi
 from ronchi.cli.main import main
-from ronchi.pipeline.result import RunResult
+from ronchi.result import RunResult
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "docs" / "examples").glob("*.yaml"))
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
-from ronchi.cli.schema import benchmark_schema, pipeline_schema, training_schema
+from ronchi.cli.schema import benchmark_schema, pipeline_schema, training_schema, tuning_schema
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SCHEMAS = {"ronchi.pipeline/1": pipeline_schema, "ronchi.benchmark/1": benchmark_schema}
@@ -74,3 +74,22 @@ def test_what_a_run_takes_fits(schema: tuple[str, dict[str, Any]], change: dict[
 def test_a_training_fits(change: dict[str, Any], fits: bool) -> None:
     document = {**TRAINING, "params": {**TRAINING["params"], **change}}
     assert (not faults(training_schema(), document)) == fits
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [
+        ({}, True),
+        ({"params": {}}, True),
+        ({"params": {"wram_up": 3}}, False),
+        ({"search": {}}, False),
+        ({"search": {"learning_rate": {"low": 1e-4}}}, False),
+        ({"engine": "grid"}, False),
+        ({"trails": 3}, False),
+    ],
+)
+def test_a_search_fits(change: dict[str, Any], fits: bool) -> None:
+    """What is searched for, the library here, need not stand among the parameters."""
+    search = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}, "library": ["a.zarr", "b.zarr"]}
+    document = {"schema": "ronchi.tuning/1", "trials": 3, "search": search, "params": {"steps": 2}, **change}
+    assert (not faults(tuning_schema(), document)) == fits

@@ -15,13 +15,13 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from ronchi.errors import OutputError
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report import write_report
 from ronchi.report.elements import citation, messages, table
 from ronchi.report.figures import Album
 from ronchi.report.provenance import config_hash
 from ronchi.report.results import truth_of
 from ronchi.report.summary import duration
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import fourd, images, lattice, maps, peaks, scores, strain
 from ronchi.schema.common import variable
 

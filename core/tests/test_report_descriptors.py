@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ronchi.builtin.motifs import simulate_motifs
-from ronchi.pipeline.result import StepResult
 from ronchi.report.descriptors import crops_figures, decoded_figures, descriptor_figures
+from ronchi.result import StepResult
 from ronchi.schema import decoded, descriptors
 from ronchi.schema.common import variable
 

@@ -10,7 +10,7 @@ import pytest
 
 import ronchi
 from ronchi.cli.main import main
-from ronchi.pipeline.simulation import RECORD_ATTR
+from ronchi.pipeline.provenance import STORE_ATTR
 from ronchi.schema import library
 
 
@@ -32,7 +32,7 @@ def store(tmp_path: Path) -> Path:
         semiangle_mrad=[[4, 8]] * 4,
         thickness=[20, 40, 60],
         q_step=0.05,
-        **{RECORD_ATTR: json.dumps({"simulator": "library", "seed": 5})},
+        **{STORE_ATTR: json.dumps({"simulator": "library", "seed": 5})},
     )
     return Path(ronchi.write(data, tmp_path / "small.zarr"))
 

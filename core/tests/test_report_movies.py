@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report.elements import slider
 from ronchi.report.movies import atoms_figures, dynamics_figures, film_figure, movie_of
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import atoms, descriptors, dynamics, images
 from ronchi.schema.common import variable
 

@@ -8,10 +8,10 @@ import numpy as np
 import xarray as xr
 
 from ronchi.cli.run import summarise
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report.frame import frame_rows, frame_table
 from ronchi.report.scores import strain_scores
 from ronchi.report.summary import steps_section, summary_section
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import scores
 
 FIGURES = {"coverage": 1.0, "n": 60.0} | {

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import importlib
 import sys
-import time
 from typing import TYPE_CHECKING, Any
+
+# At once: it notes when that was.
+import ronchi.imported  # noqa: F401
 
 if TYPE_CHECKING:
     from ronchi import plot, schema
@@ -59,9 +61,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
-
-IMPORTED_NS = time.time_ns()
-"""When this process began, for what is here: code that is changed later may not be the code that is loaded."""
 
 _MODULES = {"plot": "ronchi.plot", "schema": "ronchi.schema", "RonchiError": "ronchi.errors"}
 

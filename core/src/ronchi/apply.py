@@ -14,7 +14,7 @@ from ronchi.history import record
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ronchi.pipeline.plan import PlannedStep
+    from ronchi.pipeline.planned import PlannedStep
 
 __all__ = ["apply"]
 
@@ -61,10 +61,10 @@ def apply(
     from ronchi.manager import get_manager
     from ronchi.pipeline.config import StepConfig
     from ronchi.pipeline.keys import entropy, params_json
-    from ronchi.pipeline.plan import PlannedStep
+    from ronchi.pipeline.planned import PlannedStep
     from ronchi.pipeline.progress import make_progress
-    from ronchi.pipeline.result import StepResult
     from ronchi.pipeline.steps import call
+    from ronchi.result import StepResult
 
     manager = get_manager()
     if not isinstance(name, str):

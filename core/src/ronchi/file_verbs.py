@@ -118,7 +118,7 @@ def convert(
     from ronchi.history import forget
     from ronchi.manager import get_manager
     from ronchi.pipeline.progress import make_progress
-    from ronchi.pipeline.result import StepResult
+    from ronchi.result import StepResult
     from ronchi.writing import choose_writer, write_with
 
     target = Path(target).expanduser()

@@ -14,7 +14,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from ronchi.api import AlgorithmSpec
-    from ronchi.pipeline.result import RunResult, StepResult
+    from ronchi.result import RunResult, StepResult
 
 __all__ = ["RonchiSpecs"]
 

@@ -137,10 +137,9 @@ def _asked_for(dist: str) -> str:
     """What a distribution says about the ronchi that it wants, beside the one that is here."""
     from importlib import metadata
 
-    from ronchi import __version__
-
     try:
         wanted = [text for text in metadata.requires(dist) or () if re.match(r"ronchi\b(?!-)", text)]
     except metadata.PackageNotFoundError:
         wanted = []
-    return f"{dist} asks for {wanted[0] if wanted else 'no version of ronchi'}, this is ronchi {__version__}"
+    here = metadata.version("ronchi")
+    return f"{dist} asks for {wanted[0] if wanted else 'no version of ronchi'}, this is ronchi {here}"

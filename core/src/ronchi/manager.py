@@ -180,8 +180,8 @@ class Manager:
         try:
             return model.model_validate(params)
         except ValidationError as error:
-            from ronchi.pipeline.faults import note_validation_error
-            from ronchi.pipeline.source import Source
+            from ronchi.config.faults import note_validation_error
+            from ronchi.config.source import Source
 
             source = Source(f"{kind} {name}", dict(params), Path())
             note_validation_error(source, (), error, model)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from ronchi.api import Context, Geometry, PeakBatch, Result
+    from ronchi.exchange import Context, Geometry, PeakBatch, Result
 
     FloatArray = NDArray[np.floating[Any]]
 

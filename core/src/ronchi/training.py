@@ -15,15 +15,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ronchi.api import AlgorithmSpec, Context, Params
+from ronchi.config.faults import FILE_NAME, note_validation_error, validated_head
+from ronchi.config.source import Source, did_you_mean, parse_value, read_source
 from ronchi.errors import ConfigError, OutputError, PluginError
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.param_files import beside
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.resources import has_cuda
-from ronchi.pipeline.result import StepResult
-from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
+from ronchi.result import StepResult
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager

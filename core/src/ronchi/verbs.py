@@ -19,7 +19,7 @@ from ronchi.history import to_yaml
 if TYPE_CHECKING:
     import xarray as xr
 
-    from ronchi.pipeline.result import RunResult
+    from ronchi.result import RunResult
 
 __all__ = [
     "algorithms",

@@ -11,7 +11,8 @@ from ronchi.bench.install import install
 from ronchi.bench.outcome import Outcome
 from ronchi.manager import Manager
 from ronchi.pipeline.config import load_config
-from ronchi.pipeline.plan import Plan, make_plan
+from ronchi.pipeline.plan import make_plan
+from ronchi.pipeline.planned import Plan
 
 PLUGIN = """
 from ronchi.api import AlgorithmSpec, Params, hookimpl

@@ -48,8 +48,8 @@ def test_info_shows_an_example_and_the_shape_of_arrays(ronchi: Run) -> None:
 
 
 def test_schema(ronchi: Run) -> None:
-    assert [line.split()[0] for line in ronchi("schema")[1].splitlines()][:5] == [
-        "pipeline", "benchmark", "training", "fourd/1", "peaks/1"
+    assert [line.split()[0] for line in ronchi("schema")[1].splitlines()][:6] == [
+        "pipeline", "benchmark", "training", "tuning", "fourd/1", "peaks/1"
     ]  # fmt: skip
     assert "counts : (pos,) int" in ronchi("schema", "peaks/1")[1]
     assert ronchi("schema", "peak/1")[0] == 2

@@ -12,8 +12,8 @@ import pytest
 
 from ronchi.catalog import scan
 from ronchi.manager import Manager
-from ronchi.pipeline.result import RunResult
 from ronchi.pipeline.run import run_pipeline
+from ronchi.result import RunResult
 
 ENTRY_POINTS = """
 [ronchi.readers]
@@ -62,7 +62,7 @@ def toys(make_dist: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Man
     make_dist("toywriters", WRITERS)
     site = make_dist("toydist", ENTRY_POINTS, code)
     # They were there before this process, as for the other processes of the tests.
-    monkeypatch.setattr("ronchi.IMPORTED_NS", time.time_ns())
+    monkeypatch.setattr("ronchi.imported.IMPORTED_NS", time.time_ns())
     return Manager(scan([site]))
 
 

@@ -314,9 +314,9 @@ def test_code_that_changes_after_the_process_began_is_what_is_loaded_and_of_this
     root.mkdir()
     file = root / "edited_plugin.py"
     file.write_text("def rate():\n    return 1\n")
-    monkeypatch.setattr("ronchi.IMPORTED_NS", time.time_ns() + 10**9)
+    monkeypatch.setattr("ronchi.imported.IMPORTED_NS", time.time_ns() + 10**9)
     settled = code_digest(root)
-    monkeypatch.setattr("ronchi.IMPORTED_NS", 0)
+    monkeypatch.setattr("ronchi.imported.IMPORTED_NS", 0)
     monkeypatch.syspath_prepend(str(root))
     importlib.invalidate_caches()
     module = importlib.import_module("edited_plugin")

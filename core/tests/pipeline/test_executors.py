@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import multiprocessing
@@ -211,7 +212,7 @@ def test_warnings_of_a_result_are_told_wherever_it_is_taken(folder, toys, monkey
 
     monkeypatch.setattr(toydist.Strain, "solve", doubtful)
     first = run(toys, "disks.params.fault=warn")
-    assert [text.partition(":")[0] for text in first.warnings] == ["disks", "virtual"]
+    assert first.warnings == ["disks: blurred by 2 px", "strain: a halo"]
     again = run(toys, "disks.params.fault=warn")
     assert again.steps["disks"].cached
     assert again.warnings == first.warnings
@@ -222,7 +223,7 @@ def test_warnings_of_a_result_are_told_wherever_it_is_taken(folder, toys, monkey
 
 
 def test_warnings_of_readers_reach_the_user_too(folder, toys, monkeypatch):
-    """They have loggers of their own, and know no step: a file that is cut off, counts that are in no unit."""
+    """They have loggers of their own, and do not know their step: a file that is cut off, counts in no unit."""
     import toydist
 
     usual = toydist.Reader.open
@@ -233,7 +234,7 @@ def test_warnings_of_readers_reach_the_user_too(folder, toys, monkeypatch):
 
     monkeypatch.setattr(toydist.Reader, "open", doubtful)
     made = run(toys, "disks.params.fault=raise")
-    assert made.warnings == ["toyread: scan.npy: 3 bytes are left over"], "once, and no failed step among them"
+    assert made.warnings == ["load: scan.npy: 3 bytes are left over"], "once, and no failed step among them"
     assert json.loads((made.out_dir / "provenance.json").read_text())["warnings"] == made.warnings
 
 
@@ -366,3 +367,22 @@ def test_what_is_lent_can_be_sent_to_workers() -> None:
     lent = pickle.loads(pickle.dumps(Context(rng=np.random.default_rng(3))))
     lent.progress(1, 2)
     assert lent.rng.integers(1000) == np.random.default_rng(3).integers(1000)
+
+
+def test_workers_take_no_module_from_the_current_folder_and_nothing_else_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somebodys_data.py").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    first, second = (make_executor(RunOptions(executor="process", workers=1)) for _ in range(2))
+    try:
+        for executor in (first, second):
+            for found in executor.map_tasks(importlib.util.find_spec, ["somebodys_data"]):
+                assert found is None
+                # While the workers live: what else starts here has its own way with the current folder.
+                assert "PYTHONSAFEPATH" not in os.environ
+    finally:
+        for executor in (first, second):
+            executor.close()
+    assert "PYTHONSAFEPATH" not in os.environ

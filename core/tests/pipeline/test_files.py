@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ronchi.errors import ConfigError
-from ronchi.pipeline.result import RunResult
 from ronchi.pipeline.run import check_pipeline, run_pipeline
+from ronchi.result import RunResult
 from ronchi.schema import fourd
 from ronchi.writing import write
 

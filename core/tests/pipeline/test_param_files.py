@@ -11,7 +11,7 @@ import pytest
 from ronchi.api import Field, Params
 from ronchi.errors import ConfigError
 from ronchi.pipeline.param_files import beside, files_in, without_files
-from ronchi.pipeline.provenance import replay
+from ronchi.pipeline.replay import replay
 from ronchi.pipeline.run import run_pipeline
 
 PIPELINE = """\

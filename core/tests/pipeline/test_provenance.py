@@ -12,7 +12,7 @@ import pytest
 from ronchi.errors import ConfigError
 from ronchi.pipeline import outputs as outputs_module
 from ronchi.pipeline.keys import FileDigests
-from ronchi.pipeline.provenance import replay
+from ronchi.pipeline.replay import replay
 from ronchi.pipeline.resources import scratch_folder
 from ronchi.pipeline.run import run_pipeline
 

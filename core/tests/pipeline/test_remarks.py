@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from ronchi.pipeline.remarks import warnings_of
-from ronchi.pipeline.result import RunResult, Status, StepResult
+from ronchi.result import RunResult, Status, StepResult
 from ronchi.schema import fourd, maps, peaks, scores, strain
 from ronchi.schema.common import variable
 

@@ -254,7 +254,7 @@ def test_what_a_reader_leaves_among_the_attributes_need_have_no_copy(go, folder,
 
     def open_still(self, path):
         made = usual(self, path)
-        made.data.attrs["file"] = file
+        made.data.attrs.update(file=file, files=[file])
         return made
 
     monkeypatch.setattr(toydist.Reader, "open", open_still)

@@ -174,3 +174,27 @@ def test_a_reused_step_still_says_what_it_took(go):
     assert made.made_peak_rss_mb > 20
     record = json.loads((again.out_dir / "provenance.json").read_text())
     assert record["steps"]["disks"]["made_seconds"] == pytest.approx(made.made_seconds, abs=1e-3)
+
+
+def test_warnings_of_blocks_that_a_stopped_run_had_finished_are_told_by_the_next(go, monkeypatch):
+    import toydist
+
+    usual, calls = toydist.Brightest.detect, []
+
+    def detect(self, frames):
+        calls.append(len(frames))
+        if len(calls) == 2:
+            self.log.warning("a shadow")
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return usual(self, frames)
+
+    monkeypatch.setattr(toydist.Brightest, "detect", detect)
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    resumed = go()
+    assert resumed.steps["disks"].blocks_reused == 3
+    assert resumed.warnings == ["disks: a shadow"]
+    again = go()
+    assert again.steps["disks"].cached
+    assert again.warnings == resumed.warnings

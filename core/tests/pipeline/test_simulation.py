@@ -16,7 +16,8 @@ import xarray as xr
 
 import ronchi
 from ronchi.cli.main import main
-from ronchi.pipeline.simulation import PARTIAL_SUFFIX, RECORD_ATTR
+from ronchi.pipeline.provenance import STORE_ATTR
+from ronchi.pipeline.simulation import PARTIAL_SUFFIX
 
 SMALL = ["--set", "scan_shape=[2,3]", "--set", "pattern_shape=[32,32]", "--set", "radius_px=4", "--quiet"]
 
@@ -175,7 +176,7 @@ def test_a_store_is_the_same_with_one_worker_and_two(pieces: dict[str, str], tmp
     assert values("one.zarr") == values("two.zarr")
     import zarr
 
-    record = json.loads(zarr.open_group("two.zarr", mode="r").attrs[RECORD_ATTR])
+    record = json.loads(zarr.open_group("two.zarr", mode="r").attrs[STORE_ATTR])
     assert record["simulator"] == "pieces"
     assert record["seed"] == 3
     assert record["params"] == {"pieces": 4, "wait_s": 0.0}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ronchi.bench.model import BenchConfig, Entry, Slot
-from ronchi.pipeline.source import FieldPath, Source
+from ronchi.config.source import FieldPath, Source
 
 __all__ = ["Cell", "cell_source", "make_cells"]
 

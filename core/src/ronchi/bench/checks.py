@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ronchi.bench.model import Comparison, Protocol, Slot
 from ronchi.bench.table import COSTS
-from ronchi.pipeline.source import FieldPath, Source, did_you_mean
+from ronchi.config.source import FieldPath, Source, did_you_mean
 
 __all__ = ["check_meaning"]
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ronchi.bench.checks import check_meaning
 from ronchi.bench.model import BenchConfig, Comparison, Entry, Protocol, Range, Slot
+from ronchi.config.faults import FILE_NAME, note_validation_error, validated_head
+from ronchi.config.source import FieldPath, Source, did_you_mean, read_source
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import FILE_NAME, note_validation_error, validated_head
-from ronchi.pipeline.source import FieldPath, Source, did_you_mean, read_source
 
 __all__ = ["SCHEMA", "load_bench"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from ronchi.bench.table import COSTS, SECONDS
-from ronchi.pipeline.source import did_you_mean
+from ronchi.config.source import did_you_mean
 
 __all__ = ["Side", "absent_figures", "side_of", "unjudged_figures"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ronchi.bench.outcome import Outcome
-from ronchi.pipeline.plan import Plan, PlannedStep
+from ronchi.pipeline.planned import Plan, PlannedStep
 
 __all__ = ["CAPABILITY", "install"]
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ronchi.pipeline.source import Source
+from ronchi.config.source import Source
 
 __all__ = ["BenchConfig", "Comparison", "Entry", "Protocol", "Range", "Slot", "Tuning"]
 

@@ -10,7 +10,8 @@ from ronchi.bench.model import BenchConfig
 from ronchi.bench.outcome import Outcome
 from ronchi.errors import ConfigError, PluginError
 from ronchi.pipeline.config import load_config
-from ronchi.pipeline.plan import Plan, make_plan
+from ronchi.pipeline.plan import make_plan
+from ronchi.pipeline.planned import Plan
 from ronchi.pipeline.steps import is_stored
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ from ronchi.bench.table import Table
 from ronchi.bench.tuning import Tuned, tune
 from ronchi.errors import ConfigError
 from ronchi.pipeline.outputs import check_writable, sole_writer
-from ronchi.pipeline.plan import Plan
+from ronchi.pipeline.planned import Plan
 from ronchi.pipeline.versions import versions_of
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from ronchi.bench.outcome import FINISHED, Outcome
 from ronchi.bench.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically
 from ronchi.pipeline.identity import Identities
-from ronchi.pipeline.plan import Plan
+from ronchi.pipeline.planned import Plan
 from ronchi.pipeline.versions import versions_of
 
 __all__ = ["run_cells", "step_keys"]

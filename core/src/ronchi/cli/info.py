@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ronchi.api import AlgorithmSpec, Params
+from ronchi.config.source import did_you_mean
 from ronchi.errors import ConfigError
 from ronchi.kinds import KINDS
-from ronchi.pipeline.source import did_you_mean
 
 __all__ = ["configure", "example", "execute", "parameter_rows", "training_rows"]
 

@@ -21,8 +21,8 @@ def parse_named(texts: list[str], option: str) -> dict[str, Any]:
     ------
     ConfigError
     """
+    from ronchi.config.source import parse_value
     from ronchi.errors import ConfigError
-    from ronchi.pipeline.source import parse_value
 
     values = {}
     for text in texts:

@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print what differs; exit 1 if anything does."""
-    from ronchi.pipeline.provenance import replay
+    from ronchi.pipeline.replay import replay
 
     outcome = replay(args.provenance, out=args.out, overrides=tuple(args.overrides))
     for note in outcome.notes:

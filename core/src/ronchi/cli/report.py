@@ -50,8 +50,8 @@ def _of_data(args: argparse.Namespace) -> int:
     from ronchi.errors import ConfigError
     from ronchi.manager import get_manager
     from ronchi.pipeline.reader_choice import choose_reader
-    from ronchi.pipeline.result import StepResult
     from ronchi.report.file import write_file_report
+    from ronchi.result import StepResult
     from ronchi.verbs import read_result
 
     if args.overrides:

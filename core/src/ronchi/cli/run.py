@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.result import RunResult
+    from ronchi.result import RunResult
 
 __all__ = ["add_pipeline_arguments", "configure", "execute", "summarise", "unkept"]
 

@@ -8,14 +8,14 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ronchi.pipeline.faults import FILE_NAME
+from ronchi.config.faults import FILE_NAME
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ronchi.api import AlgorithmSpec
 
-__all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema", "training_schema"]
+__all__ = ["benchmark_schema", "configure", "execute", "pipeline_schema", "training_schema", "tuning_schema"]
 
 _NAME, _SEED = {"type": "string", "pattern": FILE_NAME}, {"type": "integer", "minimum": 0}
 _LISTS = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
@@ -24,13 +24,18 @@ _LISTS = {"type": "object", "additionalProperties": {"type": "array", "minItems"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    name = "'pipeline', 'benchmark', 'training', or a data schema such as 'peaks/1'; all names by default"
+    name = "'pipeline', 'benchmark', 'training', 'tuning', or a data schema such as 'peaks/1'; all names by default"
     parser.add_argument("name", nargs="?", help=name)
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print it."""
-    documents = {"pipeline": pipeline_schema, "benchmark": benchmark_schema, "training": training_schema}
+    documents = {
+        "pipeline": pipeline_schema,
+        "benchmark": benchmark_schema,
+        "training": training_schema,
+        "tuning": tuning_schema,
+    }
     if args.name in documents:
         print(json.dumps(documents[args.name](), indent=2))
         return 0
@@ -105,22 +110,52 @@ def benchmark_schema() -> dict[str, object]:
 
 def training_schema() -> dict[str, object]:
     """JSON Schema of a file of ``ronchi train``: the parameters of one of the algorithms that learn."""
-    from ronchi.manager import get_manager
-    from ronchi.training import SCHEMA, TrainingOptions, trainable
+    from ronchi.training import SCHEMA, TrainingOptions
 
     defs: dict[str, object] = {}
-    params = [
-        {**_of_model(spec.training, name, defs), "title": f"ronchi train {name}"}
-        for name, spec in trainable(get_manager()).items()
-        if spec.training is not None
-    ]
     properties = {
         "name": _NAME,
         "seed": _SEED,
         "run": _of_model(TrainingOptions, "run", defs),
-        "params": {"anyOf": params},
+        "params": {"anyOf": list(_trained("train", defs))},
     }
     return _document(SCHEMA, properties, ["params"], defs)
+
+
+def tuning_schema() -> dict[str, object]:
+    """JSON Schema of a file of ``ronchi tune``: what is searched for, and the rest of a training's parameters."""
+    from ronchi.bench.model import Range
+    from ronchi.training import TrainingOptions
+    from ronchi.tuning.config import SCHEMA, TuningOptions
+
+    defs: dict[str, object] = {}
+    span = {"anyOf": [_of_model(Range, "range", defs), {"type": "array", "minItems": 1}]}
+    # What is searched for need not stand among the others.
+    params = [{key: value for key, value in model.items() if key != "required"} for model in _trained("tune", defs)]
+    properties = {
+        "name": _NAME,
+        "seed": _SEED,
+        "run": _of_model(TrainingOptions, "run", defs),
+        **_of_model(TuningOptions, "tuning", defs)["properties"],
+        "search": {
+            "type": "object",
+            "additionalProperties": span,
+            "minProperties": 1,
+            "description": "Parameters, those inside others with a dot: a range, or a list of choices.",
+        },
+        "params": {"anyOf": params},
+    }
+    return _document(SCHEMA, properties, ["search"], defs)
+
+
+def _trained(command: str, defs: dict[str, object]) -> Iterator[dict[str, Any]]:
+    """Parameters of the training of each algorithm that learns."""
+    from ronchi.manager import get_manager
+    from ronchi.training import trainable
+
+    for name, spec in trainable(get_manager()).items():
+        if spec.training is not None:
+            yield {**_of_model(spec.training, name, defs), "title": f"ronchi {command} {name}"}
 
 
 def _document(

@@ -72,9 +72,9 @@ def _tell_late(check: Check, seconds: float, limit_s: float) -> None:
 
 
 def _find(algorithm: str, kind: str | None) -> tuple[str, str]:
+    from ronchi.config.source import did_you_mean
     from ronchi.errors import ConfigError
     from ronchi.manager import get_manager
-    from ronchi.pipeline.source import did_you_mean
 
     given, _, name = algorithm.rpartition("/")
     if given and given not in KINDS:

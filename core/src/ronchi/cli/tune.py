@@ -23,7 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Search, and print where the best training file is."""
     from ronchi.manager import get_manager
-    from ronchi.tuning import Trial, load_tuning, run_tuning
+    from ronchi.tuning.config import load_tuning
+    from ronchi.tuning.record import Trial
+    from ronchi.tuning.search import run_tuning
 
     config = load_tuning(args.algorithm, args.config, manager=get_manager())
     out = (args.out or Path(f"{config.name}-tuning")).expanduser().absolute()

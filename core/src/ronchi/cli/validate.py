@@ -16,7 +16,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Print the plan; a fault raises."""
-    from ronchi.pipeline.source import read_source
+    from ronchi.config.source import read_source
 
     schema = str(read_source(args.pipeline).data.get("schema", ""))
     return _check_bench(args) if schema.startswith("ronchi.benchmark") else _check_pipeline(args)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +78,16 @@ def lent(data: xr.Dataset) -> xr.Dataset:
     return copy
 
 
-def _own(attrs: Mapping[Any, Any]) -> dict[Any, Any]:
-    """Attributes whose lists, mappings and arrays are no one else's, which a copy of a data set has in common with it.
+def _own(value: Any) -> Any:
+    """Lists, mappings and arrays that are no one else's, which a copy of a data set has in common with it.
 
     Other objects, such as an open file that a reader has left there, may have no copy.
     """
-    return {
-        key: deepcopy(value) if isinstance(value, list | dict | np.ndarray) else value for key, value in attrs.items()
-    }
+    if isinstance(value, Mapping):
+        return {key: _own(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_own(item) for item in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _pieces(var: xr.Variable) -> Iterator[NDArray[Any]]:

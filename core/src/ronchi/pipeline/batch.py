@@ -168,7 +168,7 @@ class _Runs:
         overrides = (*self.overrides, path_override(self.reader, file))
         sets = [word for text in overrides for word in ("--set", text)]
         run = ["run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
-        command = [sys.executable, "-P", "-m", "ronchi.pipeline.lifeline", *run]
+        command = [sys.executable, "-P", "-m", "ronchi.cli.child", *run]
         start, before = time.perf_counter(), _stamp(out / FILE_NAME)
         with self.lock:
             if self.stopped:

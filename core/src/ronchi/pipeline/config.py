@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ronchi.config.faults import FILE_NAME, validated_head
+from ronchi.config.source import Source, did_you_mean, parse_value, read_source
 from ronchi.errors import ConfigError
 from ronchi.kinds import STEP_KINDS
-from ronchi.pipeline.faults import FILE_NAME, validated_head
-from ronchi.pipeline.source import Source, did_you_mean, parse_value, read_source
 
 __all__ = ["REPORTS", "SCHEMA", "OutputConfig", "PipelineConfig", "RunOptions", "StepConfig", "load_config"]
 

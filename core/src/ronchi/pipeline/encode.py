@@ -25,7 +25,7 @@ from ronchi.schema import model
 from ronchi.schema.common import carry_attrs
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.plan import PlannedStep
+    from ronchi.pipeline.planned import PlannedStep
 
 __all__ = ["encode", "load_learner", "pack", "restore", "samples_of"]
 

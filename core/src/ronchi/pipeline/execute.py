@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import functools
 import logging
 import time
 from collections.abc import Mapping
@@ -18,17 +17,19 @@ from ronchi.errors import ConfigError, OutputError, RunError
 from ronchi.pipeline.arrays import is_lazy, lent, load_dataset, save_dataset
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.config import RunOptions
-from ronchi.pipeline.detect import DetectJob, geometry_of, run_detection
+from ronchi.pipeline.detect import geometry_of, run_detection
+from ronchi.pipeline.detect_job import DetectJob
 from ronchi.pipeline.executors import Executor
 from ronchi.pipeline.identity import Identities
-from ronchi.pipeline.logs import logger_name
-from ronchi.pipeline.plan import PlannedStep
+from ronchi.pipeline.logs import in_step, logger_name
+from ronchi.pipeline.planned import PlannedStep
 from ronchi.pipeline.progress import Progress
 from ronchi.pipeline.resources import peak_rss_mb
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.pipeline.steps import call, check_inputs, check_result, in_memory, is_stored
 from ronchi.pipeline.tiles import patterns_per_block, samples_per_block
 from ronchi.pipeline.versions import versions_for
+from ronchi.pipeline.warned import BlockWarnings, for_step, of_any_step
+from ronchi.result import RunResult, StepResult
 
 __all__ = ["StepMaker", "make_job"]
 
@@ -66,6 +67,10 @@ class StepMaker:
         RonchiError
             Also if an input file changed meanwhile; and whatever the algorithm raises.
         """
+        with in_step(step.config.step):
+            return self._reuse_or_make(step, result)
+
+    def _reuse_or_make(self, step: PlannedStep, result: StepResult) -> Result:
         if not is_stored(step):
             return self._make(step, result)
         forced = step.config.step in self.force
@@ -81,9 +86,7 @@ class StepMaker:
         result.made_seconds, result.made_peak_rss_mb = self.cache.took(result.key)
         result.made_with = self.cache.made_with(result.key)
         # What is doubtful in a result is so in every run that takes it; there the step may have another name.
-        warned = [
-            f"{step.config.step}{text}" if text.startswith(": ") else text for text in self.cache.warned(result.key)
-        ]
+        warned = for_step(step.config.step, self.cache.warned(result.key))
         self.run.warnings += [text for text in warned if text not in self.run.warnings]
         return known
 
@@ -96,8 +99,7 @@ class StepMaker:
         self._check_files(step, result)
         result.made_with = versions_for({step.dist: step.version})
         components = self.identities.components[step.config.step]
-        own = f"{step.config.step}: "
-        warned = [": " + text[len(own) :] if text.startswith(own) else text for text in self.run.warnings[before:]]
+        warned = of_any_step(step.config.step, self.run.warnings[before:])
         self.cache.put(
             result.key, made, components, replace=forced, took=took, made_with=result.made_with, warned=warned
         )
@@ -136,7 +138,12 @@ class StepMaker:
             portable=None if self.options.executor == "serial" else scratch / "data",
         )
         folder = self.cache.partial(result.key)
-        check = functools.partial(self.identities.check_files, step.config.step, folders=False)
+        warned = BlockWarnings(folder, step.config.step, self.run.warnings)
+
+        def check() -> None:
+            self.identities.check_files(step.config.step, folders=False)
+            warned.keep()
+
         try:
             peaks, result.blocks, result.blocks_reused = run_detection(
                 job, self.executor, patterns, folder, self.progress.update, check

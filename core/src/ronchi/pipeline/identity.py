@@ -10,7 +10,7 @@ from ronchi.errors import OutputError, RunError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, step_key
 from ronchi.pipeline.param_files import without_files
-from ronchi.pipeline.plan import Plan, PlannedStep
+from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.resources import has_cuda
 from ronchi.pipeline.shared import numerics_digest, shared_parts
 from ronchi.pipeline.steps import is_stored

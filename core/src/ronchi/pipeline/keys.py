@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import ronchi
+from ronchi import imported
 from ronchi.api import Params
 from ronchi.pipeline.cache import file_sha256, write_atomically
 
@@ -73,7 +73,7 @@ def code_digest(root: Path) -> str:
             digest.update(f"{_name_in(root, file)}\0{file_sha256(Path(file))}\n".encode())
         _digests[root] = stamps, digest.hexdigest()
     of_files = _digests[root][1]
-    if all(changed_ns <= ronchi.IMPORTED_NS for _, _, changed_ns, *_ in stamps.values()):
+    if all(changed_ns <= imported.IMPORTED_NS for _, _, changed_ns, *_ in stamps.values()):
         return of_files
     return hashlib.sha256(f"{of_files} {_PROCESS} {_loaded(root)}".encode()).hexdigest()
 

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["LOG_NAME", "Record", "collect", "logged", "logger_name", "replay_records"]
+__all__ = ["LOG_NAME", "Record", "collect", "in_step", "logged", "logger_name", "replay_records"]
 
 LOG_NAME = "log.txt"
 """The log file of a run, in the folder of its outputs."""
@@ -21,9 +22,22 @@ _TOLD_OTHERWISE = ("ronchi.run", "ronchi.manager", "ronchi.report")
 """Loggers of what the result of a run tells itself, as a failed step, and of tracebacks."""
 
 
+_running: ContextVar[str] = ContextVar("_running", default="")
+
+
 def logger_name(step: str) -> str:
     """Name of a step's logger."""
     return _PREFIX + step
+
+
+@contextlib.contextmanager
+def in_step(step: str) -> Iterator[None]:
+    """What readers and libraries, which have loggers of their own, warn of meanwhile is told as of this step."""
+    token = _running.set(step)
+    try:
+        yield
+    finally:
+        _running.reset(token)
 
 
 @contextlib.contextmanager
@@ -35,7 +49,7 @@ def logged(path: Path, warnings: list[str]) -> Iterator[None]:
     path : pathlib.Path
         Made with the first record.
     warnings : list of str
-        Gets ``"step: message"``; of a reader or writer, which does not know its step, ``"name: message"``.
+        Gets ``"step: message"``; of a writer, which belongs to no step, ``"name: message"``.
     """
     path.unlink(missing_ok=True)
     file = _LogFile(path, encoding="utf-8", delay=True)
@@ -91,7 +105,8 @@ class _Warnings(logging.Handler):
         self.warnings = warnings
 
     def emit(self, record: logging.LogRecord) -> None:
-        name = record.name.removeprefix(_PREFIX).removeprefix("ronchi.")
+        own = record.name.startswith(_PREFIX)
+        name = record.name.removeprefix(_PREFIX) if own else _running.get() or record.name.removeprefix("ronchi.")
         text = f"{name}: {record.getMessage()}"
         # A detector may say the same of every block.
         if record.name not in _TOLD_OTHERWISE and text not in self.warnings:

@@ -8,9 +8,9 @@ from typing import get_args
 from ronchi import schema
 from ronchi.api import Result
 from ronchi.errors import PluginError, RonchiError
-from ronchi.pipeline.plan import Plan, PlannedStep
-from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.wiring import ANY_SCHEMA, ports, producers
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import fourd, images
 
 __all__ = ["check_opened", "check_scan"]

@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ronchi.config.source import did_you_mean
 from ronchi.errors import ConfigError, OutputError, RonchiError, RunError
 from ronchi.pipeline.logs import LOG_NAME
 from ronchi.pipeline.resources import locked
-from ronchi.pipeline.result import RunResult, StepResult
-from ronchi.pipeline.source import did_you_mean
 from ronchi.pipeline.steps import is_stored
 from ronchi.processes import remove
+from ronchi.result import RunResult, StepResult
 from ronchi.writing import write_with
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.plan import Plan
+    from ronchi.pipeline.planned import Plan
     from ronchi.pipeline.progress import Progress
 
 __all__ = ["check_inputs_are_kept", "check_steps", "check_writable", "sole_writer", "write_outputs"]

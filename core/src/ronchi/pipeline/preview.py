@@ -14,7 +14,7 @@ from ronchi.errors import ConfigError, DataError, PluginError
 from ronchi.pipeline.execute import make_job
 from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.opened import check_opened
-from ronchi.pipeline.plan import Plan, PlannedStep
+from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.run import check_pipeline
 from ronchi.pipeline.sample import check_finite
 from ronchi.pipeline.steps import call, check_inputs

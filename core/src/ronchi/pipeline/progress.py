@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.result import StepResult
+    from ronchi.result import StepResult
 
 __all__ = ["PlainProgress", "Progress", "RichProgress", "make_progress"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from ronchi.pipeline.result import RunResult, StepResult
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import fourd, peaks, schema_of
 
 __all__ = ["is_guessed", "measurements", "warnings_of"]

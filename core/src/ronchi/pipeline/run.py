@@ -20,13 +20,14 @@ from ronchi.pipeline.keys import params_json
 from ronchi.pipeline.logs import LOG_NAME, logged
 from ronchi.pipeline.opened import check_opened, check_scan
 from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, sole_writer, write_outputs
-from ronchi.pipeline.plan import Plan, PlannedStep, make_plan
+from ronchi.pipeline.plan import make_plan
+from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import begin_record, check_folder_is_own, write_provenance
 from ronchi.pipeline.resources import dask_threads, has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
-from ronchi.pipeline.result import RunResult, Status, StepResult
 from ronchi.pipeline.steps import is_stored
 from ronchi.pipeline.versions import of_other_versions, versions_of
+from ronchi.result import RunResult, Status, StepResult
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager

@@ -27,6 +27,7 @@ _NUMERICS = (
     "photon_transfer",
     "pipeline.camera",
     "pipeline.detect",
+    "pipeline.detect_job",
     "pipeline.sample",
 )
 """Modules of the core that make numbers for plugins; all else of it leaves results as they are, or has a version."""

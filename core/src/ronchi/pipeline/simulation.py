@@ -27,10 +27,10 @@ from ronchi.pipeline.keys import entropy, params_json
 from ronchi.pipeline.logs import LOG_NAME
 from ronchi.pipeline.outputs import check_writable
 from ronchi.pipeline.progress import make_progress
-from ronchi.pipeline.provenance import FILE_NAME
+from ronchi.pipeline.provenance import FILE_NAME, STORE_ATTR
 from ronchi.pipeline.resources import has_cuda, locked
-from ronchi.pipeline.result import StepResult
 from ronchi.pipeline.run import run_pipeline
+from ronchi.result import StepResult
 
 if TYPE_CHECKING:
     from ronchi.api import AlgorithmSpec, Params
@@ -42,9 +42,6 @@ _log = logging.getLogger("ronchi.simulate")
 
 PARTIAL_SUFFIX = ".partial"
 """Ending of the folder, beside the file, that holds what is not finished."""
-
-RECORD_ATTR = "ronchi_simulation"
-"""Attribute of a store with the simulator, its parameters, seed and versions, as JSON."""
 
 _BUSY = "waiting for another call, which is writing the same file"
 
@@ -182,7 +179,7 @@ def _simulate_store(
             finally:
                 executor.close()
             record = {**asked, "dist": dist, "dist_version": version}
-            zarr.open_group(store, mode="r+").update_attributes({RECORD_ATTR: json.dumps(record)})
+            zarr.open_group(store, mode="r+").update_attributes({STORE_ATTR: json.dumps(record)})
             finished.touch()
         # Whoever was stopped while an older store was removed has only this left to do.
         if store.exists():

@@ -16,7 +16,7 @@ from ronchi.pipeline.wiring import ANY_SCHEMA, ports
 from ronchi.schema import fourd, scores
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.plan import PlannedStep
+    from ronchi.pipeline.planned import PlannedStep
 
 __all__ = ["BULK_SCHEMAS", "call", "check_inputs", "check_result", "in_memory", "is_stored"]
 

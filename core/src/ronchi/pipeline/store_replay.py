@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ronchi.errors import ConfigError, OutputError
-from ronchi.pipeline.provenance import FILE_NAME, Replay
-from ronchi.pipeline.simulation import RECORD_ATTR, simulate_to_file
+from ronchi.pipeline.provenance import FILE_NAME, STORE_ATTR
+from ronchi.pipeline.simulation import simulate_to_file
+from ronchi.result import Replay
 
 if TYPE_CHECKING:
     import zarr
@@ -73,7 +74,7 @@ def _record(path: Path) -> dict[str, Any]:
     import zarr
 
     try:
-        text = zarr.open_group(path, mode="r").attrs.get(RECORD_ATTR)
+        text = zarr.open_group(path, mode="r").attrs.get(STORE_ATTR)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"this is no Zarr store: {error}", where=str(path), fix=f"give {FILE_NAME} of a run"
@@ -86,7 +87,7 @@ def _record(path: Path) -> dict[str, Any]:
     except ValueError:
         record = None
     if not isinstance(record, dict) or not set(_RECORD) <= record.keys():
-        what = f"this store has no record of how it was made (attribute {RECORD_ATTR!r})"
+        what = f"this store has no record of how it was made (attribute {STORE_ATTR!r})"
         raise ConfigError(what, where=str(path), fix=f"give the {FILE_NAME} of the run that made it")
     return record
 

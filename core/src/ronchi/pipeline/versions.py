@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from ronchi.pipeline.shared import required, shared_parts
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.plan import Plan
-    from ronchi.pipeline.result import RunResult
+    from ronchi.pipeline.planned import Plan
+    from ronchi.result import RunResult
 
 __all__ = ["of_other_versions", "versions_for", "versions_of"]
 

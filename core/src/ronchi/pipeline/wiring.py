@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ronchi.api import AlgorithmSpec
+from ronchi.config.source import Source, did_you_mean
 from ronchi.pipeline.config import StepConfig
-from ronchi.pipeline.source import Source, did_you_mean
 
 if TYPE_CHECKING:
-    from ronchi.pipeline.plan import PlannedStep
+    from ronchi.pipeline.planned import PlannedStep
 
 __all__ = ["ANY_SCHEMA", "Port", "check_wires", "ports", "producers", "referred"]
 

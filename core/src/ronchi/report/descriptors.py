@@ -8,9 +8,9 @@ import numpy as np
 import xarray as xr
 
 from ronchi import plot
-from ronchi.pipeline.result import StepResult
 from ronchi.report.elements import table
 from ronchi.report.figures import Album
+from ronchi.result import StepResult
 from ronchi.schema import schema_of
 from ronchi.schema.descriptors import usual_fold
 

@@ -11,9 +11,8 @@ import xarray as xr
 
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
+from ronchi.pipeline.provenance import STORE_ATTR
 from ronchi.pipeline.remarks import warnings_of
-from ronchi.pipeline.result import RunResult, StepResult
-from ronchi.pipeline.simulation import RECORD_ATTR
 from ronchi.plot.canvas import add_colorbar, box_ratio, draw_image, panels
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import intensity_norm
@@ -25,6 +24,7 @@ from ronchi.report.library import library_body
 from ronchi.report.page import guarded, render_page
 from ronchi.report.results import result_section
 from ronchi.report.survey import Looks
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import fourd, images, library, schema_of
 
 __all__ = ["write_file_report"]
@@ -62,7 +62,7 @@ def write_file_report(step: StepResult, name: str, path: Path, *, figures: bool 
         told = warnings_of(run)
         sections = [Section("Warnings", messages(told))] if told else []
         sections.append(guarded("Data", lambda: _drawn(run, step, data, album)))
-        record = data.attrs.get(RECORD_ATTR)
+        record = data.attrs.get(STORE_ATTR)
         if record:
             text = json.dumps(json.loads(record), indent=1)
             words = paragraph("How it was made; `ronchi replay` makes it again and compares.")

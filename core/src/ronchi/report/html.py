@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
-from ronchi.pipeline.result import RunResult
 from ronchi.report.data import data_section
 from ronchi.report.elements import Section
 from ronchi.report.figures import Album
@@ -16,6 +15,7 @@ from ronchi.report.provenance import config_hash, provenance_section
 from ronchi.report.results import result_section
 from ronchi.report.summary import steps_section, summary_section
 from ronchi.report.survey import Looks
+from ronchi.result import RunResult
 from ronchi.schema import fourd, schema_of
 
 __all__ = ["write_report"]

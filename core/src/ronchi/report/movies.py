@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 
 from ronchi import plot
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.film import film
 from ronchi.plot.labels import unit_text
 from ronchi.report.elements import key_figures, slider, table
 from ronchi.report.figures import Album, plain_style, png_bytes
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import descriptors, images, schema_of
 
 __all__ = ["atoms_figures", "dynamics_figures", "film_figure", "movie_of"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from ronchi.pipeline.result import RunResult
 from ronchi.report.elements import Section, citation, code, paragraph, table
+from ronchi.result import RunResult
 
 __all__ = ["config_hash", "provenance_section"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import xarray as xr
 
 from ronchi import plot
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.plot.labels import unit_text
 from ronchi.plot.strain import DISPLAY, displayed
 from ronchi.report.data import calibration_table, draw_virtual_image, reader_remarks
@@ -21,6 +20,7 @@ from ronchi.report.library import library_body
 from ronchi.report.movies import atoms_figures, dynamics_figures, film_figure
 from ronchi.report.scores import strain_scores
 from ronchi.report.survey import Looks
+from ronchi.result import RunResult, StepResult
 from ronchi.schema import schema_of
 from ronchi.schema.strain import COMPONENTS
 

@@ -6,8 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
-from ronchi.pipeline.result import RunResult, StepResult
 from ronchi.report.elements import paragraph, table
+from ronchi.result import RunResult, StepResult
 
 __all__ = ["is_strain_score", "strain_scores"]
 

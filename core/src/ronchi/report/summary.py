@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from ronchi.pipeline.remarks import warnings_of
-from ronchi.pipeline.result import RunResult
 from ronchi.report.elements import Section, key_figures, messages, paragraph, table
 from ronchi.report.scores import is_strain_score
+from ronchi.result import RunResult
 from ronchi.schema import fourd, schema_of
 
 __all__ = ["duration", "steps_section", "summary_section"]

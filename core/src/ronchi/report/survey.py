@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ronchi.bad_pixels import left_out
 from ronchi.blocks import count_positions
-from ronchi.pipeline.result import RunResult
 from ronchi.plot.labels import unit_text
+from ronchi.result import RunResult
 from ronchi.schema import fourd, schema_of
 
 __all__ = ["EDGE", "Looks", "Survey", "survey"]

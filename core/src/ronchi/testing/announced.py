@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from ronchi.api import AlgorithmSpec
-from ronchi.pipeline.source import did_you_mean
+from ronchi.config.source import did_you_mean
 from ronchi.schema import SCHEMAS
 
 __all__ = ["CAPABILITIES", "misspelt_capability", "spec_faults"]

@@ -17,7 +17,7 @@ from ronchi.pipeline.detect import run_detection
 from ronchi.pipeline.execute import make_job
 from ronchi.pipeline.executors.serial import SerialExecutor
 from ronchi.pipeline.keys import entropy, params_json
-from ronchi.pipeline.plan import PlannedStep
+from ronchi.pipeline.planned import PlannedStep
 from ronchi.pipeline.steps import call
 
 if TYPE_CHECKING:

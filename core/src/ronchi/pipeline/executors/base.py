@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from ronchi.api import PeakBatch
     from ronchi.pipeline.config import RunOptions
-    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.detect_job import DetectJob
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["Executor", "make_executor"]

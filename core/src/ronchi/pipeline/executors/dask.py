@@ -13,7 +13,7 @@ from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
-    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.detect_job import DetectJob
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["DaskExecutor"]

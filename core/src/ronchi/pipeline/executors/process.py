@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -18,7 +20,7 @@ from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
-    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.detect_job import DetectJob
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["ProcessExecutor"]
@@ -40,7 +42,6 @@ class ProcessExecutor:
         self._under_way = False
         self._before: set[int | None] = set()
         self._peaks: dict[int, float] = {}
-        self._safe_path: str | None = None
 
     def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
         """Yield every tile with its peaks as it gets ready; two blocks a worker are under way.
@@ -76,7 +77,8 @@ class ProcessExecutor:
         try:
             while True:
                 for item in waiting:
-                    running[pool.submit(function, item)] = item
+                    with _safe_path():  # a worker starts when there is something for it to do
+                        running[pool.submit(function, item)] = item
                     if len(running) >= 2 * self.workers:
                         break
                 if not running:
@@ -110,17 +112,28 @@ class ProcessExecutor:
             if child.is_alive():
                 child.kill()
         self._pool = None
-        if self._safe_path is None:
-            os.environ.pop(SAFE_PATH_VARIABLE, None)
-        else:
-            os.environ[SAFE_PATH_VARIABLE] = self._safe_path
 
     def _start(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._before = {child.pid for child in multiprocessing.active_children()}
-            # A new Python looks for its own modules in the current folder first, and somebody's data may lie there.
-            self._safe_path = os.environ.get(SAFE_PATH_VARIABLE)
-            os.environ[SAFE_PATH_VARIABLE] = "1"
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
         return self._pool
+
+
+_environment = threading.Lock()
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """What starts meanwhile does not look for its modules in the current folder, where somebody's data may lie."""
+    with _environment:
+        before = os.environ.get(SAFE_PATH_VARIABLE)
+        os.environ[SAFE_PATH_VARIABLE] = "1"
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ[SAFE_PATH_VARIABLE]
+            else:
+                os.environ[SAFE_PATH_VARIABLE] = before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ronchi.api import PeakBatch
-    from ronchi.pipeline.detect import DetectJob
+    from ronchi.pipeline.detect_job import DetectJob
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["SerialExecutor"]

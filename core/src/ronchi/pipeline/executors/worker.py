@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ronchi.api import PeakBatch
-    from ronchi.pipeline.detect import Detection, DetectJob
+    from ronchi.pipeline.detect_job import Detection, DetectJob
     from ronchi.pipeline.logs import Record
     from ronchi.pipeline.tiles import Tile
 

@@ -14,7 +14,9 @@ from ronchi.cli.main import main
 from ronchi.errors import ConfigError, OutputError, PluginError
 from ronchi.manager import Manager
 from ronchi.training import load_training
-from ronchi.tuning import Trial, load_tuning, run_tuning
+from ronchi.tuning.config import load_tuning
+from ronchi.tuning.record import Trial
+from ronchi.tuning.search import run_tuning
 
 CODE = """
 from pathlib import Path
@@ -85,7 +87,8 @@ def manager(make_dist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Manag
     (site / "toy_tuned.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     found = Manager()
-    monkeypatch.setattr("ronchi.tuning.get_manager", lambda: found)
+    for module in ("search", "trial"):
+        monkeypatch.setattr(f"ronchi.tuning.{module}.get_manager", lambda: found)
     monkeypatch.setattr("ronchi.manager.get_manager", lambda: found)
     return found
 

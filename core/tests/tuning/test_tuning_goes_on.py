@@ -14,7 +14,9 @@ import pytest
 from ronchi.cli.main import main
 from ronchi.errors import OutputError
 from ronchi.manager import Manager
-from ronchi.tuning import Trial, load_tuning, run_tuning
+from ronchi.tuning.config import load_tuning
+from ronchi.tuning.record import Trial
+from ronchi.tuning.search import run_tuning
 
 CODE = """
 from pathlib import Path
@@ -87,7 +89,8 @@ def search(make_dist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search
     (site / "toy_resumed.py").write_text(CODE)
     monkeypatch.chdir(tmp_path)
     found = Manager()
-    monkeypatch.setattr("ronchi.tuning.get_manager", lambda: found)
+    for module in ("search", "trial"):
+        monkeypatch.setattr(f"ronchi.tuning.{module}.get_manager", lambda: found)
     monkeypatch.setattr("ronchi.manager.get_manager", lambda: found)
 
     def run(out: str, *, stop: int = 0, algorithm: str = "learner", told: Any = None, **changes: Any) -> list[Trial]:
@@ -218,7 +221,7 @@ def test_two_searches_do_not_write_to_one_folder(search: Search, monkeypatch: py
         yield
         held.append("")
 
-    monkeypatch.setattr("ronchi.tuning.sole_writer", lock)
+    monkeypatch.setattr("ronchi.tuning.search.sole_writer", lock)
     search("out", trials=1, told=lambda trial: held.append("told"))
     assert held == ["out", "told", ""]
 

@@ -1,4 +1,4 @@
-"""What a run hands back: every step with its data, how it was made, and what it took."""
+"""What a run hands back: every step with its data, how it was made, and what it took; and what a second one does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["RunResult", "Status", "StepResult"]
+__all__ = ["Replay", "RunResult", "Status", "StepResult"]
 
 Status = Literal["waiting", "done", "cached", "failed", "skipped"]
 
@@ -147,3 +147,30 @@ class RunResult:
         if data is None:
             raise KeyError(f"{reference}: the step is {step.status}")
         return data
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Outcome of `ronchi.pipeline.replay.replay`.
+
+    Parameters
+    ----------
+    run : RunResult or None
+        The new run; of a store there is none.
+    compared : int
+        Number of arrays compared.
+    differences : list of str
+        Arrays and steps that differ; empty if all are equal bit for bit.
+    notes : list of str
+        What else is not as it was: versions, platform.
+    """
+
+    run: RunResult | None
+    compared: int
+    differences: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def equal(self) -> bool:
+        """True if every recorded array came out equal bit for bit."""
+        return not self.differences

@@ -11,7 +11,7 @@ import numpy as np
 from ronchi.bench.model import Range
 from ronchi.bench.tuning import suggest
 from ronchi.errors import PluginError
-from ronchi.tuning_record import Trial
+from ronchi.tuning.record import Trial
 
 __all__ = ["Space", "Study"]
 

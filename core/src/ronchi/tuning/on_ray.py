@@ -9,9 +9,10 @@ from typing import Any
 
 from ronchi.errors import DataError, PluginError
 from ronchi.pipeline.resources import has_cuda
-from ronchi.tuning import TuningConfig, run_trial
-from ronchi.tuning_record import Trial, begun, training_folder
-from ronchi.tuning_study import Study
+from ronchi.tuning.config import TuningConfig
+from ronchi.tuning.record import Trial, begun, training_folder
+from ronchi.tuning.study import Study
+from ronchi.tuning.trial import run_trial
 
 __all__ = ["search_with_ray"]
 
@@ -19,7 +20,7 @@ __all__ = ["search_with_ray"]
 def search_with_ray(
     config: TuningConfig, out: Path, numbers: Sequence[int], study: Study, keep: Callable[[Trial], None]
 ) -> None:
-    """Run trainings by `ronchi.tuning.run_trial`; see `ronchi.tuning.run_tuning`.
+    """Run trainings by `run_trial`; see `ronchi.tuning.search.run_tuning`.
 
     The processes are ended at once when the search is stopped: a training goes on from the checkpoint that it had
     written by then.

@@ -9,8 +9,8 @@ import pytest
 from pydantic import ValidationError, model_validator
 
 from ronchi.api import Field, Params
-from ronchi.pipeline.faults import note_validation_error
-from ronchi.pipeline.source import Source
+from ronchi.config.faults import note_validation_error
+from ronchi.config.source import Source
 
 
 class Inner(Params):

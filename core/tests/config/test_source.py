@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ronchi.config.source import did_you_mean, parse_value, read_source
 from ronchi.errors import ConfigError
-from ronchi.pipeline.source import did_you_mean, parse_value, read_source
 
 
 def source_of(tmp_path, text):

@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from ronchi.config.source import FieldPath, Source, did_you_mean
 from ronchi.errors import ConfigError
-from ronchi.pipeline.source import FieldPath, Source, did_you_mean
 
 __all__ = ["FILE_NAME", "note_validation_error", "validated_head"]
 

@@ -1,0 +1,1 @@
+"""Files that people write: YAML with positions, and faults told there; what a kind of file may say, others know."""
