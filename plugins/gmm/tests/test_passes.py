@@ -61,7 +61,7 @@ def test_passes_explain_as_much_as_a_fit_in_memory(counts, loss):
 @pytest.mark.parametrize("chunks", [(1, 30), (5, 30), (7, 11)])
 def test_chunks_have_no_say(counts, chunks, loss):
     one, two = (fitted(counts, each, loss=loss, memory_mb=PART_MB).state["images"] for each in ((30, 30), chunks))
-    np.testing.assert_allclose(two, one, atol=0.01 * one.max())  # weights are iterated to a tolerance of 1e-4
+    np.testing.assert_allclose(two, one, atol=1e-3 * one.max())  # rounding alone
 
 
 @pytest.mark.parametrize("chunks", [(5, 30), (7, 11)])

@@ -67,7 +67,8 @@ def _settled(samples: Samples, means: NDArray[Any], ctx: Context) -> tuple[NDArr
             nearest = _distances(rows, means).argmin(1)
             labels[positions] = nearest
             counts += np.bincount(nearest, minlength=len(means))
-            np.add.at(sums, nearest, rows)
+            for k in range(len(means)):
+                sums[k] += rows[nearest == k].sum(0, dtype=np.float64)
         filled = counts > 0
         means = means.copy()
         means[filled] = sums[filled] / counts[filled, None]

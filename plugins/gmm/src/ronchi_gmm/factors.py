@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from ronchi_gmm.learner import Encoded, Learner, State
 from ronchi_gmm.params import NmfParams
 from ronchi_gmm.passes import has_settled, settle
 from ronchi_gmm.samples import Floats, Samples
+from ronchi_gmm.weights import best_weights
 
 __all__ = ["Nmf"]
 
@@ -50,38 +50,37 @@ class Nmf(Learner):
                 "all usable samples are 0: there is nothing to learn", where=self.name, fix="give samples with a signal"
             )
         model = self._model(k, int(ctx.rng.integers(2**31)))
+        # The start that scikit-learn makes, and what it takes for 0, are meant for values about 1: of thousands of
+        # counts it ends far from the least loss.
+        unit = np.float32(rows.mean(dtype=np.float64))
+        rows /= unit
         weight = model.fit_transform(rows).mean(0)
         images = model.components_
         del rows
         if not samples.whole:
-            images, weight = self._settled(samples, images, ctx)
+            images, weight = self._settled(samples, images, unit, ctx)
         order = np.argsort(-weight * images.sum(1), kind="stable")
-        return {"images": images[order].astype(np.float32)}
+        return {"images": (unit * images[order]).astype(np.float32)}
 
     def _model(self, k: int, seed: int) -> Any:
         from sklearn.decomposition import NMF
 
         p = self.params
         # Multiplicative updates are the only ones for counts, and cannot leave zeros: a start without zeros.
-        return NMF(k, beta_loss=p.loss, solver=self._solver, init="nndsvda", max_iter=p.max_iter, random_state=seed)
+        solver = "cd" if p.loss == "frobenius" else "mu"
+        return NMF(k, beta_loss=p.loss, solver=solver, init="nndsvda", max_iter=p.max_iter, random_state=seed)
 
-    @property
-    def _solver(self) -> str:
-        return "cd" if self.params.loss == "frobenius" else "mu"
-
-    def _settled(self, samples: Samples, images: Floats, ctx: Context) -> tuple[Floats, NDArray[np.float64]]:
-        """Components (k, p) and their mean weights (k,), after passes over all samples."""
-        from sklearn.exceptions import ConvergenceWarning
+    def _settled(
+        self, samples: Samples, images: Floats, unit: np.float32, ctx: Context
+    ) -> tuple[Floats, NDArray[np.float64]]:
+        """Components (k, p) and their mean weights (k,), after passes over all samples; values are in ``unit``."""
 
         def batches(images: Floats) -> Iterator[tuple[Floats, Floats]]:
             for _, batch in samples.batches(ctx):
-                rows = self._positive(batch)
-                yield rows, self._weights(rows, images)
+                rows = self._positive(batch) / unit
+                yield rows, best_weights(rows, images, self.params.loss).astype(np.float32)
 
-        with warnings.catch_warnings():
-            # A block whose weights are not yet at their end gets there in the next pass: no line for each.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            images, weight, losses = settle(batches, images, self.params.loss, self.params.max_iter)
+        images, weight, losses = settle(batches, images, self.params.loss, self.params.max_iter)
         if not has_settled(losses):
             ctx.log.warning("nmf: the loss still falls after %d passes over all samples; raise max_iter", len(losses))
         return images, weight
@@ -97,23 +96,5 @@ class Nmf(Learner):
             )
         return rows
 
-    def _weights(self, rows: Floats, images: Floats) -> Floats:
-        """(n, k) best weights of rows (n, p) for components (k, p)."""
-        from sklearn.decomposition import non_negative_factorization
-
-        if not rows.any():  # of vacuum alone: the first loss, by which the iteration for counts divides, is 0
-            return np.zeros((len(rows), len(images)), np.float32)
-        weights, _, _ = non_negative_factorization(
-            rows,
-            H=images,
-            n_components=len(images),
-            init="custom",
-            update_H=False,
-            solver=self._solver,
-            beta_loss=self.params.loss,
-            max_iter=self.params.max_iter,
-        )
-        return np.asarray(weights, np.float32)
-
     def _encode(self, rows: Floats) -> Encoded:
-        return Encoded(self._weights(self._positive(rows), self.state["images"]).astype(np.float64))
+        return Encoded(best_weights(self._positive(rows), self.state["images"], self.params.loss))

@@ -5,6 +5,8 @@ Source: Kalinin et al. 2021, Sci. Adv. 7, eabd5084, doi:10.1126/sciadv.abd5084, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -69,9 +71,9 @@ class ConvAutoencoder(PixelModel):
         return log_likelihood("gaussian", self.decode(self.encode(values)), values, self.log_variance.clamp_min(-12.0))
 
     @torch.no_grad()
-    def survey(self, values: Tensor, condition: Tensor) -> None:
-        """Note how far the latents of images (n, pixels) spread."""
-        self.spread.copy_(self.encode(values).std(correction=0))
+    def survey(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Note how far the latents of images spread."""
+        self.spread.copy_(torch.cat([self.encode(values) for values, _ in parts]).std(correction=0))
 
     def encode(self, values: Tensor) -> Tensor:
         """Latents (n, n_latent) of images (n, pixels)."""

@@ -218,7 +218,7 @@ class PixelLearner:
             identity=json.dumps([self.name, p.model_dump(mode="json")]),
         )
         with thread_limit(1):
-            self.model.survey(tensor[:_BLOCK], condition[:_BLOCK])
+            self.model.survey(list(zip(tensor.split(_BLOCK), condition.split(_BLOCK), strict=True)))
 
     def _used(self, window: Window) -> NDArray[np.bool_]:
         """(ny, nx) pixels that are learned."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,8 +51,8 @@ class PixelModel(Trainable):
         """Set the units of images (n, pixels), before the training."""
         raise NotImplementedError
 
-    def survey(self, values: Tensor, condition: Tensor) -> None:
-        """Note where the latents of images (n, pixels) are, after the training."""
+    def survey(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Note where the latents of all images are, after the training; they come in parts, with their conditions."""
         raise NotImplementedError
 
 

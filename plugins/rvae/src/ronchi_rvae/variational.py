@@ -7,6 +7,7 @@ learned, coordinates have one unit along both axes, and the class is summed over
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -129,11 +130,11 @@ class Variational(PixelModel):
         self.decoder.start_at(mean)
 
     @torch.no_grad()
-    def survey(self, values: Tensor, condition: Tensor) -> None:
-        """Note the mean latents (n_classes, contents) of images (n, pixels) of every class."""
-        found = self.posterior(values, condition)
-        weight = found.label_prob / found.label_prob.sum(0).clamp_min(1e-6)
-        self.class_content.copy_(weight.T @ found.z)
+    def survey(self, parts: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Note the mean latents (n_classes, contents) of the images of every class."""
+        every = [self.posterior(*part) for part in parts]
+        chance, z = (torch.cat([getattr(found, name) for found in every]) for name in ("label_prob", "z"))
+        self.class_content.copy_((chance / chance.sum(0).clamp_min(1e-6)).T @ z)
 
     def forward(self, values: Tensor, condition: Tensor, noise: Tensor, phase: Phase) -> Tensor:
         """Lower bound (n,) at one draw of the latents, in nats."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import ronchi
 from ronchi.schema import descriptors, fourd
@@ -62,3 +63,14 @@ def test_shifts_can_be_left_out(few, fitted):
 def test_the_noise_is_learned_unless_told_otherwise(few, noise: str, learned: bool, fitted):
     variance = float(fitted("spatial-vae", few, noise=noise).model.log_variance.detach())
     assert (variance != 0) == learned
+
+
+def test_the_image_of_a_class_is_of_all_its_samples(fitted):
+    """Also of those after the 1024 images that are encoded at a time: here, all of the bright ones."""
+    rng = np.random.default_rng(0)
+    images = np.repeat([1.0, 3.0], [1100, 300])[:, None, None] + rng.normal(0, 0.3, (1400, 6, 6))
+    samples = xr.DataArray(images, dims=("sample", "y", "x"))
+    learner = fitted("vae", samples, n_classes=2)
+    found = learner.transform(samples)
+    chance, z = found["label_prob"].values, found["z"].values
+    np.testing.assert_allclose(learner.model.class_content, chance.T @ z / chance.sum(0)[:, None], atol=1e-5)
