@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 from collections.abc import Callable
@@ -9,8 +10,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba.core import event
+from numba.core.caching import FunctionCache
+from numba.extending import register_jitable
 
-__all__ = ["njit"]
+__all__ = ["njit", "part"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -55,7 +58,7 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
     **options
         Of ``numba.njit``, without ``cache``.
     """
-    options = {"error_model": "numpy", **({} if allocates else {"_nrt": False}), **options}
+    options = _with_defaults(allocates, options)
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         try:
@@ -69,6 +72,34 @@ def njit(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]]
             return numba.njit(**options)(function)
 
     return decorate
+
+
+def part(*, allocates: bool = True, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a function a part of the compiled ones that call it; what calls it from Python runs it uncompiled.
+
+    It has no entry for Python and no file of its own, and constants as arguments compile no function for each: of a
+    tree of functions that pass named tuples of arrays to each other, the entries take longer to compile than the rest.
+
+    Parameters
+    ----------
+    allocates, **options
+        As for `njit`; ``nogil`` is that of the function which Python calls.
+    """
+    options = _with_defaults(allocates, options)
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        jitable: Callable[P, R] = register_jitable(**options)(function)
+        # What is kept of its callers goes stale with it: its stamp is where `_stamp_with_imports` looks for theirs.
+        with contextlib.suppress(RuntimeError):
+            jitable._cache = FunctionCache(function)  # type: ignore[attr-defined]
+            _stamp_with_imports(jitable, function)
+        return jitable
+
+    return decorate
+
+
+def _with_defaults(allocates: bool, options: dict[str, Any]) -> dict[str, Any]:
+    return {"error_model": "numpy", **({} if allocates else {"_nrt": False}), **options}
 
 
 def _stamp_with_imports(compiled: Any, function: Callable[..., Any]) -> None:

@@ -138,7 +138,8 @@ def test_any_dtype_gives_the_same(scene: SimpleNamespace, dtype: Any) -> None:
     frames, truth = scene.scan(rng, slope=0.0, n=1)
     expected, _ = scene.fit_scan(frames, truth, np.random.default_rng(12))
     found, _ = scene.fit_scan(frames.astype(dtype), truth, np.random.default_rng(12))
-    np.testing.assert_array_equal(found.y, expected.y)
+    # Code that was compiled just now and code from disk round differently.
+    np.testing.assert_allclose(found.y, expected.y, atol=1e-9)  # px
 
 
 def test_nothing_to_fit_keeps_the_start(scene: SimpleNamespace) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
+from ronchi.compiled import part
 
 __all__ = ["SECTORS", "Aperture", "aperture", "measure", "significance"]
 
@@ -65,7 +65,7 @@ def aperture(radius_px: float, edge_px: float, stride: int) -> Aperture:
     return Aperture(y, x, y * stride + x, start.astype(np.int64), reach)
 
 
-@njit(allocates=False, fastmath={"reassoc", "contract"})
+@part(allocates=False, fastmath={"reassoc", "contract"})
 def _collect(
     image: NDArray[np.float32],
     height: int,
@@ -106,14 +106,14 @@ def _collect(
         square[s] = squares / np.float32(max(n, 1))
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def _three_lowest(low0: float, low1: float, low2: float, value: float) -> tuple[float, float, float]:
     """Keep the three lowest values seen, in order, without branches."""
     rest = max(low0, value)
     return min(low0, value), min(low1, rest), min(low2, max(low1, rest))
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def _clean_background(
     mean: NDArray[np.float32], square: NDArray[np.float32], number: NDArray[np.int64], gain: float
 ) -> tuple[float, float, int]:
@@ -149,7 +149,7 @@ def _clean_background(
     return level, variance, pixels
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def measure(
     image: NDArray[np.float32],
     height: int,
@@ -228,7 +228,7 @@ def measure(
     return intensity, pixel_variance, snr, sigmas, evenness, background
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def significance(excess: float, expected: float, uncertainty: float) -> float:
     """Root of twice the log-likelihood ratio of counts over those expected of the background.
 

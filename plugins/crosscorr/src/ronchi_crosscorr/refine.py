@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
+from ronchi.compiled import part
 
 __all__ = ["newton", "parabola"]
 
 
-@njit(inline="always")
+@part(allocates=False)
 def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[float, float, bool]:
     det = hyy * hxx - hyx * hyx
     if not (hyy < 0 and det > 1e-4 * hyy * hyy):
@@ -18,7 +18,7 @@ def _step(gy: float, gx: float, hyy: float, hyx: float, hxx: float) -> tuple[flo
     return (hyx * gx - hxx * gy) / det, (hyx * gy - hyy * gx) / det, True
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool]:
     """Maximum of the least-squares quadratic through 3 x 3 values around a pixel.
 
@@ -40,7 +40,7 @@ def parabola(c: NDArray[np.float32], y: int, x: int) -> tuple[float, float, bool
     return min(max(dy, -1.0), 1.0), min(max(dx, -1.0), 1.0), ok
 
 
-@njit(inline="always")
+@part(allocates=False)
 def _sextic(t: float, w: NDArray[np.float64]) -> None:
     """Weights of the values at -3..3 for value, slope and curvature of the sextic through them, at t in [-1/2, 1/2]."""
     # Products of (t - node) without one node, and their derivatives, divided by the Lagrange denominators.
@@ -58,18 +58,18 @@ def _sextic(t: float, w: NDArray[np.float64]) -> None:
         w[0, k], w[1, k], w[2, k] = value / denominator, slope / denominator, curve / denominator
 
 
-@njit(allocates=False)
+@part(allocates=False)
 def newton(
-    c: NDArray[np.float32], y: int, x: int, wy: NDArray[np.float64], wx: NDArray[np.float64]
-) -> tuple[float, float, bool]:
-    """Maximum of the interpolated correlation, by Newton steps from the parabola's.
+    c: NDArray[np.float32], y: int, x: int, dy: float, dx: float, weights: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Maximum of the interpolated correlation, by Newton steps from ``dy``, ``dx`` of the parabola's.
 
     The correlation is band-limited by the template and its low-pass, so the sextic through
-    7 x 7 values follows it closely. Returns what `parabola` does; ``wy``, ``wx`` are (3, 7) scratch.
+    7 x 7 values follows it closely. ``weights`` is (2, 3, 7) scratch.
     """
-    dy, dx, ok = parabola(c, y, x)
-    if not ok or y < 4 or x < 4 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
-        return dy, dx, ok
+    if y < 4 or x < 4 or y > c.shape[0] - 5 or x > c.shape[1] - 5:
+        return dy, dx
+    wy, wx = weights[0], weights[1]
     for _ in range(6):
         iy, ix = round(dy), round(dx)
         _sextic(dy - iy, wy)
@@ -99,4 +99,4 @@ def newton(
             break
         if length < 1e-3:
             break
-    return dy, dx, ok
+    return dy, dx

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.cholesky import factor, solve
-from ronchi.compiled import njit
+from ronchi.compiled import part
 
 __all__ = ["N_PARAMETERS", "SLOPES", "Room", "add_spread", "make_room", "solve_step"]
 
@@ -33,8 +33,9 @@ class Room(NamedTuple):
     score, step : (8,) float64
     p, relative : (8,) float64
         Parameters, and the same with the centre relative to that of a row of the table.
-    place : (4,) int64
-        Row and column of the pixel on which the window is centred, how many of its pixels are usable, row of the table.
+    place : (5,) int64
+        Row and column of the pixel on which the window is centred, how many of its pixels are usable, row of the table,
+        number of the frame.
     """
 
     system: Float
@@ -46,15 +47,14 @@ class Room(NamedTuple):
     place: NDArray[np.int64]
 
 
-@njit(nogil=True)
 def make_room() -> Room:
     """Make room, all zeros."""
     n = N_PARAMETERS
     square, vectors = np.zeros((2, n, n)), np.zeros((4, n))
-    return Room(square[0], square[1], vectors[0], vectors[1], vectors[2], vectors[3], np.zeros(4, np.int64))
+    return Room(square[0], square[1], vectors[0], vectors[1], vectors[2], vectors[3], np.zeros(5, np.int64))
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def add_spread(room: Room, spread: tuple[float, float], scale: tuple[float, float]) -> None:
     """Add what is known of the slopes beforehand: those of disk and background are about ``spread * scale``.
 
@@ -76,16 +76,16 @@ def add_spread(room: Room, spread: tuple[float, float], scale: tuple[float, floa
             score[of] = 0.0
 
 
-@njit(allocates=False, nogil=True)
-def solve_step(room: Room, m: int) -> bool:
-    """Fill the first ``m`` of ``step``, and leave Cholesky's factor; False where the information is singular.
+@part(allocates=False)
+def solve_step(room: Room) -> bool:
+    """Fill ``step``, and leave Cholesky's factor; False where the information is singular.
 
     One over the square of the factor's last diagonal element is the variance of the last parameter.
     """
     score, step = room.score, room.step
-    if not factor(room.system, m, _LEAST):
+    if not factor(room.system, N_PARAMETERS, _LEAST):
         return False
-    for k in range(m):
+    for k in range(N_PARAMETERS):
         step[k] = score[k]
-    solve(room.system, step, m)
+    solve(room.system, step, N_PARAMETERS)
     return True

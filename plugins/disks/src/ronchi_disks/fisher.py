@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
+from ronchi.compiled import part
 from ronchi_disks.equations import Room
 
 __all__ = ["ACROSS", "DOWN", "HEIGHT", "N_ROWS", "RESIDUAL", "WEIGHT", "normal_equations"]
@@ -20,7 +20,7 @@ WEIGHT, HEIGHT, _U, _V, _Y, _X, RESIDUAL, DOWN, ACROSS = range(N_ROWS)
 once: the pixels' offsets along y and x, in radii."""
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def normal_equations(
     window: Float, table: Float, spread: tuple[float, float], floor: float, rows: Float, room: Room
 ) -> float:
@@ -112,7 +112,7 @@ def normal_equations(
     return float(chi)
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _slope_disk(
     table: Float, phase: int, sy: np.float32, sx: np.float32, dy: np.float32, dx: np.float32, rows: Float
 ) -> None:
@@ -130,7 +130,7 @@ def _slope_disk(
         rows[RESIDUAL, i] += sy * rows[_U, i] + sx * rows[_V, i]
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _disk_slopes(rows: Float, room: Room) -> None:
     """Fill what belongs to the disk's slopes."""
     system, score, n = room.system, room.score, rows.shape[1]
@@ -160,7 +160,7 @@ def _disk_slopes(rows: Float, room: Room) -> None:
     score[2], score[3] = g2, g3
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _background_slope(rows: Float, own: int, k: int, disk_sloped: bool, room: Room) -> None:
     """Fill row ``k`` of the information, and the score, of one slope of the background."""
     system = room.system

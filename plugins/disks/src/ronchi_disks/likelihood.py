@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
+from ronchi.compiled import njit, part
 from ronchi_disks.disk_model import DiskModel
 from ronchi_disks.equations import N_PARAMETERS, make_room
 from ronchi_disks.fisher import ACROSS, DOWN, N_ROWS
 from ronchi_disks.scoring import WEAK_SLOPE, fit_disk, look_at_disk
-from ronchi_disks.window import EDGE, NOT_REFINED, OVERLAP, SMOOTH, State, View, neighbours
+from ronchi_disks.window import EDGE, MISFIT, MOVED, NOT_REFINED, OVERLAP, SMOOTH, State, View, neighbours
 
 __all__ = ["EDGE", "NOT_REFINED", "OVERLAP", "SMOOTH", "DiskFits", "fit_disks"]
 
@@ -105,20 +105,35 @@ def fit_disks(
     """
     # Other types are rare: one compiled kernel for all of them.
     frames = np.ascontiguousarray(frames, dtype=None if frames.dtype in _COMPILED else np.float32)
-    good = np.ones(frames.shape[1:], np.bool_) if bad_pixel is None else ~np.asarray(bad_pixel, dtype=np.bool_)
+    good = ~(np.zeros(frames.shape[1:], np.bool_) if bad_pixel is None else np.asarray(bad_pixel, np.bool_))
     counts = np.asarray(counts, np.int64)
+    ends = np.concatenate([[0], np.cumsum(counts)])
     gain, read = (
         np.broadcast_to(np.asarray(a, np.float64), len(frames)) for a in (counts_per_electron, read_electrons)
     )
-    start = np.stack([np.asarray(y, np.float64), np.asarray(x, np.float64)], axis=1)
-    fits = np.zeros((len(start), N_PARAMETERS + 3))
-    flags = np.zeros(len(start), np.uint8)
+    # One electron in the window is the least that is known of a pixel without light.
+    dark_variance = 1.0 / len(model.offset_y) + read**2
+    start = np.stack([y, x, np.repeat(1.0 / gain, counts), np.repeat(dark_variance, counts)], axis=1, dtype=np.float64)
+    view = View(frames, good, bool(good.all()), start, *neighbours(start, ends, model), model)
+    p, pixels = len(start), model.table.shape[2]
+    fits, flags = np.zeros((p, N_PARAMETERS + 3)), np.zeros(p, np.uint8)
+    state = State(
+        fits,
+        np.full((p, MOVED + 1), np.inf),
+        np.empty((counts.max(initial=1), N_PARAMETERS + 2, N_PARAMETERS)),
+        flags,
+        np.zeros((3, pixels), np.float32),
+        np.zeros((N_ROWS, pixels), np.float32),
+        make_room(),
+    )
+    state.looks[:, MISFIT], state.looks[:, MOVED] = 0.0, 1.0
+    state.rows[DOWN], state.rows[ACROSS] = model.offset_y / model.radius_px, model.offset_x / model.radius_px
     spread = tuple(
         -1.0 if given is None else float(given) if given > NO_SLOPE else 0.0 for given in (slope, background_slope)
     )
-    _fit_frames(frames, good, (counts, 1.0 / gain, read**2), start, model, spread, fits, flags)
+    _fit_frames(ends, view, state, spread)
     gain = np.repeat(gain, counts)
-    slopes = fits[:, 2:4] / np.where(fits[:, 1:2] > 0.0, fits[:, 1:2], 1.0)
+    height = np.where(fits[:, 1] > 0.0, fits[:, 1], 1.0)
     return DiskFits(
         y=fits[:, 4],
         x=fits[:, 5],
@@ -128,96 +143,70 @@ def fit_disks(
         var_yx=fits[:, N_PARAMETERS + 1],
         var_xx=fits[:, N_PARAMETERS + 2],
         flags=flags,
-        slope_y=slopes[:, 0],
-        slope_x=slopes[:, 1],
+        slope_y=fits[:, 2] / height,
+        slope_x=fits[:, 3] / height,
     )
 
 
-@njit(nogil=True)
-def _fit_frames(
-    frames: NDArray[Any],
-    good: NDArray[np.bool_],
-    of_frame: tuple[Int, Float, Float],
-    start: Float,
-    model: DiskModel,
-    spread: tuple[float, float],
-    fits: Float,
-    flags: NDArray[np.uint8],
-) -> None:
-    counts, scale, dark_variance = of_frame
-    pixels = model.table.shape[2]
-    window, rows = np.zeros((3, pixels), np.float32), np.zeros((N_ROWS, pixels), np.float32)
-    rows[DOWN], rows[ACROSS] = model.offset_y / model.radius_px, model.offset_x / model.radius_px
-    room = make_room()
-    all_good = good.all()
-    end = 0
-    for n in range(len(frames)):
-        first, end = end, end + counts[n]
-        near, others = neighbours(start[first:end], model)
-        view = View(
-            frames[n], good, all_good, np.float32(scale[n]), dark_variance[n], start[first:end], near, others, model
-        )
-        equations = np.empty((counts[n], N_PARAMETERS + 2, N_PARAMETERS))
-        slopes, misfit, moved = np.full((counts[n], 8), np.inf), np.zeros(counts[n]), np.ones(counts[n], np.bool_)
-        state = State(fits[first:end], slopes, equations, misfit, moved, flags[first:end], window, rows, room)
-        _fit_frame(view, state, spread)
-
-
 @njit(allocates=False, nogil=True)
-def _fit_frame(view: View, state: State, spread: tuple[float, float]) -> None:
-    n, fits, learnt = len(view.start), state.fits, state.room.step
-    for i in range(n):
-        fits[i, 4], fits[i, 5] = view.start[i, 0], view.start[i, 1]
-        if view.first[i + 1] > view.first[i]:
-            state.flags[i] |= OVERLAP
-        look_at_disk(view, state, i)
-    for i in range(n):
-        if state.misfit[i] > 0.0:
-            for k in range(N_PARAMETERS):
-                fits[i, k] = state.equations[i, N_PARAMETERS + 1, k]
-    for k in range(2):
-        learnt[k] = spread[k] if spread[k] >= 0.0 else _slope_spread(state, 2 * k)
-    spread = learnt[0], learnt[1]
-    for i in range(n):
-        fit_disk(view, state, i, spread, not state.flags[i] & OVERLAP)
-    for _ in range(SWEEPS):
-        rest = True
-        for i in range(n):
-            if state.flags[i] & OVERLAP and _is_pushed(view, state, i):
-                y, x = fits[i, 4], fits[i, 5]
-                fit_disk(view, state, i, spread, False)
-                far = np.hypot(fits[i, 4] - y, fits[i, 5] - x)
-                error = np.sqrt(fits[i, N_PARAMETERS] + fits[i, N_PARAMETERS + 2])
-                state.moved[i] = far > (SETTLED * error if error < np.inf else 0.0)
-                rest &= not state.moved[i]
-        if rest:
-            break
-    for i in range(n):
-        if state.flags[i] & OVERLAP:
-            fit_disk(view, state, i, spread, True)
+def _fit_frames(ends: Int, view: View, state: State, given: tuple[float, float]) -> None:
+    """Fit the disks of each frame, those from ``ends[n]`` to ``ends[n + 1]``."""
+    fits, looks, learnt = state.fits, state.looks, state.room.step
+    for n in range(len(ends) - 1):
+        begin, end = ends[n], ends[n + 1]
+        state.room.place[4] = n
+        for i in range(begin, end):
+            fits[i, 4], fits[i, 5] = view.start[i, 0], view.start[i, 1]
+            if view.first[i + 1] > view.first[i]:
+                state.flags[i] |= OVERLAP
+            look_at_disk(view, state, i)
+        for i in range(begin, end):
+            if looks[i, MISFIT] > 0.0:
+                for k in range(N_PARAMETERS):
+                    fits[i, k] = state.equations[i % len(state.equations), N_PARAMETERS + 1, k]
+        for k in range(2):
+            learnt[k] = given[k] if given[k] >= 0.0 else _slope_spread(state, begin, end, 2 * k)
+        spread = learnt[0], learnt[1]
+        for i in range(begin, end):
+            fit_disk(view, state, i, spread, not state.flags[i] & OVERLAP)
+        for _ in range(SWEEPS):
+            rest = True
+            for i in range(begin, end):
+                if state.flags[i] & OVERLAP and _is_pushed(view, state, i):
+                    y, x = fits[i, 4], fits[i, 5]
+                    fit_disk(view, state, i, spread, False)
+                    far = np.hypot(fits[i, 4] - y, fits[i, 5] - x)
+                    error = np.sqrt(fits[i, N_PARAMETERS] + fits[i, N_PARAMETERS + 2])
+                    looks[i, MOVED] = far > (SETTLED * error if error < np.inf else 0.0)
+                    rest &= looks[i, MOVED] == 0.0
+            if rest:
+                break
+        for i in range(begin, end):
+            if state.flags[i] & OVERLAP:
+                fit_disk(view, state, i, spread, True)
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _is_pushed(view: View, state: State, own: int) -> bool:
     """Whether a disk or a neighbour of it has moved."""
-    pushed = state.moved[own]
+    pushed = state.looks[own, MOVED]
     for k in range(view.first[own], view.first[own + 1]):
-        pushed |= state.moved[view.others[k]]
-    return bool(pushed)
+        pushed = max(pushed, state.looks[view.others[k], MOVED])
+    return bool(pushed > 0.0)
 
 
-@njit(allocates=False, nogil=True)
-def _slope_spread(state: State, first: int) -> float:
+@part(allocates=False)
+def _slope_spread(state: State, begin: int, end: int, first: int) -> float:
     """Maximum-likelihood spread of the relative slopes in two columns, whose errors are known."""
     variance = 0.1
     for _ in range(8):
         weights, excess = 0.0, 0.0
-        for i in range(len(state.slopes)):
+        for i in range(begin, end):
             for k in range(first, first + 2):
-                error = state.slopes[i, 4 + k]
+                error = state.looks[i, 4 + k]
                 if error < np.inf:
                     w = 1.0 / (error + variance) ** 2
                     weights += w
-                    excess += w * (state.slopes[i, k] ** 2 - error)
+                    excess += w * (state.looks[i, k] ** 2 - error)
         variance = max(excess / weights, 0.0) if weights > 0.0 else 0.0
     return min(float(np.sqrt(variance)), WEAK_SLOPE) if variance > NO_SLOPE**2 else 0.0

@@ -150,35 +150,45 @@ def _figure(
 
 
 def _ratio(tiles: tuple[NDArray[np.float32], NDArray[np.float32], float]) -> float:
-    """Variance over value of the quiet tiles."""
-    mean, variance, _ = tiles
-    lit = mean > 0
-    return float(_quantile(variance[lit] / mean[lit], _SHARE)) / _OF_NOISE
+    """Variance over value of the quiet tiles, 0 if none has light."""
+    room = np.empty(max(len(tiles[0]), 1), np.float32)
+    return float(_low_ratio(tiles[0], tiles[1], room, room.view(np.int32))) / _OF_NOISE
 
 
-@njit(fastmath={"reassoc", "contract"})
 def _tiles(
     image: NDArray[np.float32], bad: NDArray[np.bool_], masked: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Mean and variance of the tiles, and the share of negative pixels."""
-    height, width = image.shape
-    columns = (width - 2) // _COLUMNS
-    most = max((height // _ROWS) * columns, 1)
-    mean, variance = np.empty(most, np.float32), np.empty(most, np.float32)
-    total, square = np.empty(columns * _COLUMNS, np.float32), np.empty(columns * _COLUMNS, np.float32)
-    n_good = np.full(columns * _COLUMNS, _ROWS, np.float32)
-    negative = np.zeros(columns * _COLUMNS, np.float32)
-    n, seen = 0, np.float32(0)
-    for tile_row in range(0, height // _ROWS, 2):
-        total[:] = 0
-        square[:] = 0
+    columns = (image.shape[1] - 2) // _COLUMNS
+    found = np.empty((2, max((image.shape[0] // _ROWS) * columns, 1)), np.float32)
+    n, negative = _fill_tiles(image, bad, masked, np.empty((4, max(columns, 0) * _COLUMNS), np.float32), found)
+    return found[0, :n], found[1, :n], negative
+
+
+@njit(allocates=False, fastmath={"reassoc", "contract"})
+def _fill_tiles(
+    image: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    masked: bool,
+    room: NDArray[np.float32],
+    found: NDArray[np.float32],
+) -> tuple[int, float]:
+    """Fill the rows of mean and variance; return the number of tiles, and the share of negative pixels."""
+    total, square, n_good, negative = room[0], room[1], room[2], room[3]
+    n, seen, n_negative = 0, np.float32(0), np.float32(0)
+    for x in range(room.shape[1]):
+        n_good[x], negative[x] = _ROWS, 0
+    for tile_row in range(0, image.shape[0] // _ROWS, 2):
+        for x in range(room.shape[1]):
+            total[x] = square[x] = 0
         if masked:
-            n_good[:] = 0
+            for x in range(room.shape[1]):
+                n_good[x] = 0
         for y in range(tile_row * _ROWS, (tile_row + 1) * _ROWS):
             row = image[y]
             if masked:
                 mask = bad[y]
-                for x in range(columns * _COLUMNS):
+                for x in range(room.shape[1]):
                     if not (mask[x] or mask[x + 1] or mask[x + 2]):
                         bend = row[x] - 2 * row[x + 1] + row[x + 2]
                         total[x] += row[x + 1]
@@ -186,12 +196,12 @@ def _tiles(
                         n_good[x] += 1
                         negative[x] += row[x + 1] < 0
                 continue
-            for x in range(columns * _COLUMNS):
+            for x in range(room.shape[1]):
                 bend = row[x] - 2 * row[x + 1] + row[x + 2]
                 total[x] += row[x + 1]
                 square[x] += bend * bend
                 negative[x] += row[x + 1] < 0
-        for tile in range(columns):
+        for tile in range(room.shape[1] // _COLUMNS):
             values, bends, good = np.float32(0), np.float32(0), np.float32(0)
             for x in range(tile * _COLUMNS, (tile + 1) * _COLUMNS):
                 values += total[x]
@@ -199,20 +209,34 @@ def _tiles(
                 good += n_good[x]
             seen += good
             if good >= _LEAST_GOOD * _ROWS * _COLUMNS:
-                mean[n], variance[n] = values / good, bends / (6 * good)
+                found[0, n], found[1, n] = values / good, bends / (6 * good)
                 n += 1
-    return mean[:n], variance[:n], float(negative.sum() / max(seen, np.float32(1)))
+    for x in range(room.shape[1]):
+        n_negative += negative[x]
+    return n, n_negative / max(seen, np.float32(1))
 
 
-@njit()
 def _likeness(image: NDArray[np.float32], bad: NDArray[np.bool_], limit: float, lag: int) -> float:
     """Correlation of the second differences along x of rows ``lag`` (1 or 2) apart: the median over quiet tiles.
 
     Tiles that were chosen for their little noise are alike along x, but not across.
     """
     found = np.empty(max(image.size // (_ROWS * _COLUMNS), 1))
+    n = _fill_likeness(image, bad, limit, lag, np.empty(_ROWS), found)
+    return float(np.median(found[:n])) if n else 0.0
+
+
+@njit(allocates=False)
+def _fill_likeness(
+    image: NDArray[np.float32],
+    bad: NDArray[np.bool_],
+    limit: float,
+    lag: int,
+    bends: NDArray[np.float64],
+    found: NDArray[np.float64],
+) -> int:
+    """Fill in the correlation of each quiet tile; return their number."""
     n_found = 0
-    bends = np.empty(_ROWS)
     for top in range(0, image.shape[0] - _ROWS + 1, _ROWS):
         for left in range(0, image.shape[1] - _COLUMNS - 2, _COLUMNS):
             total, square, product, n = 0.0, 0.0, 0.0, 0
@@ -231,48 +255,47 @@ def _likeness(image: NDArray[np.float32], bad: NDArray[np.bool_], limit: float, 
             if n >= _LEAST_GOOD * _COLUMNS and 0 < square < 6 * limit * total:
                 found[n_found] = product / ((1 - lag / _ROWS) * square)
                 n_found += 1
-    return np.median(found[:n_found]) if n_found else 0.0
+    return n_found
 
 
-@njit(fastmath={"reassoc", "contract"})
-def quiet_level(image: NDArray[np.float32], height: int, width: int) -> float:
-    """Mean of a pixel in the darker half of the pattern, in squares of 16 pixels.
+def quiet_level(images: NDArray[np.float32], height: int, width: int) -> NDArray[np.float64]:
+    """Mean of a pixel in the darker half of each pattern (..., height, width or more), in squares of 16 pixels.
 
     Of pure noise it is a little below the mean; where disks are everywhere, above the background.
     """
-    rows, columns = max(height // _SQUARE, 1), max(width // _SQUARE, 1)
-    level = np.zeros(rows * columns, np.float64)
-    for row in range(rows):
-        for y in range(row * _SQUARE, min((row + 1) * _SQUARE, height)):
-            for column in range(columns):
-                total = np.float32(0)
-                for x in range(column * _SQUARE, min((column + 1) * _SQUARE, width)):
-                    total += image[y, x]
-                level[row * columns + column] += total
-    level.sort()
-    half = (len(level) + 1) // 2
-    area = min(_SQUARE, height) * min(_SQUARE, width)
-    return level[:half].sum() / (half * area)
+    tall, wide = min(_SQUARE, height), min(_SQUARE, width)
+    rows, columns = height // tall, width // wide
+    of_rows = images[..., : rows * tall, : columns * wide].reshape(*images.shape[:-2], rows, tall, -1).sum(-2)
+    level = of_rows.reshape(*images.shape[:-2], rows * columns, wide).sum(-1, dtype=np.float64)
+    level.sort(-1)
+    half = (rows * columns + 1) // 2
+    return np.asarray(level[..., :half].sum(-1) / (half * tall * wide))
 
 
-@njit()
-def _quantile(values: NDArray[np.float32], share: float) -> float:
-    """Quantile of values from 0 up, 0 if there are none.
+@njit(allocates=False)
+def _low_ratio(
+    mean: NDArray[np.float32], variance: NDArray[np.float32], ratio: NDArray[np.float32], bits: NDArray[np.int32]
+) -> float:
+    """Quantile `_SHARE` of variance over mean where the mean is positive; ``ratio`` and ``bits`` share their memory.
 
-    Such floats sort as their bits, and bisection of the bits counts without branches: faster than a selection.
+    Floats from 0 up sort as their bits, and bisection of the bits counts without branches: faster than a selection.
     """
-    if len(values) == 0:
+    n = 0
+    for k in range(len(mean)):
+        if mean[k] > 0:
+            ratio[n] = variance[k] / mean[k]
+            n += 1
+    if n == 0:
         return 0.0
-    bits = values.view(np.int32)
     low, high = np.int32(0), np.int32(0x7F800000)
     for _ in range(20):
         middle = low + (high - low) // 2
         below = np.int32(0)
-        for k in range(len(bits)):
+        for k in range(n):
             below += np.int32(bits[k] < middle)
-        if below <= share * (len(bits) - 1):
+        if below <= _SHARE * (n - 1):
             low = middle
         else:
             high = middle
     bits[0] = low
-    return float(values[0])
+    return ratio[0]

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.cholesky import invert
-from ronchi.compiled import njit
+from ronchi.compiled import part
 from ronchi_disks.disk_model import N_PHASES
 from ronchi_disks.equations import N_PARAMETERS, SLOPES, Room, add_spread, solve_step
 from ronchi_disks.fisher import normal_equations
 from ronchi_disks.smooth import is_smooth
-from ronchi_disks.window import NOT_REFINED, OVERLAP, SMOOTH, State, View, background_and_height, gather
+from ronchi_disks.window import MISFIT, NOT_REFINED, OVERLAP, SMOOTH, State, View, background_and_height, gather
 
 __all__ = ["WEAK_SLOPE", "fit_disk", "look_at_disk"]
 
@@ -42,10 +42,10 @@ NEGLIGIBLE = 0.02
 """Share of the counts' variance that the model error may add to them unnoticed."""
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def look_at_disk(view: View, state: State, own: int) -> None:
     """Take a step from the start without slopes; then note the slopes that the disk asks for, and its equations."""
-    room, slopes = state.room, state.slopes
+    room, looks = state.room, state.looks
     p, step, system, covariance = room.p, room.step, room.system, room.covariance
     _read_row(state.fits, own, p)
     room.place[0] = _NOWHERE
@@ -57,10 +57,10 @@ def look_at_disk(view: View, state: State, own: int) -> None:
         if not chi2 >= 0.0:
             return
         if look:
-            _write_equations(state.equations, own, room)
+            _write_equations(state.equations, own % len(state.equations), room)
         scale, misfit = _scale(view, p), _misfit(chi2, room)
         add_spread(room, spread, scale)
-        if not solve_step(room, N_PARAMETERS):
+        if not solve_step(room):
             return
         if not look:
             if not _advance(view, own, room, 1.0):
@@ -69,12 +69,12 @@ def look_at_disk(view: View, state: State, own: int) -> None:
         invert(system, N_PARAMETERS, covariance)
         for k in range(4):
             of = SLOPES[k]
-            slopes[own, k] = (p[of] + step[of]) / scale[k // 2]
-            slopes[own, 4 + k] = covariance[of, of] * misfit / scale[k // 2] ** 2
-        state.misfit[own] = misfit
+            looks[own, k] = (p[of] + step[of]) / scale[k // 2]
+            looks[own, 4 + k] = covariance[of, of] * misfit / scale[k // 2] ** 2
+        looks[own, MISFIT] = misfit
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], judged: bool) -> None:
     """Fit a disk from its row of ``fits``, with a verdict whether it is a disk at all if ``judged``."""
     # Between close neighbours that are not known yet too few pixels may be left: the next round has more.
@@ -84,14 +84,14 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     _read_row(fits, own, p)
     room.place[0] = _NOWHERE
     # The look at a disk left out its neighbours, which are known by now.
-    looked = state.misfit[own] > 0.0 and not state.flags[own] & OVERLAP
+    looked = state.looks[own, MISFIT] > 0.0 and not state.flags[own] & OVERLAP
     fewest = max(len(view.model.offset_y) // 2, FEWEST)
     chi2, misfit = -1.0, 1.0
     damping, before_y, before_x, before = 1.0, 0.0, 0.0, 0.0
     for iteration in range(MAX_ITERATIONS):
         if iteration == 0 and looked:
-            _read_equations(state.equations, own, room)
-            misfit = state.misfit[own]
+            _read_equations(state.equations, own % len(state.equations), room)
+            misfit = state.looks[own, MISFIT]
         else:
             chi2 = _evaluate(view, state, own, spread, fewest)
             if chi2 < 0.0:
@@ -99,7 +99,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
             misfit = _misfit(chi2, room)
         scale = _scale(view, p)
         add_spread(room, spread, scale)
-        if not solve_step(room, N_PARAMETERS):
+        if not solve_step(room):
             break
         length = np.hypot(step[4], step[5])
         # The weights follow the parameters: on a steep disk full steps can swing about the maximum for ever.
@@ -123,9 +123,10 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
                 break
             if MODEL_ERROR**2 * p[1] > NEGLIGIBLE:
                 # What the shape does not explain repeats from pattern to pattern: error bars are those of the counts.
-                normal_equations(state.window, view.model.table, spread, _dark(view), state.rows, room)
+                floor = view.start[own, 3]
+                normal_equations(state.window, view.model.table, spread, floor, state.rows, room)
                 add_spread(room, spread, scale)
-                if not solve_step(room, N_PARAMETERS):
+                if not solve_step(room):
                     break
                 invert(system, N_PARAMETERS, covariance)
             _write_row(fits, own, p)
@@ -145,7 +146,7 @@ def fit_disk(view: View, state: State, own: int, spread: tuple[float, float], ju
     fits[own, 8], fits[own, 9], fits[own, 10] = np.inf, 0.0, np.inf
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _evaluate(view: View, state: State, own: int, spread: tuple[float, float], fewest: int) -> float:
     """Fill the equations of a disk; chi-square is -1 where pixels are too few or nothing stands out of them."""
     room, table = state.room, view.model.table
@@ -166,28 +167,23 @@ def _evaluate(view: View, state: State, own: int, spread: tuple[float, float], f
         relative[k] = p[k]
     relative[4] = p[4] - row + 0.5 - ky / N_PHASES
     relative[5] = p[5] - column + 0.5 - kx / N_PHASES
-    return normal_equations(state.window, table, spread, (MODEL_ERROR * p[1]) ** 2 + _dark(view), state.rows, room)
+    floor = (MODEL_ERROR * p[1]) ** 2 + view.start[own, 3]
+    return normal_equations(state.window, table, spread, floor, state.rows, room)
 
 
-@njit(allocates=False, nogil=True)
-def _dark(view: View) -> float:
-    """Variance of a pixel without light: one electron in the window is the least that is known of it."""
-    return 1.0 / len(view.model.offset_y) + view.dark_variance
-
-
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _scale(view: View, p: Float) -> tuple[float, float]:
     """Of what slopes are relative to: height of the disk, and background."""
     return p[1], max(p[0], 1.0 / len(view.model.offset_y))
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _misfit(chi2: float, room: Room) -> float:
     """Chi-square over its degrees of freedom, 1 at least."""
     return max(1.0, chi2 / (room.place[2] - N_PARAMETERS))
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _advance(view: View, own: int, room: Room, damping: float) -> bool:
     """Take a step, a part of it, or the longest that is allowed; False where it ends too far from the start."""
     p, step = room.p, room.step
@@ -200,32 +196,32 @@ def _advance(view: View, own: int, room: Room, damping: float) -> bool:
     return bool(np.hypot(p[4] - view.start[own, 0], p[5] - view.start[own, 1]) < farthest)
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _read_row(fits: Float, own: int, p: Float) -> None:
     for k in range(N_PARAMETERS):
         p[k] = fits[own, k]
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _write_row(fits: Float, own: int, p: Float) -> None:
     for k in range(N_PARAMETERS):
         fits[own, k] = p[k]
 
 
-@njit(allocates=False, nogil=True)
-def _read_equations(equations: Float, own: int, room: Room) -> None:
+@part(allocates=False)
+def _read_equations(equations: Float, row: int, room: Room) -> None:
     system, score = room.system, room.score
     for i in range(N_PARAMETERS):
-        score[i] = equations[own, N_PARAMETERS, i]
+        score[i] = equations[row, N_PARAMETERS, i]
         for k in range(N_PARAMETERS):
-            system[i, k] = equations[own, i, k]
+            system[i, k] = equations[row, i, k]
 
 
-@njit(allocates=False, nogil=True)
-def _write_equations(equations: Float, own: int, room: Room) -> None:
+@part(allocates=False)
+def _write_equations(equations: Float, row: int, room: Room) -> None:
     system, score, p = room.system, room.score, room.p
     for i in range(N_PARAMETERS):
-        equations[own, N_PARAMETERS, i] = score[i]
-        equations[own, N_PARAMETERS + 1, i] = p[i]
+        equations[row, N_PARAMETERS, i] = score[i]
+        equations[row, N_PARAMETERS + 1, i] = p[i]
         for k in range(N_PARAMETERS):
-            equations[own, i, k] = system[i, k]
+            equations[row, i, k] = system[i, k]

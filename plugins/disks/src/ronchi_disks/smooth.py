@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
-from ronchi_disks.equations import Room, solve_step
+from ronchi.compiled import part
+from ronchi_disks.equations import N_PARAMETERS, Room, solve_step
 from ronchi_disks.fisher import ACROSS, DOWN, HEIGHT, N_ROWS, RESIDUAL, WEIGHT
 
 __all__ = ["is_smooth"]
@@ -24,7 +24,7 @@ _SEEN = 4.0
 """Standard deviations by which a disk stands out of the paraboloid if both are there."""
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: float) -> bool:
     """Whether the counts of a window are those of a paraboloid rather than of a disk on a plane, or on the paraboloid.
 
@@ -52,7 +52,7 @@ def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: 
         plane = level + down * rows[DOWN, i] + across * rows[ACROSS, i]
         rows[RESIDUAL, i] = window[0, i] - window[2, i] - plane
     total = _paraboloid_and_disk(rows, room)
-    if not solve_step(room, _TERMS + 1):
+    if not solve_step(room):
         return False
     for k in range(_TERMS + 1):
         total -= step[k] * score[k]
@@ -64,7 +64,7 @@ def is_smooth(window: Float, rows: Float, room: Room, disk_chi2: float, misfit: 
     return bool(smooth_chi2 < disk_chi2 - _MARGIN * misfit)
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _paraboloid_and_disk(rows: Float, room: Room) -> float:
     """Normal equations of 1, v, u, v^2, uv, u^2, and the disk's height; returns the weighted sum of squares."""
     system, score, zero = room.system, room.score, np.float32(0.0)
@@ -109,10 +109,15 @@ def _paraboloid_and_disk(rows: Float, room: Room) -> float:
         product += rows[WEIGHT, i] * counts * disk
         disk_square += rows[WEIGHT, i] * disk * disk
     system[_TERMS, _TERMS], score[_TERMS] = disk_square, product
+    # What the fit of a disk has more is held.
+    for row in range(_TERMS + 1, N_PARAMETERS):
+        for k in range(row):
+            system[row, k] = 0.0
+        system[row, row], score[row] = 1.0, 0.0
     return float(square)
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _moments(rows: Float, of: int) -> tuple[float, float, float, float, float, float]:
     """Of a row with the terms of the paraboloid."""
     m00 = m10 = m01 = m20 = m11 = m02 = np.float32(0.0)

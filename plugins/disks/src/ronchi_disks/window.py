@@ -7,12 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.compiled import njit
+from ronchi.compiled import njit, part
 from ronchi_disks.disk_model import N_PHASES, DiskModel
 from ronchi_disks.equations import Room
 
 __all__ = [
     "EDGE",
+    "MISFIT",
+    "MOVED",
     "NOT_REFINED",
     "OVERLAP",
     "SMOOTH",
@@ -32,21 +34,21 @@ NOT_REFINED = 2
 OVERLAP = 4
 """Flag: another disk reaches into the window; the two were fitted in turn."""
 
+MISFIT, MOVED = 8, 9
+"""Columns of ``looks``, after slopes and variances."""
 SMOOTH = 8
 """Flag, with `NOT_REFINED`: a bend of the background explains the counts better than a disk."""
 
 
 class View(NamedTuple):
-    """A frame and its disks as they were found; ``others[first[i] : first[i + 1]]`` reach into the window of disk i.
+    """Frames and their disks as they were found; ``others[first[i] : first[i + 1]]`` reach into the window of disk i.
 
-    ``scale`` makes electrons of counts; ``dark_variance`` is that of a pixel without light, electrons^2.
+    ``start`` rows: y and x, what makes electrons of counts, and the variance of a pixel without light, electrons^2.
     """
 
-    frame: NDArray[Any]
+    frames: NDArray[Any]
     good: NDArray[np.bool_]
     all_good: bool
-    scale: np.float32
-    dark_variance: float
     start: Float
     first: NDArray[np.int64]
     others: NDArray[np.int64]
@@ -54,27 +56,25 @@ class View(NamedTuple):
 
 
 class State(NamedTuple):
-    """What the fit of a frame has found so far.
+    """What the fit has found so far.
 
     ``fits`` rows: background, height, slopes times height, y, x, slopes of the background, then the covariance of y
-    and x; ``slopes`` rows: relative slopes of disk and background, then their variances; ``equations`` and ``misfit``
-    are what the look at each found, a misfit of 0 where it failed: information, score and parameters; ``moved`` tells
-    whether the last fit of each moved it.  ``window`` and ``rows`` are room for one disk's pixels, ``room`` for its
-    equations.
+    and x.  ``looks`` rows: relative slopes of disk and background and their variances as the look at each found them,
+    its misfit, 0 where it failed, and whether the last fit has moved the disk.  ``equations`` of the look: information,
+    score and parameters, those of one frame (disk i in row ``i % len(equations)``), to stay in the processor's cache.
+    ``window`` and ``rows`` are room for one disk's pixels, ``room`` for its equations.
     """
 
     fits: Float
-    slopes: Float
+    looks: Float
     equations: Float
-    misfit: Float
-    moved: NDArray[np.bool_]
     flags: NDArray[np.uint8]
     window: Float
     rows: Float
     room: Room
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def gather(view: View, state: State, own: int, centre: tuple[int, int]) -> int:
     """Fill the window around ``centre``; return how many of its pixels are usable.
 
@@ -82,15 +82,16 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int]) -> int:
     """
     row, column = centre
     offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
+    frame, scale = view.frames[state.room.place[4]], np.float32(view.start[own, 2])
     n, reach = 0, len(view.model.lookup) // 2
-    within = reach <= row < view.frame.shape[0] - reach and reach <= column < view.frame.shape[1] - reach
+    within = reach <= row < frame.shape[0] - reach and reach <= column < frame.shape[1] - reach
     if within and view.all_good:
         n = len(offset_y)
-        _copy_pixels(view.frame, view.scale, (row, column), offset_y, offset_x, window)
+        _copy_pixels(frame, scale, (row, column), offset_y, offset_x, window)
     for i in range(n, len(offset_y)):
         r, c = row + offset_y[i], column + offset_x[i]
-        inside = 0 <= r < view.frame.shape[0] and 0 <= c < view.frame.shape[1] and view.good[r, c]
-        window[0, i] = view.frame[r, c] * view.scale if inside else 0.0
+        inside = 0 <= r < frame.shape[0] and 0 <= c < frame.shape[1] and view.good[r, c]
+        window[0, i] = frame[r, c] * scale if inside else 0.0
         window[1, i] = 1.0 if inside else 0.0
         window[2, i] = 0.0
         n += inside
@@ -105,7 +106,7 @@ def gather(view: View, state: State, own: int, centre: tuple[int, int]) -> int:
     return n
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _copy_pixels(
     frame: NDArray[Any],
     scale: np.float32,
@@ -124,7 +125,7 @@ def _copy_pixels(
         window[2, i] = 0.0
 
 
-@njit(allocates=False, nogil=True)
+@part(allocates=False)
 def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> None:
     """Add the mean of another disk to the window around ``centre``."""
     model = view.model
@@ -144,7 +145,7 @@ def _add_disk(view: View, state: State, other: int, centre: tuple[int, int]) -> 
             )
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int, int]) -> int:
     """Make pixels unusable that lie in another disk and nearer to it; return how many."""
     offset_y, offset_x, window = view.model.offset_y, view.model.offset_x, state.window
@@ -163,37 +164,62 @@ def _leave_out(view: View, state: State, own: int, other: int, centre: tuple[int
     return int(left_out)
 
 
-@njit(nogil=True)
-def neighbours(start: Float, model: DiskModel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Disks whose light falls into the window of each, as ``first`` and ``others`` of `View`."""
-    n, reach = len(start), model.radius_px + 0.5 * len(model.lookup) + 1.0
-    order = np.argsort(start[:, 0], kind="mergesort")
-    first = np.zeros(n + 1, np.int64)
-    others = np.empty(0, np.int64)
-    for filling in range(2):
-        filled = first[:-1].copy()
-        for a in range(n):
+def neighbours(start: Float, ends: NDArray[np.int64], model: DiskModel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Disks whose light falls into the window of each, as ``first`` and ``others`` of `View`.
+
+    Parameters
+    ----------
+    start : (p, >= 2) float64
+        y, x in the first columns.
+    ends : (frame + 1,) int64
+        Where the disks of each frame begin and end.
+    """
+    reach = model.radius_px + 0.5 * len(model.lookup) + 1.0
+    order, first, others = np.arange(len(start)), np.zeros(len(start) + 1, np.int64), np.empty(0, np.int64)
+    _list_neighbours(start, ends, reach, order, first[1:], others)
+    first = np.cumsum(first)
+    others = np.empty(first[-1], np.int64)
+    _list_neighbours(start, ends, reach, order, first[:-1].copy(), others)
+    return first, others
+
+
+@njit(allocates=False, nogil=True)
+def _list_neighbours(
+    start: Float,
+    ends: NDArray[np.int64],
+    reach: float,
+    order: NDArray[np.int64],
+    place: NDArray[np.int64],
+    others: NDArray[np.int64],
+) -> None:
+    """Move the place of each disk on by the number of its neighbours, which are written there if there is room."""
+    for n in range(len(ends) - 1):
+        begin, end = ends[n], ends[n + 1]
+        # Shell's way: NumPy's sorts take a second to compile.
+        gap = (end - begin) // 2
+        while gap > 0:
+            for a in range(begin + gap, end):
+                i, b = order[a], a
+                while b >= begin + gap and start[order[b - gap], 0] > start[i, 0]:
+                    order[b] = order[b - gap]
+                    b -= gap
+                order[b] = i
+            gap = 1 if gap == 2 else 5 * gap // 11
+        for a in range(begin, end):
             i = order[a]
-            for b in range(a + 1, n):
+            for b in range(a + 1, end):
                 j = order[b]
                 dy, dx = start[j, 0] - start[i, 0], start[j, 1] - start[i, 1]
                 if dy >= reach:
                     break
                 if dy * dy + dx * dx < reach * reach:
-                    if filling:
-                        others[filled[i]], others[filled[j]] = j, i
-                        filled[i] += 1
-                        filled[j] += 1
-                    else:
-                        first[i + 1] += 1
-                        first[j + 1] += 1
-        if not filling:
-            first[:] = np.cumsum(first)
-            others = np.empty(first[n], np.int64)
-    return first, others
+                    if len(others):
+                        others[place[i]], others[place[j]] = j, i
+                    place[i] += 1
+                    place[j] += 1
 
 
-@njit(allocates=False, nogil=True, fastmath=True)
+@part(allocates=False, fastmath=True)
 def background_and_height(window: Float, table: Float, phase: int) -> tuple[float, float]:
     """Fit the counts by a constant and the disk, without weights."""
     s1, st, stt, sp, spt = 0.0, 0.0, 0.0, 0.0, 0.0
