@@ -120,3 +120,11 @@ def test_data_in_place_of_a_pipeline(tmp_path, name):
         (tmp_path / name).write_bytes(b"\x89HDF\xff\xfe")
     with pytest.raises(ConfigError, match=rf"it looks like data\n  -> `ronchi read .*{name}`"):
         read_source(tmp_path / name)
+
+
+def test_of_a_scan_given_as_a_pipeline_only_the_beginning_is_read(tmp_path):
+    path = tmp_path / "scan.raw"
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    with pytest.raises(ConfigError, match="it looks like data"):
+        read_source(path)

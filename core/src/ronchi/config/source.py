@@ -18,6 +18,7 @@ __all__ = ["FieldPath", "Source", "did_you_mean", "parse_value", "read_source"]
 FieldPath = tuple[str | int, ...]
 """Keys and indices from the top of the document to a value."""
 
+_LOOK_BYTES = 4096
 _MAX_NODES = 100_000
 """Aliases multiply: a few lines of YAML can stand for more nodes than memory holds."""
 
@@ -129,7 +130,7 @@ def read_source(origin: str | Path | Mapping[str, Any], *, base: Path | None = N
         return Source("pipeline", _plain(origin), base or Path.cwd())
     path = Path(origin)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = _text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and not path.is_dir():
             what, fix = f"the file cannot be read: {error.strerror}", "give a pipeline file"
@@ -145,6 +146,14 @@ def read_source(origin: str | Path | Mapping[str, Any], *, base: Path | None = N
         raise ConfigError(f"a pipeline is a mapping, this is {_kind(data)}", where=source.where(()))
     source.data = data
     return source
+
+
+def _text_of(path: Path) -> str:
+    """Text of a file; of one that is no text, such as a scan of many gigabytes, only the beginning is read."""
+    with path.open("rb") as file:
+        if b"\0" in (start := file.read(_LOOK_BYTES)):
+            raise UnicodeDecodeError("utf-8", start, 0, 1, "a byte that no text has")
+    return path.read_text(encoding="utf-8")
 
 
 def parse_value(text: str, origin: str) -> Any:
