@@ -1,4 +1,4 @@
-"""Compiled functions: what is told while numba works."""
+"""Compiled functions: what is told while numba works, and when what it keeps is read again."""
 
 from __future__ import annotations
 
@@ -126,3 +126,46 @@ def test_code_that_is_kept_goes_stale_with_the_fields_of_named_tuples(tmp_path: 
         lines = "".join(f"    {name}: int\n" for name in order)
         fields.write_text(f"from typing import NamedTuple\nclass Pair(NamedTuple):\n{lines}")
         assert run_alone(path) == ["1"]
+
+
+def test_kept_code_of_a_type_that_is_gone_is_compiled_anew(tmp_path: Path) -> None:
+    """numba reads the types that a function was called with before it looks whether what it keeps is fresh."""
+    fields, path = tmp_path / "fields.py", tmp_path / "own.py"
+    for name in ("Pair", "Couple"):
+        fields.write_text(f"from typing import NamedTuple\nclass {name}(NamedTuple):\n    a: int\n")
+        path.write_text(
+            f"from fields import {name}\nfrom ronchi.compiled import njit\n"
+            f"@njit()\ndef f(pair):\n    return pair.a\n\nprint(f({name}(a=1)), sum(f.stats.cache_hits.values()))\n"
+        )
+        assert run_alone(path) == ["1", "0"]
+        assert run_alone(path) == ["1", "1"]
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_damaged_code_is_compiled_anew(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(
+        "from ronchi.compiled import njit\n@njit()\ndef f(x):\n    return x + 1\n"
+        "print(f(1), sum(f.stats.cache_hits.values()))\n"
+    )
+    assert run_alone(path) == ["2", "0"]
+    (kept,) = tmp_path.rglob(f"*.{suffix}")
+    kept.write_bytes(kept.read_bytes()[:40])
+    assert run_alone(path) == ["2", "0"]
+    assert run_alone(path) == ["2", "1"]
+
+
+def test_a_part_runs_in_what_calls_it_and_its_change_makes_that_stale(tmp_path: Path) -> None:
+    low, path = tmp_path / "low.py", tmp_path / "own.py"
+    text = "from ronchi.compiled import part\n@part()\ndef low(x, twice):\n    return 2 * x if twice else x + 1\n"
+    low.write_text(text)
+    path.write_text(
+        "from low import low\nfrom ronchi.compiled import njit\n"
+        "@njit()\ndef f(x):\n    return low(x, True) - low(x, False)\n"
+        "print(f(5), low(5, True), len(f.signatures), sum(f.stats.cache_hits.values()))\n"
+    )
+    assert run_alone(path) == ["4", "10", "1", "0"]
+    assert run_alone(path) == ["4", "10", "1", "1"]
+    low.write_text(text.replace("x + 1", "x + 2"))
+    assert run_alone(path) == ["3", "10", "1", "0"]
+    assert [kept.name for kept in tmp_path.rglob("low.low*.nbc")] == []

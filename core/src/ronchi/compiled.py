@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import register_jitable
 
 __all__ = ["njit", "part"]
@@ -102,6 +102,27 @@ def _with_defaults(allocates: bool, options: dict[str, Any]) -> dict[str, Any]:
     return {"error_model": "numpy", **({} if allocates else {"_nrt": False}), **options}
 
 
+class _KeptCode(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
+    """Kept code of which what cannot be read is no error but compiled anew.
+
+    numba reads the types of what it has kept before it looks at the stamp: a named tuple that an upgrade has renamed
+    would be an error for ever, and so would a damaged file.
+    """
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            index: dict[Any, str] = super()._load_index()
+        except Exception:  # noqa: BLE001 - whatever unpickling raises
+            return {}
+        return index
+
+    def _load_data(self, name: str) -> Any:
+        try:
+            return super()._load_data(name)
+        except Exception:  # noqa: BLE001
+            return None
+
+
 def _stamp_with_imports(compiled: Any, function: Callable[..., Any]) -> None:
     """Make what is kept of a function stale when something changes that its file imports.
 
@@ -120,7 +141,9 @@ def _stamp_with_imports(compiled: Any, function: Callable[..., Any]) -> None:
             stamps.append((name, getattr(value, "_fields", ())))
         elif _is_plain(value) and not name.startswith("__"):
             stamps.append((name, value))
-    file._source_stamp = hashlib.sha256(repr(stamps).encode()).hexdigest()
+    stamp = hashlib.sha256(repr(stamps).encode()).hexdigest()
+    cache = compiled._cache
+    cache._cache_file = _KeptCode(cache.cache_path, cache._impl.filename_base, stamp)
 
 
 def _kept(compiled: Any) -> Any:
