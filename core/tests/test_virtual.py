@@ -198,7 +198,7 @@ def test_a_detector_of_a_few_pixels_is_warned_of(data, caplog: pytest.LogCapture
     VirtualImage(VirtualImageParams(radius=0.1)).apply(data=data, ctx=CTX)
     assert caplog.text.count("covers 5 pixels") == 0
     VirtualImage(VirtualImageParams(radius=0.05)).apply(data=data, ctx=CTX)
-    assert "covers 1 pixels only: its size is in 1/angstrom" in caplog.text
+    assert "covers 1 pixel only: its size is in 1/angstrom" in caplog.text
 
 
 @pytest.mark.parametrize("params", [{"radius": 4}, {"mode": "annulus", "inner": 0.5, "outer": 9}])

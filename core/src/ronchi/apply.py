@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.api import AlgorithmSpec, Result
-from ronchi.errors import ConfigError, SchemaError
+from ronchi.errors import ConfigError, RonchiError, SchemaError
 from ronchi.history import record
 
 if TYPE_CHECKING:
@@ -94,7 +94,14 @@ def apply(
             result = Result(_detect(step, inputs, numbers=numbers, device=device, workers=workers, update=bars.update))
         else:
             ctx = Context(rng=np.random.default_rng(numbers), device=device, progress=bars.update)
-            result = call(step, inputs, ctx, lambda: _patterns(inputs))
+            try:
+                result = call(step, inputs, ctx, lambda: _patterns(inputs))
+            except RonchiError:
+                raise
+            except Exception as error:
+                on = f", on {files['path']}" if kind == "reader" else ""
+                error.add_note(f"in the {kind} {name!r} of {dist} {version}{on}")
+                raise
     given = checked.model_dump(mode="json", exclude_unset=True)
     made = record({"": result.data, **result.sides}, kind, name, given, inputs, seed)
     return Result(made.pop(""), made)

@@ -43,7 +43,7 @@ def test_what_is_gone_or_comes_from_fewer_repeats_is_worse() -> None:
 
 
 def test_a_file_that_is_no_summary_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ReadError, match="cannot be read"):
+    with pytest.raises(ReadError, match="cannot be read: No such file or directory\n"):
         read_summary(tmp_path / "absent.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ReadError, match="no summary"):

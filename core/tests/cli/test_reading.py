@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from ronchi.schema import images
@@ -46,6 +47,24 @@ def test_read_shows_numbers_without_the_rounding_errors_of_binary_ones(ronchi: R
     _, out, _ = ronchi("read", str(write(movie, tmp_path / "movie.nc")))
     assert "camera length [m]: 0.3\n" in out
     assert "frame: 3, step 1, 0 to 2\n" in out, "a number of frames has no unit"
+
+
+def test_read_names_the_reader_that_failed_in_an_unforeseen_way(
+    ronchi: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*args: object) -> None:
+        raise IndexError("list index out of range")
+
+    monkeypatch.setattr("ronchi.builtin.native.open_native", broken)
+    code, _, err = ronchi("read", "scan.nc")
+    assert code == 1
+    assert "IndexError: list index out of range, in the reader 'native' of ronchi " in err
+    assert "scan.nc -> " in err
+
+
+def test_read_of_the_current_folder_names_it(ronchi: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert f"'{tmp_path.name}' is a folder" in ronchi("read", ".")[2]
 
 
 def test_read_of_a_pipeline_names_the_command_for_it(ronchi: Run, folder: Path) -> None:

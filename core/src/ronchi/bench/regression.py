@@ -56,7 +56,8 @@ def read_summary(path: Path) -> SummaryRows:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise ReadError(f"the summary cannot be read: {error}", where=str(path), fix="give a summary.csv") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ReadError(f"the summary cannot be read: {why}", where=str(path), fix="give a summary.csv") from error
     if not rows or not set(FIGURE_COLUMNS) <= set(rows[0]):
         raise ReadError("this is no summary of a benchmark", where=str(path), fix="give the summary.csv of a run")
     keys = [name for name in rows[0] if name not in FIGURE_COLUMNS]

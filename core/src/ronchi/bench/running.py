@@ -66,7 +66,7 @@ def run_cells(
         if known is not None and (known.status in FINISHED or (known.allowed == allowed[cell.number] and not retry)):
             outcomes[cell.number] = known
     waiting = [cell for cell in planned if cell.number not in outcomes]
-    tell.write(f"{len(cells)} cells, {len(cells) - len(waiting)} of them known\n")
+    tell.write(f"combinations: {len(cells)}, {len(cells) - len(waiting)} of them known\n")
     slot = config.compare.slot if config.compare else None
     base, stop = config.source.base, threading.Event()
     chosen = config.compare.figures if config.compare else []

@@ -71,7 +71,7 @@ def write_summary(result: BenchResult) -> None:
 
 
 def print_summary(result: BenchResult) -> str:
-    """Medians by combination, paired differences, and cells that did not finish, as text."""
+    """Medians by combination, paired differences, and combinations that did not finish, as text."""
     figures = shown_of(result)
     head = [*result.table.factors, "figure", "median", "interval", "n"]
     lines = [
@@ -85,10 +85,10 @@ def print_summary(result: BenchResult) -> str:
         rows = [[d.entry, d.figure, f"{d.median:+.4g}", interval(d, "+"), verdict(d, better, confidence), str(d.n)]
                 for d in pairs if d.figure in figures and d.figure not in RATES]  # fmt: skip
         title = f"\ndifferences from {baseline}, pair by pair"
-        parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)]
+        parts += [title, _columns([compared, "figure", "median", "interval", "", "pairs"], rows)] if rows else []
     rows = [[entry, str(cells), error] for entry, cells, error in unscored(result)]
     if rows:
-        parts += ["\nnot scored by every metric", _columns([compared or "entry", "cells", "why"], rows)]
+        parts += ["\nnot scored by every metric", _columns([compared or "entry", "combinations", "why"], rows)]
     parts += [f"\n{told}" for told in absent_figures(chosen_of(result), result.table.figures())]
     lost = [each for each in result.table.cells if each[2] not in FINISHED]
     if lost:

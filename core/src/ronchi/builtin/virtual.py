@@ -240,7 +240,8 @@ class VirtualImage:
         seen = image[p.name].attrs
         if p.mode in ("disk", "annulus", "rectangle") and seen["detector_pixels"] < _FEW_PIXELS:
             unit = "px" if seen["detector_units"] == "pixel" else seen["detector_units"]
-            ctx.log.warning("the detector covers %d pixels only: its size is in %s", seen["detector_pixels"], unit)
+            count = "1 pixel" if seen["detector_pixels"] == 1 else f"{seen['detector_pixels']} pixels"
+            ctx.log.warning("the detector covers %s only: its size is in %s", count, unit)
         edge = {"disk": seen.get("detector_radius"), "annulus": seen.get("detector_outer")}.get(p.mode)
         if edge is not None and edge > _reach(data, tuple(seen["detector_center"]), p.units):
             said = "the edge of the detector, at %.4g, lies beyond every pixel: %s"

@@ -1,4 +1,4 @@
-"""Run a benchmark: a pipeline with lists where it would have one name. Finished cells are not run again."""
+"""Run a benchmark: a pipeline with lists where it would have one name. Finished combinations are not run again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("benchmark", type=Path, help="YAML file")
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="folder of the results (default ./NAME-bench)")
     parser.add_argument("--skip-missing", action="store_true", help="algorithms that are not installed become rows")
-    parser.add_argument("--retry", action="store_true", help="run the cells again that did not finish")
+    parser.add_argument("--retry", action="store_true", help="run the combinations again that did not finish")
     parser.add_argument("--peers", action="store_true", help="first make the environments of other programs, with pip")
     parser.add_argument("--leaderboard", action="store_true", help="print the ranks of the entries instead of figures")
     parser.add_argument("--check", type=Path, metavar="CSV", help="fail if a figure is worse than in this summary")

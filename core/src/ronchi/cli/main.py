@@ -111,7 +111,8 @@ def _execute(args: argparse.Namespace) -> int:
     except Exception as error:
         if _wants_traceback():
             raise
-        what = " ".join(f"unexpected {type(error).__name__}: {error}".split())
+        told = ", ".join([f"unexpected {type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+        what = " ".join(told.split())
         print(f"ronchi: {what} -> please report it; RONCHI_TRACE=1 shows the traceback", file=sys.stderr)
         return FAILURE
 

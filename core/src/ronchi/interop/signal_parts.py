@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from ronchi.errors import CalibrationError, SchemaError
 from ronchi.history import ATTR as HISTORY
@@ -63,6 +64,7 @@ _PLACES = {
 """Variables over the scan that say where something lies."""
 
 _UNITS = {"angstrom": "Å", "1/angstrom": "1/Å", "pixel": "px"}
+_BESIDE = {"scan_y": "scan_x", "scan_x": "scan_y", "qy": "qx", "qx": "qy", "y": "x", "x": "y"}
 _NAMES = {"scan_y": "y", "scan_x": "x", "qy": "ky", "qx": "kx", "frame": "frame", "y": "y", "x": "x"}
 SCAN = ("scan_y", "scan_x")
 
@@ -98,19 +100,25 @@ def axes_of(ds: xr.Dataset, dims: Sequence[str], navigation: int) -> list[dict[s
     """Axes of a signal from coordinates; the first ``navigation`` ones are navigation axes."""
     axes = []
     for number, dim in enumerate(dims):
-        values = np.asarray(ds[dim].values, float) if dim in ds.coords else np.arange(ds.sizes[dim], dtype=float)
+        values = _values(ds, dim)
         units = str(ds[dim].attrs.get("units", "pixel")) if dim in ds.coords else "pixel"
+        # A lone row or column has no step: it is drawn with square pixels.
+        spread = values if len(values) > 1 else _values(ds, _BESIDE.get(dim, dim))
         axes.append(
             {
                 "name": _NAMES[dim],
                 "size": int(ds.sizes[dim]),
-                "scale": float((values[-1] - values[0]) / (len(values) - 1)) if len(values) > 1 else 1.0,
+                "scale": float((spread[-1] - spread[0]) / (len(spread) - 1)) if len(spread) > 1 else 1.0,
                 "offset": float(values[0]) if len(values) else 0.0,
                 "units": _UNITS.get(units, "px"),
                 "navigate": number < navigation,
             }
         )
     return axes
+
+
+def _values(ds: xr.Dataset, dim: str) -> NDArray[np.float64]:
+    return np.asarray(ds[dim].values, float) if dim in ds.coords else np.arange(ds.sizes[dim], dtype=float)
 
 
 def metadata_of(ds: xr.Dataset, signal_type: str, node: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -226,18 +234,24 @@ def with_frames(ds: xr.Dataset, navigation: Sequence[Mapping[str, Any]], node: M
     return ds.assign_coords(found)
 
 
-def coordinate(dim: str, axis: Mapping[str, Any], scale: float | None, units: str, text: str) -> xr.Variable:
-    """A coordinate in ``units``, of which an axis' own unit is ``scale``; in pixels if that is None."""
+def coordinate(
+    dim: str, axis: Mapping[str, Any], scale: float | None, units: str, text: str, *, own: bool
+) -> xr.Variable:
+    """A coordinate in ``units``, of which an axis' own unit is ``scale``; in pixels if that is None.
+
+    Where the signal is our ``own``, every other pixel of a pattern is two pixels from the next; others number them.
+    """
     step = float(axis["scale"])
     if not step > 0:
         raise CalibrationError(f"the axis {axis['name']!r} has the step {step:g}", fix="flip the data along it")
-    if scale is None:
+    if scale is None and not (own and axis["units"] == _UNITS["pixel"]):
         return variable(dim, np.arange(axis["size"], dtype=float) + float(axis["offset"]) / step, "pixel", text)
+    scale, units = (1.0, "pixel") if scale is None else (scale, units)
     values = (float(axis["offset"]) + np.arange(axis["size"]) * step) * scale
     return variable(dim, values, units, text)
 
 
-def scan_coords(axes: Sequence[Mapping[str, Any]]) -> dict[str, xr.Variable]:
+def scan_coords(axes: Sequence[Mapping[str, Any]], *, own: bool) -> dict[str, xr.Variable]:
     """Coordinates of no, one or two navigation axes; missing ones have one position."""
     if len(axes) > 2:
         raise SchemaError(f"the signal has {len(axes)} navigation axes", fix="give a scan of at most two")
@@ -249,6 +263,6 @@ def scan_coords(axes: Sequence[Mapping[str, Any]]) -> dict[str, xr.Variable]:
     if None in scales:
         scales = [None, None]
     return {
-        dim: coordinate(dim, axis, scale, "angstrom", f"scan position, {dim[-1]}")
+        dim: coordinate(dim, axis, scale, "angstrom", f"scan position, {dim[-1]}", own=own)
         for dim, axis, scale in zip(SCAN, both, scales, strict=True)
     }

@@ -16,6 +16,7 @@ positions, origins and all attributes. A warning names variables that no schema 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
@@ -49,6 +50,10 @@ __all__ = ["NODE", "SCHEMAS", "Parts", "dataset_of", "parts_of"]
 SCHEMAS = (fourd.NAME, images.NAME, peaks.NAME, strain.NAME)
 """Schemas that have a form as a signal."""
 
+_MEASURED = ("intensity", "probe")
+_LABELS = {"units": "units", "long_name": "long_names"}
+"""What each variable says of itself, and the entry that lists it for the columns of a table."""
+
 
 def parts_of(ds: xr.Dataset) -> Parts:
     """Take a data set apart.
@@ -62,23 +67,23 @@ def parts_of(ds: xr.Dataset) -> Parts:
     name = schema_of(ds)
     if name == fourd.NAME:
         extra = {key: np.asarray(ds[key].values) for key in ("probe", "bad_pixel", "valid") if key in ds} | place_of(ds)
-        extra["intensity_units"] = str(ds["intensity"].attrs["units"])
         tell_of_lost(ds, {"intensity", *extra})
+        extra |= _labels(ds)
         if "bad_pixel" in ds and ds["bad_pixel"].attrs.get("filled"):
             extra["bad_pixel_filled"] = 1
         return Parts(
             _array(ds["intensity"]), axes_of(ds, fourd.DIMS, 2), metadata_of(ds, "electron_diffraction", extra)
         )
     if name == images.NAME:
-        extra = {"intensity_units": str(ds["intensity"].attrs["units"])} | frames_of(ds)
+        extra = frames_of(ds)
         tell_of_lost(ds, {"intensity", *extra})
-        return Parts(_array(ds["intensity"]), axes_of(ds, images.DIMS, 1), metadata_of(ds, "", extra))
+        return Parts(_array(ds["intensity"]), axes_of(ds, images.DIMS, 1), metadata_of(ds, "", extra | _labels(ds)))
     if name == peaks.NAME:
         return _peaks_parts(ds)
     if name == strain.NAME:
         components = _numbers_over(ds, SCAN)
         axis = {"name": "component", "size": len(components), "scale": 1.0, "offset": 0.0, "units": "px"}
-        node = {"components": components, "units": _units(ds, components)} | {
+        node = {"components": components, **_labels_of_columns(ds, components)} | {
             key: str(ds.attrs[key]) for key in ("frame", "reference", "measure") if key in ds.attrs
         }
         stack = np.stack([np.asarray(ds[key].values, np.float64) for key in components])
@@ -129,20 +134,21 @@ def _array(var: xr.DataArray) -> Any:
 
 def _fourd_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     attrs = attrs_of(parts.metadata)
-    coords = scan_coords([axis for axis in parts.axes if axis["navigate"]])
+    own = "schema" in node
+    coords = scan_coords([axis for axis in parts.axes if axis["navigate"]], own=own)
     signal = [axis for axis in parts.axes if not axis["navigate"]]
     scales = [q_scale(axis["units"], str(axis["name"]), attrs.get("beam_energy_eV")) for axis in signal]
-    if "schema" not in node and not any(float(axis["offset"]) for axis in signal):
+    if not own and not any(float(axis["offset"]) for axis in signal):
         # Others leave offsets at 0 where nobody set them: q = 0 is then in the middle, as for files.
         signal = [{**axis, "offset": -(axis["size"] // 2) * float(axis["scale"])} for axis in signal]
     for dim, axis, scale in zip(("qy", "qx"), signal, [None, None] if None in scales else scales, strict=True):
-        coords[dim] = coordinate(dim, axis, scale, "1/angstrom", f"scattering vector, {dim[-1]}")
+        coords[dim] = coordinate(dim, axis, scale, "1/angstrom", f"scattering vector, {dim[-1]}", own=own)
     shape = tuple(coords[dim].size for dim in fourd.DIMS)
     extra = {"probe": shape[2:], "bad_pixel": shape[2:], "valid": shape[:2]}
     # A signal that was cut keeps what belonged to the whole.
     fitting = {key: node[key] for key, wanted in extra.items() if key in node and np.shape(node[key]) == wanted}
     made = fourd.make(parts.data.reshape(shape), **fitting, **attrs)
-    made["intensity"].attrs["units"] = str(node.get("intensity_units", "counts"))
+    _put_labels(made, node)
     if "bad_pixel" in made and node.get("bad_pixel_filled"):
         made["bad_pixel"].attrs["filled"] = 1
     return fourd.validate(with_places(made.assign_coords(coords), node))
@@ -153,10 +159,11 @@ def _images_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     signal = [axis for axis in parts.axes if not axis["navigate"]]
     frames = int(np.prod([axis["size"] for axis in navigation]))
     data = parts.data.reshape(frames, *(axis["size"] for axis in signal))
-    made = images.make(data, units=str(node.get("intensity_units", "1")), **attrs_of(parts.metadata))
+    made = images.make(data, **attrs_of(parts.metadata))
+    _put_labels(made, node)
     scales = [scan_scale(axis["units"], str(axis["name"])) for axis in signal]
     places = {
-        dim: coordinate(dim, axis, scale, "angstrom", f"position, {dim}")
+        dim: coordinate(dim, axis, scale, "angstrom", f"position, {dim}", own="schema" in node)
         for dim, axis, scale in zip(("y", "x"), signal, [None, None] if None in scales else scales, strict=True)
     }
     return images.validate(with_frames(made.assign_coords(places), navigation, node))
@@ -167,16 +174,32 @@ def _numbers_over(ds: xr.Dataset, dims: tuple[str, ...]) -> list[str]:
     return [str(key) for key, var in ds.data_vars.items() if var.dims == dims and var.dtype.kind in "biuf"]
 
 
-def _units(ds: xr.Dataset, names: Sequence[str]) -> list[str]:
-    return [str(ds[name].attrs.get("units", "1")) for name in names]
+def _labels(ds: xr.Dataset) -> dict[str, str]:
+    """Entries of the node for the units and long names of what was measured."""
+    return {f"{name}_{key}": str(ds[name].attrs[key]) for name in _MEASURED if name in ds for key in _LABELS}
 
 
-def _unknown(
-    held: Mapping[str, Any], known: Container[str], dims: tuple[str, ...], node: Mapping[str, Any], names: Sequence[str]
-) -> dict[str, xr.Variable]:
-    """Variables that no schema knows, with the units that are noted in the order of ``names``."""
-    units = dict(zip(names, map(str, node.get("units", ())), strict=False))
-    return {key: variable(dims, held[key], units.get(key, "1"), key) for key in held if key not in known}
+def _put_labels(ds: xr.Dataset, node: Mapping[str, Any]) -> None:
+    for name, key in itertools.product(_MEASURED, _LABELS):
+        if name in ds and f"{name}_{key}" in node:
+            ds[name].attrs[key] = str(node[f"{name}_{key}"])
+
+
+def _labels_of_columns(ds: xr.Dataset, names: Sequence[str]) -> dict[str, list[str]]:
+    """The same of variables that lie in one table, in the order of ``names``."""
+    defaults = zip(_LABELS, ("1", ""), strict=True)
+    return {_LABELS[key]: [str(ds[name].attrs.get(key, text or name)) for name in names] for key, text in defaults}
+
+
+def _put_labels_of_columns(ds: xr.Dataset, names: Sequence[str], node: Mapping[str, Any]) -> None:
+    for key, entry in _LABELS.items():
+        for name, text in zip(names, node.get(entry, ()), strict=False):
+            ds[name].attrs[key] = str(text)
+
+
+def _unknown(held: Mapping[str, Any], known: Container[str], dims: tuple[str, ...]) -> dict[str, xr.Variable]:
+    """Variables that no schema knows."""
+    return {key: variable(dims, held[key], "1", key) for key in held if key not in known}
 
 
 def _peaks_parts(ds: xr.Dataset) -> Parts:
@@ -191,7 +214,7 @@ def _peaks_parts(ds: xr.Dataset) -> Parts:
     tell_of_lost(ds, {*columns, "n_peaks", "scan_y_index", "scan_x_index", *place_of(ds)})
     node = {
         "columns": columns,
-        "units": _units(ds, columns),
+        **_labels_of_columns(ds, columns),
         **{key: [float(v) for v in ds.attrs[key]] for key in ("q_step", "q_origin_px", "q_shape")},
         **place_of(ds),
     }
@@ -200,7 +223,7 @@ def _peaks_parts(ds: xr.Dataset) -> Parts:
 
 def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     axes = [axis for axis in parts.axes if axis["navigate"]]
-    coords = scan_coords(axes)
+    coords = scan_coords(axes, own="schema" in node)
     shape = (coords["scan_y"].size, coords["scan_x"].size)
     lists = np.asarray(parts.data.compute() if parts.lazy else parts.data, dtype=object).reshape(-1)
     tables = [np.atleast_2d(np.asarray(found, np.float64)) if np.size(found) else None for found in lists]
@@ -223,7 +246,8 @@ def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         **geometry,
     )
     indices = {key: variable("peak", np.asarray(held[key], np.int16), "1", key) for key in ("h", "k") if key in held}
-    made = made.assign(indices | _unknown(held, {*known, *indices}, ("peak",), node, columns))
+    made = made.assign(indices | _unknown(held, {*known, *indices}, ("peak",)))
+    _put_labels_of_columns(made, columns, node)
     return with_places(made, node)
 
 
@@ -232,12 +256,13 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     maps: dict[str, NDArray[np.float64]] = dict(
         zip(names, np.asarray(parts.data.compute() if parts.lazy else parts.data), strict=True)
     )
-    coords = scan_coords([axis for axis in parts.axes if not axis["navigate"]])
+    coords = scan_coords([axis for axis in parts.axes if not axis["navigate"]], own="schema" in node)
     attrs = attrs_of(parts.metadata) | {key: node[key] for key in ("measure",) if key in node}
     if "valid" not in maps:
         data = {key: variable(SCAN, maps[key], "rad" if key == "theta" else "1", key) for key in strain.COMPONENTS}
-        data |= _unknown(maps, data, SCAN, node, names)
-        return strain.validate(xr.Dataset(data, coords, {**attrs, "is_truth": 1, ATTR: strain.NAME}))
+        truth = xr.Dataset(data | _unknown(maps, data, SCAN), coords, {**attrs, "is_truth": 1, ATTR: strain.NAME})
+        _put_labels_of_columns(truth, names, node)
+        return strain.validate(truth)
     made = strain.make(
         {key: maps[key] for key in strain.COMPONENTS},
         {key: maps[f"se_{key}"] for key in strain.COMPONENTS},
@@ -250,4 +275,6 @@ def _strain_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
         coords=coords,
         attrs=attrs,
     )
-    return with_places(made.assign(_unknown(maps, set(map(str, made)), SCAN, node, names)), node)
+    made = made.assign(_unknown(maps, set(map(str, made)), SCAN))
+    _put_labels_of_columns(made, names, node)
+    return with_places(made, node)

@@ -110,7 +110,7 @@ def _nobody(path: Path, manager: Manager, silent: list[str]) -> RonchiError:
     error: type[RonchiError]
     known = f"(asked: {', '.join(asked) or 'none installed'})"
     if path.is_dir():
-        what, error = f"{path.name!r} is a folder, and none that a reader knows {known}", ReadError
+        what, error = f"{path.absolute().name!r} is a folder, and none that a reader knows {known}", ReadError
         fix = "give one of the files in it; of folders, Zarr stores can be read"
     else:
         what, error = f"no reader knows the file {path.name!r} of {path.stat().st_size} bytes {known}", PluginError

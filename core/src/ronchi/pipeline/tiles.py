@@ -97,7 +97,7 @@ def patterns_per_block(intensity: xr.DataArray, *, memory_mb: float | None = Non
         least = math.ceil(base + at_once * (working + stored) / 1e6)
         who = f"{workers} workers" if workers else "one process"
         raise ConfigError(
-            f"memory_mb: {memory_mb:g} MB are too few for {who} on patterns of {shape[0]} x {shape[1]}",
+            f"{memory_mb:g} MB are too few for {who} on patterns of {shape[0]} x {shape[1]}",
             where="run.memory_mb",
             fix=f"allow at least {least} MB{', or use fewer workers' if workers else ''}",
         )
