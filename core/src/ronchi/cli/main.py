@@ -95,9 +95,11 @@ def _run(arguments: list[str]) -> int:
 
 def _execute(args: argparse.Namespace) -> int:
     from ronchi.errors import ConfigError, RonchiError
+    from ronchi.pipeline.interrupts import remembered
 
     try:
-        return int(args.execute(args) or 0)
+        with remembered():
+            return int(args.execute(args) or 0)
     except RonchiError as error:
         print(f"ronchi: {error}", file=sys.stderr)
         if _wants_traceback():

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ronchi.pipeline.interrupts import check
+
 if TYPE_CHECKING:
     from ronchi.result import StepResult
 
@@ -15,13 +17,15 @@ __all__ = ["PlainProgress", "Progress", "RichProgress", "make_progress"]
 
 
 class Progress:
-    """Says nothing; the base of those that do."""
+    """Says nothing; the base of those that do. With every step of the work, a Ctrl-C that was lost is heard again."""
 
     def started(self, step: StepResult) -> None:
         """Note that a step begins to run."""
+        check()
 
     def update(self, done: int, total: int) -> None:
         """``done`` of ``total`` units of the current step are finished."""
+        check()
 
     def note(self, text: str) -> None:
         """Say why nothing seems to happen."""
@@ -46,10 +50,12 @@ class PlainProgress(Progress):
 
     def started(self, step: StepResult) -> None:
         """Begin to count tenths."""
+        super().started(step)
         self._step, self._tenths = step.step, 0
 
     def update(self, done: int, total: int) -> None:
         """Write a line if another tenth is finished."""
+        super().update(done, total)
         tenths = 10 * done // total if total else 10
         if tenths > self._tenths:
             self._tenths = tenths
@@ -81,10 +87,12 @@ class RichProgress(Progress):
 
     def started(self, step: StepResult) -> None:
         """Show a bar without length."""
+        super().started(step)
         self._task = self.bars.add_task(f"{step.step}: {step.kind} {step.name}", total=None)
 
     def update(self, done: int, total: int) -> None:
         """Set the length of the bar."""
+        super().update(done, total)
         if self._task is not None:
             self.bars.update(self._task, completed=done, total=total)
 
