@@ -79,3 +79,20 @@ def test_batches_that_begin_with_vacuum_are_no_obstacle(ctx: Context, monkeypatc
     learner.fit(x, ctx)  # a warning of a division by 0 would be an error
     assert np.linalg.svd(directions(learner).T @ basis)[1].min() > 0.999
     assert np.isfinite(learner.state["fraction"]).all()
+
+
+def test_a_component_weaker_than_the_noise_of_a_batch_is_found_in_batches(ctx: Context, monkeypatch):
+    """A batch alone does not show it: it stands out of the noise of all samples only."""
+    monkeypatch.setattr("ronchi.blocks.BLOCK_BYTES", 400_000)  # 56 batches of 36 samples
+    rng = np.random.default_rng(3)
+    n, side, weak = 2000, 52, 1.1
+    basis = np.linalg.qr(rng.normal(size=(side**2, 2)))[0]
+    values = rng.normal(size=(n, 2)) * (30, weak) @ basis.T + rng.normal(0, 0.5, (n, side**2))
+    x = xr.DataArray(values.reshape(n, side, side).astype("f4"), dims=("sample", "y", "x"))
+    whole, batches = (Pca(PcaParams(n_components=2, memory_mb=mb)) for mb in (1000, 8))
+    for learner in (whole, batches):
+        learner.fit(x, ctx)
+    as_good = np.abs(directions(whole)[:, 1] @ basis[:, 1])
+    assert as_good > 0.8
+    assert np.abs(directions(batches)[:, 1] @ basis[:, 1]) > 0.97 * as_good
+    np.testing.assert_allclose(batches.state["variance"], whole.state["variance"], rtol=0.05)

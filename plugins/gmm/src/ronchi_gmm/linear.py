@@ -14,10 +14,17 @@ from ronchi.schema.common import variable
 from ronchi_gmm.learner import Encoded, Learner, State
 from ronchi_gmm.params import IcaParams, PcaParams
 from ronchi_gmm.samples import Floats, Samples
+from ronchi_gmm.sketch import Scatter, Sketch
 
 __all__ = ["Ica", "Pca", "principal_components", "scores"]
 
 _EXACT = 1000
+
+_LEAST_RANK = 256
+"""Directions that a pass over data larger than memory holds at least: weak components stand out among many only."""
+
+_COPIES = 6
+"""Samples in float32 that fit where one direction, its successor and one sample, all in float64, lie."""
 
 _LEAST_VARIANCE = 1e-12
 """Components below this part of the first one's variance are rounding errors."""
@@ -72,62 +79,41 @@ def _in_memory(samples: Samples, n_components: int, ctx: Context) -> _Principal:
     np.subtract(rows, mean, out=rows, casting="same_kind")
     n, p = rows.shape
     if p <= _EXACT and n >= 10 * p:
-        return _of_covariance(rows, mean, n_components)
+        scatter = Scatter(p)
+        for start in range(0, n, _EXACT):
+            scatter.add(rows[start : start + _EXACT].astype(np.float64))
+        components, variance, total = scatter.components(n_components)
+        return _Principal(mean, components, variance, variance / total, n)
     # Exact where that is affordable: a randomised solver mixes components of nearly equal variance.
     solver = "full" if min(n, p) <= _EXACT else "auto"
     fitted = PCA(n_components, svd_solver=solver, copy=False, random_state=seed).fit(rows)
     return _Principal(mean, fitted.components_, fitted.explained_variance_, fitted.explained_variance_ratio_, n)
 
 
-def _of_covariance(rows: Floats, mean: NDArray[np.float64], n_components: int) -> _Principal:
-    """Components of rows (n, p) without their ``mean``, by the covariance in float64.
-
-    In float32 a component of less than 1e-7 of the first one's variance would be lost.
-    """
-    covariance = np.zeros((rows.shape[1],) * 2)
-    for start in range(0, len(rows), _EXACT):
-        block = rows[start : start + _EXACT].astype(np.float64)
-        covariance += block.T @ block
-    variance, vectors = np.linalg.eigh(covariance / (len(rows) - 1))
-    variance = np.maximum(variance[::-1], 0)
-    components = vectors.T[::-1][:n_components]
-    largest = np.abs(components).argmax(1)[:, None]
-    sign = np.sign(np.take_along_axis(components, largest, 1))  # as scikit-learn's, of whatever solver
-    kept = variance[:n_components]
-    return _Principal(mean, components * sign, kept, kept / variance.sum(), len(rows))
-
-
 def _in_batches(samples: Samples, n_components: int, ctx: Context) -> _Principal:
-    from sklearn.decomposition import IncrementalPCA
-
-    fitted, n, varies = IncrementalPCA(n_components, copy=False), 0, False
-    what = _components(n_components)
+    what, p = _components(n_components), int(samples.layout.used.sum())
+    rank = max(n_components, min(max(_LEAST_RANK, 2 * n_components), samples.most // _COPIES))
+    found, varies = Scatter(p) if p <= _EXACT else Sketch(p, rank), False
     pedestal: NDArray[Any] = np.zeros(1)
-    for batch in _large(samples, ctx, 5 * n_components):
-        samples.check(n + len(batch), n_components + 1, what)
-        if not n:
+    for batch in _large(samples, ctx, rank):
+        if not found.n:
             pedestal = batch[0].astype(np.float64)  # a sample and not a mean: equal samples leave exactly 0
-        np.subtract(batch, pedestal, out=batch, casting="same_kind")
-        varies |= bool(batch.any())
-        # The first batches may be equal, such as of vacuum: then the fraction is 0 / 0, until others come.
-        with np.errstate(divide="ignore", invalid="ignore"):
-            fitted.partial_fit(batch)
-        n += len(batch)
-    samples.check(n, n_components + 1, what)
+        varies |= bool((batch != batch[0]).any() or (batch[0] != pedestal).any())
+        found.add(batch - pedestal)
+    samples.check(found.n, n_components + 1, what)
     samples.check_varies(varies)
-    mean = pedestal + fitted.mean_
-    return _Principal(mean, fitted.components_, fitted.explained_variance_, fitted.explained_variance_ratio_, n)
+    components, variance, total = found.components(n_components)
+    return _Principal(pedestal + found.mean, components, variance, variance / total, found.n)
 
 
 def _large(samples: Samples, ctx: Context, least: int) -> Iterator[Floats]:
-    """Batches of at least ``least`` samples; what is left over goes with the last."""
+    """Batches of at least ``least`` samples, as far as there are so many."""
     waiting: list[Floats] = []
     for _, rows in samples.batches(ctx):
         waiting.append(rows)
-        if sum(map(len, waiting)) >= 2 * least:
-            joined = np.concatenate(waiting)
-            yield joined[:-least]
-            waiting = [joined[-least:]]
+        if sum(map(len, waiting)) >= least:
+            yield np.concatenate(waiting)
+            waiting = []
     if waiting:
         yield np.concatenate(waiting)
 

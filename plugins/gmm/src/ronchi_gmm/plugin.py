@@ -12,9 +12,7 @@ __all__ = ["ronchi_descriptor_learners"]
 _SKLEARN = "Pedregosa et al., J. Mach. Learn. Res. 12, 2825 (2011)"
 
 
-def _learner(
-    name: str, summary: str, params: type[Params], factory: str, side: str, cite: str, version: int = 2
-) -> AlgorithmSpec:
+def _learner(name: str, summary: str, params: type[Params], factory: str, side: str, cite: str) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
         summary=summary,
@@ -23,7 +21,7 @@ def _learner(
         inputs={"data": "fourd/1|images/1|crops/1|descriptors/1", "model?": "model/1"},
         output="descriptors/1",
         sides={"model": "model/1", side: "decoded/1"},
-        version=version,
+        version=3,
         capabilities=frozenset({"deterministic", "lazy"}),
         citation=f"{cite}; {_SKLEARN}",
     )
@@ -47,7 +45,6 @@ def ronchi_descriptor_learners() -> Iterator[AlgorithmSpec]:
         "clusters:Kmeans",
         "means",
         "Lloyd, IEEE Trans. Inf. Theory 28, 129 (1982), doi:10.1109/TIT.1982.1056489",
-        version=3,
     )
     yield _learner(
         "pca",
@@ -64,7 +61,6 @@ def ronchi_descriptor_learners() -> Iterator[AlgorithmSpec]:
         "factors:Nmf",
         "components",
         "Lee & Seung, Nature 401, 788 (1999), doi:10.1038/44565",
-        version=3,
     )
     yield _learner(
         "ica",
