@@ -96,3 +96,15 @@ def test_a_component_weaker_than_the_noise_of_a_batch_is_found_in_batches(ctx: C
     assert as_good > 0.8
     assert np.abs(directions(batches)[:, 1] @ basis[:, 1]) > 0.97 * as_good
     np.testing.assert_allclose(batches.state["variance"], whole.state["variance"], rtol=0.05)
+
+
+def test_a_component_that_barely_stands_out_of_the_noise_is_that_of_an_exact_solver(ctx: Context):
+    rng = np.random.default_rng(4)
+    n, side = 1100, 33
+    basis = np.linalg.qr(rng.normal(size=(side**2, 1)))[0]
+    values = rng.normal(size=(n, 1)) * 0.58 @ basis.T + rng.normal(0, 0.5, (n, side**2))
+    exact = np.linalg.eigh(np.cov(values.T))[1][:, -1]
+    assert 0.3 < np.abs(exact @ basis[:, 0]) < 0.7
+    learner = Pca(PcaParams(n_components=1))
+    learner.fit(xr.DataArray(values.reshape(n, side, side).astype("f4"), dims=("sample", "y", "x")), ctx)
+    assert np.abs(directions(learner)[:, 0] @ exact) > 0.99

@@ -20,6 +20,10 @@ __all__ = ["Ica", "Pca", "principal_components", "scores"]
 
 _EXACT = 1000
 
+_OVERSAMPLES = 120
+"""Directions that the randomised solver tries beyond those asked for. With the usual 10, components whose variance is
+hardly above that of the noise's largest come out half mixed with it."""
+
 _LEAST_RANK = 256
 """Directions that a pass over data larger than memory holds at least: weak components stand out among many only."""
 
@@ -86,7 +90,7 @@ def _in_memory(samples: Samples, n_components: int, ctx: Context) -> _Principal:
         return _Principal(mean, components, variance, variance / total, n)
     # Exact where that is affordable: a randomised solver mixes components of nearly equal variance.
     solver = "full" if min(n, p) <= _EXACT else "auto"
-    fitted = PCA(n_components, svd_solver=solver, copy=False, random_state=seed).fit(rows)
+    fitted = PCA(n_components, svd_solver=solver, copy=False, random_state=seed, n_oversamples=_OVERSAMPLES).fit(rows)
     return _Principal(mean, fitted.components_, fitted.explained_variance_, fitted.explained_variance_ratio_, n)
 
 
