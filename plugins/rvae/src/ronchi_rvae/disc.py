@@ -234,6 +234,22 @@ class DiscBasis:
         made[:, ~self.covered] = 0
         return made
 
+    def shift_slopes(self, coefficients: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
+        """Derivatives (2, n, D) of coefficients (n, D) by a shift of their image along y and x, per px."""
+        parts = np.concatenate([coefficients.real, coefficients.imag], axis=1)
+        slopes: NDArray[np.complex128] = parts @ self._slopes
+        return slopes
+
+    @cached_property
+    def _slopes(self) -> NDArray[np.complex128]:
+        """(2, 2 D, D) derivatives by a shift of real, then of imaginary parts."""
+        projector, step = self._project_about((0.0, 0.0)), 0.05  # px
+        made = []
+        for y, x in ((step, 0.0), (0.0, step)):
+            drawn = (self._sample((y, x))[0] - self._sample((-y, -x))[0]) / (2 * step)
+            made.append(np.concatenate([drawn.real, -drawn.imag], axis=1).T @ projector)
+        return np.stack(made)
+
     @cached_property
     def covered(self) -> NDArray[np.bool_]:
         """(ny, nx) pixels of which at least a part lies in the disc."""

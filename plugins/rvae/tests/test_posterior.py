@@ -1,0 +1,52 @@
+"""How sure an angle is: what is stated, against what happens."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ronchi.builtin.motifs import draw_atoms
+from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.em import Mixture, expectation
+from ronchi_rvae.poses import SCAN_ALL
+from ronchi_rvae.posterior import best_poses
+from ronchi_rvae.shifts import ShiftGrid
+
+SIGMA_PX = 0.29
+
+
+def basis_of(reach_px: float) -> DiscBasis:
+    return DiscBasis((25, 25), (12.0, 12.0), 12.0, 2.0, ShiftGrid(reach_px))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_slopes_are_what_a_shift_changes(draw, axis: int) -> None:
+    basis = basis_of(0.5)
+    step = np.array([0.05, 0.0])[:: 1 if axis == 0 else -1]
+    still, ahead, behind = (basis.describe(draw(shift=tuple(s * step))[None])[0, 4] for s in (0, 1, -1))
+    expected = (ahead - behind) / 0.1
+    found = basis.shift_slopes(still[None])[axis, 0]
+    assert np.linalg.norm(found - expected) < 0.06 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("reach_px", [0.0, 0.5])
+def test_stated_errors_of_sharp_angles_are_the_real_ones(reach_px: float) -> None:
+    """Where the centre is not known either, the angle of atoms on one side of it is less sure, here by half."""
+    basis, rng, n, noise = basis_of(reach_px), np.random.default_rng(0), 1000, 0.1
+    true = rng.uniform(0, 2 * np.pi, n)
+    shift_px = np.clip(rng.normal(0, 0.1, (n, 2)), -reach_px, reach_px)
+    images = corner(true, shift_px) + rng.normal(0, noise, (n, 25, 25)).astype(np.float32)
+    template = basis.describe(corner(np.zeros(1), np.zeros((1, 2))))[:, len(basis.shifts.nodes_px) // 2]
+    mixture = Mixture(template, np.ones(1), noise**2, SIGMA_PX, np.ones(1, np.int64))
+    pose = best_poses(basis, mixture, expectation(basis, basis.describe(images), mixture, start=SCAN_ALL))
+    wrong = np.angle(np.exp(1j * (pose.angle - true)))
+    stated = np.sqrt(-2 * np.log(pose.resultant))
+    assert np.sqrt(np.mean((wrong / stated) ** 2)) == pytest.approx(1, abs=0.1)
+
+
+def corner(angle: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
+    """Images (n, 25, 25) of atoms at (y, x) = (0, 6), (5, 5) and (6, 0) px from the centre, turned, then shifted."""
+    y, x = np.array([[0.0, 6.0], [5.0, 5.0], [6.0, 0.0]]).T
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    where = np.stack([s * x + c * y, c * x - s * y], -1) + shift_px[:, None]
+    return np.stack([draw_atoms(each[None], np.ones(3), 1.4, (25, 25))[0] for each in where]).astype(np.float32)
