@@ -164,6 +164,17 @@ def test_what_cannot_be_told_apart_states_no_error(draw):
     assert not wrong.any()
 
 
+@pytest.mark.parametrize(("first", "second", "sigma"), [([20, 0.3], [22, 0.1], 2.0), ([20, -0.4], [21, -0.4], 1.0)])
+def test_errors_are_numbers_or_none(draw, first, second, sigma):
+    """Next to the border nothing may be told of one of two: it has no error then, and not an infinite one."""
+    true = np.array([first, second, [40.0, 50.0]])
+    for seed in range(12):
+        image = np.random.default_rng(seed).poisson(draw(true, (60, 60), sigma, 30.0, 4.0)).astype(float)
+        variance = fit_gaussians(image, true, sigma, fit_width=False).variance
+        assert not np.isinf(variance).any()
+        assert np.isfinite(variance[2]).all()
+
+
 def test_atoms_at_one_and_a_half_standard_deviations_are_fitted_apart(draw):
     true = np.array([[20.0, 20.0], [20.0, 23.0], [40.0, 50.0]])
     image = draw(true, sigma=2.0)

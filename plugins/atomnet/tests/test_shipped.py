@@ -71,6 +71,21 @@ def test_holes_stay_empty(draw, honeycomb, ctx):
     assert (np.hypot(*(points - [75, 85]).T) < 30).sum() == 0
 
 
+def test_frames_that_noise_alone_fills_are_named(draw, honeycomb, ctx, caplog):
+    shape = (130, 140)
+    true = honeycomb(7.1, shape, 20.0)
+    frames = np.stack([draw(true[: n * len(true)], shape, 2.1, 5.0, 3.0) for n in (1, 0, 1, 1)])
+    noisy = images.make(np.random.default_rng(3).poisson(frames), step=(0.2, 0.2))
+    found = Atomnet(AtomnetParams()).find(noisy, ctx)
+    assert "in 1 of 4 frames, such as frame 1, most atoms have odds as the network gives them to noise" in caplog.text
+    medians = [float(np.median(found["score"].values[found["frame"].values == n])) for n in range(4)]
+    assert medians[1] < 0.52
+    assert min(medians[0], *medians[2:]) > 0.57
+    caplog.clear()
+    Atomnet(AtomnetParams()).find(noisy.isel(frame=[0, 2, 3]), ctx)
+    assert not caplog.text
+
+
 def test_both_finders_on_the_shared_movie(shared_data, ctx):
     path = shared_data / "sim" / "graphene_movie.nc"
     part = ronchi.read(path).isel(frame=slice(1), y=slice(160), x=slice(160))

@@ -14,6 +14,7 @@ from ronchi_atomnet.patches import draw_patch, odds
 from ronchi_atomnet.train_params import LooksParams, TrainParams
 from ronchi_atomnet.training import Trainer
 from ronchi_atomnet.weights import load_weights
+from ronchi_torch.checkpoint import read_checkpoint, write_checkpoint
 
 TINY = TrainParams(
     movies=1, held_out_movies=1, frames=1, frame_px=144, patch_px=32, batch=2, steps=4, widths=(4, 6, 8),
@@ -111,6 +112,16 @@ def test_processes_that_write_the_same_movie_do_not_disturb_each_other(tmp_path,
     assert not list(tmp_path.glob(".*"))
 
 
+@pytest.mark.parametrize("size", [0, 1000])
+def test_a_damaged_movie_is_named(tmp_path, size):
+    create = get_manager().create
+    ideal_frames(TINY, tmp_path, create, 3, 1, logging.getLogger())
+    (path,) = tmp_path.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(DataError, match=r"npz: the movie is damaged: .*\n.*remove it"):
+        ideal_frames(TINY, tmp_path, create, 3, 1, logging.getLogger())
+
+
 def test_species_without_a_name_are_refused(tmp_path):
     p = TINY.model_copy(update={"classes": ("carbon",)})
     with pytest.raises(DataError, match="2 species, of which 1 have names"):
@@ -152,6 +163,24 @@ def test_a_request_to_another_process_stops_this_one_after_the_same_step(tmp_pat
     Trainer(TINY).train(tmp_path, context(), get_manager().create)
     # It went on from the second step, which was saved.
     assert len(asked) == TINY.steps
+
+
+def test_processes_that_do_not_see_one_folder_are_told(tmp_path, monkeypatch):
+    create = get_manager().create
+    Trainer(TINY).train(tmp_path, context(), create)
+    monkeypatch.setattr("ronchi_torch.world.World.agrees", lambda world, step: step != TINY.steps)
+    with pytest.raises(DataError, match="not all processes have read the checkpoint"):
+        Trainer(TINY).train(tmp_path, context(), create)
+
+
+def test_a_checkpoint_that_lacks_something_is_refused(tmp_path):
+    create = get_manager().create
+    Trainer(TINY).train(tmp_path, context(), create)
+    path = tmp_path / "checkpoint.safetensors"
+    saved = read_checkpoint(path)
+    write_checkpoint(path, {**saved.tensors, "averaged": {}}, saved.told)
+    with pytest.raises(DataError, match="of another version of this plugin, or damaged"):
+        Trainer(TINY).train(tmp_path, context(), create)
 
 
 def test_a_network_learns_where_atoms_are(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -103,6 +105,21 @@ def test_where_nothing_tells_displacements_apart_the_sheet_is_taken_to_rest(shee
     assert np.hypot(*motion_between(*frames, field, BOND, 4.0, 0.0).shift) < 0.01
 
 
+@pytest.mark.parametrize(("turn_deg", "noise"), [(0.0, 0.1), (0.0, 0.15), (17.0, 0.1), (17.0, 0.2)])
+def test_a_perfect_sheet_at_rest_that_fills_the_field_stays_at_rest(sheet, turn_deg, noise):
+    """Nothing but noise tells lattice vectors apart, by atoms far out and by rows along the border, turned or not."""
+    points = sheet(34)
+    points = Motion(np.deg2rad(turn_deg), -points.mean(0), points.mean(0)).apply(points)
+    rng = np.random.default_rng(0)
+    frames = [points + rng.normal(0, noise, points.shape) for _ in range(25)]
+    frames = [frame[(np.abs(frame) < 20).all(1)] for frame in frames]
+    field = (np.full(2, -20.0), np.full(2, 20.0))
+    for before, after in pairwise(frames):
+        found = motion_between(before, after, field, 1.25, 3.75, 0.0)
+        # Noise of 0.2 in the difference of 600 atoms; the shortest lattice vector is 2.46.
+        assert np.hypot(*found.shift) < 0.1
+
+
 @pytest.mark.parametrize("turn_deg", [-0.4, 0.0, 0.3])
 def test_a_sheet_that_turns_is_followed(sheet, turn_deg):
     points = holey(sheet(24))
@@ -193,6 +210,18 @@ def test_a_sheet_that_may_not_turn_does_not(sheet):
     table = atoms.make(frame=np.repeat([0, 1], len(points)), y=y, x=x, units="angstrom")
     assert track(table, max_turn_deg=0)["turn"].values.tolist() == [0, 0]
     assert track(table)["turn"].values[1] == pytest.approx(np.deg2rad(0.3), rel=0.01)
+
+
+def test_a_sheet_that_turns_faster_than_it_may_is_told_of(sheet, caplog):
+    points = holey(sheet(10))
+    turned = [Motion(np.deg2rad(number), np.zeros(2), points.mean(0)).apply(points) for number in range(3)]
+    y, x = np.concatenate(turned).T
+    table = atoms.make(frame=np.repeat(range(3), len(points)), y=y, x=x, units="angstrom")
+    track(table, max_turn_deg=0.8)
+    assert "as far as `max_turn_deg` lets it in 2 of 3 frames, such as frame 1" in caplog.text
+    caplog.clear()
+    assert np.rad2deg(track(table, max_turn_deg=1.2)["turn"].values) == pytest.approx([0, 1, 2], abs=0.01)
+    assert not caplog.text
 
 
 def test_a_frame_with_next_to_nothing_on_it_does_not_lose_the_drift(sheet):
@@ -311,6 +340,8 @@ def test_the_metric_counts_switches_and_mixed_tracks():
     true = atoms.make(frame=frame, y=y, x=np.zeros(6), track=[0, 1, 0, 1, 0, 1])
     perfect = scores(true, truth=true)
     assert (perfect["identity_switches"], perfect["purity"], perfect["link_precision"]) == (0, 1, 1)
+    named = true.assign(track=true["track"].copy(data=np.tile([2**31 - 1, 7], 3).astype(np.int32)))
+    assert scores(named, truth=named) == perfect
     crossed = true.assign(track=true["track"].copy(data=np.array([0, 1, 0, 1, 1, 0], np.int32)))
     figures = scores(crossed, truth=true)
     assert figures["identity_switches"] == 2

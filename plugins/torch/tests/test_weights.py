@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from ronchi.api import DataError
@@ -40,3 +41,10 @@ def test_files_that_are_none_or_were_changed_are_refused(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="not a file of weights"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_weights_of_others_have_no_card(tmp_path, metadata):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "w.safetensors", metadata)
+    with pytest.raises(DataError, match="not a file of weights: it has no card"):
+        read_weights(tmp_path / "w.safetensors")

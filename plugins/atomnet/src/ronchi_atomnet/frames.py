@@ -118,8 +118,9 @@ def step_of(images: xr.Dataset) -> tuple[float, float] | None:
     """Size (y, x) of a pixel in angstrom, if the images are calibrated."""
     if any(dim not in images.coords or images[dim].attrs.get("units") != "angstrom" for dim in ("y", "x")):
         return None
-    y, x = (abs(_axis(images, dim)[1]) for dim in ("y", "x"))
-    return y, x
+    # A lone row or column says nothing of its own size.
+    sizes = [abs(_axis(images, dim)[1]) for dim in ("y", "x") if images.sizes[dim] > 1]
+    return (sizes[0], sizes[-1]) if sizes else None
 
 
 def _frames(images: xr.Dataset) -> Iterator[tuple[int, Array]]:

@@ -151,7 +151,7 @@ def fit_gaussians(
     state[which, 4], state[which, 2:4] = variance[:, 0], variance[:, 1:]
     lost = near_any(at, at[step > _RESTLESS], sigma)
     variance = state[:, 2:4].copy()
-    variance[runaway | lost | ~(variance > 0).all(1)] = np.nan
+    variance[runaway | lost | ~((variance > 0) & np.isfinite(variance)).all(1)] = np.nan
     return Fit(at, variance, state[:, 0].copy(), state[:, 4].copy(), sigma, residual)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +49,7 @@ def ideal_frames(
     Raises
     ------
     DataError
-        The simulator gives no true atoms, or species that are not in ``p.classes``.
+        The simulator gives no true atoms, or species that are not in ``p.classes``; a movie in the folder is damaged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     # A movie of other parameters must not be taken for one of these.
@@ -93,8 +94,12 @@ def _simulate(p: TrainParams, path: Path, create: Callable[..., Any], rng: np.ra
 
 
 def _read(path: Path) -> list[IdealFrame]:
-    with np.load(path, allow_pickle=False) as held:
-        images, frame, points, species = (held[name] for name in ("image", "frame", "points", "species"))
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+            images, frame, points, species = (held[name] for name in ("image", "frame", "points", "species"))
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        what, fix = f"the movie is damaged: {error}", "remove it, and it is simulated again"
+        raise DataError(what, where=str(path), fix=fix) from error
     return [IdealFrame(image, points[frame == number], species[frame == number]) for number, image in enumerate(images)]
 
 

@@ -21,7 +21,7 @@ def ronchi_atom_finders() -> Iterator[AlgorithmSpec]:
         factory="ronchi_atomnet.log_finder:LogFinder",
         inputs={"images": "images/1"},
         output="atoms/1",
-        version=4,
+        version=5,
         capabilities=frozenset({"deterministic", "lazy", "subpixel"}),
         citation="Lindeberg, Int. J. Comput. Vis. 30, 79 (1998), doi:10.1023/A:1008045108935",
     )
@@ -32,7 +32,7 @@ def ronchi_atom_finders() -> Iterator[AlgorithmSpec]:
         factory="ronchi_atomnet.finder:Atomnet",
         inputs={"images": "images/1"},
         output="atoms/1",
-        version=4,
+        version=5,
         files="ronchi_atomnet.registry:weights_files",
         trainer="ronchi_atomnet.training:Trainer",
         training=TrainParams,

@@ -25,7 +25,8 @@ from ronchi_atomnet.peaks import find_peaks
 from ronchi_atomnet.train_params import TrainParams
 from ronchi_atomnet.unet import UNet
 from ronchi_atomnet.weights import FORMAT
-from ronchi_torch.checkpoint import fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.files import whole_file
 from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.weights import write_weights
 from ronchi_torch.world import join_world
@@ -218,9 +219,9 @@ class _Training:
         write_checkpoint(self.folder / _CHECKPOINT, tensors, told)
         # Weights of an unfinished training serve as well: an average that is judged at every look.
         digest = write_weights(self.folder / "weights.safetensors", self.averaged, card)
-        partial = self.folder / ".training.json.partial"
-        partial.write_text(json.dumps({**card, "sha256": digest}, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        partial.replace(self.folder / "training.json")
+        with whole_file(self.folder / "training.json") as partial:
+            told = json.dumps({**card, "sha256": digest}, indent=1, allow_nan=False)
+            partial.write_text(told + "\n", encoding="utf-8")
 
     def _identity(self) -> str:
         # How long it runs and how it is watched may change on the way.
@@ -228,20 +229,30 @@ class _Training:
         return fingerprint(str(FORMAT), self.p.model_dump_json(exclude=free), json.dumps(self.seeds))
 
     def _resume(self) -> None:
-        path = self.folder / _CHECKPOINT
-        if not path.exists():
-            return
-        saved = read_checkpoint(path)
-        if saved.told.get("identity") != self._identity():
-            what = "the checkpoint is of a training with other parameters, or of another version"
-            raise DataError(what, where=str(path), fix="remove it, or use another -o")
+        path, other = self.folder / _CHECKPOINT, "remove it, or use another -o"
+        if path.exists():
+            saved = read_checkpoint(path)
+            if saved.told.get("identity") != self._identity():
+                what = "the checkpoint is of a training with other parameters, or of another version"
+                raise DataError(what, where=str(path), fix=other)
+            try:
+                self._take_up(saved)
+            except (KeyError, RuntimeError, ValueError) as error:
+                what = f"the checkpoint is of another version of this plugin, or damaged: {error}"
+                raise DataError(what, where=str(path), fix=other) from error
+        if not self.world.agrees(self.step):
+            what, fix = "not all processes have read the checkpoint", "an -o that all of them see"
+            raise DataError(what, where=str(path), fix=fix)
+        if self.step:
+            self.ctx.log.info("going on after batch %d", self.step)
+
+    def _take_up(self, saved: Saved) -> None:
         self.network.load_state_dict(saved.group("network"))
         self.averaged.load_state_dict(saved.group("averaged"))
         restore_moments(self.optimiser, saved.group("adam"))
         card = json.loads(saved.told["card"])
         self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
-        self.ctx.log.info("going on after batch %d", self.step)
 
 
 def _loss(said: Tensor, wanted: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, uniform_filter
 from scipy.spatial import cKDTree
 
+from ronchi_movies.assignment import pair_off
+
 __all__ = ["LEAST_ATOMS", "Motion", "motion_between"]
 
 Floats = NDArray[np.float64]
@@ -17,8 +19,11 @@ _BINS = 6
 """Bins a spacing of the histogram of displacements."""
 _CANDIDATES = 16
 """Peaks of the histogram that are looked at: those of neighbouring lattice vectors are nearly as high."""
-_INSIDE = 1 / 3
-"""An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice."""
+_INSIDE, _ROUGHLY = 1 / 3, 0.45
+"""An atom so close to another, in spacings, covers it; half a spacing is as far as it gets in a lattice. Displacements
+are compared with more room, so that noise uncovers few."""
+_SAME = 0.75
+"""Two atoms so close, in spacings, that nothing covers are one that noise has moved; it would be missed both ways."""
 _CLEARLY = 3.0
 """By so many standard deviations more atoms must be covered for a longer displacement to be taken."""
 _LEAST_MATCH = 0.25
@@ -98,21 +103,21 @@ def motion_between(
         shifts, height = _peaks(Motion(angle, np.zeros(2), pivot).apply(before), trees[1], spacing, max_drift)
         if height > sharpest:
             turn, candidates, sharpest = angle, shifts, height
-    best, most, number = Motion(0.0, np.zeros(2), pivot), -1.0, 0
+    best, most = Motion(0.0, np.zeros(2), pivot), -1.0
     for shift in candidates[np.argsort(np.hypot(*candidates.T), kind="stable")]:
         motion = Motion(turn, shift, pivot)
-        covered, seen = _covered(motion, trees, field, spacing)
-        if covered > most + _CLEARLY * _spread(covered, seen):
-            best, most, number = motion, covered, seen
-    if not _explains(most, number, trees, field, spacing):
+        covered, seen = _covered(motion, trees, field, _ROUGHLY * spacing, _SAME * spacing)
+        # Where it covers as much as the shorter one does, both have the same share.
+        if covered > most + _CLEARLY * _spread((covered + most) / 2, seen):
+            best, most = motion, covered
+    if not _explains(best, trees, field, spacing):
         return None
     return _refined(best, before, trees[1], spacing, max_turn)
 
 
-def _explains(
-    covered: float, seen: int, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
-) -> bool:
+def _explains(motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float) -> bool:
     """Whether a motion covers clearly more atoms than one that has nothing to do with them."""
+    covered, seen = _covered(motion, trees, field, _INSIDE * spacing, 0.0)
     area = max(float(np.prod(field[1] - field[0])), spacing**2)
     chances = [1 - np.exp(-tree.n / area * np.pi * (_INSIDE * spacing) ** 2) for tree in trees]
     # Atoms of each frame are covered by those of the other.
@@ -151,16 +156,31 @@ def _peaks(points: Floats, tree: cKDTree, spacing: float, max_drift: float) -> t
 
 
 def _covered(
-    motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], spacing: float
+    motion: Motion, trees: tuple[cKDTree, cKDTree], field: tuple[Floats, Floats], within: float, same: float
 ) -> tuple[float, int]:
-    """Part of the atoms that are near one of the other frame, of those in the field of both; and their number."""
+    """Part of the atoms within a distance of one of the other frame, of those in the field of both; and their number.
+
+    A row of atoms along the border, of which noise shows some at a time, must not tell of a motion: where the other
+    frame has atoms at the border, too, one that is nearly there may have its partner beyond, and without one is left
+    out. Atoms without a partner that are within ``same`` of one of the other frame without a partner count as covered.
+    """
     before, after = trees
     hits = seen = 0
-    for moved, other in ((motion.apply(before.data), after), (motion.undo(after.data), before)):
-        y, x = moved.T
-        inside = (y >= field[0][0]) & (y <= field[1][0]) & (x >= field[0][1]) & (x <= field[1][1])
-        seen += int(inside.sum())
-        hits += int((other.query(moved[inside], distance_upper_bound=_INSIDE * spacing)[0] < np.inf).sum())
+    alone = []
+    for moved, own, other in (
+        (motion.apply(before.data), before.data, after),
+        (motion.undo(after.data), after.data, before),
+    ):
+        near = other.query(moved, distance_upper_bound=within)[0] < np.inf
+        low, high = field[0] + within, field[1] - within
+        low, high = np.where(other.mins < low, low, field[0]), np.where(other.maxes > high, high, field[1])
+        covered = near & ((moved >= field[0]) & (moved <= field[1])).all(1)
+        missed = ~near & ((moved >= low) & (moved <= high)).all(1)
+        hits += int(covered.sum())
+        seen += int(covered.sum()) + int(missed.sum())
+        alone.append(own[missed])
+    if same and len(alone[0]) and len(alone[1]):
+        hits += 2 * len(pair_off(motion.apply(alone[0]), alone[1], same)[0])
     # Of a displacement that leaves next to nothing in common nothing can be said.
     return (hits / seen if seen > 0.1 * (before.n + after.n) else -1.0), seen
 

@@ -120,7 +120,8 @@ def _share(of: Ints, by: Ints) -> float:
     """Part of the samples that have the most frequent ``by`` among those with the same ``of``; -1 is never it."""
     if not len(of):
         return float("nan")
+    names, of = np.unique(of, return_inverse=True)
     pairs, counts = np.unique(np.stack([of, by], 1)[by >= 0], axis=0, return_counts=True)
-    most = np.zeros(int(of.max()) + 1)
+    most = np.zeros(len(names))
     np.maximum.at(most, pairs[:, 0], counts)
     return float(most.sum() / len(of))

@@ -67,6 +67,13 @@ class TrackAtoms:
                     "track-atoms: %d of %d frames fit no motion of the sheet, such as frame %d",
                     (~known).sum(), len(known), times[~known][0],
                 )  # fmt: skip
+            stopped = _turn_rates(motions, steps, known) > (1 - 1e-6) * turn
+            if turn and stopped.any():
+                ctx.log.warning(
+                    "track-atoms: the sheet turns as far as `max_turn_deg` lets it in %d of %d frames, such as frame "
+                    "%d: raise it if it turns faster",
+                    stopped.sum(), len(times), times[known][1:][stopped][0],
+                )  # fmt: skip
         links = Links(p.max_step * reach, p.max_gap_frames, p.max_exchange * reach if p.species == "keep" else 0.0)
         species = atoms["species"].values.astype(np.int64)
         on_sheet = [motion.undo(frame) for motion, frame in zip(motions, frames, strict=True)]
@@ -85,6 +92,12 @@ class TrackAtoms:
 
 
 _SET = ("track", "species_found", "drift_y", "drift_x", "turn", "drift_known")
+
+
+def _turn_rates(motions: list[Motion], steps: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """(k - 1,) turn in rad a frame up to each frame but the first, of the k whose motion is known."""
+    turns = np.array([motion.turn for motion in motions])[known]
+    return np.asarray(np.abs(np.diff(turns)) / np.diff(steps[known]))
 
 
 def _axis(times: np.ndarray) -> dict[str, xr.Variable]:

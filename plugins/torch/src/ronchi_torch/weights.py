@@ -94,7 +94,7 @@ def read_weights(path: Path, sha256: str | None = None) -> CardedWeights:
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         card = json.loads(header["__metadata__"][_KEY])
     except (SafetensorError, KeyError, ValueError) as error:
-        what = f"not a file of weights: {error}"
+        what = f"not a file of weights: {'it has no card' if isinstance(error, KeyError) else error}"
         raise DataError(what, where=str(path), fix="give one that was trained here") from error
     if not isinstance(card, dict):
         raise DataError("the card of the weights is none", where=str(path), fix="give one that was trained here")
