@@ -3,7 +3,6 @@
 The model is linear: a peak of indices (h, k) lies at ``origin + h g1 + k g2``. Its six parameters are kept
 in the order ``(origin_y, g1_y, g2_y, origin_x, g1_x, g2_x)``. Robust weights follow Tukey's biweight on the
 Mahalanobis distance (Beaton & Tukey 1974, doi:10.1080/00401706.1974.10489171).
-Numba caches what is compiled here by this file's date: touch it after a change in a module it calls.
 """
 
 from __future__ import annotations
