@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -212,6 +213,13 @@ def test_a_path_in_place_of_data_is_told_how_to_be_opened(folder: Path) -> None:
     with pytest.raises(ReadError, match=r"no such file\n  -> .*relative ones start at /") as caught:
         ronchi.read("absent.nc")
     assert "pipeline" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names themselves")
+def test_a_file_whose_name_is_no_text_is_to_be_renamed(folder: Path) -> None:
+    (folder / "scan.nc").rename(folder / "sc\udce9n.nc")
+    with pytest.raises(ReadError, match=r"no UTF-8: .*sc\?n\.nc\n  -> rename it"):
+        ronchi.read("sc\udce9n.nc")
 
 
 def test_what_is_passed_in_the_wrong_order_or_form_is_told_how_to_be_passed(folder: Path) -> None:

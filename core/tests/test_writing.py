@@ -181,6 +181,23 @@ def test_a_writer_that_fails_leaves_the_old_file(
     assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["a.text"]
 
 
+def test_a_writer_s_own_exception_tells_whose_it_is(manager: Manager, data: xr.Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "a.text"
+    with pytest.raises(ValueError, match="a bug") as caught:
+        write_with(choose_writer(path, manager, params={"fault": "bug"}), data, path)
+    (note,) = caught.value.__notes__
+    assert "in the writer 'text' of " in note
+    assert str(path) in note
+
+
+def test_a_name_that_is_no_text_is_refused(manager: Manager, data: xr.Dataset, tmp_path: Path) -> None:
+    """Bytes of another encoding: no reader would take it again, and netCDF failed with a bare UnicodeEncodeError."""
+    path = tmp_path / "sc\udce9n.text"
+    with pytest.raises(OutputError, match=r"no UTF-8: .*sc\?n\.text\n.*name that is text"):
+        write_with(choose_writer(path, manager), data, path)
+    assert not list(tmp_path.glob("sc*"))
+
+
 def test_a_folder_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "a.store"
     for text in ("old", "new"):

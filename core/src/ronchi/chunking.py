@@ -34,7 +34,8 @@ def scan_chunks(
         Bytes a pixel.
     stored : sequence of 4 int, optional
         Chunks of the file. A compressed chunk is read whole or not at all, so a block is
-        rounded up to them where memory allows.
+        rounded up to them where memory allows. Of small ones of more patterns than that, as in a file
+        that is stored by detector pixels, it is as large as memory allows: each takes the decoding of all.
     block_bytes : int
         Size aimed at.
 
@@ -53,8 +54,12 @@ def scan_chunks(
         block = (_even(rows, count // columns), columns)
     if stored is not None:
         aligned = tuple(min(n, math.ceil(b / s) * s) for n, b, s in zip(shape, block, stored, strict=False))
-        if math.prod(aligned) * pattern_bytes <= STORED_LIMIT_BYTES:
+        most = max(1, STORED_LIMIT_BYTES // pattern_bytes)
+        if math.prod(aligned) <= most:
             block = (aligned[0], aligned[1])
+        elif not fits and math.prod(stored) * itemsize <= BLOCK_BYTES:
+            wide = _even(min(columns, stored[1]), most)
+            block = (_even(min(rows, stored[0]), max(1, most // wide)), wide)
     return block[0], block[1], pattern[0], pattern[1]
 
 

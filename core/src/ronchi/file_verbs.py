@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ronchi.api import Result
 from ronchi.apply import apply
 from ronchi.errors import ConfigError, ReadError
+from ronchi.os_faults import no_text
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +51,8 @@ def read_result(path: str | Path, reader: str = "auto", **params: Any) -> Result
     file = Path(path).expanduser()
     if not file.exists():
         raise ReadError("no such file", where=str(path), fix=f"check the path; relative ones start at {Path.cwd()}")
+    if fault := no_text(file.absolute()):
+        raise ReadError(fault, fix="rename it: files, and what is noted in them, take names that are text")
     if reader == "auto":
         reader = choose_reader(file, get_manager(), [])
     return apply("reader", reader, {**params, "path": str(file.absolute())}, {})

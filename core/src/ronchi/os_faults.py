@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from typing import Literal
 
-__all__ = ["FaultKind", "fault_kind", "passed_through"]
+__all__ = ["FaultKind", "fault_kind", "no_text", "passed_through"]
 
 FaultKind = Literal["", "handles", "rights", "gone", "device", "full", "memory", "other"]
 """``""``: the system itself has no complaint; the words are those of a library."""
@@ -40,6 +41,13 @@ def fault_kind(error: BaseException) -> FaultKind:
         return "device" if isinstance(error, TimeoutError | ConnectionError) else ""
     # Libraries of formats have negative numbers of their own.
     return _KINDS.get(number, "other" if number > 0 else "")
+
+
+def no_text(path: os.PathLike[str]) -> str:
+    """What is wrong with a name whose bytes are no text, such as one from a system of another encoding; else empty."""
+    name = os.fspath(path)
+    plain = name.encode("utf-8", "replace").decode()
+    return "" if name == plain else f"its name, or that of a folder above it, has bytes that are no UTF-8: {plain}"
 
 
 def passed_through(error: BaseException, packages: frozenset[str]) -> bool:

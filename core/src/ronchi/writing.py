@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.api import AlgorithmSpec, Params
-from ronchi.errors import OutputError, SchemaError
+from ronchi.errors import OutputError, RonchiError, SchemaError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -151,12 +151,15 @@ def write_with(
     """
     from ronchi import schema
     from ronchi.atomic import all_or_nothing
+    from ronchi.os_faults import no_text
 
     found, taken = schema.schema_of(data), taken_schemas(chosen.spec)
     if ANY not in taken and found not in taken:
         want = " or ".join(sorted(taken))
         what = f"the writer {chosen.spec.name!r} takes {want}, got {found or 'a data set without schema'}"
         raise SchemaError(what, where=str(path), fix="write it as .nc or .zarr, which hold every schema")
+    if fault := no_text(path.absolute()):
+        raise OutputError(fault, fix="choose a name that is text, since a file of this one could not be read again")
     if not path.parent.is_dir():
         raise OutputError("the folder does not exist", where=str(path.parent), fix="make it first")
     held = {side: part for side, part in (sides or {}).items() if {side, ANY} & chosen.spec.sides.keys()}
@@ -165,7 +168,12 @@ def write_with(
     size = sum(part.nbytes for part in (data, *held.values()))
     with all_or_nothing(path, chosen.suffix, size) as temporary:
         writer = chosen.spec.create(chosen.params)
-        writer.write(data, held, temporary, progress=progress or _ignore_progress)
+        try:
+            writer.write(data, held, temporary, progress=progress or _ignore_progress)
+        except Exception as error:
+            if not isinstance(error, RonchiError):
+                error.add_note(f"in the writer {chosen.spec.name!r} of {chosen.dist} {chosen.version}, on {path}")
+            raise
     return path
 
 

@@ -55,6 +55,18 @@ def found_peaks(*, calibrated: bool = True) -> xr.Dataset:
     )  # fmt: skip
 
 
+def indexed_peaks() -> xr.Dataset:
+    """The same with indices and a column of another plugin, and an intensity that is no count."""
+    found = found_peaks()
+    numbers = np.arange(found.sizes["peak"])
+    found["intensity"].attrs.update(units="1", long_name="probability of a disk")
+    return found.assign(
+        h=variable("peak", (numbers % 5).astype("i2"), "1", "index along g1"),
+        k=variable("peak", (numbers % 3).astype("i2"), "1", "index along g2"),
+        energy=variable("peak", numbers * 0.5, "eV", "energy loss"),
+    )
+
+
 def some_strain() -> xr.Dataset:
     """Random maps on a scan of 3 x 5, one position unfit."""
     rng = np.random.default_rng(3)

@@ -32,10 +32,16 @@ EVERY = {
     "images": samples.frames(),
     "a part of a movie": samples.part_of_a_movie(),
     "patterns in electrons": samples.patterns().assign(
-        intensity=lambda ds: ds["intensity"].assign_attrs(units="electrons")
+        intensity=lambda ds: ds["intensity"].assign_attrs(units="electrons", long_name="electrons"),
+        probe=lambda ds: ds["probe"].assign_attrs(units="electrons", long_name="probe beside the particle"),
     ),
+    "every other pattern and pixel": samples.patterns(calibrated=False).isel(
+        scan_x=slice(1, None, 2), qy=slice(0, 9, 2)
+    ),
+    "a lone row": samples.patterns(calibrated=False).isel(scan_y=[2], scan_x=slice(1, None, 2)),
     "peaks": samples.found_peaks(),
     "peaks in pixels": samples.found_peaks(calibrated=False),
+    "indexed peaks": samples.indexed_peaks(),
     "strain": samples.some_strain(),
 }
 
@@ -46,11 +52,18 @@ def test_there_and_back_nothing_is_lost(ds):
     assert set(back.variables) == set(ds.variables)
     for name, var in ds.variables.items():
         np.testing.assert_allclose(back[name].values, var.values, rtol=1e-12, atol=1e-12, err_msg=name)
-        assert back[name].attrs["units"] == var.attrs["units"], name
+        assert [back[name].attrs[key] for key in ("units", "long_name")] == [var.attrs["units"], var.attrs["long_name"]]
     for name in ("beam_energy_eV", "semiangle_mrad", "camera_length_m", "scan_rotation_deg"):
         assert back.attrs.get(name) == (pytest.approx(ds.attrs[name], rel=1e-12) if name in ds.attrs else None)
     for name in ("title", "frame", "reference"):
         assert back.attrs.get(name) == ds.attrs.get(name)
+
+
+def test_a_lone_row_gets_square_pixels():
+    """It has no step of its own, and one of 1 Å would be drawn five times as long as it is wide."""
+    rows, columns = parts_of(samples.patterns().isel(scan_y=[1])).axes[:2]
+    assert rows["scale"] == pytest.approx(columns["scale"]) == 5
+    assert rows["offset"] == 4
 
 
 def test_frames_that_a_program_takes_keep_their_numbers_and_times():

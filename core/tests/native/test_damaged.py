@@ -105,6 +105,21 @@ def test_bits_that_have_changed_are_no_other_counts(tmp_path: Path, suffix: str)
     assert told > 8
 
 
+@pytest.mark.parametrize(
+    ("name", "compress"), [("probe/c/0/0", True), ("qx/c/0", True), ("intensity/c/0/0/0/0", False)]
+)
+def test_parts_of_a_store_that_are_not_compressed_have_a_checksum_too(
+    tmp_path: Path, name: str, compress: bool
+) -> None:
+    scan = fourd.make(np.arange(4096.0).reshape(2, 2, 32, 32), probe=np.ones((32, 32)))
+    path = write(scan, tmp_path / "a.zarr", params={"compress": compress})
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises((ReadError, ValueError), match="checksum"):
+        open_native(path).data.load()
+
+
 def test_faults_of_a_computation_are_not_blamed_on_the_file(tmp_path: Path, scan) -> None:
     def fail(block: np.ndarray) -> np.ndarray:
         raise RuntimeError("does not converge")

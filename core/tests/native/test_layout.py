@@ -26,6 +26,22 @@ def test_blocks_are_a_few_megabytes_of_whole_patterns_whatever_the_file_says(sto
         assert size <= 2 * 12 * 2**20, "tall chunks make blocks narrower, not larger"
 
 
+@pytest.mark.parametrize("stored", [(100, 120, 1, 1), (100, 120, 8, 8), (50, 60, 1, 1), (1, 120, 4, 4)])
+def test_of_a_file_by_detector_pixels_as_much_is_read_at_once_as_memory_allows(stored: tuple[int, ...]) -> None:
+    """Each block takes the decoding of every chunk under it: of 660 MB in 55 blocks, 55 times."""
+    shape = (100, 120, 166, 166)
+    chunks = scan_chunks(shape, 2, stored)
+    size = np.prod(chunks) * 2
+    assert size <= 128 * 2**20
+    decoded = np.prod([-(-chunk // block) for chunk, block in zip(stored[:2], chunks[:2], strict=True)])
+    assert decoded <= np.ceil(1.1 * np.prod(stored[:2]) * 166**2 * 2 / 2**27)
+
+
+def test_large_pieces_of_a_file_that_has_no_chunks_make_no_large_blocks() -> None:
+    """Such as dask cuts of a contiguous array by itself."""
+    assert scan_chunks((100, 100, 120, 120), 2, (90, 90, 90, 90)) == scan_chunks((100, 100, 120, 120), 2)
+
+
 def test_a_pattern_larger_than_a_block_is_a_block() -> None:
     assert scan_chunks((3, 4, 4096, 4096), 4) == (1, 1, 4096, 4096)
 

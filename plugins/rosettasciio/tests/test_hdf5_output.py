@@ -78,6 +78,16 @@ def test_what_is_written_in_parts_is_whole(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file["a"], values)
 
 
+def test_a_file_that_an_error_left_open_can_still_be_closed(tmp_path: Path) -> None:
+    """As RosettaSciIO leaves it where it cannot name a group; the process died of it in the end."""
+    output = Output(tmp_path / "a.h5")
+    file = h5py.File(output, "w")
+    file["a"] = np.arange(10_000)
+    with pytest.raises(KeyError), output:
+        raise KeyError
+    file.close()
+
+
 def test_the_first_fault_is_the_one_that_is_raised(tmp_path: Path) -> None:
     """HDF5 is told nothing of it, and what it makes of data that are not there is of no interest."""
 

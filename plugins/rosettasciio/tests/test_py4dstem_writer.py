@@ -178,11 +178,14 @@ def test_variables_of_peaks_and_strain_that_have_no_place_are_named(cube, found,
     assert "no place for height: left out" in caplog.text
 
 
-def test_title_and_unit_of_the_counts_come_back(cube, tmp_path):
+def test_title_and_unit_of_the_counts_come_back(cube, found, tmp_path):
     cube["intensity"].attrs["units"] = "electron"
     back = ronchi.read(ronchi.write(cube.assign_attrs(title="wedge 3"), tmp_path / "cube.h5"))
     assert back.attrs["title"] == "wedge 3"
     assert back["intensity"].attrs["units"] == "electron"
+    found["intensity"].attrs["units"] = "electron"
+    peaks_back = ronchi.read(ronchi.write(cube, tmp_path / "both.h5", sides={"found": found}), side="found")
+    assert peaks_back["intensity"].attrs["units"] == "electron"
 
 
 OWN = {

@@ -17,6 +17,7 @@ import ronchi
 from ronchi.blocks import iter_regions
 from ronchi.errors import ReadError
 from ronchi_rosettasciio.formats import FORMATS
+from ronchi_rosettasciio.hdf5 import read_datasets
 
 MERLIN = "rsciio/merlin/001_4x2_6bit.mib"
 
@@ -73,6 +74,18 @@ def test_a_chunk_that_cannot_be_decompressed_names_the_file(tmp_path, open_file)
     with pytest.raises(ReadError) as fault:
         _ = ds["intensity"].values
     assert "a.h5" in fault.value.where
+
+
+@pytest.mark.parametrize(("chunks", "most"), [((40, 30, 1, 1), 4), ((1, 1, 24, 20), 1200), ((8, 6, 3, 4), 25)])
+def test_chunks_of_single_detector_pixels_are_read_many_at_a_time(chunks: tuple, most: int, tmp_path):
+    """Each task of dask takes 0.7 ms; those of whole patterns stay apart, so that any scan can be made of them."""
+    values = np.arange(40 * 30 * 24 * 20, dtype="u4").reshape(40, 30, 24, 20)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("d", data=values, chunks=chunks)
+    (signal,) = read_datasets(tmp_path / "a.h5")
+    assert signal.data.npartitions <= most
+    assert signal.data.chunksize[:2] == chunks[:2]
+    np.testing.assert_array_equal(signal.data[3:9], values[3:9])
 
 
 @pytest.mark.parametrize("block_mb", [0.05, 0.5, 12])

@@ -25,12 +25,20 @@ def counts(dtype: str = "u2") -> xr.Dataset:
     return fourd.make(rng.poisson(beam, (4, 6, 32, 32)).astype(dtype), q_step=(0.02, 0.02))
 
 
-@pytest.mark.parametrize("dtype", ["u1", "u2", "f4"])
-def test_no_damage_is_read_as_other_counts(tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "compress", "chunk"),
+    [
+        *((dtype, True, f"{DATA}/0/0/0/0") for dtype in ("u1", "u2", "f4")),
+        ("u2", False, f"{DATA}/0/0/0/0"),
+        ("u2", True, "Experiments/__unnamed__/metadata/ronchi/bad_pixel/0/0"),
+    ],
+)
+def test_no_damage_is_read_as_other_counts(tmp_path: Path, dtype: str, compress: bool, chunk: str) -> None:
     """A flipped bit anywhere in a chunk; of Blosc's frames half were read as other counts."""
-    path = ronchi.write(counts(dtype), tmp_path / "a.zspy")
-    np.testing.assert_array_equal(ronchi.read(path)["intensity"], counts(dtype)["intensity"])
-    file = path / DATA / "0/0/0/0"
+    whole_ds = counts(dtype).assign(fourd.make(np.zeros((1, 1, 32, 32)), bad_pixel=np.eye(32))[["bad_pixel"]].variables)
+    path = ronchi.write(whole_ds, tmp_path / "a.zspy", compress=compress)
+    xr.testing.assert_equal(ronchi.read(path)[["intensity", "bad_pixel"]], whole_ds)
+    file = path / chunk
     whole = file.read_bytes()
     for place in np.random.default_rng(1).integers(0, len(whole), 40):
         part = bytearray(whole)
@@ -105,9 +113,13 @@ def test_a_ragged_signal_does_not_hide_the_others(tmp_path: Path) -> None:
         ronchi.read(path)
 
 
-@pytest.mark.parametrize("title", [".", "..", "x" * 300, "Å" * 150, "a/b", "Å ☃"])
-def test_any_title_has_a_place(tmp_path: Path, title: str) -> None:
-    """It is the name of a folder, if it can be."""
-    back = ronchi.read(ronchi.write(counts().assign_attrs(title=title), tmp_path / "a.zspy"))
-    assert back.attrs["title"] == title
+@pytest.mark.parametrize("title", [".", "..", "x" * 300, "Å" * 150, "a/b", r"C:\data\a", "Å ☃", "a\0\0", "sc\udce9n"])
+@pytest.mark.parametrize("suffix", [".zspy", ".hspy", ".h5"])
+def test_any_title_has_a_place(tmp_path: Path, title: str, suffix: str) -> None:
+    """It is the name of a folder, if it can be. NUL ends the text of instruments, and names of files are any bytes."""
+    ds = counts().assign_attrs(title=title, instrument=title)
+    back = ronchi.read(ronchi.write(ds, tmp_path / f"a{suffix}"))
+    kept = title.rstrip("\0").replace("\udce9", r"\udce9")
+    assert back.attrs["instrument"] == kept
+    assert back.attrs["title"] == ("a" if (title, suffix) == (".", ".hspy") else kept)
     np.testing.assert_array_equal(back["intensity"], counts()["intensity"])

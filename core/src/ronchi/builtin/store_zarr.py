@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from ronchi.builtin.store import SMALL_BYTES, Groups, Target, plain_attrs, plan_chunks, stored_dtype
 from ronchi.builtin.store_checks import check_groups
@@ -67,14 +67,15 @@ class ZarrGroup:
         chunks, shards = self._layout(var, dtype)
         if dtype.kind == "U":
             dtype = "string"
+        compressed = self._compress and var.nbytes >= SMALL_BYTES
         array = self._group.create_array(
             name,
             shape=var.shape,
             dtype=dtype,
             chunks=chunks,
             shards=shards,
-            # With the checksum, counts from a damaged file are an error; without, they would be other counts.
-            compressors=ZstdCodec(level=1, checksum=True) if self._compress and var.nbytes >= SMALL_BYTES else None,
+            # With a checksum, counts from a damaged file are an error; without, they would be other counts.
+            compressors=ZstdCodec(level=1, checksum=True) if compressed else Crc32cCodec(),
             dimension_names=[str(dim) for dim in var.dims],
             attributes={key: _json(value) for key, value in plain_attrs(var.attrs).items()},
             # A chunk that is absent is then one that was lost.

@@ -15,6 +15,7 @@ from ronchi_rosettasciio.signals import Axis, Signal
 __all__ = ["left_out", "read_arina", "read_datasets"]
 
 _MOST_DATASETS = 200
+_JOINED_BYTES = 4 * 2**20
 
 
 def read_datasets(path: Path) -> list[Signal]:
@@ -131,4 +132,16 @@ def _lazy(item: Any) -> Any:
     import dask.array as da
 
     # A name of its own keeps dask from reading the data to make one.
-    return da.from_array(item, chunks=item.chunks or "auto", name=False, lock=False)
+    chunks = _joined(item.shape, item.chunks, item.dtype.itemsize) if item.chunks else "auto"
+    return da.from_array(item, chunks=chunks, name=False, lock=False)
+
+
+def _joined(shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Chunks of a few detector pixels, up to 4 MB together: a task of dask takes as long as to decode a small one."""
+    joined = list(chunks)
+    for axis in (-1, -2):
+        most = max(1, _JOINED_BYTES // (math.prod(joined) * itemsize))
+        joined[axis] = min(shape[axis], most * chunks[axis])
+        if joined[axis] < shape[axis]:
+            break
+    return tuple(joined)

@@ -6,12 +6,18 @@ Where a write fails, HDF5 (2.0) cannot close the file; it tries again as the pro
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["Output"]
+__all__ = ["Output", "held_text"]
+
+
+def held_text(text: str) -> str:
+    """Text as HDF5 can hold it: without NUL, with which instruments pad theirs, and bytes that are no text spelled."""
+    return text.replace("\0", "").encode("utf-8", "backslashreplace").decode()
 
 
 class Output:
@@ -22,7 +28,7 @@ class Output:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("w+b", buffering=0)
+        self._file: Any = path.open("w+b", buffering=0)
         self._fault: OSError | None = None
 
     def check(self) -> None:
@@ -46,8 +52,11 @@ class Output:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if kind is None or issubclass(kind, Exception):
-            self.check()
+        fault, self._fault = self._fault, self._fault or OSError("the file is closed")
+        # What HDF5 still says to a file that an error left open goes nowhere; else it would be a crash here as well.
+        self._file = io.BytesIO()
+        if fault is not None and (kind is None or issubclass(kind, Exception)):
+            raise fault
 
     def __fspath__(self) -> str:
         return str(self._path)
@@ -65,9 +74,10 @@ class Output:
     def truncate(self, size: int) -> int:
         """Set the length."""
         try:
-            self._file.truncate(size)
+            if self._fault is None:
+                self._file.truncate(size)
         except OSError as error:
-            self._fault = self._fault or error
+            self._fault = error
         return size
 
     def __getattr__(self, name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ronchi.api import OutputError
 from ronchi.blocks import BLOCK_BYTES, iter_regions, regions
 from ronchi.file_faults import reading
 from ronchi.interop.signals import Parts, parts_of
-from ronchi_rosettasciio.hdf5_output import Output
+from ronchi_rosettasciio.hdf5_output import Output, held_text
 from ronchi_rosettasciio.params_hyperspy import HyperspyWriterParams
 
 __all__ = ["HyperspyWriter"]
@@ -47,6 +48,7 @@ class HyperspyWriter:
             Lazy data come from a file that is damaged.
         """
         parts = parts_of(data)
+        parts = replace(parts, metadata=_held(parts.metadata))
         streamed = data["intensity"] if "intensity" in data and not parts.ragged else None
         if path.suffix == ".zspy":
             if parts.ragged:
@@ -127,12 +129,25 @@ def _slabs(data: xr.DataArray) -> Iterator[tuple[Slab, Any]]:
 def _make_hspy(output: Output, parts: Parts, whole: bool) -> None:
     from rsciio.hspy import file_writer
 
-    file_writer(output, _signal(parts), write_dataset=whole, show_progressbar=False)
+    signal = _signal(parts)
+    if signal["metadata"]["General"]["title"] == ".":
+        # It is the name of a group, and this one is every group's name for itself.
+        signal["metadata"]["General"] = {"title": ""}
+    file_writer(output, signal, write_dataset=whole, show_progressbar=False)
+
+
+def _held(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {key: _held(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_held(value) for value in tree]
+    return held_text(tree) if isinstance(tree, str) else tree
 
 
 def _group_name(parts: Parts) -> str:
     """The title as HyperSpy makes a name of it, if it can be that of a folder."""
-    name = str(parts.metadata["General"]["title"]).replace("/", "-")
+    # zarr takes a backslash for a slash.
+    name = str(parts.metadata["General"]["title"]).replace("/", "-").replace("\\", "-")
     return name if name.strip(".") and len(name.encode()) <= _MOST_NAME_BYTES else "__unnamed__"
 
 

@@ -13,6 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
+from ronchi_rosettasciio.hdf5_output import held_text
+
 __all__ = ["items_of", "note", "noted", "write_items"]
 
 _BUNDLE, _NAME = "metadatabundle", "ronchi"
@@ -89,9 +91,8 @@ def _name(key: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    # HDF5 ends a text at the first NUL.
     if isinstance(value, str):
-        return value if "\0" not in value else json.dumps(value)
+        return held_text(value)
     try:
         array = np.asarray(value)
     except ValueError:

@@ -21,6 +21,7 @@ __all__ = [
     "CUBE_IMAGES",
     "CUBE_NOTES",
     "DETECTOR",
+    "PEAK_NOTES",
     "SCAN",
     "STRAIN_NOTES",
     "Node",
@@ -41,8 +42,10 @@ CUBE_IMAGES = {"probe": DETECTOR, "bad_pixel": DETECTOR, "valid": SCAN}
 """Images beneath a cube that belong to it, with what they lie over."""
 CUBE_NOTES = ("title", "intensity_units")
 """Attributes of the group of a cube, which py4DSTEM leaves alone."""
+PEAK_NOTES = ("intensity_units",)
+"""Attributes of the group of peaks, likewise."""
 STRAIN_NOTES = ("frame", "reference", "measure", "residual_units")
-"""Attributes of the group of a strain map, which py4DSTEM leaves alone."""
+"""Attributes of the group of a strain map, likewise."""
 
 _STRAIN = {"e_xx", "e_yy", "e_xy", "theta"}
 _METADATA = {"metadatabundle", "_metadata", "metadata"}
@@ -139,9 +142,9 @@ def calibration_items(file: h5py.File, node: Node) -> dict[str, Any]:
 
 
 def own_notes(file: h5py.File, node: Node) -> dict[str, str]:
-    """What ronchi noted on the group of a cube or a strain map that it wrote; empty for all others."""
-    attrs = file[node.path].attrs
-    return {key: _text(attrs[key]) for key in {"cube": CUBE_NOTES, "strain": STRAIN_NOTES}[node.kind] if key in attrs}
+    """What ronchi noted on the group of patterns, peaks or strain that it wrote; empty for all others."""
+    attrs, known = file[node.path].attrs, {"cube": CUBE_NOTES, "peaks": PEAK_NOTES, "strain": STRAIN_NOTES}
+    return {key: _text(attrs[key]) for key in known.get(node.kind, ()) if key in attrs}
 
 
 def own_attrs(file: h5py.File, node: Node) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Scene:
         self.frames = {node.path: self._frame(node, calibration_items(file, node)) for node in nodes}
         self.q_shapes = {node.path: q_shape_of(file, node) for node in nodes if node.kind in ("peaks", "points")}
         self.stored = {node.path: (file[node.data].dtype, file[node.data].chunks) for node in nodes}
-        self.notes = {node.path: own_notes(file, node) for node in nodes if node.kind in ("cube", "strain")}
+        self.notes = {node.path: own_notes(file, node) for node in nodes}
         self.attrs = {node.path: own_attrs(file, node) for node in nodes}
         self.image_attrs = {node.path: _image_attrs(file[node.data], node) for node in nodes if node.kind == "map"}
 
@@ -194,6 +194,7 @@ class Scene:
         columns = {name: table[row] for row, name in enumerate(names)}
         columns |= {name: columns[name].astype(np.int16) for name in ("h", "k") if name in columns}
         made = framed_peaks(points.counts.ravel(), columns, frame, (node.shape[0], node.shape[1]), q_shape)
+        made["intensity"].attrs["units"] = self.notes[node.path].get("intensity_units", "counts")
         made.attrs = self.attrs[node.path] | made.attrs
         # Threads would not make HDF5 faster, which holds a lock while it reads.
         return made.load(scheduler="synchronous") if load else made

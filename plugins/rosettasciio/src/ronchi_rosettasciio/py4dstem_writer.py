@@ -16,10 +16,10 @@ from ronchi.api import OutputError
 from ronchi.blocks import iter_regions
 from ronchi.interop.py4dstem import calibration_of, points_of, scan_items, strain_extras, to_py4dstem
 from ronchi.schema import fourd, maps, peaks, schema_of, strain
-from ronchi_rosettasciio.hdf5_output import Output
+from ronchi_rosettasciio.hdf5_output import Output, held_text
 from ronchi_rosettasciio.params_py4dstem import Py4dstemWriterParams
 from ronchi_rosettasciio.py4dstem_metadata import note, write_items
-from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, CUBE_NOTES, DETECTOR, SCAN, STRAIN_NOTES
+from ronchi_rosettasciio.py4dstem_nodes import CUBE_IMAGES, CUBE_NOTES, DETECTOR, PEAK_NOTES, SCAN, STRAIN_NOTES
 
 __all__ = ["Py4dstemWriter"]
 
@@ -105,7 +105,7 @@ class Py4dstemWriter:
             notes = dict(part.attrs)
             if "residual" in part:
                 notes["residual_units"] = part["residual"].attrs["units"]
-            group.attrs.update({key: str(notes[key]) for key in STRAIN_NOTES if key in notes})
+            group.attrs.update({key: held_text(str(notes[key])) for key in STRAIN_NOTES if key in notes})
             return group
         if kind == peaks.NAME:
             return _write_vectors(parent, name, part)
@@ -136,7 +136,7 @@ class Py4dstemWriter:
                 if part[extra].attrs.get("filled"):
                     group[extra].attrs["filled"] = 1
         notes = dict(zip(CUBE_NOTES, (part.attrs.get("title"), intensity.attrs["units"]), strict=True))
-        group.attrs.update({key: str(note) for key, note in notes.items() if note})
+        group.attrs.update({key: held_text(str(note)) for key, note in notes.items() if note})
         return group
 
 
@@ -171,7 +171,7 @@ _IMAGE_CLASSES = {SCAN: "VirtualImage", DETECTOR: "VirtualDiffraction"}
 
 def _group(parent: h5py.Group, name: str, kind: str, python_class: str = "") -> h5py.Group:
     # With a slash it would be a group within another one.
-    name = name.replace("/", "-")
+    name = held_text(name).replace("/", "-")
     # A side may be called as an image of the cube that it lies beneath, and two images alike.
     while name in parent:
         name = f"{name}_"
@@ -206,10 +206,10 @@ def _write_array(
 
 
 def _write_image(parent: h5py.Group, name: str, dims: tuple[str, str], image: xr.DataArray) -> h5py.Group:
-    values, units = image.transpose(*dims).values, str(image.attrs.get("units", "intensity"))
+    values, units = image.transpose(*dims).values, held_text(str(image.attrs.get("units", "intensity")))
     group = _write_array(parent, name, _IMAGE_CLASSES[dims], values, units=units)
     if "long_name" in image.attrs:
-        group["data"].attrs["long_name"] = str(image.attrs["long_name"])
+        group["data"].attrs["long_name"] = held_text(str(image.attrs["long_name"]))
     return group
 
 
@@ -229,6 +229,7 @@ def _write_vectors(parent: h5py.Group, name: str, part: xr.Dataset) -> h5py.Grou
     counts, records = points_of(part)
     scan_shape = tuple(int(n) for n in part.attrs["scan_shape"])
     group = _group(parent, name, "custom", "BraggVectors")
+    group.attrs.update(dict(zip(PEAK_NOTES, [held_text(str(part["intensity"].attrs["units"]))], strict=True)))
     points = _group(group, "_v_uncal", "custom_pointlistarray", "PointListArray")
     target = points.create_dataset("data", scan_shape, h5py.vlen_dtype(records.dtype))
     # An object array of HDF5's own dtype: h5py would join lists of equal length to one array of two dimensions.

@@ -86,13 +86,13 @@ def _put(group: Any, values: Mapping[str, Any]) -> None:
 def _array(group: Any, name: str, like: Any, chunk: tuple[int, ...], *, compress: bool) -> Any:
     dtype = like.dtype.newbyteorder("=")
     # As Blosc does it, which HyperSpy would take, but which has no checksum.
-    shuffled = [numcodecs.Shuffle(dtype.itemsize)] if compress and dtype.itemsize > 1 else None
+    shuffled = [numcodecs.Shuffle(dtype.itemsize)] if dtype.itemsize > 1 else None
     return group.create_array(
         name,
         shape=like.shape,
         dtype=dtype,
         chunks=tuple(max(1, n) for n in chunk),
-        filters=shuffled,
+        filters=shuffled if compress else [numcodecs.CRC32()],
         compressors=_CheckedZstd() if compress else None,
         chunk_key_encoding={"name": "v2", "separator": "/"},
         config={"write_empty_chunks": True},
