@@ -13,7 +13,7 @@ demo: $(READY)
 # As many processes as there are processors; what measures seconds comes after, by itself.
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not alone" -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -m alone $$(grep -rl "mark\.alone" --include="test_*.py" tests core/tests plugins/*/tests)
 
 fast: $(READY)
 	$(BIN)/python -m pytest -m "not slow"

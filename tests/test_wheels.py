@@ -16,7 +16,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLE = ROOT / "docs" / "examples" / "plugin-radial-gradient"
 DISTS = [ROOT / "core", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml")), EXAMPLE]
-BUILD = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+BUILD = """
+import os, sys
+from hatchling.build import build_wheel
+for dist in sys.argv[2:]:
+    os.chdir(dist)
+    print(build_wheel(sys.argv[1]))
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -40,12 +46,9 @@ MakeEnvironment = Callable[..., Environment]
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Wheel of each distribution, built by its own build backend."""
     folder = tmp_path_factory.mktemp("wheels")
-    build = [sys.executable, "-c", BUILD, str(folder)]
-    return {
-        dist.name: folder
-        / subprocess.run(build, cwd=dist, check=True, capture_output=True, text=True).stdout.split()[-1]
-        for dist in DISTS
-    }
+    build = [sys.executable, "-c", BUILD, str(folder), *map(str, DISTS)]
+    built = subprocess.run(build, check=True, capture_output=True, text=True).stdout.split()
+    return {dist.name: folder / name for dist, name in zip(DISTS, built, strict=True)}
 
 
 @pytest.fixture(scope="module")

@@ -343,15 +343,11 @@ def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("executor", "ceiling_mb", "times"), [("serial", 700, 4), ("process", 1300, 4)])
-def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceiling_mb, times):
-    patterns = times * ceiling_mb * 10**6 // (128 * 128 * 2)
-    shape = (64, patterns // 64, 128, 128)
-    big = np.lib.format.open_memmap(folder / "scan.npy", mode="w+", dtype="u2", shape=shape)
-    row = np.random.default_rng(0).poisson(2, shape[1:]).astype("u2")
-    for y in range(shape[0]):
-        big[y] = row
-    del big, row
+@pytest.mark.parametrize(("executor", "ceiling_mb"), [("serial", 700), ("process", 1300)])
+def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceiling_mb):
+    shape = (64, 1340, 128, 128)  # 2.8 GB
+    # What is read fills memory as any values would, and the disk has nothing to write: all is a hole.
+    np.lib.format.open_memmap(folder / "scan.npy", mode="w+", dtype="u2", shape=shape)
     process = start(f"run.executor={executor}", "run.workers=1", f"run.memory_mb={ceiling_mb}", "run.block=null")
     out, err = process.communicate(timeout=500)
     size_mb = (folder / "scan.npy").stat().st_size / 1e6
@@ -359,7 +355,7 @@ def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceil
     assert process.returncode == 0, err[-2000:]
     peak = max(json.loads(out).values())
     print(f"{executor}: peak {peak:.0f} MB under a ceiling of {ceiling_mb} MB, file of {size_mb:.0f} MB")
-    assert size_mb > 0.98 * times * ceiling_mb
+    assert size_mb > 2 * ceiling_mb
     assert peak < ceiling_mb
 
 

@@ -95,25 +95,26 @@ from ronchi.api import Context
 from ronchi_fcunet import training
 from ronchi_fcunet.train_params import TrainParams
 
-folder, stop_at = Path(sys.argv[2]), int(sys.argv[3])
+params = TrainParams.model_validate_json(Path(sys.argv[2]).read_text())
 
-def progress(done, total):
-    if done == stop_at:
+def stop(done, total):
+    if done == 3:
         raise KeyboardInterrupt
 
 class Kept(training._Training):
     def _finish(self):
         card = super()._finish()
-        path = folder.with_name(f"{folder.name}-rank{self.world.rank}.safetensors")
+        path = self.folder.with_name(f"{self.folder.name}-rank{self.world.rank}.safetensors")
         training.save_weights(path, self.averaged, card)
         return card
 
 training._Training = Kept
-params = TrainParams.model_validate_json(Path(sys.argv[4]).read_text())
-try:
-    training.train(params, Plain(), Context(rng=np.random.default_rng(0), progress=progress), folder)
-except KeyboardInterrupt:
-    pass
+for folder in sys.argv[3:]:
+    progress = {"progress": stop} if folder.endswith("stopped") else {}
+    try:
+        training.train(params, Plain(), Context(rng=np.random.default_rng(0), **progress), Path(folder))
+    except KeyboardInterrupt:
+        pass
 """
 
 
@@ -122,18 +123,18 @@ def test_two_processes_agree_and_go_on_where_they_were(params: Any, tmp_path: Pa
     (tmp_path / "two.py").write_text(TWO)
     (tmp_path / "params.json").write_text(params(steps=4, validate_every=2).model_dump_json())
 
-    def run(folder: str, stop_at: int) -> None:
+    def run(*folders: str) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "two.py",
-             Path(__file__).parent, tmp_path / folder, str(stop_at), tmp_path / "params.json"],
+             Path(__file__).parent, tmp_path / "params.json", *(tmp_path / folder for folder in folders)],
             capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
 
-    run("whole", -1)
-    run("parts", 3)
-    assert not (tmp_path / "parts" / "weights.safetensors").exists()
-    run("parts", -1)
+    run("whole", "stopped")
+    assert not (tmp_path / "stopped" / "weights.safetensors").exists()
+    (tmp_path / "stopped").rename(tmp_path / "parts")
+    run("parts")
     states = [
         load_weights(tmp_path / f"{folder}-rank{rank}.safetensors").network.state_dict()
         for folder in ("whole", "parts")
