@@ -33,6 +33,10 @@ def test_it_draws_what_has_one_picture() -> None:
         descriptors.make(np.zeros((4, 2)), dims=("sample",)).ronchi.plot()
 
 
+def test_it_says_what_it_can() -> None:
+    assert repr(fourd.make(np.ones((1, 1, 4, 4))).ronchi).startswith("<ronchi: a data set of schema fourd/1; plot, ")
+
+
 def test_it_gives_peers_what_interop_gives_them() -> None:
     pytest.importorskip("hyperspy", reason='HyperSpy is not installed: pip install "ronchi[hyperspy]" to run this test')
     ds = fourd.make(np.ones((2, 3, 8, 8), "u2"))

@@ -79,6 +79,25 @@ def test_broken_plugin_stops_only_what_uses_it(make_dist, code, message):
     assert [spec.name for spec in manager.specs("metric")] == ["good"]
 
 
+@pytest.mark.parametrize(
+    ("field", "text", "wanted"),
+    [
+        ("params=P", "params=dict", "a subclass of Params"),
+        ('inputs={"result": "strain/1"}', 'inputs=["strain/1"]', "a mapping of texts to texts"),
+        ('factory=f"{__name__}:Algo"', "factory=Algo", "a text"),
+        ('output="scores/1"', 'output="scores/1", version="1.0"', "a whole number"),
+        ('output="scores/1"', 'output="scores/1", capabilities=["cuda"]', "a set of texts"),
+        ('output="scores/1"', 'output="scores/1", suffixes=".x"', "a tuple of texts"),
+        ('output="scores/1"', 'output="scores/1", columns={"score": "1"}', "a mapping of names"),
+    ],
+)
+def test_a_field_of_a_spec_that_is_of_another_type_is_told_by_name(make_dist, field, text, wanted):
+    manager = Manager(scan([install(make_dist, "good", "gooddist", GOOD.replace(field, text))]))
+    name = text.rpartition(", ")[2].partition("=")[0]
+    with pytest.raises(PluginError, match=rf"the field '{name}' of the algorithm 'good' is .*, not {wanted}"):
+        manager.spec("metric", "good")
+
+
 def test_clash_is_an_error_that_names_both(make_dist):
     install(make_dist, "same", "onedist")
     manager = Manager(scan([install(make_dist, "same", "twodist")]))

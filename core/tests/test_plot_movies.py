@@ -138,6 +138,20 @@ def test_the_angle_says_its_period_and_classes_say_how_many_stays_ended():
     assert legend == "class 0: 5 of 7 ended"
 
 
+def test_classes_that_nothing_left_are_said_to_be_so():
+    still = counted()
+    still["n_ended"] = still["n_ended"] * 0
+    (ax,) = plot.dwell_curves(still).axes
+    assert [text.get_text() for text in ax.texts] == ["no stay ended within the movie"]
+    assert not plot.dwell_curves(counted()).axes[0].texts
+
+
+def test_frames_and_rings_are_counted_in_whole_numbers():
+    figure = plot.rings_in_time(counted(3))
+    for ticks in (axis.get_ticklocs() for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        assert (ticks == np.round(ticks)).all()
+
+
 def table(units: str = "pixel") -> xr.Dataset:
     y, x = (axis.ravel().astype(float) for axis in np.mgrid[4:30:6, 4:50:6])
     n = len(y)

@@ -28,6 +28,13 @@ def test_fourd_centre_of_an_even_axis_is_half_its_length():
     assert fourd.scan_units(ds) == "pixel"
 
 
+def test_a_lone_row_of_a_detector_has_the_step_of_the_other_axis():
+    ds = cube(q_step=(0.02, 0.03))
+    np.testing.assert_allclose(fourd.q_step(ds.isel(qy=[2])), (0.03, 0.03), rtol=1e-12)
+    np.testing.assert_allclose(fourd.q_step(ds.isel(qx=[2])), (0.02, 0.02), rtol=1e-12)
+    assert fourd.q_step(ds.isel(qy=[2], qx=[1])) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

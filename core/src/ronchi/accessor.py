@@ -27,6 +27,10 @@ class RonchiAccessor:
     def __init__(self, data: xr.Dataset) -> None:
         self._data = data
 
+    def __repr__(self) -> str:
+        verbs = ", ".join(name for name in dir(self) if not name.startswith("_"))
+        return f"<ronchi: a data set of schema {self.schema or 'none'}; {verbs}>"
+
     @property
     def schema(self) -> str:
         """Name of the schema, ``""`` if there is none."""

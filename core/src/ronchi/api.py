@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,39 @@ class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+def _is_params(value: Any) -> bool:
+    return isinstance(value, type) and issubclass(value, Params)
+
+
+def _is_words(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values()))
+
+
+def _is_pairs(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value.values())
+
+
+_FIELD_TYPES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (
+        ("name", "summary", "factory", "output", "files", "trainer", "citation"),
+        lambda value: isinstance(value, str),
+        "a text",
+    ),
+    (("params",), _is_params, "a subclass of Params"),
+    (("training",), lambda value: value is None or _is_params(value), "a subclass of Params"),
+    (("inputs", "sides", "better"), _is_words, "a mapping of texts to texts"),
+    (("columns",), _is_pairs, "a mapping of names to (unit, meaning)"),
+    (
+        ("suffixes",),
+        lambda value: isinstance(value, tuple) and all(isinstance(text, str) for text in value),
+        "a tuple of texts",
+    ),
+    (("capabilities",), lambda value: isinstance(value, (frozenset, set)), "a set of texts"),
+    (("version", "api"), lambda value: isinstance(value, int), "a whole number"),
+)
+"""Of the fields of a spec: names, what they must be, and that in words."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AlgorithmSpec:
     """What a hook yields: one algorithm, described without importing its code.
@@ -122,6 +155,11 @@ class AlgorithmSpec:
         What to cite, with a DOI.
     api : int
         `API_VERSION` that the algorithm was written for.
+
+    Raises
+    ------
+    TypeError
+        A field is not of its type.
     """
 
     name: str
@@ -141,6 +179,14 @@ class AlgorithmSpec:
     capabilities: frozenset[str] = frozenset()
     citation: str = ""
     api: int = API_VERSION
+
+    def __post_init__(self) -> None:
+        # Here, where a traceback shows the author's line, and not wherever a field is used first.
+        for names, is_right, wanted in _FIELD_TYPES:
+            for name in names:
+                value = getattr(self, name)
+                if not is_right(value):
+                    raise TypeError(f"the field {name!r} of the algorithm {self.name!r} is {value!r}, not {wanted}")
 
     def create(self, params: Params | None = None) -> Any:
         """Import the factory and make the algorithm object.

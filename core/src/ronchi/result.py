@@ -142,7 +142,11 @@ class RunResult:
     def __getitem__(self, reference: str) -> xr.Dataset:
         """Data of ``"step"`` or ``"step.side"``; raises `KeyError` if it was not made."""
         name, _, side = reference.partition(".")
+        if name not in self.steps:
+            raise KeyError(f"{reference}: no step is called {name!r}; there are {', '.join(self.steps)}")
         step = self.steps[name]
+        if side and side not in step.sides:
+            raise KeyError(f"{reference}: the step {name!r} has no {side!r}; it has {', '.join(step.sides) or 'none'}")
         data = step.sides[side] if side else step.data
         if data is None:
             raise KeyError(f"{reference}: the step is {step.status}")

@@ -157,7 +157,9 @@ def test_a_detector_is_tuned_and_then_compared(small: dict[str, Any]) -> None:
         {"name": "direct", "as": "tuned", "tune": {"offset_px": [0.8, 0.0]}},
     ]
     small["protocol"] = {"tuning": {"trials": 3, "figure": "score.rms_px"}}
-    result = run_bench(small, stream=io.StringIO())
+    result = run_bench(small, stream=(told := io.StringIO()))
+    lines = [line for line in told.getvalue().splitlines() if line.startswith("tuning ")]
+    assert [line.partition(":")[0] for line in lines] == [f"tuning tuned, trial {i} of 3" for i in (1, 2, 3)]
     write_files(result)
     record = json.loads(Path("small-bench/bench.json").read_text())["tuned"]
     assert record[0]["entry"] == "tuned"

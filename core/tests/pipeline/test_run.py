@@ -28,6 +28,14 @@ def test_results_are_right_and_written(go, folder, statuses, all_done):
     assert run.ok
 
 
+def test_a_result_that_is_not_there_is_told_with_those_that_are(go):
+    run = go()
+    with pytest.raises(KeyError, match="no step is called 'disk'; there are load, half, disks"):
+        run["disk"]
+    with pytest.raises(KeyError, match="the step 'disks' has no 'truth'"):
+        run["disks.truth"]
+
+
 def test_positions_without_pattern_have_no_peaks(go):
     data = np.load("scan.npy")
     data[3, 2] = np.nan

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,19 +169,29 @@ def _tune(
     skip_missing: bool,
 ) -> tuple[BenchConfig, tuple[Tuned, ...]]:
     tuning = config.protocol.tuning
+    compared = config.compare
     assert tuning is not None
+    assert compared is not None
     figure = tuning.figure
     side = side_of(better, figure)
     if not side:
         where = config.source.where(("protocol", "tuning", "figure"))
         raise ConfigError(f"neither more nor less of {figure!r} is better", where=where, fix="another figure")
 
+    tried: Counter[str] = Counter()
+
     def evaluate(trial: BenchConfig) -> float:
         cells = make_cells(trial)
         plans, _ = plan_cells(trial, cells, manager, skip_missing=skip_missing)
-        outcomes = run_cells(trial, cells, plans, out_dir / "tuning", tell)
+        outcomes = run_cells(trial, cells, plans, out_dir / "tuning", told := io.StringIO())
         values = [outcome.scores.get(figure, math.nan) for outcome in outcomes.values()]
-        return median_of_all(values, len(cells))
+        value = median_of_all(values, len(cells))
+        (entry,) = (each.label for each in trial.slots[compared.slot].entries)
+        tried[entry] += 1
+        why = "" if math.isfinite(value) else f"; not all finished\n{told.getvalue().rstrip()}"
+        tell.write(f"tuning {entry}, trial {tried[entry]} of {tuning.trials}: {figure} {value:.4g}{why}\n")
+        tell.flush()
+        return value
 
     (out_dir / "tuning").mkdir(parents=True, exist_ok=True)
     return tune(config, higher=side == "higher", evaluate=evaluate)

@@ -133,7 +133,7 @@ def read_source(origin: str | Path | Mapping[str, Any], *, base: Path | None = N
         text = _text_of(path)
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and not path.is_dir():
-            what, fix = f"the file cannot be read: {error.strerror}", "give a pipeline file"
+            what, fix = f"the file cannot be read: {error.strerror}", "check the path"
         elif path.suffix.lower() in (".yaml", ".yml"):
             what, fix = "the file cannot be read: it is not UTF-8 text", "give a pipeline file"
         else:

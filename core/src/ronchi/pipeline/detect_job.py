@@ -106,7 +106,7 @@ class Detection:
 def _checked(batch: PeakBatch, n: int, name: str) -> PeakBatch:
     """The batch, if it fits together: a number that is none would be carried into every map of the scan."""
     if not isinstance(batch, PeakBatch):
-        raise _broken(name, [f"detect() returned {type(batch).__name__}"])
+        raise _broken(name, [f"detect() returned {type(batch).__name__}, not a PeakBatch"])
     counts = np.asarray(batch.counts)
     if counts.shape != (n,) or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
         odd = f"is {counts.dtype} of shape {counts.shape}, not {n} whole numbers"

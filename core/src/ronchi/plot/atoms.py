@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, colormap, legend_outside, new_figure
+from ronchi.plot.canvas import CATEGORIES, colormap, count_ticks, legend_outside, new_figure
 from ronchi.plot.labels import titled
 from ronchi.plot.limits import robust_limits
 from ronchi.plot.scalebar import add_scale_bar
@@ -206,6 +206,7 @@ def track_summary(atoms: xr.Dataset, *, figure: Any = None) -> Any:
     for ax, x, y in ((counts, "frame", "atoms"), (lengths, "atoms of a track", "tracks")):
         ax.set_xlabel(x, fontsize="small")
         ax.set_ylabel(y, fontsize="small")
+        count_ticks(ax.xaxis)
         ax.tick_params(labelsize="x-small")
     legend_outside(counts, above=True)
     return figure
@@ -219,6 +220,7 @@ def _draw_drift(ax: Any, atoms: xr.Dataset) -> None:
         )
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_xlabel("frame", fontsize="small")
+    count_ticks(ax.xaxis)
     ax.set_ylabel(titled("drift", str(atoms["drift_y"].attrs.get("units", "pixel"))), fontsize="small")
     ax.tick_params(labelsize="x-small")
     legend_outside(ax, above=True)

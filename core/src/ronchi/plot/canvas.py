@@ -188,6 +188,12 @@ def round_ticks(most: int) -> Locator:
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
 
 
+def count_ticks(*axes: Any) -> None:
+    """Ticks at whole numbers alone: of frames, atoms and rings there are no halves."""
+    for axis in axes:
+        axis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
 def beyond(*shown: Any) -> str:
     """Ends of a colour bar that need an arrow, since values drawn with it lie beyond: matplotlib's ``extend``."""
     low = high = False

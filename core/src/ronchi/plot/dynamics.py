@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from ronchi.errors import DataError
-from ronchi.plot.canvas import CATEGORIES, category_colour, colormap, legend_outside, new_figure
+from ronchi.plot.canvas import CATEGORIES, category_colour, colormap, count_ticks, legend_outside, new_figure
 from ronchi.plot.labels import titled
 
 __all__ = [
@@ -99,6 +99,7 @@ def _heat(ax: Any, dynamics: xr.Dataset, counts: NDArray[Any], edges: NDArray[An
     table[row] = counts
     shown = ax.pcolormesh(steps, edges, table.T, cmap=colormap("viridis"), vmin=0, vmax=most)
     ax.set_xlabel("frame", fontsize="small")
+    count_ticks(ax.xaxis)
     ax.tick_params(labelsize="x-small")
     return shown
 
@@ -210,6 +211,9 @@ def dwell_curves(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
             low, high = (dynamics[f"survival_{end}"].values[k] for end in ("low", "high"))
             _line(ax, dwell, survival[k], low, high, category_colour(k), label, steps=True)
     ax.set_ylim(0, 1.02)
+    if not ended.any():
+        ax.set_xlim(0, max(1, int(dwell.max(initial=0))))
+        ax.text(0.5, 0.5, "no stay ended within the movie", ha="center", va="center", color="0.4")
     _finish(ax, "frames in the class", "probability to stay longer")
     return figure
 
@@ -243,6 +247,7 @@ def rings_in_time(dynamics: xr.Dataset, *, figure: Any = None) -> Any:
         others.plot(frames, values, "--", color="0.5", linewidth=1.2, label="larger")
     for ax, name in ((hexagons, "6-rings"), (others, "other rings")):
         ax.set_ylim(bottom=0)
+        count_ticks(ax.yaxis)
         _finish(ax, "frame", name, legend=ax is others)
     return figure
 
@@ -259,6 +264,7 @@ def _line(
 
 def _finish(ax: Any, x: str, y: str, *, legend: bool = True) -> None:
     ax.set_xlabel(x, fontsize="small")
+    count_ticks(ax.xaxis)
     ax.set_ylabel(y, fontsize="small")
     ax.tick_params(labelsize="x-small")
     if legend and ax.get_legend_handles_labels()[0]:

@@ -135,7 +135,8 @@ def write_plugin(name: str, kind: str, folder: Path) -> Path:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"the plugin cannot be written: {error}", where=str(root)) from error
+        what = f"the plugin cannot be written: {error.strerror or error}"
+        raise OutputError(what, where=str(root), fix="choose another folder, or free some space") from error
     return root
 
 

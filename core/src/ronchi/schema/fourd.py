@@ -149,8 +149,9 @@ def make(
 
 
 def q_step(ds: xr.Dataset) -> tuple[float, float]:
-    """Pixel size ``(y, x)`` of the detector in `q_units`."""
-    return _step(ds, "qy"), _step(ds, "qx")
+    """Pixel size ``(y, x)`` of the detector in `q_units`; a lone row or column has that of the other axis."""
+    y, x = _step(ds, "qy"), _step(ds, "qx")
+    return y or abs(x or 1.0), x or abs(y or 1.0)
 
 
 def q_units(ds: xr.Dataset) -> str:
@@ -223,6 +224,6 @@ def disk_radius_px(ds: xr.Dataset) -> float | None:
     return None
 
 
-def _step(ds: xr.Dataset, dim: str) -> float:
+def _step(ds: xr.Dataset, dim: str) -> float | None:
     values = ds[dim].values
-    return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else 1.0
+    return float(values[-1] - values[0]) / (len(values) - 1) if len(values) > 1 else None

@@ -117,7 +117,8 @@ class ProcessExecutor:
         if self._pool is None:
             self._before = {child.pid for child in multiprocessing.active_children()}
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
+            with _safe_path():  # its locks start the process that watches over them
+                self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
         return self._pool
 
 
