@@ -116,7 +116,8 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path: Path):
     assert seen == [4, 5, 6]
     assert same(whole, resumed)
     assert (again.curve, again.held_out, again.best_epoch) == (history.curve, history.held_out, history.best_epoch)
-    assert not list(tmp_path.iterdir())  # a finished training leaves nothing
+    assert same(whole, trained(images(40, 5), folder=tmp_path, tick=seen.append)[0])
+    assert seen == [4, 5, 6]  # one that was finished is not done again
 
 
 def test_a_checkpoint_of_another_training_is_left_alone(tmp_path: Path):

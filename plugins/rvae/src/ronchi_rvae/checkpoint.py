@@ -105,8 +105,3 @@ class Checkpoint:
         log.info("going on after epoch %d of %s", numbers["epoch"], self.path)
         values = saved.group("renewed")
         return Progress(**numbers, best=saved.group("best"), renewed=(values["0"], values["1"]) if values else None)
-
-    def drop(self) -> None:
-        """Remove the file: the training is finished."""
-        if self.path is not None:
-            self.path.unlink(missing_ok=True)

@@ -134,10 +134,11 @@ def train(
             if world.rank == 0:
                 checkpoint.write(model, optimiser, generator, so_far)
             raise
+    if world.rank == 0:
+        # What follows takes time too, and may be stopped: whoever gave the folder removes it when all is done.
+        checkpoint.write(model, optimiser, generator, so_far)
     if so_far.best:
         model.load_state_dict(so_far.best)
-    if world.rank == 0:
-        checkpoint.drop()
     return so_far
 
 

@@ -46,8 +46,10 @@ def test_a_stopped_fit_goes_on_where_it_was(name: str, few, tmp_path: Path, make
     assert calls == [3, 4, 4]
     assert again.transform(few).identical(whole.transform(few))
     # Other parameters, data or another seed start anew.
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     with pytest.raises(KeyboardInterrupt):
-        make(name, epochs=4).fit(few, Context(rng=np.random.default_rng(0), progress=stop, scratch=tmp_path))
+        make(name, epochs=4).fit(few, Context(rng=np.random.default_rng(0), progress=stop, scratch=elsewhere))
     other = make(name, epochs=4)
-    other.fit(few, Context(rng=np.random.default_rng(1), scratch=tmp_path))
+    other.fit(few, Context(rng=np.random.default_rng(1), scratch=elsewhere))
     assert other.transform(few).identical(fitted(name, few, seed=1, epochs=4).transform(few))
