@@ -230,3 +230,12 @@ def test_what_is_passed_in_the_wrong_order_or_form_is_told_how_to_be_passed(fold
         ronchi.transform(data.isel(scan_x=3), "bin")
     with pytest.raises(SchemaError, match=r"takes peaks/1(?s:.*)first make peaks/1, by .*disk_detector .*crosscorr"):
         ronchi.strain(data)
+
+
+def test_what_could_not_be_read_again_is_not_written(folder: Path) -> None:
+    scan = ronchi.read("scan.nc")
+    with pytest.raises(SchemaError, match=r"part\.nc.*'intensity'"):
+        ronchi.write(scan.drop_vars("intensity"), "part.nc")
+    with pytest.raises(SchemaError, match="names no schema"):
+        ronchi.write(xr.Dataset({"a": 1}), "part.nc")
+    assert not Path("part.nc").exists()

@@ -84,8 +84,12 @@ def write(
     ------
     OutputError, SchemaError, ConfigError
     """
+    from ronchi import schema
     from ronchi.writing import write as write_file
 
+    # What does not follow its schema would be refused when it is read.
+    for name, part in {str(path): data, **(sides or {})}.items():
+        schema.validate(part, name)
     return write_file(data, Path(path).expanduser(), sides, writer=writer, params=params)
 
 

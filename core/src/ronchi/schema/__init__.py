@@ -80,6 +80,9 @@ def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
         It names none, an unknown one, or does not follow it.
     """
     name = schema_of(ds)
+    if not name:
+        fix = "make it by one of them, as `ronchi.schema.fourd.make`; xarray's `to_netcdf` writes any other data"
+        raise SchemaError(f"the data set names no schema, known: {', '.join(SCHEMAS)}", where=where, fix=fix)
     if name not in SCHEMAS:
         raise SchemaError(f"unknown schema {name!r}, known: {', '.join(SCHEMAS)}", where=where)
     if ds.attrs.get("is_truth", 0):
