@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 import ronchi
 from ronchi import errors
-from ronchi.bench.model import Comparison, Protocol
+from ronchi.benchmark.model import Comparison, Protocol
 from ronchi.cli.info import parameter_rows, training_rows
 from ronchi.cli.main import COMMANDS, build_parser
 from ronchi.hookspecs import RonchiSpecs

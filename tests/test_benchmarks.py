@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ronchi.bench.cells import make_cells
-from ronchi.bench.config import load_bench
-from ronchi.bench.plans import plan_cells
+from ronchi.benchmark.cells import make_cells
+from ronchi.benchmark.config import load_bench
+from ronchi.benchmark.plans import plan_cells
 from ronchi.cli.main import main
 from ronchi.manager import get_manager
 

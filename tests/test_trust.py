@@ -26,7 +26,7 @@ UNPICKLES_WHAT_IT_PICKLED = {"core/src/ronchi/pipeline/executors/worker.py", "co
 FETCHES_ON_DEMAND = {"plugins/fcunet/src/ronchi_fcunet/fetch.py"}
 PROCESSES = {"subprocess", "pty", "asyncio.subprocess"}
 STARTS_PYTHON = {
-    "core/src/ronchi/bench/process.py",
+    "core/src/ronchi/benchmark/process.py",
     "core/src/ronchi/pipeline/batch.py",
     "core/src/ronchi/testing/advertised.py",
     "plugins/peers/src/ronchi_peers/environments.py",

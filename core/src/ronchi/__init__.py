@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ronchi.errors import RonchiError
     from ronchi.verbs import (
         algorithms,
+        bench,
         com,
         convert,
         detect,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RonchiError",
     "algorithms",
+    "bench",
     "com",
     "convert",
     "detect",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "algorithms",
     "apply",
+    "bench",
     "com",
     "convert",
     "detect",
@@ -260,3 +261,46 @@ def run(
         what = "; ".join(f"the step {step.step!r} failed: {step.error}" for step in failed)
         raise RunError(what, where=str(result.out_dir), fix="log.txt there says more; `check=False` gives the result")
     return result
+
+
+def bench(
+    benchmark: str | Path | Mapping[str, Any],
+    out: str | Path | None = None,
+    *,
+    skip_missing: bool = False,
+    retry: bool = False,
+    peers: bool = False,
+) -> xr.Dataset:
+    """Run a benchmark file or mapping, and write its tables and report; what an earlier one has finished is kept.
+
+    Parameters
+    ----------
+    benchmark : path or mapping
+    out : path, optional
+        Folder of the results; ``./<name>-bench`` by default.
+    skip_missing : bool
+        Algorithms that are not installed become rows, instead of an error.
+    retry : bool
+        Run again what did not finish.
+    peers : bool
+        First make the environments of other programs, with pip.
+
+    Returns
+    -------
+    xarray.Dataset
+        As in ``results.nc``: figures and ``status`` over ``cell``, one for each combination and repeat; what varies as
+        coordinates. A combination that fails is a row that says so.
+
+    Raises
+    ------
+    ConfigError
+        The benchmark is not valid; nothing was run.
+    OutputError
+    """
+    from ronchi.benchmark.dataset import to_dataset
+    from ronchi.benchmark.files import write_files
+    from ronchi.benchmark.run import run_bench
+
+    result = run_bench(benchmark, out=out, skip_missing=skip_missing, retry=retry, peers=peers)
+    write_files(result)
+    return to_dataset(result)

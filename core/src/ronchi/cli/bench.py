@@ -21,11 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Run, and print the summary; 1 if nothing finished, or a figure became worse than `--check` allows."""
-    from ronchi.bench.files import write_files
-    from ronchi.bench.outcome import FINISHED
-    from ronchi.bench.regression import read_summary, regressions
-    from ronchi.bench.run import run_bench
-    from ronchi.bench.summary import print_leaderboard, print_summary
+    from ronchi.benchmark.files import write_files
+    from ronchi.benchmark.outcome import FINISHED
+    from ronchi.benchmark.regression import read_summary, regressions
+    from ronchi.benchmark.run import run_bench
+    from ronchi.benchmark.summary import print_leaderboard, print_summary
 
     baseline = None if args.check is None else read_summary(args.check)
     result = run_bench(args.benchmark, out=args.out, skip_missing=args.skip_missing, retry=args.retry, peers=args.peers)

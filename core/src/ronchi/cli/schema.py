@@ -86,8 +86,8 @@ def pipeline_schema() -> dict[str, object]:
 
 def benchmark_schema() -> dict[str, object]:
     """JSON Schema of a benchmark: a pipeline whose steps may have lists of algorithms and of values."""
-    from ronchi.bench.config import SCHEMA
-    from ronchi.bench.model import Comparison, Protocol
+    from ronchi.benchmark.config import SCHEMA
+    from ronchi.benchmark.model import Comparison, Protocol
     from ronchi.kinds import STEP_KINDS
     from ronchi.pipeline.config import RunOptions
 
@@ -124,7 +124,7 @@ def training_schema() -> dict[str, object]:
 
 def tuning_schema() -> dict[str, object]:
     """JSON Schema of a file of ``ronchi tune``: what is searched for, and the rest of a training's parameters."""
-    from ronchi.bench.model import Range
+    from ronchi.benchmark.model import Range
     from ronchi.training import TrainingOptions
     from ronchi.tuning.config import SCHEMA, TuningOptions
 

@@ -36,10 +36,10 @@ def _check_pipeline(args: argparse.Namespace) -> int:
 
 
 def _check_bench(args: argparse.Namespace) -> int:
-    from ronchi.bench.cells import make_cells
-    from ronchi.bench.config import load_bench
-    from ronchi.bench.plans import manager_for, plan_cells
-    from ronchi.bench.run import doubts
+    from ronchi.benchmark.cells import make_cells
+    from ronchi.benchmark.config import load_bench
+    from ronchi.benchmark.plans import manager_for, plan_cells
+    from ronchi.benchmark.run import doubts
     from ronchi.errors import ConfigError
 
     if args.overrides:

@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from ronchi.bench.model import Range
+from ronchi.benchmark.model import Range
 from ronchi.config.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.config.source import Source, read_source
 from ronchi.manager import Manager

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from ronchi.atomic import all_or_nothing
-from ronchi.bench.model import Range
+from ronchi.benchmark.model import Range
 from ronchi.errors import DataError, OutputError
 from ronchi.manager import get_manager
 from ronchi.pipeline.outputs import check_writable, sole_writer

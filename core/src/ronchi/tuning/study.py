@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ronchi.bench.model import Range
-from ronchi.bench.tuning import suggest
+from ronchi.benchmark.model import Range
+from ronchi.benchmark.tuning import suggest
 from ronchi.errors import PluginError
 from ronchi.tuning.record import Trial
 

@@ -20,11 +20,12 @@ import pytest
 import xarray as xr
 import yaml
 
-from ronchi.bench.config import load_bench
-from ronchi.bench.report import write_bench_report
-from ronchi.bench.run import BenchResult, run_bench
-from ronchi.bench.summary import print_summary
-from ronchi.bench.table import Row, Table
+import ronchi
+from ronchi.benchmark.config import load_bench
+from ronchi.benchmark.report import write_bench_report
+from ronchi.benchmark.run import BenchResult, run_bench
+from ronchi.benchmark.summary import print_summary
+from ronchi.benchmark.table import Row, Table
 from ronchi.cli.main import main
 from ronchi.errors import ConfigError
 
@@ -140,7 +141,7 @@ def test_times_of_another_machine_are_not_taken_nor_are_its_failures(
     assert [count(), count()] == [0, 1]
     for what, changed in (("environment", {"processor": "another one"}), ("versions_of", {"numpy": "0.9"})):
         with monkeypatch.context() as elsewhere:
-            elsewhere.setattr(f"ronchi.bench.running.{what}", lambda *_, new=changed: new)
+            elsewhere.setattr(f"ronchi.benchmark.running.{what}", lambda *_, new=changed: new)
             assert count() == known, what
     if how == "":
         assert count() == 1, "those of this machine are still there"
@@ -322,3 +323,12 @@ def test_what_is_lazy_cannot_be_timed(small: dict[str, Any]) -> None:
     small["protocol"] = {"timings": 2}
     with pytest.raises(ConfigError, match="takes no time"):
         run_bench(small, stream=io.StringIO())
+
+
+def test_the_verb_gives_what_the_command_writes(small: dict[str, Any]) -> None:
+    rows = ronchi.bench(small, "here")
+    with xr.open_dataset("here/results.nc") as written:
+        assert written["status"].values.tolist() == rows["status"].values.tolist() == ["done", "done"]
+        np.testing.assert_array_equal(written["score.median_px"], rows["score.median_px"])
+    assert rows["find"].values.tolist() == ["near", "far"]
+    assert Path("here/report.html").exists()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ronchi.bench.install import install
-from ronchi.bench.outcome import Outcome
+from ronchi.benchmark.install import install
+from ronchi.benchmark.outcome import Outcome
 from ronchi.manager import Manager
 from ronchi.pipeline.config import load_config
 from ronchi.pipeline.plan import make_plan

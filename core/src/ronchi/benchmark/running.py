@@ -12,12 +12,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TextIO
 
-from ronchi.bench.cells import Cell
-from ronchi.bench.environment import environment
-from ronchi.bench.figure_sides import absent_figures
-from ronchi.bench.model import BenchConfig
-from ronchi.bench.outcome import FINISHED, Outcome
-from ronchi.bench.process import run_cell
+from ronchi.benchmark.cells import Cell
+from ronchi.benchmark.environment import environment
+from ronchi.benchmark.figure_sides import absent_figures
+from ronchi.benchmark.model import BenchConfig
+from ronchi.benchmark.outcome import FINISHED, Outcome
+from ronchi.benchmark.process import run_cell
 from ronchi.pipeline.cache import Cache, write_atomically
 from ronchi.pipeline.identity import Identities
 from ronchi.pipeline.planned import Plan

@@ -6,7 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-from ronchi.bench.summary import FIGURE_COLUMNS
+from ronchi.benchmark.summary import FIGURE_COLUMNS
 from ronchi.errors import ReadError
 
 __all__ = ["LEAST_CHANGE", "SummaryRows", "read_summary", "regressions"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ronchi.bench.regression import SummaryRows, read_summary, regressions
+from ronchi.benchmark.regression import SummaryRows, read_summary, regressions
 from ronchi.errors import ReadError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ronchi.bench.figures import draw_against, draw_costs, draw_forest
-from ronchi.bench.stats import Difference, Summary
+from ronchi.benchmark.figures import draw_against, draw_costs, draw_forest
+from ronchi.benchmark.stats import Difference, Summary
 
 ENTRIES = [f"entry {number}" for number in range(9)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ronchi.bench.outcome import Outcome
+from ronchi.benchmark.outcome import Outcome
 from ronchi.pipeline.planned import Plan, PlannedStep
 
 __all__ = ["CAPABILITY", "install"]

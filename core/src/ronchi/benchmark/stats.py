@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ronchi.bench.table import COSTS, Table
+from ronchi.benchmark.table import COSTS, Table
 
 __all__ = ["Difference", "Summary", "bootstrap_interval", "differences", "summaries"]
 

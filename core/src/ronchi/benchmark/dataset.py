@@ -7,8 +7,8 @@ import json
 import numpy as np
 import xarray as xr
 
-from ronchi.bench.run import BenchResult
-from ronchi.bench.table import COSTS
+from ronchi.benchmark.run import BenchResult
+from ronchi.benchmark.table import COSTS
 
 __all__ = ["to_dataset"]
 

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ronchi.bench.stats import of_data
-from ronchi.bench.table import COSTS, Table
+from ronchi.benchmark.stats import of_data
+from ronchi.benchmark.table import COSTS, Table
 
 __all__ = ["Standing", "standings"]
 

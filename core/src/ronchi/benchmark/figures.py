@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from ronchi.bench.stats import Difference, Summary
+from ronchi.benchmark.stats import Difference, Summary
 from ronchi.plot.canvas import CATEGORIES, new_figure
 
 __all__ = ["draw_against", "draw_costs", "draw_forest"]

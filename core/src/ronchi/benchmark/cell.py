@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ronchi.bench.outcome import Outcome
+from ronchi.benchmark.outcome import Outcome
 from ronchi.pipeline.lifeline import end_with_parent, kill
 
 __all__ = ["main", "measure"]

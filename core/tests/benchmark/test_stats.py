@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ronchi.bench.stats import Difference, bootstrap_interval, differences, summaries
-from ronchi.bench.summary import verdict
-from ronchi.bench.table import Row, Table
+from ronchi.benchmark.stats import Difference, bootstrap_interval, differences, summaries
+from ronchi.benchmark.summary import verdict
+from ronchi.benchmark.table import Row, Table
 
 
 def _table(values: dict[tuple[str, str], list[float]]) -> Table:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import xarray as xr
 
 from ronchi.atomic import all_or_nothing
-from ronchi.bench.dataset import to_dataset
-from ronchi.bench.report import write_bench_report
-from ronchi.bench.run import BenchResult
-from ronchi.bench.summary import write_summary
+from ronchi.benchmark.dataset import to_dataset
+from ronchi.benchmark.report import write_bench_report
+from ronchi.benchmark.run import BenchResult
+from ronchi.benchmark.summary import write_summary
 
 __all__ = ["write_files"]
 

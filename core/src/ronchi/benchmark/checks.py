@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ronchi.bench.model import Comparison, Protocol, Slot
-from ronchi.bench.table import COSTS
+from ronchi.benchmark.model import Comparison, Protocol, Slot
+from ronchi.benchmark.table import COSTS
 from ronchi.config.source import FieldPath, Source, did_you_mean
 
 __all__ = ["check_meaning"]

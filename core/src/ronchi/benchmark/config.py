@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ronchi.bench.checks import check_meaning
-from ronchi.bench.model import BenchConfig, Comparison, Entry, Protocol, Range, Slot
+from ronchi.benchmark.checks import check_meaning
+from ronchi.benchmark.model import BenchConfig, Comparison, Entry, Protocol, Range, Slot
 from ronchi.config.faults import FILE_NAME, note_validation_error, validated_head
 from ronchi.config.source import FieldPath, Source, did_you_mean, read_source
 from ronchi.kinds import STEP_KINDS

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ronchi.bench.model import BenchConfig, Entry, Range, Tuning
+from ronchi.benchmark.model import BenchConfig, Entry, Range, Tuning
 from ronchi.errors import PluginError
 
 __all__ = ["SEED_OFFSET", "Evaluate", "Tuned", "suggest", "tune", "with_params"]

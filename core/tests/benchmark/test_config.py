@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ronchi.bench.cells import cell_source, make_cells
-from ronchi.bench.config import _TOP, load_bench
-from ronchi.bench.model import Protocol
+from ronchi.benchmark.cells import cell_source, make_cells
+from ronchi.benchmark.config import _TOP, load_bench
+from ronchi.benchmark.model import Protocol
 from ronchi.cli.main import main
 from ronchi.cli.schema import benchmark_schema
 from ronchi.errors import ConfigError

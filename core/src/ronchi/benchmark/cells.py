@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ronchi.bench.model import BenchConfig, Entry, Slot
+from ronchi.benchmark.model import BenchConfig, Entry, Slot
 from ronchi.config.source import FieldPath, Source
 
 __all__ = ["Cell", "cell_source", "make_cells"]

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from ronchi.bench.cells import make_cells
-from ronchi.bench.config import load_bench
-from ronchi.bench.files import write_files
-from ronchi.bench.model import BenchConfig
-from ronchi.bench.run import median_of_all, run_bench
-from ronchi.bench.tuning import SEED_OFFSET, tune
+from ronchi.benchmark.cells import make_cells
+from ronchi.benchmark.config import load_bench
+from ronchi.benchmark.files import write_files
+from ronchi.benchmark.model import BenchConfig
+from ronchi.benchmark.run import median_of_all, run_bench
+from ronchi.benchmark.tuning import SEED_OFFSET, tune
 from ronchi.errors import ConfigError
 
 pytest.importorskip("optuna", reason="tuning needs ronchi[tune]")

@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from ronchi.bench.table import COSTS, SECONDS
+from ronchi.benchmark.table import COSTS, SECONDS
 from ronchi.config.source import did_you_mean
 
 __all__ = ["Side", "absent_figures", "side_of", "unjudged_figures"]

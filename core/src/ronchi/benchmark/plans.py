@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ronchi.bench.cells import Cell, cell_source
-from ronchi.bench.model import BenchConfig
-from ronchi.bench.outcome import Outcome
+from ronchi.benchmark.cells import Cell, cell_source
+from ronchi.benchmark.model import BenchConfig
+from ronchi.benchmark.outcome import Outcome
 from ronchi.errors import ConfigError, PluginError
 from ronchi.pipeline.config import load_config
 from ronchi.pipeline.plan import make_plan

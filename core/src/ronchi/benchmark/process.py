@@ -13,9 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-from ronchi.bench.cells import Cell
-from ronchi.bench.model import Protocol
-from ronchi.bench.outcome import Outcome
+from ronchi.benchmark.cells import Cell
+from ronchi.benchmark.model import Protocol
+from ronchi.benchmark.outcome import Outcome
 
 __all__ = ["run_cell"]
 
@@ -47,7 +47,7 @@ def run_cell(
             "timings": protocol.timings, "warm_up": protocol.warm_up,
         }  # fmt: skip
         order.write_text(json.dumps(told), encoding="utf-8")
-        command = [sys.executable, "-P", "-m", "ronchi.bench.cell", str(order), str(answer)]
+        command = [sys.executable, "-P", "-m", "ronchi.benchmark.cell", str(order), str(answer)]
         threads = str((cell.pipeline.get("run") or {}).get("threads", 1))
         with (folder / "cell.log").open("wb") as log:
             process = subprocess.Popen(

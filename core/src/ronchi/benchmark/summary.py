@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ronchi.bench.figure_sides import Side, absent_figures, side_of
-from ronchi.bench.leaderboard import standings
-from ronchi.bench.outcome import FINISHED
-from ronchi.bench.run import BenchResult
-from ronchi.bench.stats import Difference, Summary, differences, summaries
-from ronchi.bench.table import COSTS, RATES
+from ronchi.benchmark.figure_sides import Side, absent_figures, side_of
+from ronchi.benchmark.leaderboard import standings
+from ronchi.benchmark.outcome import FINISHED
+from ronchi.benchmark.run import BenchResult
+from ronchi.benchmark.stats import Difference, Summary, differences, summaries
+from ronchi.benchmark.table import COSTS, RATES
 from ronchi.pipeline.cache import write_atomically
 
 __all__ = [

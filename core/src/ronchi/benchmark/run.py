@@ -14,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ronchi.bench.cells import make_cells
-from ronchi.bench.config import load_bench
-from ronchi.bench.environment import environment
-from ronchi.bench.figure_sides import side_of, unjudged_figures
-from ronchi.bench.install import install
-from ronchi.bench.model import BenchConfig
-from ronchi.bench.outcome import Outcome
-from ronchi.bench.plans import manager_for, plan_cells
-from ronchi.bench.running import run_cells, step_keys
-from ronchi.bench.table import Table
-from ronchi.bench.tuning import Tuned, tune
+from ronchi.benchmark.cells import make_cells
+from ronchi.benchmark.config import load_bench
+from ronchi.benchmark.environment import environment
+from ronchi.benchmark.figure_sides import side_of, unjudged_figures
+from ronchi.benchmark.install import install
+from ronchi.benchmark.model import BenchConfig
+from ronchi.benchmark.outcome import Outcome
+from ronchi.benchmark.plans import manager_for, plan_cells
+from ronchi.benchmark.running import run_cells, step_keys
+from ronchi.benchmark.table import Table
+from ronchi.benchmark.tuning import Tuned, tune
 from ronchi.errors import ConfigError
 from ronchi.pipeline.outputs import check_writable, sole_writer
 from ronchi.pipeline.planned import Plan

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from ronchi.bench.leaderboard import standings
-from ronchi.bench.table import Row, Table
+from ronchi.benchmark.leaderboard import standings
+from ronchi.benchmark.table import Row, Table
 
 
 def _table(values: dict[tuple[str, str, str], float]) -> Table:

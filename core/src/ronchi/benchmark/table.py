@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ronchi.pipeline.cache import write_atomically
 
 if TYPE_CHECKING:
-    from ronchi.bench.cells import Cell
-    from ronchi.bench.outcome import Outcome
+    from ronchi.benchmark.cells import Cell
+    from ronchi.benchmark.outcome import Outcome
 
 __all__ = ["COSTS", "RATES", "SECONDS", "Row", "Table"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import yaml
 
-from ronchi.bench.figure_sides import absent_figures
-from ronchi.bench.figures import draw_against, draw_costs, draw_forest
-from ronchi.bench.outcome import FINISHED
-from ronchi.bench.run import BenchResult
-from ronchi.bench.stats import Summary, differences, summaries
-from ronchi.bench.summary import (
+from ronchi.benchmark.figure_sides import absent_figures
+from ronchi.benchmark.figures import draw_against, draw_costs, draw_forest
+from ronchi.benchmark.outcome import FINISHED
+from ronchi.benchmark.run import BenchResult
+from ronchi.benchmark.stats import Summary, differences, summaries
+from ronchi.benchmark.summary import (
     better_of,
     chosen_of,
     compared_of,
@@ -23,7 +23,7 @@ from ronchi.bench.summary import (
     unscored,
     verdict,
 )
-from ronchi.bench.table import COSTS, RATES, SECONDS
+from ronchi.benchmark.table import COSTS, RATES, SECONDS
 from ronchi.errors import OutputError
 from ronchi.pipeline.cache import write_atomically
 from ronchi.report.elements import Section, citation, code, key_figures, messages, paragraph, table
