@@ -28,7 +28,7 @@ from ronchi.result import StepResult
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["SCHEMA", "TrainingConfig", "load_training", "run_training", "trainable"]
+__all__ = ["SCHEMA", "TrainingConfig", "load_training", "run_training", "trainable", "trained_spec"]
 
 SCHEMA = "ronchi.training/1"
 _TOP = ("schema", "name", "seed", "run", "params")
@@ -77,6 +77,23 @@ def trainable(manager: Manager, only: str | None = None) -> dict[str, AlgorithmS
     return found
 
 
+def trained_spec(manager: Manager, algorithm: str) -> AlgorithmSpec:
+    """Spec of what can be trained by this name.
+
+    Raises
+    ------
+    ConfigError
+        Nothing of that name can be.
+    """
+    spec = trainable(manager, algorithm).get(algorithm)
+    if spec is None:
+        what, fix = f"nothing called {algorithm!r} can be trained", did_you_mean(algorithm, trainable(manager))
+        if any(manager.catalog.find(kind, algorithm) for kind in STEP_KINDS):
+            fix = f"{fix}; what learns nothing is tuned by `protocol: {{tuning: …}}` of a benchmark"
+        raise ConfigError(what, where=algorithm, fix=fix)
+    return spec
+
+
 def load_training(
     algorithm: str,
     origin: str | Path | Mapping[str, Any],
@@ -102,10 +119,7 @@ def load_training(
     ConfigError
         With ``file:line:column``, the field, what is allowed and a close match; or nothing of that name is trained.
     """
-    spec = trainable(manager, algorithm).get(algorithm)
-    if spec is None:
-        what, fix = f"nothing called {algorithm!r} can be trained", did_you_mean(algorithm, trainable(manager))
-        raise ConfigError(what, where="ronchi train", fix=fix)
+    spec = trained_spec(manager, algorithm)
     if spec.training is None:
         raise PluginError(
             f"{algorithm!r} has a trainer without parameters", fix="report it to the authors of the plugin"

@@ -12,7 +12,7 @@ import yaml
 
 from ronchi.cli.main import main
 from ronchi.errors import ConfigError, OutputError, PluginError
-from ronchi.manager import Manager
+from ronchi.manager import Manager, get_manager
 from ronchi.training import load_training
 from ronchi.tuning.config import load_tuning
 from ronchi.tuning.record import Trial
@@ -196,3 +196,9 @@ def test_the_command(manager: Manager, capsys: pytest.CaptureFixture[str]) -> No
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("loss ") for line in lines) == 2
     assert lines[-1].endswith("best.yaml")
+
+
+def test_what_learns_nothing_is_tuned_by_a_benchmark() -> None:
+    pytest.importorskip("ronchi_crosscorr", reason="the plugin ronchi-crosscorr is not installed")
+    with pytest.raises(ConfigError, match=r"nothing called 'crosscorr' can be trained[\s\S]*`protocol: \{tuning: …\}`"):
+        load_tuning("crosscorr", {"schema": "ronchi.pipeline/1"}, manager=get_manager())

@@ -15,7 +15,7 @@ from ronchi.config.faults import FILE_NAME, note_validation_error, validated_hea
 from ronchi.config.source import Source, read_source
 from ronchi.manager import Manager
 from ronchi.training import SCHEMA as TRAINING
-from ronchi.training import TrainingOptions, load_training
+from ronchi.training import TrainingOptions, load_training, trained_spec
 from ronchi.tuning.study import Space
 
 __all__ = ["SCHEMA", "TuningConfig", "TuningOptions", "extremes", "load_tuning", "training_with"]
@@ -98,6 +98,7 @@ def load_tuning(algorithm: str, origin: str | Path | Mapping[str, Any], *, manag
     ConfigError
         With the field and what is allowed; or nothing of that name is trained.
     """
+    trained_spec(manager, algorithm)
     source = read_source(origin)
     head = validated_head(source, _Head, _TOP, SCHEMA)
     space = _space(source)

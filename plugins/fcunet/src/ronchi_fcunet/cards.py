@@ -18,6 +18,7 @@ import torch
 from ronchi.api import DataError
 from ronchi_fcunet.samples import Samples
 from ronchi_fcunet.train_params import TrainParams
+from ronchi_torch.files import whole_file
 
 __all__ = ["NOTES", "markdown", "training_card", "with_notes", "write_json"]
 
@@ -146,6 +147,5 @@ At the look at held-out prototypes with these weights:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a file, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
