@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["length_text", "literal", "titled", "unit_text"]
 
 _UNIT_TEXT = {
@@ -17,6 +19,7 @@ _UNIT_TEXT = {
     "(pixel)^2": "px²",
     "deg": "°",
 }
+_LENGTH = re.compile(r"(?<=\d )(1/)?angstrom\b")
 _ANGSTROM_STEPS = ((1e4, "µm"), (10.0, "nm"))
 
 
@@ -36,12 +39,15 @@ def literal(text: str) -> str:
 
 
 def titled(quantity: str, units: str, scaling: str = "") -> str:
-    """``quantity [unit], scaling``; the parts that are empty are left out.
+    """``quantity [unit], scaling``; empty parts are left out, and lengths within the quantity get their symbols.
 
     >>> titled("Mean pattern", "counts", "power 0.25")
     'Mean pattern [counts], power 0.25'
+    >>> titled("disk of radius 0.3 1/angstrom", "counts")
+    'disk of radius 0.3 Å⁻¹ [counts]'
     """
     text = unit_text(units)
+    quantity = _LENGTH.sub(lambda found: unit_text(found[0]), quantity)
     return quantity + (f" [{text}]" if text else "") + (f", {scaling}" if scaling else "")
 
 

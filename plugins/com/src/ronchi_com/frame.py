@@ -111,9 +111,10 @@ def _fitted(fit: RotationFit | None, shape: tuple[int, ...], keep: bool, ctx: Co
             fix=f"give `rotation` in degrees, or scan {ENOUGH} x {ENOUGH} positions or more",
         )
     if not (fit.clear or keep):
+        left = f"curl is still {fit.curl_fraction:.0%} of the squared derivatives, as noise may leave it"
         raise CalibrationError(
-            "the centres of mass do not show the rotation between scan and detector: at the best angle curl is "
-            f"still {fit.curl_fraction:.0%} of the squared derivatives, as noise may leave it",
+            "the centres of mass do not show the rotation between scan and detector"
+            + (f": at the best angle {left}" if fit.curl_fraction >= 0.005 else ""),
             where="dpc",
             fix="give `rotation` in degrees, or `on_unclear: keep` to go on with the best guess"
             + (f", or scan {ENOUGH} x {ENOUGH} positions or more" if min(shape) < ENOUGH else ""),
