@@ -102,6 +102,7 @@ def test_without_a_probe_the_calibrated_disk_is_the_one_that_is_seen_if_it_is_sh
 def test_a_stated_radius_counts_and_a_small_disk_without_a_probe_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("WARNING", "ronchi")
     log = logging.getLogger("ronchi")
     assert probe_shape(geometry(soft_disk(6.2, 0.2)), None, 6.0, log).radius_px == 6.0
     assert not caplog.text
@@ -116,6 +117,7 @@ def test_a_stated_radius_counts_and_a_small_disk_without_a_probe_is_warned_of(
 def test_oblong_pixels_are_told_of_where_no_probe_shows_the_ellipse(
     q_step: tuple[float, float], told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "ronchi")
     log, uneven = logging.getLogger("ronchi"), replace(geometry(soft_disk(6.2, 0.2)), q_step=q_step)
     probe_shape(uneven, soft_disk(6.2, 0.2), None, log)
     assert not caplog.text

@@ -54,13 +54,8 @@ def logged(path: Path, warnings: list[str]) -> Iterator[None]:
     path.unlink(missing_ok=True)
     file = _LogFile(path, encoding="utf-8", delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger = logging.getLogger("ronchi")
-    level = logger.level
-    try:
-        with _listening(file), _listening(_Warnings(warnings)):
-            yield
-    finally:
-        logger.setLevel(level)
+    with _listening(file), _listening(_Warnings(warnings)):
+        yield
 
 
 @contextlib.contextmanager
@@ -76,15 +71,35 @@ def replay_records(records: list[Record]) -> None:
         logging.getLogger(name).log(level, "%s", message)
 
 
+class _Level:
+    """The level at which ronchi logs, lowered while anybody listens; several threads may."""
+
+    def __init__(self) -> None:
+        self.lock, self.listeners, self.before = threading.Lock(), 0, logging.NOTSET
+
+    def change(self, listeners: int) -> None:
+        """Note that there are so many listeners more."""
+        logger = logging.getLogger("ronchi")
+        with self.lock:
+            if not self.listeners:
+                self.before = logger.level
+            self.listeners += listeners
+            logger.setLevel(logging.INFO if self.listeners else self.before)
+
+
+_level = _Level()
+
+
 @contextlib.contextmanager
 def _listening(handler: logging.Handler) -> Iterator[None]:
     logger = logging.getLogger("ronchi")
-    logger.setLevel(logging.INFO)
+    _level.change(1)
     logger.addHandler(handler)
     try:
         yield
     finally:
         logger.removeHandler(handler)
+        _level.change(-1)
         handler.close()
 
 
