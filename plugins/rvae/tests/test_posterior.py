@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ronchi.builtin.motifs import draw_atoms
+from ronchi_rvae.certainty import over_shifts
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import Mixture, expectation
 from ronchi_rvae.poses import SCAN_ALL
@@ -42,6 +43,26 @@ def test_stated_errors_of_sharp_angles_are_the_real_ones(reach_px: float) -> Non
     wrong = np.angle(np.exp(1j * (pose.angle - true)))
     stated = np.sqrt(-2 * np.log(pose.resultant))
     assert np.sqrt(np.mean((wrong / stated) ** 2)) == pytest.approx(1, abs=0.1)
+
+
+def test_several_angles_that_noise_leaves_open_are_as_likely_as_stated() -> None:
+    """Each has a best shift of its own: at that of the likeliest angle, the others would seem less likely."""
+    basis, rng, n, noise = basis_of(0.5), np.random.default_rng(0), 2000, 1.5
+    true = rng.uniform(0, 2 * np.pi, n)
+    shift_px = rng.uniform(-0.5, 0.5, (n, 2))
+    images = corner(true, shift_px) + rng.normal(0, noise, (n, 25, 25)).astype(np.float32)
+    template = basis.describe(corner(np.zeros(1), np.zeros((1, 2))))[:, 4]
+    mixture = Mixture(template, np.ones(1), noise**2, SIGMA_PX, np.ones(1, np.int64))
+    described = basis.describe(images)
+    alone = expectation(basis, described, mixture, start=SCAN_ALL)
+    over = over_shifts(basis, described, mixture, alone)
+    agreed = np.cos(alone.angle[:, 0] - true).mean()
+    assert agreed < 0.9
+    stated_alone, stated = (
+        (found.moments[:, 0, 1] * np.exp(-1j * found.angle[:, 0])).real.mean() for found in (alone, over)
+    )
+    assert stated == pytest.approx(agreed, abs=0.02)
+    assert stated_alone > stated + 0.01
 
 
 def corner(angle: np.ndarray, shift_px: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ronchi.api import Context, DataError
 from ronchi.schema.common import variable
+from ronchi_rvae.certainty import over_shifts
 from ronchi_rvae.em import expectation, turned_back
 from ronchi_rvae.learner import DiscLearner, blocks, principal_axes
 from ronchi_rvae.mixture import Mixture, Responses
@@ -115,6 +116,7 @@ class PolarEm(DiscLearner):
 
     def _posed(self, described: Complex) -> tuple[Responses, Pose]:
         found = expectation(self.basis, described, self.mixture, start=SCAN_ALL)
+        found = over_shifts(self.basis, described, self.mixture, found)
         return found, best_poses(self.basis, self.mixture, found)
 
     def _upright(self, described: Complex, pose: Pose) -> Floats:

@@ -18,7 +18,7 @@ from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.newton import newton_step
 from ronchi_rvae.objective import mix, scan, value_at, weigh
 
-__all__ = ["SCAN_ALL", "SCAN_ANGLES", "STAY", "Poses", "angle_table", "fit_poses", "gaussian_over_grid"]
+__all__ = ["SCAN_ALL", "SCAN_ANGLES", "STAY", "Poses", "angle_table", "correlate", "fit_poses", "gaussian_over_grid"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -170,7 +170,7 @@ def _fit_pairs(
     turned = np.empty((2, n_orders))
     for p in range(len(rows)):
         n, k = rows[p], classes[p]
-        _correlate(described[n], templates[k], first, re, im)
+        correlate(described[n], templates[k], first, re, im)
         u, ty, tx = angle[p], shift_px[p, 0], shift_px[p, 1]
         if start == 2:
             best = -np.inf
@@ -249,7 +249,7 @@ def gaussian_over_grid(width: float, wave: float) -> float:
 
 
 @njit(fastmath=True)
-def _correlate(image: Complex, template: Complex, first: Ints, re: Floats, im: Floats) -> None:
+def correlate(image: Complex, template: Complex, first: Ints, re: Floats, im: Floats) -> None:
     """Correlation by order at every node."""
     for j in range(len(image)):
         for m in range(len(first) - 1):

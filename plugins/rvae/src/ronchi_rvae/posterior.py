@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ronchi_rvae.certainty import angle_lost
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.poses import angle_table, gaussian_over_grid
@@ -71,7 +72,7 @@ def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses, *, other_ha
     angle = _resolved(found.angle[rows, view], fold, moments)
     angle[fold == 0] = np.nan
     resultant = np.abs(moments[rows, np.minimum(fold, moments.shape[1] - 1)])
-    resultant *= (_beyond_grid(basis, mixture) * _beyond_shift(basis, mixture))[label]
+    resultant *= (_beyond_grid(basis, mixture) * np.exp(-0.5 * mixture.fold**2 * angle_lost(basis, mixture)))[label]
     resultant[fold == 0] = 0
     return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, view], mirrored)
 
@@ -117,24 +118,6 @@ def _beyond_grid(basis: DiscBasis, mixture: Mixture) -> Doubles:
             for w, fold in zip(width, mixture.fold, strict=True)
         ]
     )
-
-
-def _beyond_shift(basis: DiscBasis, mixture: Mixture) -> Doubles:
-    """(K,) of the resultant, what is lost since the shift is not known either: the posterior has the best one only.
-
-    By the Cramer-Rao bounds of the angle with and without the shift, which does not turn with the template.
-    """
-    if basis.shifts.side == 1:
-        return np.ones(mixture.size)
-    templates = mixture.templates.astype(np.complex128)
-    slopes = np.stack([1j * basis.order * templates, *basis.shift_slopes(templates)], axis=1)
-    information = np.einsum("kid,kjd->kij", slopes.conj(), slopes).real
-    information[:, 1:, 1:] += np.eye(2) * mixture.variance / mixture.shift_sigma_px**2
-    alone = np.maximum(information[:, 0, 0], 1e-30)
-    across = information[:, 0, 1:]
-    told = np.einsum("ki,ki->k", across, np.linalg.solve(information[:, 1:, 1:], across[..., None])[..., 0])
-    lost = mixture.variance * (1 / np.maximum(alone - told, 1e-6 * alone) - 1 / alone)
-    return np.asarray(np.exp(-0.5 * mixture.fold**2 * lost))
 
 
 def _angle_variance(basis: DiscBasis, mixture: Mixture) -> Doubles:
