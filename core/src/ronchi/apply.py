@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.api import AlgorithmSpec, Result
-from ronchi.errors import ConfigError, RonchiError, SchemaError
+from ronchi.errors import ConfigError, SchemaError, noting
 from ronchi.history import record
 
 if TYPE_CHECKING:
@@ -88,20 +88,14 @@ def apply(
     numbers = entropy(seed, kind, name, drawn_from)
     step = PlannedStep(config, name, spec, dist, version, editable, checked, files)
     show = sys.stderr.isatty() if progress is None else progress
-    with make_progress(show) as bars:
+    on = f", on {files['path']}" if kind == "reader" else ""
+    with make_progress(show) as bars, noting(f"in the {kind} {name!r} of {dist} {version}{on}"):
         bars.started(StepResult(step=name, kind=kind, name=name))
         if kind == "disk_detector":
             result = Result(_detect(step, inputs, numbers=numbers, device=device, workers=workers, update=bars.update))
         else:
             ctx = Context(rng=np.random.default_rng(numbers), device=device, progress=bars.update)
-            try:
-                result = call(step, inputs, ctx, lambda: _patterns(inputs))
-            except RonchiError:
-                raise
-            except Exception as error:
-                on = f", on {files['path']}" if kind == "reader" else ""
-                error.add_note(f"in the {kind} {name!r} of {dist} {version}{on}")
-                raise
+            result = call(step, inputs, ctx, lambda: _patterns(inputs))
     given = checked.model_dump(mode="json", exclude_unset=True)
     made = record({"": result.data, **result.sides}, kind, name, given, inputs, seed)
     return Result(made.pop(""), made)

@@ -119,7 +119,7 @@ class _KeptCode(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
     def _load_data(self, name: str) -> Any:
         try:
             return super()._load_data(name)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - as above
             return None
 
 

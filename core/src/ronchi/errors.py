@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 __all__ = [
     "CalibrationError",
     "ConfigError",
@@ -76,3 +79,15 @@ class OutputError(RonchiError):
 
 class RunError(RonchiError):
     """A step of a pipeline failed."""
+
+
+@contextlib.contextmanager
+def noting(where: str) -> Iterator[None]:
+    """Add to an unforeseen exception in whose code it was; one of ours says so itself."""
+    try:
+        yield
+    except RonchiError:
+        raise
+    except Exception as error:
+        error.add_note(where)
+        raise

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.api import AlgorithmSpec, Params
-from ronchi.errors import OutputError, RonchiError, SchemaError
+from ronchi.errors import OutputError, SchemaError, noting
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -168,12 +168,8 @@ def write_with(
     size = sum(part.nbytes for part in (data, *held.values()))
     with all_or_nothing(path, chosen.suffix, size) as temporary:
         writer = chosen.spec.create(chosen.params)
-        try:
+        with noting(f"in the writer {chosen.spec.name!r} of {chosen.dist} {chosen.version}, on {path}"):
             writer.write(data, held, temporary, progress=progress or _ignore_progress)
-        except Exception as error:
-            if not isinstance(error, RonchiError):
-                error.add_note(f"in the writer {chosen.spec.name!r} of {chosen.dist} {chosen.version}, on {path}")
-            raise
     return path
 
 

@@ -25,7 +25,7 @@ from ronchi_atomnet.peaks import find_peaks
 from ronchi_atomnet.train_params import TrainParams
 from ronchi_atomnet.unet import UNet
 from ronchi_atomnet.weights import FORMAT
-from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, restore_moments, resume, write_checkpoint
 from ronchi_torch.files import whole_file
 from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.weights import write_weights
@@ -100,7 +100,9 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         p = self.p
-        self._resume()
+        self.step = resume(self.folder / _CHECKPOINT, self._identity(), self._take_up, self.world)
+        if self.step and self.world.rank == 0:
+            self.ctx.log.info("going on after batch %d", self.step)
         take_steps(self, p.steps, p.checkpoint_s, self.ctx, anyone=self.world.anyone)
         self.save()
         return self._card()
@@ -228,31 +230,14 @@ class _Training:
         free = {"steps", "validate_every", "validation_batches", "checkpoint_s"}
         return fingerprint(str(FORMAT), self.p.model_dump_json(exclude=free), json.dumps(self.seeds))
 
-    def _resume(self) -> None:
-        path, other = self.folder / _CHECKPOINT, "remove it, or use another -o"
-        if path.exists():
-            saved = read_checkpoint(path)
-            if saved.told.get("identity") != self._identity():
-                what = "the checkpoint is of a training with other parameters, or of another version"
-                raise DataError(what, where=str(path), fix=other)
-            try:
-                self._take_up(saved)
-            except (KeyError, RuntimeError, ValueError) as error:
-                what = f"the checkpoint is of another version of this plugin, or damaged: {error}"
-                raise DataError(what, where=str(path), fix=other) from error
-        if not self.world.agrees(self.step):
-            what, fix = "not all processes have read the checkpoint", "an -o that all of them see"
-            raise DataError(what, where=str(path), fix=fix)
-        if self.step:
-            self.ctx.log.info("going on after batch %d", self.step)
-
-    def _take_up(self, saved: Saved) -> None:
+    def _take_up(self, saved: Saved) -> int:
         self.network.load_state_dict(saved.group("network"))
         self.averaged.load_state_dict(saved.group("averaged"))
         restore_moments(self.optimiser, saved.group("adam"))
         card = json.loads(saved.told["card"])
-        self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
+        self.seconds, self.losses = float(card["seconds"]), list(card["losses"])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
+        return int(card["step"])
 
 
 def _loss(said: Tensor, wanted: Tensor) -> Tensor:

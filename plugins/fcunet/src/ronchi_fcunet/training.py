@@ -23,7 +23,7 @@ from ronchi_fcunet.train_params import NetworkParams, TrainParams
 from ronchi_fcunet.unet import FourierUNet
 from ronchi_fcunet.views import probe_radius_px
 from ronchi_fcunet.weights import load_weights, save_weights
-from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, read_checkpoint, restore_moments, write_checkpoint
+from ronchi_torch.checkpoint import Saved, fingerprint, moments_of, restore_moments, resume, write_checkpoint
 from ronchi_torch.compiled import compiled
 from ronchi_torch.steps import follow, rate, take_steps
 from ronchi_torch.world import World, join_world
@@ -143,7 +143,9 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         p = self.p
-        self._resume()
+        self.step = resume(self.folder / _CHECKPOINT, self._identity(), self._take_up, self.world)
+        if self.step and self.world.rank == 0:
+            self.ctx.log.info("going on after batch %d", self.step)
         self.stream = batches(
             self.learned, self.augment, size=p.batch, seed=self.seeds[1], share=self.world.share(p.batch),
             numbers=range(self.step, p.steps), workers=p.workers, window_px=p.window_px, crystal_free=p.crystal_free,
@@ -267,32 +269,15 @@ class _Training:
         told = self.p.model_dump_json(exclude=free)
         return fingerprint(told, json.dumps(self.seeds), self.learned.identity, self.started_from)
 
-    def _resume(self) -> None:
-        path, other = self.folder / _CHECKPOINT, "remove it, or use another -o"
-        if path.exists():
-            saved = read_checkpoint(path)
-            if saved.told.get("identity") != self._identity():
-                what = "the checkpoint is of a training with other parameters"
-                raise DataError(what, where=str(path), fix=other)
-            try:
-                self._take_up(saved)
-            except (KeyError, RuntimeError, ValueError) as error:
-                what = f"the checkpoint is of another version of this plugin, or damaged: {error}"
-                raise DataError(what, where=str(path), fix=other) from error
-        if not self.world.agrees(self.step):
-            what, fix = "not all processes have read the checkpoint", "an -o that all of them see"
-            raise DataError(what, where=str(path), fix=fix)
-        if self.step and self.world.rank == 0:
-            self.ctx.log.info("going on after batch %d", self.step)
-
-    def _take_up(self, saved: Saved) -> None:
+    def _take_up(self, saved: Saved) -> int:
         self.network.load_state_dict(saved.group("network"))
         self.averaged.load_state_dict(saved.group("averaged"))
         if self.p.patience is not None:
             self.best = {name: value.to(self.world.device) for name, value in saved.group("best").items()}
         restore_moments(self.optimiser, saved.group("adam"))
         card: Mapping[str, Any] = json.loads(saved.told["card"])
-        self.step, self.seconds, self.losses = card["step"], float(card["seconds"]), list(card["losses"])
+        self.seconds, self.losses = float(card["seconds"]), list(card["losses"])
         if card.get("radii_px"):
             self.radii_px = (card["radii_px"][0], card["radii_px"][1])
         self.curve = [{name: math.nan if v is None else v for name, v in row.items()} for row in card["curve"]]
+        return int(card["step"])

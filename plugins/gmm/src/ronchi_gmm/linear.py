@@ -97,15 +97,14 @@ def _in_memory(samples: Samples, n_components: int, ctx: Context) -> _Principal:
 def _in_batches(samples: Samples, n_components: int, ctx: Context) -> _Principal:
     what, p = _components(n_components), int(samples.layout.used.sum())
     rank = max(n_components, min(max(_LEAST_RANK, 2 * n_components), samples.most // _COPIES))
-    found, varies = Scatter(p) if p <= _EXACT else Sketch(p, rank), False
+    found = Scatter(p) if p <= _EXACT else Sketch(p, rank)
     pedestal: NDArray[Any] = np.zeros(1)
     for batch in _large(samples, ctx, rank):
         if not found.n:
             pedestal = batch[0].astype(np.float64)  # a sample and not a mean: equal samples leave exactly 0
-        varies |= bool((batch != batch[0]).any() or (batch[0] != pedestal).any())
         found.add(batch - pedestal)
     samples.check(found.n, n_components + 1, what)
-    samples.check_varies(varies)
+    samples.check_varies(found.total > 0)
     components, variance, total = found.components(n_components)
     return _Principal(pedestal + found.mean, components, variance, variance / total, found.n)
 

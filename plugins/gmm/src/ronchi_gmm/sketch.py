@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,8 +12,8 @@ __all__ = ["Scatter", "Sketch"]
 Doubles = NDArray[np.float64]
 
 
-class Scatter:
-    """Mean and scatter of the samples so far; for few pixels, since the scatter is a matrix of all pairs of them.
+class _Moments(ABC):
+    """Number, mean and sum of squares about it of the samples so far; how their scatter is held is left open.
 
     In float64, for in float32 a component of less than 1e-7 of the first one's variance would be lost.
     """
@@ -19,7 +21,6 @@ class Scatter:
     def __init__(self, n_pixels: int) -> None:
         self.n, self.total = 0, 0.0
         self.mean: Doubles = np.zeros(n_pixels)
-        self._pairs: Doubles = np.zeros((n_pixels, n_pixels))
 
     def add(self, batch: Doubles) -> None:
         """Add a batch (n, n_pixels), which is changed."""
@@ -32,9 +33,6 @@ class Scatter:
         self.n += n
         self._add(batch, shift)
 
-    def _add(self, batch: Doubles, shift: Doubles) -> None:
-        self._pairs += batch.T @ batch + np.outer(shift, shift)
-
     def components(self, n_components: int) -> tuple[Doubles, Doubles, float]:
         """Components (k, n_pixels), their variances (k,) and the variance of all of them together.
 
@@ -45,13 +43,32 @@ class Scatter:
         components *= np.sign(np.take_along_axis(components, largest, 1))
         return components, np.maximum(values, 0) / (self.n - 1), self.total / (self.n - 1)
 
+    @abstractmethod
+    def _add(self, batch: Doubles, shift: Doubles) -> None:
+        """Add the scatter of a batch about its mean, and that of the mean."""
+
+    @abstractmethod
+    def _largest(self, n_components: int) -> tuple[Doubles, Doubles]:
+        """Directions (k, n_pixels) of the most scatter, and their scatter (k,)."""
+
+
+class Scatter(_Moments):
+    """For few pixels: the scatter is a matrix of all pairs of them."""
+
+    def __init__(self, n_pixels: int) -> None:
+        super().__init__(n_pixels)
+        self._pairs: Doubles = np.zeros((n_pixels, n_pixels))
+
+    def _add(self, batch: Doubles, shift: Doubles) -> None:
+        self._pairs += batch.T @ batch + np.outer(shift, shift)
+
     def _largest(self, n_components: int) -> tuple[Doubles, Doubles]:
         values, vectors = np.linalg.eigh(self._pairs)
         return vectors.T[::-1][:n_components], values[::-1][:n_components]
 
 
-class Sketch(Scatter):
-    """The same for many pixels: of the scatter, only the directions in which it is largest are held.
+class Sketch(_Moments):
+    """For many pixels: of the scatter, only the directions in which it is largest are held.
 
     With every batch, the directions are found anew from the products of all rows that are held, and the least are
     dropped.  That is the incremental singular value decomposition of Ross et al., Int. J. Comput. Vis. 77, 125 (2008),
@@ -66,8 +83,8 @@ class Sketch(Scatter):
     """
 
     def __init__(self, n_pixels: int, rank: int) -> None:
-        super().__init__(0)
-        self.rank, self.mean = rank, np.zeros(n_pixels)
+        super().__init__(n_pixels)
+        self.rank = rank
         self._rows: Doubles = np.zeros((0, n_pixels))
 
     def _add(self, batch: Doubles, shift: Doubles) -> None:

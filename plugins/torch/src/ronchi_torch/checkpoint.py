@@ -6,7 +6,7 @@ The file is safetensors, whose header holds text: nothing in it can run code.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ronchi.api import DataError
 from ronchi_torch.files import whole_file
+from ronchi_torch.world import World
 
-__all__ = ["Saved", "fingerprint", "moments_of", "read_checkpoint", "restore_moments", "write_checkpoint"]
+__all__ = ["Saved", "fingerprint", "moments_of", "read_checkpoint", "restore_moments", "resume", "write_checkpoint"]
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,40 @@ def fingerprint(*parts: bytes | str) -> str:
         encoded = part.encode() if isinstance(part, str) else part
         made.update(len(encoded).to_bytes(8, "little") + encoded)
     return made.hexdigest()
+
+
+def resume(path: Path, identity: str, take_up: Callable[[Saved], int], world: World) -> int:
+    """Go on from the checkpoint of a training, if there is one.
+
+    Parameters
+    ----------
+    identity : str
+        What tells the training from others; `Saved.told` has it as ``identity``.
+    take_up : callable
+        Puts what was saved back in place, and gives the number of batches that are done.
+
+    Returns
+    -------
+    int
+        Batches that are done; 0 without a checkpoint.
+
+    Raises
+    ------
+    DataError
+        The file is damaged, or of another training or version; or processes that train together disagree about it.
+    """
+    step, other = 0, "remove it, or use another -o"
+    if path.exists():
+        saved = read_checkpoint(path)
+        if saved.told.get("identity") != identity:
+            what = "the checkpoint is of a training with other parameters, or of another version"
+            raise DataError(what, where=str(path), fix=other)
+        try:
+            step = take_up(saved)
+        except (KeyError, RuntimeError, ValueError) as error:
+            what = f"the checkpoint is of another version of this plugin, or damaged: {error}"
+            raise DataError(what, where=str(path), fix=other) from error
+    if not world.agrees(step):
+        what, fix = "not all processes have read the checkpoint", "an -o that all of them see"
+        raise DataError(what, where=str(path), fix=fix)
+    return step
