@@ -73,7 +73,7 @@ def main() -> None:
         marks = [time.perf_counter()]
         fits, precision, model_sigma = fit_scan(peaks, BASIS_PX, Settings())
         marks.append(time.perf_counter())
-        retry_from_neighbours(fits, peaks, precision, Settings())
+        retry_from_neighbours(fits, peaks, precision, BASIS_PX, Settings())
         marks.append(time.perf_counter())
         reference = make_reference(fits, peaks, BASIS_PX, Reference(), coords)
         ok = fits.fitted

@@ -65,6 +65,36 @@ def test_the_whole_scan_by_default(steps, solve):
     assert strain.attrs["reference"] == "median over 48 fitted positions of the whole scan"
 
 
+def bent(degrees, n, rows=1, G=SQUARE, **spoilt):
+    """A crystal that turns from minus to plus ``degrees`` along a row, and has no strain."""
+    angles = np.deg2rad(np.linspace(-degrees, degrees, n))
+    F = np.array([[[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]] for a in angles])
+    return dataset(Crystal(np.tile(F, (rows, 1, 1)), G, **spoilt).peaks(np.random.default_rng(0)), (rows, n)), angles
+
+
+@pytest.mark.parametrize("statistic", ["median", "mean"])
+@pytest.mark.parametrize("degrees", [3, 10, 28])
+def test_a_crystal_that_turns_is_not_strained_against_the_whole_scan(solve, degrees, statistic):
+    """The mean of turned vectors is shorter than they are: by 0.4 % at 10 degrees. At 28 they pile up nowhere."""
+    peaks, angles = bent(degrees, 61, sigma=1e-4)
+    strain, _ = solve(peaks, reference={"statistic": statistic})
+    assert strain["valid"].all()
+    for name in ("e_xx", "e_yy", "e_xy"):
+        assert float(abs(strain[name]).max()) < 3e-4  # 8 times the error of 3e-5 that noise leaves
+    np.testing.assert_allclose(np.diff(strain["theta"][0]), np.diff(angles), atol=3e-4)
+
+
+@pytest.mark.parametrize("degrees", [13, 20])
+def test_a_crystal_that_turns_is_not_taken_for_a_denser_one(solve, degrees):
+    """Far from the common start, hexagonal patterns were fitted by lattices of which every other node is empty."""
+    side = np.deg2rad([20, 80])
+    G = 0.3 * np.stack([np.sin(side), np.cos(side)])
+    peaks, _ = bent(degrees, 200, 4, G, sigma=2e-3, missing=0.2, spurious=0.1)
+    strain, _ = solve(peaks)
+    assert strain["valid"].mean() > 0.99
+    assert (abs(strain["e_xx"]) < 0.05).mean() > 0.99
+
+
 def test_the_mean_leaves_out_outliers(solve):
     F = np.tile(np.eye(2), (30, 1, 1))
     F[4, 0, 0] = 1.04

@@ -16,11 +16,12 @@ from ronchi.api import DataError
 from ronchi_lattice.cell import canonical, reduce_cell
 from ronchi_lattice.peaklist import Peaks
 
-__all__ = ["find_basis"]
+__all__ = ["find_basis", "find_basis_of_part"]
 
 Floats = NDArray[np.float64]
 
 _POSITIONS = 400  # spread over the scan: more of them tell nothing new
+_PARTS, _PART = 9, (16, 4)  # parts of a scan that are asked by themselves; positions of each, fewer in a second try
 _PAIRS = 400_000  # bounds memory where patterns hold hundreds of peaks
 _REACHES = (6.0, 24.0)  # spacings: the longest differences looked at; the further ones if the nearer lie on one line
 _BIN = 0.05  # spacings
@@ -54,12 +55,40 @@ def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | No
     DataError
         The peaks of the scan agree on no lattice, or lie on one line.
     """
+    return _find(peaks, min_peaks, n_lattices)[0]
+
+
+def find_basis_of_part(peaks: Peaks, min_peaks: int) -> Floats | None:
+    """Basis that neighbouring patterns agree on best, where the scan agrees on none: of a crystal that turns across it.
+
+    Of a few parts of the scan the one whose peaks agree on a lattice best is asked; None if those of none do.
+    """
+    enough = np.flatnonzero(peaks.counts >= min_peaks)
+    place = np.stack(np.divmod(peaks.flat_index[enough], peaks.scan_shape[1]), axis=1)
+    centres = np.linspace(0, len(enough) - 1, min(_PARTS, len(enough))).astype(np.int64)
+    for size in _PART:
+        best: tuple[float, Floats | None] = (0.0, None)
+        for centre in centres:
+            near = np.argsort(np.abs(place - place[centre]).max(axis=1), kind="stable")[:size]
+            try:
+                basis, agreement = _find(peaks.at(np.sort(enough[near]))[1], min_peaks, 1)
+            except DataError:
+                continue
+            if agreement > best[0]:
+                best = agreement, basis
+        if best[1] is not None:
+            return best[1]
+    return None
+
+
+def _find(peaks: Peaks, min_peaks: int, n_lattices: int) -> tuple[Floats | None, float]:
+    """Basis as `find_basis` has it, and how much of what the patterns have in common lies on it."""
     # Several patterns may be of several grains; of several lattices in each, a denser one is kept from winning.
     may_mix = n_lattices == 1 and int(np.count_nonzero(peaks.counts >= min_peaks)) > 1
     for reach in _REACHES:
         differences, spacing = _differences(peaks, min_peaks, reach)
         if spacing is None:
-            return None
+            return None, 0.0
         nodes, height = _pile_ups(differences, spacing, reach) if np.isfinite(spacing) else (differences, np.empty(0))
         best, agreement = _consensus(nodes, height, spacing, n_lattices, may_mix=may_mix)
         if best is not None or not _are_on_a_line(differences, spacing):
@@ -77,7 +106,7 @@ def find_basis(peaks: Peaks, min_peaks: int, n_lattices: int = 1) -> Floats | No
             where="peaks",
             fix="look at the peaks with `ronchi preview`, or give the parameter basis: {g1: [y, x], g2: [y, x]}",
         )
-    return canonical(_refined(best, nodes, height, spacing))
+    return canonical(_refined(best, nodes, height, spacing)), agreement
 
 
 def _differences(peaks: Peaks, min_peaks: int, reach: float) -> tuple[Floats, float | None]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_lattice import kernel
-from ronchi_lattice.leverage import left_over
+from ronchi_lattice.leverage import residuals
 from ronchi_lattice.noise import ModelError, Weights, model_error, relative, usable_variances, weights
 from ronchi_lattice.peaklist import Peaks
 
@@ -151,7 +151,7 @@ def fit_scan(
     fits = Fits.empty(n, len(peaks.q))
     for first in range(0, n, _BLOCK):
         block = np.arange(first, min(first + _BLOCK, n))
-        fit_from(fits, peaks, weighted, block, start_of(basis, len(block)), settings)
+        fit_from(fits, peaks, weighted, block, start_of(basis, len(block)), basis, settings)
         progress(int(block[-1]) + 1, n)
     return fits, weighted, float(np.sqrt(extra.typical)) if known else np.nan
 
@@ -162,9 +162,18 @@ def start_of(basis: Floats, n: int) -> Floats:
 
 
 def fit_from(
-    fits: Fits, peaks: Peaks, weighted: Weights, which: NDArray[np.int64], start: Floats, settings: Settings
+    fits: Fits,
+    peaks: Peaks,
+    weighted: Weights,
+    which: NDArray[np.int64],
+    start: Floats,
+    basis: Floats,
+    settings: Settings,
 ) -> None:
-    """Fit the positions ``which`` from ``start`` (which, 6) and write the results into ``fits``."""
+    """Fit the positions ``which`` from ``start`` (which, 6) and write the results into ``fits``.
+
+    The lattices may be turned from ``basis`` (2, 2) by any angle.
+    """
     shortest = np.minimum(np.hypot(start[:, 1], start[:, 4]), np.hypot(start[:, 2], start[:, 5]))
     kernel.fit_positions(
         peaks.q,
@@ -173,6 +182,7 @@ def fit_from(
         peaks.offsets,
         which,
         start,
+        abs(float(np.linalg.det(basis))),
         settings.tolerance * shortest,
         settings.min_peaks,
         settings.min_fraction,
@@ -207,21 +217,24 @@ def _model_error(
     everything, start = np.arange(len(chosen)), start_of(basis, len(chosen))
     for repeat in range(3):
         weighted = weights(var, extra, relative(sample.dimness, typical))
-        fit_from(fits, sample, weighted, everything, start, settings)
+        fit_from(fits, sample, weighted, everything, start, basis, settings)
         used = np.flatnonzero((fits.weight > 0) & (fits.n_used[position] > 3))
-        at = position[used]
-        left = left_over(weighted.precision[used], fits.hk[used], fits.weight[used], fits.cov, at)
-        used, at, left = used[left > _LEAST_LEFT], at[left > _LEAST_LEFT], left[left > _LEAST_LEFT]
         if not len(used):
             return None, 1.0
-        p, (h, k) = fits.params[at], fits.hk[used].T
-        nodes = np.stack([p[:, 0] + h * p[:, 1] + k * p[:, 2], p[:, 3] + h * p[:, 4] + k * p[:, 5]], axis=1)
         # Peaks off the lattice may be far dimmer, or brighter, than those that count.
-        dimness = sample.dimness[used]
+        dimness, hk = sample.dimness[used], fits.hk[used]
         typical = float(np.nanmedian(dimness)) if not np.isnan(dimness).all() else 1.0
         # The first pass only finds the scale: with it, stray peaks are known.
         uneven = relative(dimness, typical) if repeat else np.ones(len(used))
-        extra = model_error(sample.q[used] - nodes, var[used], uneven, left, fits.hk[used], floor)
+        weight = weighted.precision[used][:, 0] + weighted.precision[used][:, 2]
+        variances = np.column_stack([var[used], np.ones(len(used)), uneven])
+        residual, left = residuals(sample.q[used], hk, weight, position[used], variances)
+        # The direct beam, by far the brightest, may be off by more than others.
+        telling = (left[:, 3] > _LEAST_LEFT) & (hk != 0).any(axis=1)
+        if not telling.any():
+            return None, 1.0
+        residual, left, uneven, hk = (column[telling] for column in (residual, left, uneven, hk))
+        extra = model_error(residual, left[:, :3], left[:, 3], left[:, 4], uneven, hk, floor)
     return extra, typical
 
 
@@ -260,6 +273,6 @@ def _first_fit(
         rows, part = peaks.at(which[first : first + _BLOCK])
         n, fits = len(part.counts), Fits.empty(len(part.counts), len(rows))
         weighted = weights(var[rows], extra, np.ones(len(rows)))
-        fit_from(fits, part, weighted, np.arange(n), start_of(basis, n), settings)
+        fit_from(fits, part, weighted, np.arange(n), start_of(basis, n), basis, settings)
         n_used[first : first + n] = fits.n_used * fits.fitted
     return n_used

@@ -33,6 +33,9 @@ _LOG_FALSE_ALARMS = np.log(0.001)
 """A lattice that one pattern in a hundred of random peaks would show is no lattice. The fit chooses its peaks and where
 it begins, and peaks of a ring lie where nodes do: up to ten times as many as the estimate says show one."""
 
+_DENSER = 1.5
+"""No crystal strains so far: what has cells smaller by this than usual is a lattice with empty nodes."""
+
 _LEAST_FILLED = 0.4
 """Of the nodes among the peaks used, where these are but a part of the pattern's: a lattice that has every fifth node
 in common with another one is given a fifth of its peaks."""
@@ -171,6 +174,7 @@ def fit_positions(
     offsets: NDArray[np.int64],
     which: NDArray[np.int64],
     start: Floats,
+    usual: float,
     tolerance: Floats,
     min_peaks: int,
     min_fraction: float,
@@ -202,6 +206,8 @@ def fit_positions(
         Positions to fit.
     start : (n, 6) float64
         Parameters to start from, one row for each of ``which``.
+    usual : float
+        Area of a cell of the scan's lattice.
     tolerance : (n,) float64
         Farthest that a peak may lie from its node, in units of ``q``, one for each of ``which``.
     min_peaks, min_fraction
@@ -272,11 +278,12 @@ def fit_positions(
         drift1 = np.hypot(p[1] - start[row, 1], p[4] - start[row, 4])
         drift2 = np.hypot(p[2] - start[row, 2], p[5] - start[row, 5])
         area = abs(p[1] * p[5] - p[2] * p[4])
+        is_other = not 1 / _DENSER < area / usual < _DENSER
         if count < min_peaks:
             reason[n] = TOO_FEW
         elif not _spans_plane(x, m, w):
             reason[n] = COLLINEAR
-        elif not converged or max(drift1, drift2) > tolerance[row]:
+        elif not converged or max(drift1, drift2) > tolerance[row] or is_other:
             reason[n] = NOT_CONVERGED
         elif count < (min_part if _is_filled(x, m, w, area) else min_fraction) * (hi - lo) or (
             count > 3 and _log_false_alarms(hi - lo, count, farthest2, area) > _LOG_FALSE_ALARMS

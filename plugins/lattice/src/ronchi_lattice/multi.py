@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi.api import DataError
-from ronchi_lattice.basis import find_basis
+from ronchi_lattice.basis import find_basis, find_basis_of_part
+from ronchi_lattice.coincidence import drop_coincident
 from ronchi_lattice.fit import Fits, Settings, fit_scan
 from ronchi_lattice.neighbours import retry_from_neighbours
 from ronchi_lattice.peaklist import Peaks
@@ -55,13 +56,17 @@ def fit_lattices(
     """
     lattices: list[FittedLattice] = []
     for number in range(n_lattices):
+        refusal = None
         if basis is None:
-            basis = _next_basis(peaks, settings, n_lattices - number, first=number == 0)
+            basis, refusal = _next_basis(peaks, settings, n_lattices - number, first=number == 0)
         if basis is None:
             break
         share = partial(_progress_of_share, progress, number, n_lattices)
         fits, weighted, model_sigma = fit_scan(peaks, basis, settings, share)
-        retry_from_neighbours(fits, peaks, weighted, settings)
+        retry_from_neighbours(fits, peaks, weighted, basis, settings)
+        drop_coincident(fits, peaks)
+        if refusal is not None and fits.fitted.sum() < 0.5 * (peaks.counts >= settings.min_peaks).sum():
+            raise refusal
         if number > 0 and not fits.fitted.any():
             break
         if np.isnan(model_sigma) and fits.fitted.any():
@@ -80,13 +85,19 @@ def fit_lattices(
     return lattices
 
 
-def _next_basis(peaks: Peaks, settings: Settings, n_lattices: int, *, first: bool) -> NDArray[np.float64] | None:
+def _next_basis(
+    peaks: Peaks, settings: Settings, n_lattices: int, *, first: bool
+) -> tuple[NDArray[np.float64] | None, DataError | None]:
+    """Basis to start from, None if there is no more; and what to raise if most positions do not follow from it."""
     try:
-        return find_basis(peaks, settings.min_peaks, n_lattices)
-    except DataError:
-        if first:
+        return find_basis(peaks, settings.min_peaks, n_lattices), None
+    except DataError as error:
+        if not first:
+            return None, None
+        basis = find_basis_of_part(peaks, settings.min_peaks)
+        if basis is None:
             raise
-        return None
+        return basis, error
 
 
 def _progress_of_share(progress: Callable[[int, int], None], before: int, shares: int, done: int, total: int) -> None:

@@ -26,8 +26,8 @@ Floats = NDArray[np.float64]
 _MEDIAN_SQUARE = 2 * float(np.log(2.0))  # median of chi-squared with two degrees of freedom
 _MOST_DIM = 1e3
 _ODDS = 6.0  # log of the ratio of the two parts of the model error beyond which the smaller does not count
-_MISFIT = 0.25  # log of a variance: weights that are this wrong cost nothing
-_CLEAR = 3.0  # standard deviations
+_MISFIT = 0.1  # log of a variance: 5 % of an error bar
+_CLEAR = 2.0  # standard deviations
 _FEWEST_ALIKE = 8  # peaks of the same indices that tell where these lie in common
 
 
@@ -122,34 +122,32 @@ def weights(var: Floats, extra: ModelError, dimness: Floats) -> Weights:
     return Weights(precisions(var, extra.at(dimness)), 2 / extra.typical)
 
 
-def _scale(residual: Floats, var: Floats, pattern: Floats, left: Floats, floor: float) -> float:
+def _scale(residual: Floats, own: Floats, pattern: Floats, floor: float) -> float:
     """Scale of the model variance that makes the residuals as large as they should be, by their median.
 
     Parameters
     ----------
     residual : (n, 2) float64
         Of the peaks used (y, x).
-    var : (n, 3) float64
-        What the detector says of them.
+    own : (n, 3) float64
+        Their covariances from what the detector says of the peaks.
     pattern : (n,) float64
-        Their model variances in units of the scale.
-    left : (n,) float64
-        Part of a peak's variance that the fit leaves in its residual.
+        Their variances from the model, in units of the scale.
     floor : float
         Smallest value to return; returned if the detector's variances suffice.
     """
 
     def excess(log_scale: float) -> float:
-        return _log_misfit(_distances(residual, var, np.exp(log_scale) * pattern, left))
+        return _log_misfit(_distances(residual, own, np.exp(log_scale) * pattern))
 
-    low, high = np.log(floor), np.log(floor + 4 * float(np.max(np.sum(residual**2, axis=1) / left)))
+    low, high = np.log(floor), np.log(floor + 4 * float(np.max(np.sum(residual**2, axis=1) / pattern)))
     if excess(low) <= 0:
         return floor
     return float(np.exp(brentq(excess, low, high, xtol=2e-3) if excess(high) < 0 else high))
 
 
 def model_error(
-    residual: Floats, var: Floats, dimness: Floats, left: Floats, hk: NDArray[np.int32], floor: float
+    residual: Floats, own: Floats, even: Floats, dimmed: Floats, dimness: Floats, hk: NDArray[np.int32], floor: float
 ) -> ModelError:
     """Model error that goes as 1 / intensity, with a constant part if bright peaks scatter too far for that.
 
@@ -158,31 +156,37 @@ def model_error(
 
     Parameters
     ----------
-    residual, var, left, floor
-        See `_scale`.
+    residual : (n, 2) float64
+        Of the peaks used (y, x).
+    own : (n, 3) float64
+        Their covariances from what the detector says of the peaks.
+    even, dimmed : (n,) float64
+        Their variances from a variance of 1 of all peaks, and from one that is the dimness of each.
     dimness : (n,) float64
         A typical intensity over theirs.
     hk : (n, 2) int32
         Their indices. Where few have the same, as in a scan of a few positions, there is no constant part.
+    floor : float
+        Smallest variance to return.
     """
     rows, scatter = _scatter_of_alike(residual, hk)
     bright = dimness[rows] <= np.median(dimness[rows]) if len(rows) else np.zeros(0, bool)
     rows, scatter = rows[bright], scatter[bright]
 
     def error(share: float) -> ModelError:
-        scale = _scale(residual, var, 1 - share + share * dimness, left, floor)
+        scale = _scale(residual, own, (1 - share) * even + share * dimmed, floor)
         return ModelError((1 - share) * scale, share * scale)
 
     def misfit(extra: ModelError) -> float:
-        return _log_misfit(_distances(scatter, var[rows], extra.at(dimness[rows]), left[rows]))
+        return _log_misfit(_distances(scatter, own[rows], extra.constant * even[rows] + extra.dimmed * dimmed[rows]))
 
     def misfit_of(log_odds: float) -> float:
         return misfit(error(1 / (1 + np.exp(-log_odds))))
 
-    dimmed = error(1.0)
+    only_dimmed = error(1.0)
     # The logarithm of the median of n squared distances is known to 1.5 / sqrt(n).
-    if not len(rows) or misfit(dimmed) <= max(_MISFIT, _CLEAR * 2 / np.sqrt(len(rows))):
-        return dimmed
+    if not len(rows) or misfit(only_dimmed) <= max(_MISFIT, _CLEAR * 2 / np.sqrt(len(rows))):
+        return only_dimmed
     if misfit_of(-_ODDS) >= 0:
         return error(0.0)
     if misfit_of(_ODDS) <= 0:
@@ -197,11 +201,11 @@ def _log_misfit(distances: Floats) -> float:
     return float(np.log(max(middle, 1e-300) / _MEDIAN_SQUARE))
 
 
-def _distances(residual: Floats, var: Floats, extra: Floats, left: Floats) -> Floats:
-    """(n,) squared Mahalanobis distances, as they were if the fit had left all of them."""
+def _distances(residual: Floats, var: Floats, extra: Floats) -> Floats:
+    """(n,) squared Mahalanobis distances, for covariances (n, 3) and variances (n,) beyond them."""
     (y, x), yx = residual.T, var[:, 1]
     yy, xx = var[:, 0] + extra, var[:, 2] + extra
-    distance: Floats = (xx * y * y - 2 * yx * y * x + yy * x * x) / ((yy * xx - yx * yx) * left)
+    distance: Floats = (xx * y * y - 2 * yx * y * x + yy * x * x) / (yy * xx - yx * yx)
     return distance
 
 

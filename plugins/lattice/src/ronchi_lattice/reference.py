@@ -14,6 +14,7 @@ from ronchi_lattice.cell import transform_to
 from ronchi_lattice.fit import Fits
 from ronchi_lattice.params import Reference
 from ronchi_lattice.peaklist import Peaks
+from ronchi_lattice.strain import polar
 
 __all__ = ["ReferenceLattice", "beyond_scan", "check_region", "make_reference", "told_by_few"]
 
@@ -77,9 +78,11 @@ def make_reference(
             fix="choose another region, or leave `reference` out to use the whole scan",
         )
     G, cov = fits.G[inside], fits.G_cov[inside]
-    # Medians of the maps from the mean lattice, not of the vectors: those would depend on the choice of g1 and g2.
+    # Medians of the maps from the mean lattice, not of the vectors: those would depend on the choice of g1 and g2. Of
+    # stretches and turns apart: the mean of lattices that are turned against each other is shorter than each of them.
     mean = G.mean(axis=0)
-    maps = (G @ np.linalg.inv(mean)).reshape(-1, 4)
+    stretch, turn = polar(G @ np.linalg.inv(mean))
+    maps = np.column_stack([stretch.reshape(-1, 4), turn])
     centre = np.median(maps, axis=0)
     if choice.statistic == "median" and len(G) > 2:  # the median of one or two is their mean
         influence, cost = _influence(cov), _MEDIAN_COST
@@ -91,7 +94,8 @@ def make_reference(
     share[inside] = influence
     cov_ref = cost * np.tensordot(influence**2, cov, axes=1)
     words = f"{choice.statistic} over {np.count_nonzero(influence)} fitted positions of {region}"
-    return ReferenceLattice(centre.reshape(2, 2) @ mean, cov_ref, share, words)
+    c, s = np.cos(centre[4]), np.sin(centre[4])
+    return ReferenceLattice(np.array([[c, s], [-s, c]]) @ centre[:4].reshape(2, 2) @ mean, cov_ref, share, words)
 
 
 def _influence(cov: Floats) -> Floats:
@@ -112,7 +116,7 @@ def _influence(cov: Floats) -> Floats:
 
 
 def _inliers(maps: Floats, centre: Floats) -> NDArray[np.bool_]:
-    """(n,) maps (n, 4) of which each component lies near the median ``centre``; the nearest half in any case.
+    """(n,) maps (n, m) of which each component lies near the median ``centre``; the nearest half in any case.
 
     The spread of a few positions is known too badly to reject any of them by it.
     """
