@@ -99,6 +99,23 @@ def test_without_a_probe_the_calibrated_disk_is_the_one_that_is_seen_if_it_is_sh
     assert ("check it" in caplog.text) == (radius_px == 4.0)
 
 
+@pytest.mark.parametrize("edge_px", [0.2, 0.8])
+@pytest.mark.parametrize("times", [0.5, 0.7, 1.0, 1.4])
+@pytest.mark.parametrize("by_probe", [False, True])
+def test_disks_of_another_size_than_stated_are_told_of(
+    edge_px: float, times: float, by_probe: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too small a radius makes edges pass for disks. Of a bullseye a part may be seen: a probe may be larger."""
+    probe, radius_px = (soft_disk(6.2 * times, 0.3), None) if by_probe else (None, 6.2 * times)
+    probe_shape(geometry(soft_disk(6.2, edge_px)), probe, radius_px, logging.getLogger("ronchi"))
+    assert ("check it" in caplog.text) == (times < 1 or (times > 1 and not by_probe))
+
+
+def test_disks_that_have_merged_tell_no_radius(caplog: pytest.LogCaptureFixture) -> None:
+    probe_shape(geometry(soft_disk(20, 0.8)), None, 6.2, logging.getLogger("ronchi"))
+    assert "check it" not in caplog.text
+
+
 def test_a_stated_radius_counts_and_a_small_disk_without_a_probe_is_warned_of(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

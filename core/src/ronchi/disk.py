@@ -22,6 +22,11 @@ _STATED_EDGE_PX = 0.35
 """Scale of the edge of a disk that is known by its radius alone: the blur of a pixel and a little more."""
 _AGREES = 0.15
 """Radii that differ by less are of one disk."""
+_BLURRED, _HEAP = (0.77, 1.3), 3.0
+"""Ratios of radii, seen to stated, that pass where the beam wanders, for blurred disks are smaller; and that from which
+on disks have merged."""
+_SOFT = 0.3
+"""Share of its radius up to which an edge is that of a disk, and no halo."""
 _SMALL_PX = 3.0
 """Below this radius the rim is most of a disk, and its shape decides where the disk is."""
 _UNEVEN = 1.1
@@ -124,6 +129,8 @@ def probe_shape(
     calibrated = geometry.probe_radius_px
     if probe is not None:
         shape, source = measure_disk(probe, geometry.bad_pixel), "the probe"
+        if radius_px is None:
+            _seen(geometry, shape.radius_px, source, log)
     elif radius_px is not None or calibrated is not None:
         source = "the calibration" if radius_px is None else "`probe_radius_px`"
         shape = _seen_or_stated(geometry, float(radius_px or calibrated or 0), source, log)
@@ -159,25 +166,38 @@ def probe_shape(
 
 def _seen_or_stated(geometry: Geometry, radius_px: float, source: str, log: logging.Logger) -> ProbeShape:
     """The disk of the mean pattern if it is a sharp one of about the stated radius, else one that is stated."""
-    stated = ProbeShape(radius_px, _STATED_EDGE_PX, geometry.centre_px)
+    seen = _seen(geometry, radius_px, source, log, may_be_larger=False)
+    # A beam that wanders over the scan leaves a soft disk, which no pattern has.
+    if seen is None or seen.edge_px > _STATED_EDGE_PX or abs(seen.radius_px / radius_px - 1) > _AGREES:
+        return ProbeShape(radius_px, _STATED_EDGE_PX, geometry.centre_px)
+    return ProbeShape(seen.radius_px, seen.edge_px, geometry.centre_px)
+
+
+def _seen(
+    geometry: Geometry, radius_px: float, source: str, log: logging.Logger, *, may_be_larger: bool = True
+) -> ProbeShape | None:
+    """The disk of the mean pattern, if it has one; a warning if that is not about as large as ``source`` says.
+
+    What is seen of a bullseye may be a part of it: with ``may_be_larger`` smaller disks pass.
+    """
     if geometry.mean_pattern is None:
-        return stated
+        return None
     try:
         seen = measure_disk(geometry.mean_pattern, geometry.bad_pixel)
     except DataError:
-        return stated
-    # A beam that wanders over the scan leaves a soft disk, which no pattern has.
-    if seen.edge_px > _STATED_EDGE_PX:
-        return stated
-    if abs(seen.radius_px / radius_px - 1) > _AGREES:
+        return None
+    ratio = seen.radius_px / radius_px
+    is_sharp = seen.edge_px <= _STATED_EDGE_PX
+    low, high = (1 - _AGREES, 1 + _AGREES) if is_sharp else _BLURRED
+    is_disk = is_sharp or (seen.edge_px < _SOFT * seen.radius_px and ratio < _HEAP)
+    if is_disk and (ratio > high or (ratio < low and not may_be_larger)):
         log.warning(
             "the brightest disk of the mean pattern has a radius of %.1f px, where %s says %.1f px: check it",
             seen.radius_px,
             source,
             radius_px,
         )
-        return stated
-    return ProbeShape(seen.radius_px, seen.edge_px, geometry.centre_px)
+    return seen
 
 
 def centred_probe(probe: Array, shape: ProbeShape, frame: tuple[int, int]) -> Array:

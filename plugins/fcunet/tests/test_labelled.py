@@ -138,3 +138,4 @@ def test_the_command_goes_on_from_weights_with_ones_own_labels(
     assert made.card["started_from"] == load_weights(scans / "begun.safetensors").sha256
     assert made.card["settings"]["widths"] == [4, 8]
     assert made.card["data"]["samples"] == 6
+    assert [len(Path(name).parts) for name in made.card["data"]["held_out_prototypes"]] == [1]

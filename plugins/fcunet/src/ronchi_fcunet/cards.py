@@ -60,7 +60,10 @@ def training_card(
             "library": learned.identity,
             "samples": len(learned),
             "prototypes": len(learned.prototypes),
-            "held_out_prototypes": sorted(held_out.prototypes),
+            # Of files their names: where they lie on somebody's disk is not for a card that goes elsewhere.
+            "held_out_prototypes": sorted(
+                Path(name).name if Path(name).is_absolute() else name for name in held_out.prototypes
+            ),
         },
         "started_from": started_from or None,
         "versions": {"ronchi-fcunet": version("ronchi-fcunet"), "torch": torch.__version__},
