@@ -51,6 +51,26 @@ def test_angle_and_shift_of_clean_images(basis, draw, template):
     assert np.abs(back - template).max() < 0.03 * np.abs(template).max()
 
 
+@pytest.mark.parametrize("reach_px", [1.8, 3.0])
+def test_large_shifts_of_clean_images(draw, reach_px):
+    """One polynomial through all nodes of the grid would be off by up to 0.3 px between the outer ones."""
+    basis = DiscBasis((25, 25), (12.0, 12.0), 9.5, 2.0, ShiftGrid(reach_px))
+    rng = np.random.default_rng(0)
+    angle, shift = rng.uniform(-np.pi, np.pi, 100), rng.uniform(-reach_px, reach_px, (100, 2))
+    images = np.stack([draw(angle=a, shift=tuple(s)) for a, s in zip(angle, shift, strict=True)])
+    template = basis.describe(draw()[None])[:, len(basis.shifts.nodes_px) // 2]
+    described = basis.describe(images)
+    every, none = np.arange(100), np.zeros(100, np.int64)
+    poses = fit_poses(
+        basis, described, template, every, none, np.zeros(100), np.zeros((100, 2)),
+        variance=1e-4, shift_sigma_px=reach_px, start=SCAN_ALL, steps=8,
+    )  # fmt: skip
+    assert np.abs(np.angle(np.exp(1j * (poses.angle - angle)))).max() < np.deg2rad(0.1)
+    assert np.abs(poses.shift_px - shift).max() < 0.03
+    back = turned_back(basis, described, poses.angle, poses.shift_px)
+    assert np.abs(back - template).max() < 0.03 * np.abs(template).max()
+
+
 def test_nothing_near_is_better(basis, draw, template):
     rng = np.random.default_rng(1)
     images = np.stack([draw(angle=a) for a in rng.uniform(-np.pi, np.pi, 20)])

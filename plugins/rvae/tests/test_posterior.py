@@ -17,7 +17,7 @@ SIGMA_PX = 0.29
 
 
 def basis_of(reach_px: float) -> DiscBasis:
-    return DiscBasis((25, 25), (12.0, 12.0), 12.0, 2.0, ShiftGrid(reach_px))
+    return DiscBasis((25, 25), (12.0, 12.0), min(12.0, 12.5 - reach_px), 2.0, ShiftGrid(reach_px))
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -63,6 +63,25 @@ def test_several_angles_that_noise_leaves_open_are_as_likely_as_stated() -> None
     )
     assert stated == pytest.approx(agreed, abs=0.02)
     assert stated_alone > stated + 0.01
+
+
+def test_classes_that_noise_leaves_open_are_as_likely_as_stated() -> None:
+    """At its best shift noise looks more like atoms than it does over all shifts, and more surely so."""
+    basis, rng, n, noise = basis_of(1.2), np.random.default_rng(0), 3000, 1.5
+    true = rng.integers(2, size=n)
+    atoms = corner(rng.uniform(0, 2 * np.pi, n), rng.uniform(-1.2, 1.2, (n, 2)))
+    images = true[:, None, None] * atoms + rng.normal(0, noise, (n, 25, 25)).astype(np.float32)
+    template = basis.describe(corner(np.zeros(1), np.zeros((1, 2))))[:, 12]
+    templates, share = np.concatenate([0 * template, template]), np.full(2, 0.5)
+    mixture = Mixture(templates, share, noise**2, 1.2 / np.sqrt(3), np.array([0, 1], np.int64))
+    described = basis.describe(images)
+    alone = expectation(basis, described, mixture, start=SCAN_ALL)
+    over = over_shifts(basis, described, mixture, alone)
+    right_alone, right = (np.mean(found.chance.argmax(axis=1) == true) for found in (alone, over))
+    stated_alone, stated = (found.chance.max(axis=1).mean() for found in (alone, over))
+    assert stated == pytest.approx(right, abs=0.02)
+    assert stated_alone > right_alone + 0.03
+    assert right > right_alone + 0.01
 
 
 def corner(angle: np.ndarray, shift_px: np.ndarray) -> np.ndarray:

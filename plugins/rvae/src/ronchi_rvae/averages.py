@@ -35,8 +35,8 @@ def accumulate(
     shares : (p,) float64
         Weight of every pair; pairs below 1e-6 are left out.
     """
-    side = len(polynomials)
-    weights, axes = np.empty((6, described.shape[1])), np.empty((2, 3, side))
+    nodes = described.shape[1]
+    weights, axes = np.empty((6, nodes)), np.empty((2, 3, round(np.sqrt(nodes))))
     for p in range(len(rows)):
         if shares[p] < 1e-6:
             continue

@@ -1,8 +1,9 @@
-"""How sure an angle is where the shift is not known either.
+"""How sure an angle and a class are where the shift is not known either.
 
 Poses are fitted with the shift at its best, as if it were known.  Where it is known well, the angle loses what the
 Cramer-Rao bound of both takes from it; where noise leaves it open, other angles have other best shifts, and the
-posterior is summed over the nodes of the grid of shifts.
+posterior is summed over the nodes of the grid of shifts.  So are those of the classes where all leave it open: sums
+and maxima are not compared.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from ronchi.compiled import njit
 from ronchi_rvae.disc import DiscBasis
@@ -40,11 +42,14 @@ def angle_lost(basis: DiscBasis, mixture: Mixture) -> Doubles:
 def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses) -> Responses:
     """Responses with the moments of the angle over all shifts, in classes that leave the shift open.
 
+    Where all do, with the chances of the classes over all shifts, too.
+
     Parameters
     ----------
     described : (n, nodes, D) complex64
     """
-    views = np.flatnonzero(_bounds(basis, mixture)[1][mixture.view_class])
+    is_open = _bounds(basis, mixture)[1][mixture.view_class]
+    views = np.flatnonzero(is_open)
     if not len(views):
         return found
     table = angle_table(basis.n_orders)
@@ -54,7 +59,7 @@ def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: R
     nodes = np.array(basis.shifts.nodes_px)
     prior = -0.5 * (nodes**2).sum(axis=1) * mixture.variance / mixture.shift_sigma_px**2
     offset = prior - 0.5 * np.einsum("njd,njd->nj", turning, turning)
-    moments = found.moments.copy()
+    moments, evidence = found.moments.copy(), np.empty(found.chance.shape)
     for view in views:
         _sum_over_nodes(
             described,
@@ -65,8 +70,13 @@ def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: R
             np.ascontiguousarray(table.imag),
             mixture.variance,
             moments[:, view],
+            evidence[:, view],
         )
-    return replace(found, moments=moments)
+    if not is_open.all():
+        return replace(found, moments=moments)
+    norms = (np.abs(mixture.views[:, 1:].astype(np.complex128)) ** 2).sum(axis=1)
+    evidence += np.log(mixture.view_share) - 0.5 * norms / mixture.variance
+    return replace(found, moments=moments, chance=softmax(evidence, axis=1))
 
 
 def _bounds(basis: DiscBasis, mixture: Mixture) -> tuple[Doubles, NDArray[np.bool_]]:
@@ -94,6 +104,7 @@ def _sum_over_nodes(
     sines: Floats,
     variance: float,
     moments: Complex,
+    evidence: Doubles,
 ) -> None:
     n_orders, nodes, n_angles = len(first) - 1, described.shape[1], len(cosines)
     re, im = np.empty((nodes, n_orders), np.float32), np.empty((nodes, n_orders), np.float32)
@@ -117,3 +128,4 @@ def _sum_over_nodes(
                         moments[n, m] += chance * (cosines[a, m] + 1j * sines[a, m])
         for m in range(n_orders):
             moments[n, m] /= total
+        evidence[n] = top / variance + np.log(total)

@@ -55,16 +55,20 @@ def mix(
 @njit(fastmath=True)
 def weigh(ty: float, tx: float, step_px: float, polynomials: Doubles, axes: Doubles, weights: Doubles) -> None:
     """Weights of the nodes: value, d/dy, d/dx, d2/dy2, d2/dydx, d2/dx2."""
-    side = len(polynomials)
+    side, local = axes.shape[2], len(polynomials)
+    axes[:] = 0.0
     for axis in range(2):
         s = (ty if axis == 0 else tx) / step_px
-        for j in range(side):
+        first = min(max(int(np.floor(s + 0.5)) + side // 2 - local // 2, 0), side - local)
+        s -= first + local // 2 - side // 2
+        for j in range(local):
             value, slope, bend = 0.0, 0.0, 0.0
-            for power in range(side - 1, -1, -1):
+            for power in range(local - 1, -1, -1):
                 bend = bend * s + 2 * slope
                 slope = slope * s + value
                 value = value * s + polynomials[j, power]
-            axes[axis, 0, j], axes[axis, 1, j], axes[axis, 2, j] = value, slope / step_px, bend / step_px**2
+            at = first + j
+            axes[axis, 0, at], axes[axis, 1, at], axes[axis, 2, at] = value, slope / step_px, bend / step_px**2
     for jy in range(side):
         for jx in range(side):
             j = jy * side + jx

@@ -159,7 +159,8 @@ def _fit_pairs(
     moments: Complex,
     misfit: Doubles,
 ) -> None:
-    n_orders, nodes, side = len(first) - 1, described.shape[1], len(polynomials)
+    n_orders, nodes = len(first) - 1, described.shape[1]
+    side = round(np.sqrt(nodes))
     n_angles = len(cosines)
     re, im = np.empty((nodes, n_orders), np.float32), np.empty((nodes, n_orders), np.float32)
     vr, vi = np.empty(n_orders, np.float32), np.empty(n_orders, np.float32)

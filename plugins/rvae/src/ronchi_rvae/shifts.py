@@ -17,6 +17,8 @@ __all__ = ["ShiftGrid", "interpolate"]
 Doubles = NDArray[np.float64]
 
 _LARGEST_STEP_PX = 0.6
+_MOST_NODES = 5
+"""Along an axis that a polynomial goes through: through 9 or 11 it swings between the outer ones."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,23 @@ class ShiftGrid:
 
     @cached_property
     def polynomials(self) -> Doubles:
-        """(side, side) Lagrange polynomials: row j holds the powers of ``shift / step_px`` for node j."""
-        nodes = np.arange(self.side) - self.side // 2
+        """(L, L) Lagrange polynomials through L nodes: row j holds the powers of ``shift / step_px`` for node j.
+
+        About the middle one of those nearest to the shift.
+        """
+        local = min(self.side, _MOST_NODES)
+        nodes = np.arange(local) - local // 2
         return np.linalg.inv(np.vander(nodes, increasing=True).astype(float)).T.copy()
 
     def weights(self, shift_px: NDArray[np.floating]) -> Doubles:
         """(n, nodes) weights of the nodes for shifts (n, 2)."""
-        powers = np.power((np.asarray(shift_px) / self.step_px)[..., None], np.arange(self.side))
-        along_y, along_x = np.moveaxis(powers @ self.polynomials.T, 1, 0)
+        local, steps = len(self.polynomials), np.asarray(shift_px) / self.step_px
+        first = np.floor(steps + 0.5).astype(int) + self.side // 2 - local // 2
+        first = np.clip(first, 0, self.side - local)
+        powers = np.power((steps - first - local // 2 + self.side // 2)[..., None], np.arange(local))
+        along = np.zeros((*steps.shape, self.side))
+        np.put_along_axis(along, first[..., None] + np.arange(local), powers @ self.polynomials.T, -1)
+        along_y, along_x = np.moveaxis(along, 1, 0)
         weights: Doubles = (along_y[:, :, None] * along_x[:, None, :]).reshape(len(shift_px), -1)
         return weights
 
