@@ -76,9 +76,10 @@ def test_a_drift_by_a_whole_lattice_vector_is_told_by_what_is_not_periodic(sheet
     assert scores(found, who)["link_precision"] == 1
 
 
+@pytest.mark.parametrize("missed", [0.0, 0.05])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_long_step_of_a_sheet_that_fills_the_field_is_told_by_two_holes(sheet, seed):
-    """Without an edge in view some 60 of 1100 atoms tell it; half a bin of a displacement would hide as many."""
+def test_a_long_step_of_a_sheet_that_fills_the_field_is_told_by_two_holes(sheet, seed, missed):
+    """Without an edge in view some 60 of 1100 atoms tell it; as many are missed, whose places are empty either way."""
     rng = np.random.default_rng(seed)
     points = sheet(60)
     middle = points.mean(0)
@@ -87,10 +88,32 @@ def test_a_long_step_of_a_sheet_that_fills_the_field_is_told_by_two_holes(sheet,
     step, frames = np.array([2.5, 1.0]), []
     for number in range(2):
         moved = points + number * step + rng.normal(0, 0.1, points.shape)
-        frames.append(moved[(np.abs(moved - middle) < 20).all(1)])
+        frames.append(moved[(np.abs(moved - middle) < 20).all(1) & (rng.random(len(moved)) >= missed)])
     field = (middle - 20, middle + 20)
     found = motion_between(*frames, field, 1.3, 3.9, np.deg2rad(0.5))
     np.testing.assert_allclose(found.shift, step, atol=0.05)
+
+
+@pytest.mark.parametrize("told", [{}, {"image_shape": [48, 60], "step_angstrom": [0.5, 0.5]}])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_particle_in_vacuum_is_followed_by_its_outline(seed, told, caplog):
+    """Of sixteen atoms in a square eight tell that it does not step 0.3 spacings the other way."""
+    square = 2.0 * np.stack(np.indices((4, 4)), -1).reshape(-1, 2) + [10.0, 5.0]
+    table, who = movie(square, 7, noise=0.1, drift=(0.0, 1.4), seed=seed)
+    found = track(table.assign_attrs(told))
+    assert scores(found, who)["link_recall"] == 1
+    # 0.1 angstrom on 16 atoms, six times; by it they seem to turn by more than half a degree.
+    np.testing.assert_allclose(found["drift_x"], 1.4 * np.arange(7), atol=0.3)
+    assert not caplog.text
+
+
+def test_a_particle_that_jumps_once_is_told_from_one_at_rest_by_the_images():
+    """By the atoms alone the field might end where they do; the images show the vacuum that it came from."""
+    square = 2.0 * np.stack(np.indices((4, 5)), -1).reshape(-1, 2) + [10.0, 5.0]
+    shifts = np.array([0.0, 0.0, 0.0, 0.0, 2.0])
+    y, x = np.concatenate([square + np.array([0.0, shift]) for shift in shifts]).T
+    table = atoms.make(frame=np.repeat(range(5), 20), y=y, x=x, image_shape=[40, 40])
+    np.testing.assert_allclose(track(table)["drift_x"], shifts, atol=1e-6)
 
 
 def test_where_nothing_tells_displacements_apart_the_sheet_is_taken_to_rest(sheet):

@@ -73,7 +73,8 @@ class Atomnet:
         if len(unsure):
             ctx.log.warning(
                 "atomnet: in %d of %d frames, such as frame %d, most atoms have odds as the network gives them to "
-                "noise alone: do not trust them unless they can be seen there, and leave out frames that are empty",
+                "noise alone: do not trust them unless they can be seen there, check the size of a pixel, and leave "
+                "out frames that are empty",
                 len(unsure), images.sizes["frame"], unsure[0],
             )  # fmt: skip
         return found

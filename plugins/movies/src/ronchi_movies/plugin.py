@@ -18,7 +18,7 @@ def ronchi_transforms() -> Iterator[AlgorithmSpec]:
     """Yield the three, in the order in which a pipeline uses them."""
     yield AlgorithmSpec(
         name="track-atoms",
-        version=5,
+        version=7,
         summary="Link atoms from frame to frame, one to one, over gaps, after the motion of the sheet is taken out.",
         params=TrackAtomsParams,
         factory="ronchi_movies.track_atoms:TrackAtoms",

@@ -8,10 +8,20 @@ from numpy.typing import NDArray
 
 from ronchi.api import DataError
 
-__all__ = ["frame_step", "frames_of", "no_spacing", "positions_of"]
+__all__ = ["field_of", "frame_step", "frames_of", "no_spacing", "positions_of"]
 
 
-def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], str]:
+Floats = NDArray[np.float64]
+
+Field = tuple[Floats, Floats]
+
+_RIM = 1.25
+"""In spacings: a lattice that fills the field has atoms so near to its border."""
+_VACUUM = 10.0
+"""In spacings."""
+
+
+def positions_of(atoms: xr.Dataset, where: str) -> tuple[Floats, str]:
     """(n, 2) positions (y, x), and their units.
 
     Raises
@@ -26,6 +36,38 @@ def positions_of(atoms: xr.Dataset, where: str) -> tuple[NDArray[np.float64], st
     if not np.isfinite(points).all():
         raise DataError("positions are not finite", where=where, fix="leave these atoms out")
     return points, units[0]
+
+
+def field_of(atoms: xr.Dataset, frames: list[Floats], spacing: float) -> Field:
+    """Lowest and highest (y, x) where an atom would have been found, in the units of the positions.
+
+    By ``image_shape`` where the table has it. Without, a side that most frames have atoms close to is taken for a
+    border, and before another one is some vacuum. Atoms close to a border end the field, for finders may leave out its
+    rim.
+
+    Parameters
+    ----------
+    atoms : xarray.Dataset
+    frames : list of (n, 2) float
+        Its positions, one at least in each frame.
+    spacing : float
+        Distance of nearest neighbours.
+    """
+    lows, highs = np.array([points.min(0) for points in frames]), np.array([points.max(0) for points in frames])
+    first, last = lows.min(0), highs.max(0)
+    rim = _RIM * spacing
+    low = np.where(np.median(lows, 0) < first + rim, first, first - _VACUUM * spacing)
+    high = np.where(np.median(highs, 0) > last - rim, last, last + _VACUUM * spacing)
+    told, units = atoms.attrs, atoms["y"].attrs.get("units", "pixel")
+    pixel = {"pixel": 1.0, "angstrom": told.get("step_angstrom")}.get(units)
+    if "image_shape" in told and pixel is not None:
+        step = np.broadcast_to(np.asarray(pixel, np.float64), (2,))
+        start = np.broadcast_to(np.asarray(told.get("image_start", 0.0), np.float64), (2,)) - step / 2
+        end = start + np.asarray(told["image_shape"], np.float64) * step
+        # Else its axes run backwards, or in other steps.
+        if (first > start - spacing).all() and (last < end + spacing).all():
+            low, high = start, end
+    return np.where(first < low + rim, first, low), np.where(last > high - rim, last, high)
 
 
 def frames_of(atoms: xr.Dataset) -> tuple[NDArray[np.int64], list[NDArray[np.int64]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import xarray as xr
+from scipy.spatial import cKDTree
 
 from ronchi.api import Context
 from ronchi.schema import atoms as atoms_schema
@@ -11,7 +12,7 @@ from ronchi.schema.common import variable
 from ronchi_movies.assignment import spacing_of
 from ronchi_movies.drift import Motion
 from ronchi_movies.params import TrackAtomsParams
-from ronchi_movies.tables import frame_step, frames_of, no_spacing, positions_of
+from ronchi_movies.tables import field_of, frame_step, frames_of, no_spacing, positions_of
 from ronchi_movies.tracking import Links, follow_sheet, link, majority
 
 __all__ = ["TrackAtoms"]
@@ -34,7 +35,8 @@ class TrackAtoms:
         Parameters
         ----------
         atoms : xarray.Dataset
-            ``atoms/1``, in any order.
+            ``atoms/1``, in any order. Where its ``image_shape`` shows vacuum around the atoms, that tells of a motion,
+            too: drop the attribute if the table has the atoms of a part of the images alone.
 
         Returns
         -------
@@ -61,14 +63,15 @@ class TrackAtoms:
         motions, known = [Motion(0.0, np.zeros(2), np.zeros(2))] * len(frames), np.ones(len(frames), bool)
         if p.drift == "rigid" and len(frames) > 1:
             turn = np.deg2rad(p.max_turn_deg)
-            motions, known = follow_sheet(frames, steps.tolist(), reach, p.max_drift * reach, turn, ctx.progress)
+            field = field_of(atoms, frames, reach)
+            motions, known = follow_sheet(frames, steps.tolist(), reach, p.max_drift * reach, turn, ctx.progress, field)
             if not known.all():
                 ctx.log.warning(
                     "track-atoms: %d of %d frames fit no motion of the sheet, such as frame %d",
                     (~known).sum(), len(known), times[~known][0],
                 )  # fmt: skip
-            stopped = _turn_rates(motions, steps, known) > (1 - 1e-6) * turn
-            if turn and stopped.any():
+            stopped = _stopped(motions, frames, steps, known, turn)
+            if stopped.any():
                 ctx.log.warning(
                     "track-atoms: the sheet turns as far as `max_turn_deg` lets it in %d of %d frames, such as frame "
                     "%d: raise it if it turns faster",
@@ -91,13 +94,26 @@ class TrackAtoms:
         return atoms_schema.validate(made.assign(_motion(motions, known, units)).assign_coords(_axis(times)))
 
 
+_TOLD = 3.0
+"""Standard errors."""
 _SET = ("track", "species_found", "drift_y", "drift_x", "turn", "drift_known")
 
 
-def _turn_rates(motions: list[Motion], steps: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """(k - 1,) turn in rad a frame up to each frame but the first, of the k whose motion is known."""
-    turns = np.array([motion.turn for motion in motions])[known]
-    return np.asarray(np.abs(np.diff(turns)) / np.diff(steps[known]))
+def _stopped(
+    motions: list[Motion], frames: list[np.ndarray], steps: np.ndarray, known: np.ndarray, most: float
+) -> np.ndarray:
+    """(k - 1,) whether the turn stopped at ``most`` rad a frame, of the k frames whose motion is known but the first.
+
+    Of few atoms, which do not tell a turn as small as that, it says nothing.
+    """
+    of = np.flatnonzero(known)
+    turned = np.abs(np.diff([motions[number].turn for number in of]))
+    stopped = turned > (1 - 1e-6) * most * np.diff(steps[of]) if most else np.zeros(len(turned), bool)
+    for k in np.flatnonzero(stopped):
+        before, after = (motions[number].undo(frames[number]) for number in of[k : k + 2])
+        apart = np.median(cKDTree(before).query(after)[0])
+        stopped[k] = turned[k] > _TOLD * apart / np.sqrt(((after - after.mean(0)) ** 2).sum())
+    return stopped
 
 
 def _axis(times: np.ndarray) -> dict[str, xr.Variable]:

@@ -49,6 +49,7 @@ def follow_sheet(
     max_drift: float,
     max_turn: float,
     progress: Progress,
+    field: tuple[Floats, Floats],
 ) -> tuple[list[Motion], Bools]:
     """Motion of the sheet since the first frame, for every frame.
 
@@ -61,6 +62,8 @@ def follow_sheet(
     spacing, max_drift : float
         In the units of the positions; ``max_drift`` and ``max_turn`` [rad] from one frame to the next, and as many
         times that where frames are missing between.
+    field : pair of (2,) float
+        Lowest and highest (y, x) where a frame would show an atom; the sheet turns about its middle.
 
     Returns
     -------
@@ -70,7 +73,6 @@ def follow_sheet(
     known : (frames,) bool
         Whether it was found.
     """
-    field = np.min([points.min(0) for points in frames], 0), np.max([points.max(0) for points in frames], 0)
     motions = [Motion(0.0, np.zeros(2), (field[0] + field[1]) / 2)]
     known = np.ones(len(frames), bool)
     last = 0
