@@ -105,7 +105,7 @@ def test_norm_takes_counts_with_zeros_and_negative_values(scaling) -> None:
     assert scaled.min() >= 0
     assert scaled.max() <= 1
     assert (np.diff(scaled.ravel()) >= 0).all()
-    assert name == {1: "", 0.25: "power 0.25", "log": "log scale"}[scaling]
+    assert name == {1: "", 0.25: "display gamma 0.25", "log": "log scale"}[scaling]
     norm, _ = intensity_norm(np.zeros((2, 2)), scaling)
     assert np.isfinite(np.asarray(norm(np.zeros((2, 2))))).all()
 
@@ -122,7 +122,7 @@ def test_ticks_of_a_power_law_are_decades_that_occur() -> None:
 def test_pattern_names_quantity_unit_and_scaling() -> None:
     image = scan_of_patterns()["intensity"].mean(("scan_y", "scan_x"), keep_attrs=True)
     ax = plot.pattern(image, title="Mean pattern")
-    assert ax.get_title(loc="left") == "Mean pattern [counts], power 0.25"
+    assert ax.get_title(loc="left") == "Mean pattern [counts], display gamma 0.25"
     assert isinstance(ax.images[0].norm, PowerNorm)
     assert isinstance(plot.pattern(image, scaling="log").images[0].norm, LogNorm)
     assert any(text.endswith("Å⁻¹") for text in texts(ax.figure))

@@ -190,7 +190,7 @@ def test_vector_histogram_counts_every_peak_in_its_pixel() -> None:
 
 def test_vector_map_draws_the_basis_with_labels() -> None:
     ax = plot.vector_map(make_peaks(), lattice=make_lattice())
-    assert ax.get_title(loc="left") == "Peaks [per bin], power 0.25"
+    assert ax.get_title(loc="left") == "Peaks [per bin], display gamma 0.25"
     labels = {text.get_text(): text for text in ax.texts}
     assert {"$g_1$", "$g_2$"} <= set(labels)
     assert labels["$g_1$"].xy == pytest.approx((0.32, 0.01))  # origin + g1, as (x, y)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -216,11 +217,11 @@ def test_figures_lie_beside_it_at_300_dpi(written: Path) -> None:
 
 
 def test_figures_lie_beside_it_only_if_wanted_and_never_those_of_an_earlier_run(written: Path, tmp_path: Path) -> None:
-    old = next((written.parent / "figures").glob("*.png"))
-    (tmp_path / "figures").mkdir()
-    (tmp_path / "figures" / "old.png").write_bytes(old.read_bytes())
+    shutil.copytree(written.parent / "figures", tmp_path / "figures")
     (tmp_path / "figures" / "mine.png").write_bytes(b"not from here")
     result = make_result(make_scan(), steps={})
+    write_report(result, tmp_path / "other.html")
+    assert (tmp_path / "figures" / "load-overview.png").exists(), "it is another page's"
     write_report(result, tmp_path / "report.html")
     assert [file.name for file in (tmp_path / "figures").iterdir()] == ["mine.png"]
     (tmp_path / "figures" / "mine.png").unlink()
@@ -302,7 +303,7 @@ def test_figure_that_cannot_be_drawn_leaves_a_message(tmp_path: Path, caplog: py
     def draw() -> None:
         raise ValueError("no <data>")
 
-    html = Album(tmp_path / "figures").add("broken", draw, "alt", "caption")
+    html = Album(tmp_path / "r.html").add("broken", draw, "alt", "caption")
     assert "could not be drawn: no &lt;data&gt;" in html
     assert "ValueError" in caplog.text
     assert not (tmp_path / "figures").exists()
@@ -317,7 +318,7 @@ def test_folders_and_files_of_others_among_the_figures_cost_nothing(tmp_path: Pa
         figure.add_subplot()
         return figure
 
-    album = Album(tmp_path / "figures", keep=True)
+    album = Album(tmp_path / "r.html", keep=True)
     html = album.add("map", draw, "alt", "caption")
     assert "figures/map.png could not be written: Is a directory" in html
     assert "<img" in html

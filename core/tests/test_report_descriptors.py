@@ -73,4 +73,6 @@ def test_crops_and_grids(made, album):
     assert "Some of 40 crops" in body
     grid = decoded.make(np.random.default_rng(0).random((2, 3, 5, 5)), dims=("z1", "z0", "y", "x"))
     assert "over the latents z0 and z1" in decoded_figures("grid-images", "grid", grid, album)
-    assert album.names == ["cut-crops", "grid-images"]
+    means = decoded.make(np.ones((3, 1, 2)), dims=("class", "y", "x"))
+    assert "Values of each descriptor: means" in decoded_figures("means", "means", means, album)
+    assert album.names == ["cut-crops", "grid-images", "means"]

@@ -54,6 +54,23 @@ def test_results_are_drawn_as_in_the_report_of_their_run(report_of: Callable[...
     assert "-0.0000" not in text, "zero has no sign"
 
 
+def test_figures_of_other_files_beside_it_stay(
+    report_of: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    movie = images.make(np.ones((1, 8, 8), "f4"))
+    report_of(movie, "--figures")
+    kept = tmp_path / "figures" / "mine-frames.png"
+    assert kept.exists()
+    other = ronchi.write(movie, tmp_path / "other.nc")
+    assert main(["report", str(other)]) == 0
+    assert kept.exists()
+    assert main(["report", str(other), "--figures"]) == 0
+    assert {file.name for file in kept.parent.iterdir()} == {"mine-frames.png", "other-frames.png"}
+    capsys.readouterr()
+    report_of(movie)
+    assert not kept.exists(), "its page has no such figures any more"
+
+
 def test_of_a_movie_some_frames_are_drawn_and_read(report_of: Callable[..., str]) -> None:
     frames = np.random.default_rng(0).poisson(9, (20, 16, 24)).astype("f4")
     text = report_of(images.make(frames, step=(0.1, 0.1)), "--figures")

@@ -93,6 +93,12 @@ def test_a_film_has_all_frames_and_shows_the_first(result):
     assert "image, z0" in body
     assert re.search(r"each is [\d.]+ (Å|nm|px) wide", body)
     assert 'max="2"' in body
+    assert "Frames of the movie; from" in body
+    del result.steps["movie"]
+    body = film_figure(result, result.steps["learn"])
+    assert "Atoms frame by frame; from left to right: z0" in body
+    assert "movie" not in body
+    assert "movie" not in atoms_figures(result, result.steps["found"], Album())
     single = result.steps["learn"].data
     one = step("one", "descriptor_learner", single.isel(sample=single["frame"].values == 0))
     assert film_figure(result, one) == ""

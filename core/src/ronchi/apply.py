@@ -60,7 +60,8 @@ def apply(
     from ronchi.api import Context
     from ronchi.manager import get_manager
     from ronchi.pipeline.config import StepConfig
-    from ronchi.pipeline.keys import entropy, params_json
+    from ronchi.pipeline.keys import entropy
+    from ronchi.pipeline.param_files import beside, files_in
     from ronchi.pipeline.planned import PlannedStep
     from ronchi.pipeline.progress import make_progress
     from ronchi.pipeline.steps import call
@@ -75,18 +76,13 @@ def apply(
     _check_inputs(spec, inputs)
     dist, version, editable = manager.dist(kind, name)
     config = StepConfig(step=name, kind=kind, name=name, inputs={key: key for key in inputs}, params=dict(params))
-    files = {
-        field: value.expanduser().absolute()
-        for field in type(checked).model_fields
-        if isinstance(value := getattr(checked, field), Path)
-    }
-    checked = checked.model_copy(update=files)
+    checked = beside(checked, Path.cwd())
+    files = files_in(checked) | {field: file for field, file in spec.files_of(checked).items() if file.exists()}
     if kind == "reader":
         files["path"] = Path(params["path"])
-    # As in a pipeline, so that the same step has the same random numbers there.
-    drawn_from = {field: value for field, value in params_json(checked).items() if field not in files}
-    numbers = entropy(seed, kind, name, drawn_from)
     step = PlannedStep(config, name, spec, dist, version, editable, checked, files)
+    # As in a pipeline, so that the same step has the same random numbers there.
+    numbers = entropy(seed, kind, name, step.content())
     show = sys.stderr.isatty() if progress is None else progress
     on = f", on {files['path']}" if kind == "reader" else ""
     with make_progress(show) as bars, noting(f"in the {kind} {name!r} of {dist} {version}{on}"):

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import logging
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -199,11 +200,12 @@ def run_training(
             rng=np.random.default_rng(config.seed), device=device, n_threads=config.run.threads,
             progress=told.update, log=log, scratch=out,
         )  # fmt: skip
+        start = time.perf_counter()
         try:
             made: Mapping[str, Any] = trainer.train(out, ctx, manager.create)
         finally:
             log.removeHandler(handler)
-        shown.status = "done"
+        shown.status, shown.seconds = "done", time.perf_counter() - start
         told.finished(shown)
     return made
 

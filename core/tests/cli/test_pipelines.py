@@ -137,6 +137,19 @@ def test_replay_and_report(ronchi: Run, folder: Path) -> None:
     code, out, _ = ronchi("report", "small.yaml", "-o", "out", "--path", "page.html")
     assert (code, out) == (0, "page.html\n")
     assert "<html" in (folder / "page.html").read_text()
+    for name in ("out", "out/provenance.json"):
+        code, _, err = ronchi("report", name)
+        assert (code, err.splitlines()[-1]) == (2, "  -> `ronchi report PIPELINE.yaml -o out`")
+
+
+def test_what_was_never_run_has_no_report(ronchi: Run, folder: Path) -> None:
+    code, out, err = ronchi("report", "small.yaml")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "ronchi: small-out: no run of the pipeline has ended here\n  -> `ronchi run small.yaml` first"
+    )
+    assert not (folder / "small-out").exists()
+    assert not (folder / ".ronchi").exists()
 
 
 def test_a_report_among_the_outputs_is_drawn_once(
@@ -150,6 +163,7 @@ def test_a_report_among_the_outputs_is_drawn_once(
         drawn.append(path)
         return path
 
+    ronchi("run", "small.yaml", "-o", "out", "--quiet")
     monkeypatch.setattr(html, "write_report", count)
     (folder / "small.yaml").write_text(pipeline + "  report: {path: report.html}\n")
     assert ronchi("report", "small.yaml", "-o", "out")[:2] == (0, f"{folder / 'out' / 'report.html'}\n")

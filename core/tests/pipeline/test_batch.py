@@ -121,6 +121,9 @@ def test_names_that_are_no_text(scans):
     assert text["status"] == "done"
     assert (named["input"].rpartition(os.sep)[2], named["status"]) == ("M\\udcfcnchen.npy", "failed")
     assert named["reason"].endswith("is not UTF-8: rename it")
+    # It names no folder that is not there.
+    assert named["out"] == ""
+    assert Path(text["out"]).is_dir()
 
 
 def test_outputs_are_no_inputs_of_the_next_batch(scans):

@@ -166,12 +166,27 @@ def test_data_in_memory_reach_the_workers(folder, toys):
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"), [("raise", "ValueError: detector broke"), ("die", "a worker process died")]
+    ("fault", "message"),
+    [
+        ("raise", "ValueError: detector broke"),
+        ("odd", "OddError: code 7"),
+        ("die", "a worker process died"),
+    ],
 )
 def test_faults_in_workers(folder, toys, fault, message):
     failed = run(toys, "run.executor=process", "run.workers=1", f"disks.params.fault={fault}")
     assert message in failed.steps["disks"].error
     assert failed.steps["strain"].status == "skipped"
+
+
+def test_compilation_in_workers_is_told_while_they_compile(folder, toys, capsys):
+    # All blocks together take several times as long as workers are left alone.
+    more = ["run.executor=process", "run.workers=2", "disks.params.fault=compile", "disks.params.sleep_s=0.3"]
+    made = run_pipeline("toy.yaml", overrides=more, manager=toys)
+    told = capsys.readouterr().err
+    assert told.count("compiling for this machine") == 1
+    assert told.index("compiling") < told.index("disks: 100 %")
+    assert not (made.out_dir / "log.txt").exists()
 
 
 def test_a_worker_that_dies_costs_its_own_step_alone(folder, toys):
@@ -334,8 +349,9 @@ def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor)
     wait_for(lambda: len(list(finished.rglob("*.npz"))) >= 2)
     begin = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    _, said = process.communicate(timeout=30)
     assert time.monotonic() - begin < 5
+    assert said.count("\nKeyboardInterrupt") == 1, "that of this process, and none of the workers"
     assert process.returncode != 0
     wait_for(lambda: not any(alive(pid) for pid in workers_of(log)), 5)
     assert len(list(finished.rglob("*.npz"))) >= 2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ronchi.api import Field, Params
+from ronchi.apply import apply
 from ronchi.errors import ConfigError
 from ronchi.pipeline.param_files import beside, files_in, without_files
 from ronchi.pipeline.replay import replay
@@ -93,6 +94,22 @@ def test_what_a_name_stood_for_is_recorded_and_checked(go, toys, tmp_path):
 def test_files_of_the_same_content_are_the_same(go):
     go("named: one")
     assert go("named: two").steps["mean"].status == "cached"
+
+
+@pytest.mark.parametrize("params", [{"named": "one"}, {"masks": ["a.txt", "b.txt"]}, {"mask": "a.txt"}, {}])
+def test_random_numbers_are_the_same_without_a_pipeline(go, toys, monkeypatch, params):
+    """Whatever its files are called by, and wherever they lie."""
+    import toydist
+
+    made, drawn = toydist.MeanMap.apply, []
+    monkeypatch.setattr(
+        toydist.MeanMap, "apply", lambda self, **m: drawn.append(m["ctx"].rng.random()) or made(self, **m)
+    )
+    monkeypatch.setattr("ronchi.manager.get_manager", lambda: toys)
+    run = go(json.dumps(params)[1:-1])
+    again = apply("transform", "meanmap", params, {"data": run["load"]}).data
+    assert again["mean"].equals(run["mean"]["mean"])
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,19 @@ def test_what_was_used_is_judged_once() -> None:
     assert warnings_of(result) == [*both, f"load: {REMARKS[2]}"], "a map was made before"
 
 
+def test_a_rotation_that_was_found_is_not_missing() -> None:
+    result = make_result(make_scan(calibrated=False), used=False)
+    moved = with_step(result, "descriptor_learner", image_of(result["load"]), data="load")
+    field = with_step(result, "transform", image_of(result["load"]), com=moved)
+    result.steps[field].data.attrs.update(rotation_deg=30.0, rotation_resolved=1)
+    assert warnings_of(result) == [f"load: {remark}" for remark in REMARKS[:2]]
+    result.steps[field].data.attrs["rotation_resolved"] = 0
+    assert len(warnings_of(result)) == 3, "the data do not tell it"
+    result.steps[field].data.attrs["rotation_resolved"] = 1
+    with_step(result, "disk_detector", None, data="load")
+    assert len(warnings_of(result)) == 3, "the disks are not turned"
+
+
 def test_a_transform_that_failed_has_used_nothing() -> None:
     result = make_result(make_scan(calibrated=False), used=False)
     with_step(result, "transform", None, status="failed", data="load")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from ronchi.errors import ConfigError, OutputError
-from ronchi.pipeline.run import run_pipeline
+from ronchi.pipeline.progress import Progress
+from ronchi.pipeline.run import check_pipeline, run_pipeline
 
 
 def test_a_failed_step_stops_only_what_needs_it(go, statuses, all_done, reused):
@@ -265,6 +266,27 @@ def test_what_a_reader_leaves_among_the_attributes_need_have_no_copy(go, folder,
 def test_memory_ceiling_too_low_is_refused_with_advice(go):
     run = go("run.memory_mb=100", replace=[("{block: 4}", "{}")])
     assert "allow at least 601 MB" in run.steps["disks"].error
+
+
+def test_code_that_cannot_be_imported_is_told_before_any_step_runs(go, folder, toys, monkeypatch):
+    import toydist
+
+    strain, told = toydist.Strain, []
+    monkeypatch.delattr(toydist, "Strain")
+    (folder / "run.yaml").write_text((folder / "toy.yaml").read_text())
+    with pytest.raises(ConfigError, match=r"run\.yaml:9:27: .*the factory 'toydist:Strain' .* cannot be imported"):
+        check_pipeline(folder / "run.yaml", manager=toys)
+    opened = toydist.Reader.open
+    monkeypatch.setattr(toydist.Reader, "open", lambda self, path: told.append("read") or opened(self, path))
+    monkeypatch.setattr(Progress, "finished", lambda self, step: told.append(f"{step.step} {step.status}"))
+    go()
+    assert told[:2] == ["strain failed", "read"]
+    assert told.count("strain failed") == 1
+    monkeypatch.setattr(toydist, "Strain", strain, raising=False)
+    assert go().ok
+    # What is reused needs no code.
+    monkeypatch.delattr(toydist, "Strain")
+    assert go().ok
 
 
 @pytest.mark.parametrize("fault", ["gone", "init", "check"])

@@ -48,7 +48,7 @@ def test_results_of_plugins_depend_on_the_numerics_of_the_core(go, statuses, reu
     """Such as the gain of the camera, which it tells detectors."""
     go()
     with monkeypatch.context() as other:
-        other.setattr("ronchi.pipeline.identity.numerics_digest", lambda: "of another release")
+        other.setattr("ronchi.pipeline.identity.numerics_digest", lambda kind: "of another release")
         run = go()
     assert run.steps["disks"].status == "done"
     assert "the source code of ronchi changed" in run.steps["disks"].reason

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
 
 from ronchi.pipeline import camera
-from ronchi.pipeline.shared import known_parts, numerics_digest, shared_parts
+from ronchi.pipeline.shared import _NUMERICS, _READING, known_parts, numerics_digest, shared_parts
 
 
 @pytest.fixture
@@ -50,14 +51,34 @@ def test_what_shares_nothing_and_what_is_no_distribution_have_no_parts(installed
     assert shared_parts("a plugin of this process alone") == {}
 
 
+# What these give are no numbers, or a change of theirs is told by the key's format.
+NO_NUMBERS = ("api", "chunking", "compiled", "errors", "file_faults", "history", "pipeline.executors", "schema")
+
+
+def test_what_makes_numbers_for_plugins_is_known_with_all_that_it_is_made_of() -> None:
+    core = Path(str(camera.__file__)).parents[1]
+    files = [core / f"{name.replace('.', '/')}.py" for name in _NUMERICS]
+    files += (core / "interop").glob("*.py")
+    plugins = [file for file in (core.parents[2] / "plugins").glob("*/src/**/*.py") if "scaffold" not in file.parts]
+    assert plugins
+    for file in [*files, *plugins]:
+        for imported in re.findall(r"^from ronchi\.([\w.]+) import", file.read_text(encoding="utf-8"), re.MULTILINE):
+            listed = tuple(f"{name}." for name in (*_NUMERICS, *_READING, *NO_NUMBERS))
+            assert f"{imported}.".startswith(listed), f"{file.name} takes numbers from ronchi.{imported}"
+
+
 def test_numerics_of_the_core_are_told_by_their_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = numerics_digest()
+    digest, reading = numerics_digest("disk_detector"), numerics_digest("reader")
     numerics_digest.cache_clear()
-    assert numerics_digest() == digest
+    assert numerics_digest("disk_detector") == digest
     other = tmp_path / "camera.py"
     other.write_text(Path(str(camera.__file__)).read_text() + "# of another release")
     monkeypatch.setattr(camera.__spec__, "origin", str(other))
     numerics_digest.cache_clear()
-    assert numerics_digest() != digest
+    assert numerics_digest("disk_detector") != digest
+    assert numerics_digest("reader") == reading, "no reader estimates the noise of a camera"
+    monkeypatch.setattr(f"{shared_parts.__module__}._READING", ("optics",))
+    numerics_digest.cache_clear()
+    assert numerics_digest("reader") != reading
     monkeypatch.undo()
     numerics_digest.cache_clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from pathlib import Path
@@ -155,6 +156,13 @@ class MeanMap:
         return maps.make({"mean": variable(("scan_y", "scan_x"), mean, "counts", "mean")}, coords)
 
 
+class OddError(Exception):
+    """One that cannot be made again from its message alone."""
+
+    def __init__(self, *, code):
+        super().__init__(f"code {code}")
+
+
 class Brightest:
     def __init__(self, params):
         self.params = params
@@ -173,6 +181,10 @@ class Brightest:
         if p.log:
             with Path(p.log).open("a") as file:
                 file.write(f"{os.getpid()} {len(frames)}\n")
+        if p.fault == "compile":
+            logger = logging.getLogger("ronchi.compiled")
+            logger.propagate = False
+            logger.info("compiling for this machine")
         time.sleep(p.sleep_s)
         if p.fault in ("die", "leave"):
             os._exit(9 if p.fault == "die" else 0)
@@ -181,6 +193,8 @@ class Brightest:
             self.log.warning("blurred by %g px", p.sigma_px)
         if p.fault == "raise":
             raise ValueError("detector broke")
+        if p.fault == "odd":
+            raise OddError(code=7)
         n = len(frames)
         flat = (frames * np.float32(p.sigma_px) - self.mean).reshape(n, -1)
         counts = (1 + flat.argmin(1) % 3).astype("i4")

@@ -37,6 +37,7 @@ class T(Params):
     inner: Inner = Inner()
     looks: int = 9
     fails: bool = False
+    fails_late: bool = False
 
 
 class Trainer:
@@ -50,7 +51,9 @@ class Trainer:
         if p.fails:
             raise DataError("the loss is inf")
         for look in range(p.looks):
-            self.watch({"loss": (p.rate - 0.1) ** 2 + abs(p.inner.width - 7) + 1 / (1 + look)})
+            self.watch({"loss": (p.rate - 0.1) ** 2 + abs(p.inner.width - 7) + 1 / (1 + look) - p.fails_late})
+        if p.fails_late:
+            raise DataError("the loss is inf")
         (folder / "done").write_text(str(p.library))
         return {}
 
@@ -114,7 +117,7 @@ def test_a_search_that_is_stopped_has_left_what_it_learned(manager: Manager, tmp
 
 def test_trainings_that_never_look_are_no_search(manager: Manager, tmp_path: Path) -> None:
     config = load_tuning("learner", _config(params={"library": "l", "looks": 0}, trials=2), manager=manager)
-    with pytest.raises(OutputError, match="no training came to a look at held-out data: it never looked"):
+    with pytest.raises(OutputError, match="no training came to its end: it never looked"):
         run_tuning(config, tmp_path / "out", told=lambda trial: None)
     assert not (tmp_path / "out" / "best.yaml").exists()
 
@@ -152,12 +155,14 @@ def test_choices_may_be_anything(manager: Manager, tmp_path: Path) -> None:
     assert trials[0].params == {"inner": {"width": 7}, "looks": 3}
 
 
-def test_a_training_that_fails_is_a_bad_one(manager: Manager, tmp_path: Path) -> None:
-    config = load_tuning("learner", _config(search={"fails": [True, False]}, trials=6), manager=manager)
+@pytest.mark.parametrize("fails", ["fails", "fails_late"])
+def test_a_training_that_fails_is_a_bad_one(manager: Manager, tmp_path: Path, fails: str) -> None:
+    config = load_tuning("learner", _config(search={fails: [True, False]}, trials=6), manager=manager)
     trials = run_tuning(config, tmp_path / "some", told=lambda trial: None)
     assert {bool(trial.error) for trial in trials} == {True, False}
-    assert not trials[0].error
-    config = load_tuning("learner", _config(search={"fails": [True]}, trials=2), manager=manager)
+    assert not trials[0].error, "whatever its looks before it failed"
+    assert f"{fails}: true" not in (tmp_path / "some" / "best.yaml").read_text()
+    config = load_tuning("learner", _config(search={fails: [True]}, trials=2), manager=manager)
     with pytest.raises(OutputError, match="the loss is inf"):
         run_tuning(config, tmp_path / "all", told=lambda trial: None)
 

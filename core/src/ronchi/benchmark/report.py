@@ -51,7 +51,7 @@ def write_bench_report(result: BenchResult, path: Path) -> Path:
     """
     about = f"{result.config.name}, configuration sha256 {result.config_sha256}"
     try:
-        album = Album(path.parent / "figures", about)
+        album = Album(path, about)
         sections = [
             guarded("Summary", partial(_summary, result)),
             guarded("Accuracy", partial(_accuracy, result, album)),

@@ -1,7 +1,7 @@
 """Make the report of a finished run again, or one of a data file: what is in it, drawn.
 
-For a run, give its options: all steps then come from the cache. Of a scan all patterns are read once, of a diffraction
-library those that are shown.
+For a run, give its options: all steps then come from the cache, and what is not there is made again. Of a scan all
+patterns are read once, of a diffraction library those that are shown.
 """
 
 from __future__ import annotations
@@ -31,12 +31,19 @@ def execute(args: argparse.Namespace) -> int:
     if args.pipeline.exists() and args.pipeline.suffix.lower() not in _PIPELINE:
         return _of_data(args)
     from ronchi.errors import ConfigError
+    from ronchi.pipeline.config import load_config
+    from ronchi.pipeline.provenance import FILE_NAME
     from ronchi.pipeline.run import run_pipeline
     from ronchi.report.html import write_report
 
     if args.param or args.reader != "auto":
         raise ConfigError("these are for data", where="--reader, --param", fix="a pipeline says it itself; try --set")
-    result = run_pipeline(args.pipeline, out=args.out, overrides=args.overrides, progress=False)
+    folder: Path = args.out or Path(f"{load_config(args.pipeline, overrides=args.overrides).name}-out")
+    if not (folder / FILE_NAME).exists():
+        there = "" if args.out is None else f" -o {args.out}"
+        fix = f"`ronchi run {args.pipeline}{there}` first, or give the folder of its outputs with -o"
+        raise ConfigError("no run of the pipeline has ended here", where=str(folder), fix=fix)
+    result = run_pipeline(args.pipeline, out=folder, overrides=args.overrides)
     path = args.path or result.out_dir / "report.html"
     # The run has drawn it already if it is among the outputs.
     if args.figures or path.absolute() not in result.outputs.values():
@@ -49,14 +56,19 @@ def _of_data(args: argparse.Namespace) -> int:
     from ronchi.cli.named_values import parse_named
     from ronchi.errors import ConfigError
     from ronchi.manager import get_manager
+    from ronchi.pipeline.provenance import FILE_NAME
     from ronchi.pipeline.reader_choice import choose_reader
     from ronchi.report.file import write_file_report
     from ronchi.result import StepResult
     from ronchi.verbs import read_result
 
+    file: Path = args.pipeline
+    outputs = file.parent if file.name == FILE_NAME else file
+    if (outputs / FILE_NAME).is_file():
+        what, fix = "a run has made this: give its pipeline", f"`ronchi report PIPELINE.yaml -o {outputs}`"
+        raise ConfigError(what, where=str(file), fix=fix)
     if args.overrides:
         raise ConfigError("data have no steps", where="--set", fix="--param NAME=VALUE is for the reader")
-    file: Path = args.pipeline
     reader = choose_reader(file, get_manager(), []) if args.reader == "auto" else args.reader
     made = read_result(file, reader, **parse_named(args.param, "--param"))
     step = StepResult(step="file", kind="reader", name=reader, data=made.data, sides=made.sides, status="done")

@@ -33,7 +33,8 @@ def execute(args: argparse.Namespace) -> int:
     def told(trial: Trial) -> None:
         if not args.quiet:
             values = "  ".join(f"{name} {value}" for name, value in trial.params.items())
-            print(f"loss {trial.loss:.4g} in {trial.looks} looks  {values}", flush=True)
+            ended = f"failed: {trial.error.splitlines()[0]}" if trial.error else f"loss {trial.loss:.4g}"
+            print(f"{ended} in {trial.looks} looks  {values}", flush=True)
 
     run_tuning(config, out, told=told)
     print(out / "best.yaml")

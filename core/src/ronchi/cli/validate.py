@@ -1,4 +1,7 @@
-"""Check a pipeline or a benchmark: names, parameters and edges, with file, line and column. Reads no data."""
+"""Check a pipeline or a benchmark: names, parameters and edges, with file, line and column. Reads no data.
+
+The code of the algorithms is imported too, which takes some seconds where they need PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,15 @@ def _check_bench(args: argparse.Namespace) -> int:
     from ronchi.benchmark.plans import manager_for, plan_cells
     from ronchi.benchmark.run import doubts
     from ronchi.errors import ConfigError
+    from ronchi.pipeline.plan import check_code
 
     if args.overrides:
         raise ConfigError("a benchmark has nothing to set", where="--set", fix="change the file")
     config = load_bench(args.pipeline)
     cells = make_cells(config)
     plans, _ = plan_cells(config, cells, manager_for(config))
+    for plan in plans.values():
+        check_code(plan)
     for doubt in doubts(config, plans):
         print(f"warning: {doubt}")
     for name, slot in config.slots.items():

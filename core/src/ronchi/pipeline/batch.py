@@ -48,7 +48,7 @@ class Row:
         First line of the error.
     seconds, peak_rss_mb : float
     out : str
-        Folder of its outputs.
+        Folder of its outputs; empty if there is none, as where it failed before anything was made.
     warnings : int
         How many there are in its record and report.
     scores : dict of str to float
@@ -164,7 +164,7 @@ class _Runs:
     def run(self, file: Path, out: Path) -> Row:
         """Run the pipeline on one file."""
         if not is_text(file):
-            return Row(str(file), "failed", "the file's name, or a folder's, is not UTF-8: rename it", 0.0, str(out))
+            return Row(str(file), "failed", "the file's name, or a folder's, is not UTF-8: rename it", 0.0, _there(out))
         overrides = (*self.overrides, path_override(self.reader, file))
         sets = [word for text in overrides for word in ("--set", text)]
         run = ["run", str(self.pipeline), "-o", str(out), "--quiet", *sets]
@@ -172,7 +172,7 @@ class _Runs:
         start, before = time.perf_counter(), _stamp(out / FILE_NAME)
         with self.lock:
             if self.stopped:
-                return Row(str(file), "stopped", "stopped before it began", 0.0, str(out))
+                return Row(str(file), "stopped", "stopped before it began", 0.0, _there(out))
             process = subprocess.Popen(
                 command,
                 # Its other end closes when this process ends, in whatever way: the run then ends too.
@@ -198,9 +198,9 @@ class _Runs:
         peak, warnings = float(record.get("peak_rss_mb", 0.0)), len(record.get("warnings", ()))
         # A library that ends the process says that all went well, and has written nothing.
         if process.returncode == 0 and record:
-            return Row(str(file), "done", "", seconds, str(out), peak, warnings, _scores(record))
+            return Row(str(file), "done", "", seconds, _there(out), peak, warnings, _scores(record))
         status = "stopped" if self.stopped else "failed"
-        return Row(str(file), status, _reason(record, errors, process.returncode), seconds, str(out), peak, warnings)
+        return Row(str(file), status, _reason(record, errors, process.returncode), seconds, _there(out), peak, warnings)
 
 
 def _reader(config: PipelineConfig) -> str:
@@ -223,6 +223,10 @@ def _check(pipeline: str | Path, reader: str, overrides: Sequence[str], files: S
             return
     if first is not None:
         raise first
+
+
+def _there(folder: Path) -> str:
+    return str(folder) if folder.is_dir() else ""
 
 
 def _stamp(path: Path) -> int:

@@ -9,7 +9,6 @@ from typing import Any
 from ronchi.errors import OutputError, RunError
 from ronchi.pipeline.cache import Cache
 from ronchi.pipeline.keys import KEY_FORMAT, FileDigests, changes, code_digest, entropy, step_key
-from ronchi.pipeline.param_files import without_files
 from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.resources import has_cuda
 from ronchi.pipeline.shared import numerics_digest, shared_parts
@@ -61,8 +60,7 @@ class Identities:
 
     def entropy(self, step: PlannedStep) -> list[int]:
         """Seed of the step's random numbers."""
-        params = self.components[step.config.step]["params"]
-        return entropy(self.plan.config.seed, step.config.kind, step.name, params)
+        return entropy(self.plan.config.seed, step.config.kind, step.name, step.content())
 
     def reason(self, name: str, forced: Collection[str] = ()) -> str:
         """Why a step runs or is reused, in words."""
@@ -123,10 +121,6 @@ class Identities:
 
     def _components(self, step: PlannedStep) -> dict[str, Any]:
         config, options = step.config, self.plan.config.run
-        # The content of files counts, not where they lie, nor the name that they are called by.
-        params = without_files(step.params)
-        for name in step.files:
-            params.pop(name, None)
         components: dict[str, Any] = {
             "key_format": KEY_FORMAT,
             "kind": config.kind,
@@ -134,13 +128,13 @@ class Identities:
             "dist": step.dist,
             "version": step.version,
             "algorithm_version": step.spec.version,
-            "params": params,
+            "params": step.content(),
             "inputs": {name: self._input_key(reference) for name, reference in config.inputs.items()},
         }
         if step.editable is not None:
             components["code"] = code_digest(step.editable)
         if step.dist != _CORE:
-            components["shared"] = {**shared_parts(step.dist), _CORE: {"code": numerics_digest()}}
+            components["shared"] = {**shared_parts(step.dist), _CORE: {"code": numerics_digest(config.kind)}}
         if step.files:
             components["files"] = {name: self._files.of(path) for name, path in step.files.items()}
         if config.kind != "reader":

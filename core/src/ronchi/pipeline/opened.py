@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from ronchi import schema
@@ -72,8 +72,8 @@ def _retold(step: PlannedStep, found: str, wanted: frozenset[str]) -> str:
     return ""
 
 
-def check_scan(plan: Plan, run: RunResult, name: str) -> dict[str, str]:
-    """Let the solvers that will get a detector's peaks look at its scan first.
+def check_scan(plan: Plan, run: RunResult, name: str, solvers: Iterable[str]) -> dict[str, str]:
+    """Let those of the solvers that will get a detector's peaks look at its scan first.
 
     A solver may have a method ``check(scan_y, scan_x)``, which raises where its parameters do not suit the scan.
 
@@ -87,7 +87,8 @@ def check_scan(plan: Plan, run: RunResult, name: str) -> dict[str, str]:
     if data is None or not {"scan_y", "scan_x"} <= set(data.coords):
         return {}
     source, unfit = plan.config.source, {}
-    for solver, step in plan.steps.items():
+    for solver in solvers:
+        step = plan.steps[solver]
         if name not in step.config.inputs.values():
             continue
         try:

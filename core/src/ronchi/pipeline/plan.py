@@ -24,7 +24,7 @@ from ronchi.writing import ChosenWriter, choose_writer, taken_schemas
 if TYPE_CHECKING:
     from ronchi.manager import Manager
 
-__all__ = ["make_plan"]
+__all__ = ["check_code", "make_plan"]
 
 
 def make_plan(config: PipelineConfig, manager: Manager) -> Plan:
@@ -50,6 +50,27 @@ def make_plan(config: PipelineConfig, manager: Manager) -> Plan:
     _check_use(source, config)
     source.check()
     return Plan(config, {name: planned[name] for name in order}, tuple(warnings), writers)
+
+
+def check_code(plan: Plan) -> None:
+    """Import the code of all algorithms of a plan and make them, which takes seconds where a large library is needed.
+
+    Raises
+    ------
+    ConfigError
+        All that cannot be made, together.
+    """
+    source = plan.config.source
+    for name, step in plan.steps.items():
+        at = ("steps", name, step.config.kind)
+        try:
+            step.spec.create(step.params)
+        except RonchiError as error:
+            source.fault(at, error.what, error.fix)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way
+            what = f"{step.name!r} of {step.dist} {step.version} cannot be made: {type(error).__name__}: {error}"
+            source.fault(at, what, f"see `ronchi doctor {step.dist}`, or ask its authors")
+    source.check()
 
 
 def _plan_step(source: Source, step: StepConfig, manager: Manager, warnings: list[str]) -> PlannedStep | None:

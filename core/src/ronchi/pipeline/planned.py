@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ronchi.api import AlgorithmSpec, Params
 from ronchi.pipeline.config import PipelineConfig, StepConfig
+from ronchi.pipeline.keys import params_json
+from ronchi.pipeline.param_files import without_files
+from ronchi.result import StepResult
 from ronchi.writing import ChosenWriter
 
 __all__ = ["Plan", "PlannedStep"]
@@ -42,6 +46,28 @@ class PlannedStep:
     editable: Path | None
     params: Params
     files: Mapping[str, Path] = field(default_factory=dict)
+
+    def content(self) -> dict[str, Any]:
+        """Parameters that results and random numbers depend on, as JSON types.
+
+        Of files their content counts, not where they lie, nor the name that they are called by.
+        """
+        params = without_files(self.params)
+        return {name: value for name, value in params.items() if name not in self.files}
+
+    def waiting(self) -> StepResult:
+        """What a run tells of the step before it has begun."""
+        return StepResult(
+            step=self.config.step,
+            kind=self.config.kind,
+            name=self.name,
+            summary=self.spec.summary,
+            citation=self.spec.citation,
+            dist=self.dist,
+            version=self.version,
+            params=params_json(self.params),
+            inputs=dict(self.config.inputs),
+        )
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 from ronchi.api import Context, Result
 from ronchi.errors import ConfigError, DataError, PluginError
 from ronchi.pipeline.execute import make_job
-from ronchi.pipeline.keys import entropy, params_json
+from ronchi.pipeline.keys import entropy
 from ronchi.pipeline.opened import check_opened
 from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.run import check_pipeline
@@ -104,8 +104,7 @@ def run_lazy_steps(plan: Plan, reference: str, made: dict[str, Result]) -> Resul
         step = plan.steps[name]
         inputs = {key: run_lazy_steps(plan, ref, made).data for key, ref in step.config.inputs.items()}
         check_inputs(step, inputs)
-        params = params_json(step.params)
-        rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, params))
+        rng = np.random.default_rng(entropy(plan.config.seed, step.config.kind, step.name, step.content()))
         made[name] = call(step, inputs, Context(rng=rng), lambda: 1)
     return Result(made[name].sides[side]) if side else made[name]
 
@@ -114,7 +113,7 @@ def explain_positions(
     step: PlannedStep, inputs: Mapping[str, xr.Dataset], positions: NDArray[np.int64], *, seed: int = 0
 ) -> tuple[NDArray[Any], dict[str, Any]]:
     """Patterns at flat scan positions, and what the detector's ``explain`` says of them."""
-    numbers = entropy(seed, step.config.kind, step.name, params_json(step.params))
+    numbers = entropy(seed, step.config.kind, step.name, step.content())
     detector = make_job(step, inputs, entropy=numbers).start().detector
     if not hasattr(detector, "explain"):
         raise PluginError(f"the detector {step.name!r} does not explain its verdicts", fix="use `ronchi run` instead")

@@ -19,7 +19,7 @@ def warnings_of(result: RunResult) -> list[str]:
     """Warnings of the run, and what the calibrations and the coverage of the results call for."""
     names: dict[str, list[str]] = {}
     for name in measurements(result):
-        for remark in _missing(result[name]):
+        for remark in _missing(result[name], turned=_is_turned(result, name)):
             names.setdefault(remark, []).append(name)
     found = [*result.warnings, *(f"{', '.join(where)}: {remark}" for remark, where in names.items())]
     for name, step in result.steps.items():
@@ -66,8 +66,19 @@ def _hands_on(step: StepResult) -> bool:
     return step.kind == "transform" and (step.data is None or schema_of(step.data) in _MEASURED)
 
 
-def _missing(data: xr.Dataset) -> Iterator[str]:
-    """What is not known of patterns or peaks."""
+def _is_turned(result: RunResult, reference: str) -> bool:
+    """All that is made of it comes to a step that has found the rotation between scan and detector."""
+    takers = [step for step in result.steps.values() if reference in step.inputs.values() and step.kind != "metric"]
+    return bool(takers) and all(_knows_rotation(step) or _is_turned(result, step.step) for step in takers)
+
+
+def _knows_rotation(step: StepResult) -> bool:
+    attrs = {} if step.data is None else step.data.attrs
+    return "rotation_deg" in attrs and bool(int(attrs.get("rotation_resolved", 1)))
+
+
+def _missing(data: xr.Dataset, *, turned: bool) -> Iterator[str]:
+    """What is not known of patterns or peaks, and matters."""
     if "scan_x" not in data.coords or fourd.scan_units(data) == "pixel":
         yield "the scan is not calibrated; all lengths on it are in px."
     if fourd.q_units(data) == "pixel":
@@ -75,7 +86,7 @@ def _missing(data: xr.Dataset) -> Iterator[str]:
     source = data.attrs.get("q_units_source")
     if is_guessed(source):
         yield f"the unit of the scattering vectors is {source}."
-    if "scan_rotation_deg" not in data.attrs:
+    if "scan_rotation_deg" not in data.attrs and not turned:
         yield (
             "the rotation between scan and detector is not known; "
             "directions are those of the detector, not of the scan."

@@ -16,18 +16,17 @@ from ronchi.pipeline.config import PipelineConfig, load_config
 from ronchi.pipeline.execute import StepMaker
 from ronchi.pipeline.executors import make_executor
 from ronchi.pipeline.identity import Identities
-from ronchi.pipeline.keys import params_json
 from ronchi.pipeline.logs import LOG_NAME, logged
 from ronchi.pipeline.opened import check_opened, check_scan
 from ronchi.pipeline.outputs import check_inputs_are_kept, check_steps, check_writable, sole_writer, write_outputs
-from ronchi.pipeline.plan import make_plan
+from ronchi.pipeline.plan import check_code, make_plan
 from ronchi.pipeline.planned import Plan, PlannedStep
 from ronchi.pipeline.progress import Progress, make_progress
 from ronchi.pipeline.provenance import begin_record, check_folder_is_own, write_provenance
 from ronchi.pipeline.resources import dask_threads, has_cuda, peak_rss_mb, reset_peak_rss, scratch_folder
 from ronchi.pipeline.steps import is_stored
 from ronchi.pipeline.versions import of_other_versions, versions_of
-from ronchi.result import RunResult, Status, StepResult
+from ronchi.result import RunResult, Status
 
 if TYPE_CHECKING:
     from ronchi.manager import Manager
@@ -44,14 +43,16 @@ def check_pipeline(
     manager: Manager | None = None,
     base: Path | None = None,
 ) -> Plan:
-    """Check a pipeline without reading data.
+    """Check a pipeline without reading data; the code of its algorithms is imported.
 
     Raises
     ------
     ConfigError
         With file, line and column of everything that is wrong.
     """
-    return _planned(load_config(origin, overrides=overrides, base=base), manager)[0]
+    plan, _ = _planned(load_config(origin, overrides=overrides, base=base), manager)
+    check_code(plan)
+    return plan
 
 
 def run_pipeline(
@@ -140,17 +141,16 @@ class _Runner:
             seed=self.config.seed,
             source=self.config.source.text,
             versions=versions_of(plan),
-            steps={name: _waiting(step) for name, step in plan.steps.items()},
+            steps={name: step.waiting() for name, step in plan.steps.items()},
             warnings=list(plan.warnings),
         )
 
     def explain(self, progress: Progress) -> RunResult:
         """Fill in what would be done."""
         check_folder_is_own(self.config.name, self.run_result.out_dir)
-        identities = self._identify(progress)
-        for name, step in self.plan.steps.items():
-            result = self.run_result.steps[name]
-            result.cached = is_stored(step) and name not in self.force and self.cache.has(identities.keys[name])
+        self._identify(progress)
+        for name, result in self.run_result.steps.items():
+            result.cached = self._is_known(name)
             result.status = "cached" if result.cached else "waiting"
         return self.run_result
 
@@ -181,6 +181,7 @@ class _Runner:
                 scratch=scratch,
                 force=self.force,
             )
+            self._check_code(maker)
             readers = [name for name, step in self.plan.steps.items() if step.config.kind == "reader"]
             for name in readers:
                 self._step(name, maker)
@@ -200,12 +201,28 @@ class _Runner:
             result.key, result.reason = identities.keys[name], identities.reason(name, self.force)
         return identities
 
+    def _check_code(self, maker: StepMaker) -> None:
+        """Fail what cannot be imported before the hours that other steps may take; workers import detectors."""
+        for name, step in self.plan.steps.items():
+            if self._is_known(name) or (step.config.kind == "disk_detector" and self.config.run.executor != "serial"):
+                continue
+            try:
+                step.spec.create(step.params)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may fail in any way
+                self._end(name, "failed", self._failure(step, error), maker)
+
+    def _is_known(self, name: str) -> bool:
+        key = self.run_result.steps[name].key
+        return is_stored(self.plan.steps[name]) and name not in self.force and self.cache.has(key)
+
     def _look_ahead(self, name: str, maker: StepMaker) -> None:
         """Fail the solvers that cannot use the disks of this scan, and search them only if something else can."""
-        unfit = check_scan(self.plan, self.run_result, name)
+        solvers = [other for other in self.plan.steps if not self._is_known(other)]
+        unfit = check_scan(self.plan, self.run_result, name, solvers)
         for solver, error in unfit.items():
-            _log.error("step %s: %s", solver, error)
-            self._end(solver, "failed", error, maker)
+            if self.run_result.steps[solver].status == "waiting":
+                _log.error("step %s: %s", solver, error)
+                self._end(solver, "failed", error, maker)
         if unfit and not self._is_wanted(name):
             self._end(name, "skipped", f"only {' and '.join(map(repr, unfit))} would need it", maker)
 
@@ -249,10 +266,7 @@ class _Runner:
         except OutputError:
             # Nothing that follows could be kept either.
             raise
-        except (Exception, SystemExit) as error:
-            # A step may fail in any way, and those beside it go on, unless a signal asked this process to end.
-            if isinstance(error, SystemExit) and isinstance(error.code, int) and 128 < error.code <= 192:
-                raise
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a step may fail in any way, those beside it go on
             result.status, result.error = "failed", self._failure(step, error)
         else:
             result.data, result.sides = made.data, made.sides
@@ -261,6 +275,8 @@ class _Runner:
         result.peak_rss_mb = peak_rss_mb() + maker.executor.peak_rss_mb()
 
     def _failure(self, step: PlannedStep, error: BaseException) -> str:
+        if isinstance(error, SystemExit) and isinstance(error.code, int) and 128 < error.code <= 192:
+            raise error  # a signal asked this process to end
         _log.error("step %s (%s %s)\n%s", step.config.step, step.dist, step.version, traceback.format_exc())
         if isinstance(error, RonchiError):
             return str(error)
@@ -285,17 +301,3 @@ class _Runner:
 
     def _notify(self, hook: str, **more: Any) -> None:
         self.manager.notify(hook, run=self.run_result, **more)
-
-
-def _waiting(step: PlannedStep) -> StepResult:
-    return StepResult(
-        step=step.config.step,
-        kind=step.config.kind,
-        name=step.name,
-        summary=step.spec.summary,
-        citation=step.spec.citation,
-        dist=step.dist,
-        version=step.version,
-        params=params_json(step.params),
-        inputs=dict(step.config.inputs),
-    )

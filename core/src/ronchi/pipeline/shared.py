@@ -23,14 +23,20 @@ _NUMERICS = (
     "blocks",
     "cholesky",
     "disk",
+    "disk_shape",
     "optics",
     "photon_transfer",
     "pipeline.camera",
     "pipeline.detect",
     "pipeline.detect_job",
     "pipeline.sample",
+    "pipeline.tiles",
+    "seen_disk",
 )
 """Modules of the core that make numbers for plugins; all else of it leaves results as they are, or has a version."""
+
+_READING = ("blocks", "interop", "optics")
+"""Those, and packages, that make numbers for the readers of plugins."""
 
 
 def shared_parts(dist: str) -> dict[str, dict[str, Any]]:
@@ -65,12 +71,14 @@ def required(dist: str) -> list[str]:
 
 
 @functools.cache
-def numerics_digest() -> str:
-    """Sha256 over the code of the core's modules that make numbers for plugins, as they were first asked for."""
+def numerics_digest(kind: str) -> str:
+    """Sha256 over the core's modules that make numbers for plugins of a kind, as they were first asked for."""
     digest = hashlib.sha256()
-    for name in _NUMERICS:
+    for name in _READING if kind == "reader" else _NUMERICS:
         spec = importlib.util.find_spec(f"ronchi.{name}")
         if spec is None or spec.origin is None:
             raise ImportError(f"ronchi.{name} is not there", name=f"ronchi.{name}")
-        digest.update(f"{name}\0{file_sha256(Path(spec.origin))}\n".encode())
+        file = Path(spec.origin)
+        for each in sorted(file.parent.glob("*.py")) if spec.submodule_search_locations else [file]:
+            digest.update(f"{name}\0{file_sha256(each)}\n".encode())
     return digest.hexdigest()

@@ -68,3 +68,7 @@ __all__ = [
     "vector_histogram",
     "vector_map",
 ]
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ronchi.errors import DataError
 from ronchi.plot.canvas import colormap, extent_of, new_figure
+from ronchi.plot.labels import unit_text
 from ronchi.plot.limits import robust_limits, symmetric_limit
 from ronchi.plot.scalebar import add_scale_bar
 
@@ -17,6 +18,7 @@ __all__ = ["crop_gallery", "decoded_images", "manifold_grid"]
 
 _MOST_IMAGES = 24
 _PER_ROW = 8
+_MOST_NAMES = 6
 
 
 def crop_gallery(crops: xr.Dataset, *, n: int = _MOST_IMAGES, figure: Any = None) -> Any:
@@ -53,7 +55,7 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
     ----------
     decoded : xarray.Dataset
         ``decoded/1`` whose images are numbered by one dimension. Classes share one scale, components have each
-        their own, about 0 if any is negative.
+        their own, about 0 if any is negative. Images of one row, such as means of descriptors, are drawn as bars.
     figure : matplotlib Figure or SubFigure, optional
 
     Returns
@@ -78,6 +80,8 @@ def decoded_images(decoded: xr.Dataset, *, figure: Any = None) -> Any:
         f"{dim} {labels[i]}" + ("" if weight is None else f", {100 * float(weight[i]):.3g} %")
         for i in range(len(values))
     ]
+    if image.shape[1] == 1:
+        return _bars(image, titles, figure)
     finite = values[np.isfinite(values)]
     # The sign of a component is arbitrary: one that is negative everywhere needs the scale about 0 too.
     signed = len(finite) > 0 and finite.min() < 0
@@ -98,8 +102,7 @@ def _without_outside(images: NDArray[Any]) -> NDArray[np.float64]:
 def _rows_of_images(
     images: xr.DataArray, titles: list[str], limits: tuple[float, float], cmap: str, figure: Any
 ) -> Any:
-    # Means of descriptors are images of one row, whose places have names.
-    y, x = (images[dim] if images[dim].dtype.kind in "iuf" else _numbered(images[dim]) for dim in images.dims[1:])
+    y, x = (images[dim] for dim in images.dims[1:])
     columns = min(len(images), _PER_ROW)
     rows = -(-len(images) // columns)
     ratio = min(4.0, max(0.25, images.shape[2] / images.shape[1]))
@@ -107,18 +110,33 @@ def _rows_of_images(
     for number, (image, title) in enumerate(zip(images.values, titles, strict=True)):
         ax = figure.add_subplot(rows, columns, number + 1)
         ax.imshow(
-            image, cmap=colormap(cmap), vmin=limits[0], vmax=limits[1], interpolation="none", extent=extent_of(y, x),
-            aspect="equal" if image.shape[0] > 1 else "auto",
-        )  # fmt: skip
+            image, cmap=colormap(cmap), vmin=limits[0], vmax=limits[1], interpolation="none", extent=extent_of(y, x)
+        )
         ax.set(xticks=[], yticks=[])
         ax.set_title(title, fontsize="xx-small", pad=2)
-        if number == 0 and "units" in x.attrs and image.shape[0] > 1:
+        if number == 0 and "units" in x.attrs:
             add_scale_bar(ax, str(x.attrs["units"]))
     return figure
 
 
-def _numbered(names: xr.DataArray) -> xr.DataArray:
-    return names.copy(data=np.arange(names.size))
+def _bars(images: xr.DataArray, titles: list[str], figure: Any) -> Any:
+    """Rows of values (images, 1, values) as bars on one scale, with the names of the values."""
+    rows, names = images.values[:, 0].astype(float), images[images.dims[2]]
+    columns = min(len(rows), _PER_ROW // 2)
+    figure = figure or new_figure(2.5 * columns, -(-len(rows) // columns) * 1.9)
+    axes = figure.subplots(-(-len(rows) // columns), columns, sharey=True, squeeze=False).ravel()
+    for ax, row, title in zip(axes, rows, titles, strict=False):
+        ax.bar(np.arange(len(row)), row, color="0.45")
+        ax.axhline(0, color="0.2", linewidth=0.6)
+        ax.set_title(title, fontsize="xx-small", pad=2)
+        ax.tick_params(labelsize="xx-small")
+        few = names.dtype.kind not in "iuf" and len(row) <= _MOST_NAMES
+        ax.set_xticks(np.arange(len(row)) if few else [], [str(name) for name in names.values] if few else [])
+    for ax in axes[len(rows) :]:
+        ax.set_axis_off()
+    if images.dims[0] != "component":  # those are directions
+        axes[0].set_ylabel(unit_text(str(images.attrs.get("units", ""))), fontsize="x-small")
+    return figure
 
 
 def manifold_grid(decoded: xr.Dataset, *, figure: Any = None) -> Any:

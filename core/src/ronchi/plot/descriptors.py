@@ -17,10 +17,12 @@ from ronchi.plot.canvas import (
     box_ratio,
     category_colour,
     colormap,
+    count_ticks,
     draw_image,
     legend_outside,
     new_figure,
     panels,
+    round_ticks,
 )
 from ronchi.plot.images import add_scan_scale_bar
 from ronchi.plot.labels import titled
@@ -233,6 +235,8 @@ def latent_histograms(descriptors: xr.Dataset, *, figure: Any = None, bins: int 
             ax.hist(groups, edges, stacked=True, color=colours)
         else:
             ax.hist(z[good], edges, color="0.35")
+        ax.xaxis.set_major_locator(round_ticks(4))
+        count_ticks(ax.yaxis)
         ax.set_title(titled(name, str(descriptors["z"].attrs.get("units", "1"))), fontsize="small", loc="left")
         ax.tick_params(labelsize="x-small")
     for ax in axes[len(names) :]:

@@ -41,8 +41,8 @@ def literal(text: str) -> str:
 def titled(quantity: str, units: str, scaling: str = "") -> str:
     """``quantity [unit], scaling``; empty parts are left out, and lengths within the quantity get their symbols.
 
-    >>> titled("Mean pattern", "counts", "power 0.25")
-    'Mean pattern [counts], power 0.25'
+    >>> titled("Mean pattern", "counts", "log scale")
+    'Mean pattern [counts], log scale'
     >>> titled("disk of radius 0.3 1/angstrom", "counts")
     'disk of radius 0.3 Å⁻¹ [counts]'
     """

@@ -100,7 +100,7 @@ def intensity_norm(values: NDArray[Any], scaling: Scaling, bad: NDArray[Any] | N
     -------
     norm : matplotlib.colors.Normalize
     name : str
-        ``"power 0.25"``, ``"log scale"``, or ``""`` for a linear scale.
+        ``"display gamma 0.25"``, ``"log scale"``, or ``""`` for a linear scale.
     """
     low, high = robust_limits(values, bad)
     if scaling == "log":
@@ -109,7 +109,7 @@ def intensity_norm(values: NDArray[Any], scaling: Scaling, bad: NDArray[Any] | N
         return LogNorm(floor or 0.1, high, clip=True), "log scale"
     if scaling == 1:
         return Normalize(low, high, clip=True), ""
-    return PowerNorm(scaling, max(low, 0.0), high if high > 0 else 1.0, clip=True), f"power {scaling:g}"
+    return PowerNorm(scaling, max(low, 0.0), high if high > 0 else 1.0, clip=True), f"display gamma {scaling:g}"
 
 
 def intensity_ticks(norm: Any, values: NDArray[Any]) -> list[float] | None:

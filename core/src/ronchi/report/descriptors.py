@@ -63,13 +63,13 @@ def descriptor_figures(step: StepResult, album: Album) -> str:
 
 
 def decoded_figures(stem: str, name: str, data: xr.Dataset, album: Album) -> str:
-    """Figure of ``decoded/1``: a row of images, or a grid."""
+    """Figure of ``decoded/1``: a row of images, or of what a class means for each descriptor, or a grid."""
     if data["image"].ndim == 4:
         row, column = data["image"].dims[:2]
         words = f"Images decoded over the latents {column} and {row}"
         return album.add(stem, partial(plot.manifold_grid, data), words, f"{words}.")
     if data["image"].ndim == 3:
-        words = f"Decoded images: {name}"
+        words = f"{'Decoded images' if data['image'].shape[1] > 1 else 'Values of each descriptor'}: {name}"
         return album.add(stem, partial(plot.decoded_images, data), words, f"{words}.")
     return ""
 

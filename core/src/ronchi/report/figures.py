@@ -19,7 +19,8 @@ __all__ = ["Album", "plain_style", "png_bytes"]
 
 SCREEN_DPI = 120
 PRINT_DPI = 300
-_MARK = "ronchi report of"
+_MARK_BYTES = 4096
+"""From the beginning of a PNG file, within which its description lies."""
 
 _log = logging.getLogger("ronchi.report")
 
@@ -45,29 +46,33 @@ def png_bytes(figure: Any, dpi: int, description: str = "") -> bytes:
 class Album:
     """Draws the figures of one report.
 
-    The figures of an earlier report are removed from the folder: nobody could tell them from those of this one.
-    Other files there stay.
+    Those of a page of the same name are removed from the folder: nobody could tell them from those of this one. Other
+    files there stay, and figures of other pages.
 
     Parameters
     ----------
-    folder : pathlib.Path
-        For the PNG files at 300 dpi; made when the first one comes.
+    page : pathlib.Path
+        The report. The PNG files at 300 dpi lie in ``figures`` beside it, which is made when the first one comes.
     about : str
         Name and configuration of the run; goes into the metadata of each file.
     keep : bool
         Write the files; else there are only the figures inside the report.
+    prefix : str
+        Of the names of the files, where other pages have figures of the same names.
     """
 
-    def __init__(self, folder: Path, about: str = "", *, keep: bool = False) -> None:
-        self.folder, self.keep = folder, keep
-        self.description = f"{_MARK} {about}"
+    def __init__(self, page: Path, about: str = "", *, keep: bool = False, prefix: str = "") -> None:
+        self.folder, self.keep, self.prefix = page.parent / "figures", keep, prefix
+        # In letters that the metadata of a PNG file have as they are.
+        mark = f"ronchi report {page.name!a} of "
+        self.description = f"{mark}{about}"
         self.paths: list[Path] = []
-        for path in folder.glob("*.png"):
-            if _is_ours(path):
+        for path in self.folder.glob("*.png"):
+            if _is_marked(path, mark):
                 path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             # Only if nothing else is in it.
-            folder.rmdir()
+            self.folder.rmdir()
 
     def add(self, name: str, draw: Callable[[], Any], alt: str, caption: str) -> str:
         """Draw a figure and return it as HTML; if that fails, a message instead: the rest still counts.
@@ -97,7 +102,7 @@ class Album:
             _log.exception("figure %s", name)
             return elements.messages([f"The figure “{name}” could not be drawn: {error}"], "error")
         if large:
-            path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.png"
+            path = self.folder / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', self.prefix + name)}.png"
             try:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, large)
@@ -109,10 +114,10 @@ class Album:
         return elements.figure(small, alt, caption)
 
 
-def _is_ours(path: Path) -> bool:
+def _is_marked(path: Path, mark: str) -> bool:
     try:
         with path.open("rb") as file:
-            return _MARK.encode() in file.read(1024)
+            return mark.encode() in file.read(_MARK_BYTES)
     except OSError:
         # A folder of such a name, or somebody else's file.
         return False

@@ -58,7 +58,8 @@ def write_file_report(step: StepResult, name: str, path: Path, *, figures: bool 
     run = RunResult(name=name, config={}, out_dir=path.parent, steps={step.step: step})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        album = Album(path.parent / "figures", name, keep=figures)
+        # Beside it there may be reports of other files, and of the run that made this one.
+        album = Album(path, name, keep=figures, prefix=f"{Path(name).stem}-")
         told = warnings_of(run)
         sections = [Section("Warnings", messages(told))] if told else []
         sections.append(guarded("Data", lambda: _drawn(run, step, data, album)))

@@ -33,7 +33,7 @@ def write_report(result: RunResult, path: str | Path, *, figures: bool = False, 
         The HTML file; it appears complete or not at all.
     figures : bool
         Write the figures into ``figures/`` beside it too, as PNG files at 300 dpi. Those of an earlier
-        report are removed from there in any case.
+        report of this name are removed from there in any case.
     started : float, optional
         `time.perf_counter` when the writing began, for the report's own row among the steps.
 
@@ -50,7 +50,7 @@ def write_report(result: RunResult, path: str | Path, *, figures: bool = False, 
     digest = config_hash(result)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        album = Album(path.parent / "figures", f"{result.name}, configuration sha256 {digest}", keep=figures)
+        album = Album(path, f"{result.name}, configuration sha256 {digest}", keep=figures)
         page = _page(result, _sections(result, album, started), digest)
         write_atomically(path, page.encode("utf-8"))
     except OSError as error:

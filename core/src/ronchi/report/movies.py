@@ -60,7 +60,7 @@ def atoms_figures(result: RunResult, step: StepResult, album: Album) -> str:
         body += album.add(f"{name}-rings", partial(plot.atom_rings, atoms), words, f"{words}.")
     if not drawn:
         movie = movie_of(result, step)
-        words = "Atoms by species on frames of the movie"
+        words = "Atoms by species, on frames of the movie" if movie is not None else "Atoms by species, frame by frame"
         body += album.add(f"{name}-frames", partial(plot.atom_frames, atoms, movie), words, f"{words}.")
     if "track" in atoms and not any("track" in before for before in drawn):
         words = "Motion of the sheet, numbers of atoms, lengths of the tracks"
@@ -110,12 +110,11 @@ def film_figure(result: RunResult, step: StepResult) -> str:
     made = film(data, movie)
     with plain_style():
         legend = png_bytes(made.draw_legend(), _FILM_DPI)
+    what = "Atoms frame by frame" if movie is None else "Frames of the movie"
     panels = ", ".join(made.panels)
-    caption = (
-        f"Frames of the movie; from left to right: {panels}; each is {made.width} wide. Move the slider, or use the "
-        "arrow keys on it."
-    )
-    return slider(made.pictures, [f"frame {number}" for number in made.frames], legend, "Frames of the movie", caption)
+    caption = f"{what}; from left to right: {panels}; each is {made.width} wide. "
+    caption += "Move the slider, or use the arrow keys on it."
+    return slider(made.pictures, [f"frame {number}" for number in made.frames], legend, what, caption)
 
 
 def _ring_table(data: xr.Dataset) -> str:

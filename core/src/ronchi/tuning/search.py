@@ -46,14 +46,14 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
     Returns
     -------
     list of Trial
-        Best first, those that ended before included.
+        Best first, those that ended before included; those that failed come last.
 
     Raises
     ------
     PluginError
         The engine is not installed, or what is trained tells nothing while it learns.
     OutputError
-        The folder holds another search, or no trial came to a look at held-out data.
+        The folder holds another search, or all trials failed.
     """
     check_writable(out, "-o")
     with sole_writer(out, lambda note: sys.stderr.write(f"{note}\n")):
@@ -74,12 +74,12 @@ def run_tuning(config: TuningConfig, out: Path, *, told: Callable[[Trial], None]
             search_with_ray(config, out, numbers, study, keep)
         else:
             _search_in_turn(config, out, numbers, study, keep)
-        trials = sorted(ended, key=lambda trial: trial.loss if math.isfinite(trial.loss) else math.inf)
+        # One that failed after a good look would fail again with the parameters that are to be trained with.
+        trials = sorted(ended, key=lambda trial: math.inf if trial.error else trial.loss)
         write_trials(out, trials)
-        if not math.isfinite(trials[0].loss):
-            errors = next((trial.error for trial in trials if trial.error), "")
-            what = f"no training came to a look at held-out data{': ' if errors else ''}{errors}"
-            raise OutputError(what, where=str(out), fix="more steps, smaller ones, or data that can be read")
+        if trials[0].error:
+            fix = "more steps, smaller ones, or data that can be read"
+            raise OutputError(f"no training came to its end: {trials[0].error}", where=str(out), fix=fix)
         _write_best(out, config, trials[0])
         return trials
 

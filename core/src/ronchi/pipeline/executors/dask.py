@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import ConfigError, RunError
-from ronchi.pipeline.executors.worker import pack, run_block
+from ronchi.pipeline.executors.worker import ignore_ctrl_c, pack, run_block
 from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class DaskExecutor:
         except (OSError, TimeoutError, ValueError) as error:
             fix = "start it with `dask scheduler`, or leave the address out for a local cluster"
             raise ConfigError(f"no dask scheduler answers at {address!r}", where="run.address", fix=fix) from error
+        if self._cluster is not None:
+            # Dask would start those that Ctrl-C ended anew, and take ten seconds more to close.
+            self._client.run(ignore_ctrl_c)
 
     def map_blocks(self, job: DetectJob, tiles: Sequence[Tile]) -> Iterator[tuple[Tile, PeakBatch]]:
         """Yield every tile with its peaks as it gets ready.
@@ -123,5 +126,8 @@ class DaskExecutor:
         with contextlib.suppress(TimeoutError):
             self._client.close(timeout=2)
         if self._cluster is not None:
-            with contextlib.suppress(TimeoutError):
+            try:
                 self._cluster.close(timeout=2)
+            except TimeoutError:
+                # Else Dask would try again when Python ends, and wait for ten seconds more.
+                self._cluster.shutdown_on_close = False

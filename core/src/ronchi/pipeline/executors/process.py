@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import multiprocessing
 import os
 import tempfile
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ronchi.errors import RunError
-from ronchi.pipeline.executors.worker import SAFE_PATH_VARIABLE, pack, run_block, start_worker
+from ronchi.pipeline.executors.worker import SAFE_PATH_VARIABLE, call, compilation_note, pack, run_block, start_worker
 from ronchi.pipeline.logs import replay_records
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from ronchi.pipeline.tiles import Tile
 
 __all__ = ["ProcessExecutor"]
+
+_LOOK_S = 0.5
+"""How often workers are asked whether they compile."""
 
 
 class ProcessExecutor:
@@ -56,7 +60,8 @@ class ProcessExecutor:
         # A file, because what is submitted is sent to a worker with every single block.
         with tempfile.TemporaryDirectory(prefix="job-", dir=self.scratch, ignore_cleanup_errors=True) as folder:
             detect = functools.partial(run_block, pack(job, Path(folder) / "job"))
-            for tile, done in self._map(detect, tiles, "a smaller block, or set run.memory_mb; finished blocks"):
+            look = _Look(compilation_note(Path(folder) / "job"))
+            for tile, done in self._map(detect, tiles, "a smaller block, or set run.memory_mb; finished blocks", look):
                 self._peaks[done.pid] = done.peak_rss_mb
                 replay_records(done.log)
                 yield tile, done.batch
@@ -71,20 +76,24 @@ class ProcessExecutor:
         """
         return (value for _, value in self._map(function, items, "or smaller pieces; those that are finished"))
 
-    def _map(self, function: Callable[[Any], Any], items: Iterable[Any], fix: str) -> Iterator[tuple[Any, Any]]:
+    def _map(
+        self, function: Callable[[Any], Any], items: Iterable[Any], fix: str, look: Callable[[], None] = lambda: None
+    ) -> Iterator[tuple[Any, Any]]:
         pool, waiting, self._under_way = self._start(), iter(items), True
         running: dict[Future[Any], Any] = {}
         try:
             while True:
                 for item in waiting:
                     with _safe_path():  # a worker starts when there is something for it to do
-                        running[pool.submit(function, item)] = item
+                        running[pool.submit(call, function, item)] = item
                     if len(running) >= 2 * self.workers:
                         break
                 if not running:
                     self._under_way = False
                     return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                done = wait(running, _LOOK_S, return_when=FIRST_COMPLETED).done
+                look()
+                for future in done:
                     yield running.pop(future), future.result()
         except BrokenProcessPool as error:
             self.close()  # the next step starts workers of its own
@@ -120,6 +129,21 @@ class ProcessExecutor:
             with _safe_path():  # its locks start the process that watches over them
                 self._pool = ProcessPoolExecutor(self.workers, mp_context=context, initializer=start_worker)
         return self._pool
+
+
+class _Look:
+    """Tells once, as `ronchi.compiled` does in this process, that workers compile; this one need not have it."""
+
+    def __init__(self, note: Path) -> None:
+        self.note, self.told = note, False
+        self.log = logging.getLogger("ronchi.compiled")
+        self.log.setLevel(logging.INFO)
+        self.log.propagate = False
+
+    def __call__(self) -> None:
+        if not self.told and self.note.exists() and (text := self.note.read_text(encoding="utf-8")):
+            self.told = True
+            self.log.info("%s", text)
 
 
 _environment = threading.Lock()

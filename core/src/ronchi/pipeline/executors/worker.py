@@ -5,7 +5,9 @@ Imports nothing heavy at the top: the number of threads must be set before numpy
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import signal
 import threading
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ronchi.api import PeakBatch
@@ -20,7 +23,18 @@ if TYPE_CHECKING:
     from ronchi.pipeline.logs import Record
     from ronchi.pipeline.tiles import Tile
 
-__all__ = ["SAFE_PATH_VARIABLE", "THREAD_VARIABLES", "BlockDone", "PackedJob", "pack", "run_block", "start_worker"]
+__all__ = [
+    "SAFE_PATH_VARIABLE",
+    "THREAD_VARIABLES",
+    "BlockDone",
+    "PackedJob",
+    "call",
+    "compilation_note",
+    "ignore_ctrl_c",
+    "pack",
+    "run_block",
+    "start_worker",
+]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 SAFE_PATH_VARIABLE = "PYTHONSAFEPATH"
@@ -35,9 +49,13 @@ def start_worker() -> None:
         os.environ[name] = "1"
     # What this process starts is not of its making.
     os.environ.pop(SAFE_PATH_VARIABLE, None)
-    # The main process hears Ctrl-C too, and stops its workers itself.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_ctrl_c()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def ignore_ctrl_c() -> None:
+    """Leave Ctrl-C to the main process, which hears it too and stops its workers itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
@@ -96,9 +114,49 @@ def run_block(packed: PackedJob, tile: Tile) -> BlockDone:
     from ronchi.pipeline.resources import peak_rss_mb
 
     log: list[Record] = []
-    with dask.config.set(scheduler="synchronous"), collect(log):
+    with dask.config.set(scheduler="synchronous"), collect(log), _compilation_noted(packed):
         batch = _detection(packed).run(tile)
     return BlockDone(batch, os.getpid(), peak_rss_mb(), log)
+
+
+def call(function: Callable[[Any], Any], item: Any) -> Any:
+    """The function's value; an exception that cannot be made again where it is received would end all workers."""
+    import pickle
+
+    try:
+        return function(item)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001 - whatever its class raises
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
+
+
+def compilation_note(job: Path) -> Path:
+    """File beside that of a job in which workers say that they compile, before their first block is done."""
+    return job.with_name("compiling")
+
+
+class _Note(logging.Handler):
+    def __init__(self, packed: PackedJob) -> None:
+        super().__init__()
+        self.job = packed.content
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not isinstance(self.job, bytes):
+            with contextlib.suppress(OSError):
+                compilation_note(self.job).write_text(record.getMessage(), encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _compilation_noted(packed: PackedJob) -> Iterator[None]:
+    log, note = logging.getLogger("ronchi.compiled"), _Note(packed)
+    log.addHandler(note)
+    try:
+        yield
+    finally:
+        log.removeHandler(note)
 
 
 def _detection(packed: PackedJob) -> Detection:
