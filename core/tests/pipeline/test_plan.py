@@ -122,6 +122,7 @@ def test_a_section_without_content_is_absent(folder, toys):
         ("path: peaks.nc", "path: ../peaks.nc", r"leaves the output folder"),
         ("path: peaks.nc", "path: /tmp/peaks.nc", r"leaves the output folder"),
         ("path: peaks.nc", "path: strain.nc", r"'strain\.nc' is also the path of 'peaks'"),
+        ("path: peaks.nc", "path: Strain.nc", r"'strain\.nc' is also the path of 'peaks'"),
         ("path: peaks.nc", "path: strain.nc/peaks.nc", r"'strain\.nc' is also the path of 'peaks', or in it"),
         ("path: peaks.nc", "path: log.txt/peaks.nc", r"'log\.txt' is written by every run"),
         ("path: peaks.nc", f"path: {'p' * 253}.nc", r"no file can have the name 'ppp"),

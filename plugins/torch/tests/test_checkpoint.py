@@ -69,6 +69,19 @@ def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.complex64, torch.int64])
+def test_a_number_that_changed_on_the_disk_is_noticed(tmp_path: Path, dtype: torch.dtype) -> None:
+    path = tmp_path / "state.safetensors"
+    write_checkpoint(
+        path, {"network": {"weight": torch.ones(3, dtype=dtype), "step": torch.tensor(1, dtype=dtype)}}, {}
+    )
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="damaged"):
+        read_checkpoint(path)
+
+
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
 def test_an_optimiser_goes_on_bit_for_bit(kind: type[torch.optim.Optimizer], tmp_path: Path) -> None:
     def steps(parameter: torch.nn.Parameter, optimiser: torch.optim.Optimizer, n: int) -> None:

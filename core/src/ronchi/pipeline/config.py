@@ -269,7 +269,8 @@ def _step(source: Source, name: str, body: Any) -> StepConfig | None:
 def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
     seen: dict[PurePath, str] = {}
     for name, output in outputs.items():
-        path = PurePath(output.path)
+        # On many disks upper and lower case are one name.
+        path = PurePath(output.path.casefold())
         at = ("outputs", name, "path")
         if path.is_absolute() or ".." in path.parts:
             source.fault(
@@ -280,7 +281,7 @@ def _check_outputs(source: Source, outputs: Mapping[str, OutputConfig]) -> None:
         elif clash := [other for other in seen if path == other or other in path.parents or path in other.parents]:
             what = f"{output.path!r} is also the path of {seen[clash[0]]!r}, or in it, or around it"
             source.fault(at, what, "choose another name")
-        elif not all(map(_is_file_name, path.parts)):
+        elif not all(map(_is_file_name, PurePath(output.path).parts)):
             source.fault(at, f"no file can have the name {output.path[:40]!r}…", "at most 255 bytes of text each")
         seen[path] = name
         if output.source is not None and output.figures:

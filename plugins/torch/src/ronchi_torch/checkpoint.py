@@ -19,6 +19,8 @@ from ronchi_torch.world import World
 
 __all__ = ["Saved", "fingerprint", "moments_of", "read_checkpoint", "restore_moments", "resume", "write_checkpoint"]
 
+_DIGEST = "tensors_sha256"
+
 
 @dataclass(frozen=True)
 class Saved:
@@ -61,7 +63,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Mapping[str, Tensor]], to
         for name, value in members.items()
     }
     with whole_file(path) as partial:
-        save_file(flat, partial, dict(told))
+        save_file(flat, partial, {**told, _DIGEST: _digest(flat)})
 
 
 def read_checkpoint(path: Path) -> Saved:
@@ -74,16 +76,27 @@ def read_checkpoint(path: Path) -> Saved:
     """
     from safetensors import SafetensorError, safe_open
 
-    tensors: dict[str, dict[str, Tensor]] = {}
     try:
         with safe_open(path, "pt") as file:
             told = dict(file.metadata() or {})
-            for full in file.keys():  # noqa: SIM118 - no mapping
-                group, _, name = full.partition(".")
-                tensors.setdefault(group, {})[name] = file.get_tensor(full)
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (OSError, SafetensorError) as error:
         raise DataError(f"the checkpoint is damaged: {error}", where=str(path), fix="remove it") from error
+    if told.pop(_DIGEST, None) != _digest(flat):
+        what = "the checkpoint is damaged: its numbers are not those that were written"
+        raise DataError(what, where=str(path), fix="remove it")
+    tensors: dict[str, dict[str, Tensor]] = {}
+    for full, value in flat.items():
+        group, _, name = full.partition(".")
+        tensors.setdefault(group, {})[name] = value
     return Saved(tensors, told)
+
+
+def _digest(flat: Mapping[str, Tensor]) -> str:
+    parts: list[memoryview | str] = []
+    for name, value in sorted(flat.items()):
+        parts += [name, str(value.dtype), str(tuple(value.shape)), value.reshape(-1).view(torch.uint8).numpy().data]
+    return fingerprint(*parts)
 
 
 def moments_of(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -114,12 +127,13 @@ def restore_moments(optimiser: torch.optim.Optimizer, moments: Mapping[str, Tens
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
-def fingerprint(*parts: bytes | str) -> str:
+def fingerprint(*parts: bytes | memoryview | str) -> str:
     """Hash of all that a training starts from."""
     made = hashlib.sha256()
     for part in parts:
         encoded = part.encode() if isinstance(part, str) else part
-        made.update(len(encoded).to_bytes(8, "little") + encoded)
+        made.update(len(encoded).to_bytes(8, "little"))
+        made.update(encoded)
     return made.hexdigest()
 
 
