@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from ronchi.benchmark.config import load_bench
 from ronchi.benchmark.files import write_files
 from ronchi.benchmark.model import BenchConfig
 from ronchi.benchmark.run import median_of_all, run_bench
-from ronchi.benchmark.tuning import SEED_OFFSET, tune
+from ronchi.benchmark.summary import write_summary
+from ronchi.benchmark.tuning import SEED_OFFSET, Tuned, tune
 from ronchi.errors import ConfigError
 
 pytest.importorskip("optuna", reason="tuning needs ronchi[tune]")
@@ -167,3 +169,13 @@ def test_a_detector_is_tuned_and_then_compared(small: dict[str, Any]) -> None:
     assert "Found, and used" in Path("small-bench/report.html").read_text()
     values = {factors[0]: value[0] for (factors, _), value in result.table.values("score.rms_px").items()}
     assert values["tuned"] <= values["direct"]
+
+    lost = Tuned("tuned", {"offset_px": math.inf}, math.nan, ({"params": {}, "value": math.nan},))
+    write_summary(replace(result, tuned=(lost,)))
+    record = json.loads(Path("small-bench/bench.json").read_text(), parse_constant=pytest.fail)
+    assert record["tuned"][0] == {
+        "entry": "tuned",
+        "params": {"offset_px": "Infinity"},
+        "value": None,
+        "trials": [{"params": {}, "value": None}],
+    }

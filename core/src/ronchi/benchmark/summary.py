@@ -65,9 +65,21 @@ def write_summary(result: BenchResult) -> None:
         "environment": dict(result.environment),
         "keys": {str(number): dict(keys) for number, keys in result.keys.items()},
         "citations": list(result.citations),
-        "tuned": [asdict(each) for each in result.tuned],
+        "tuned": [_null_if_not_finite(asdict(each)) for each in result.tuned],
     }
-    write_atomically(result.out_dir / "bench.json", (json.dumps(told, indent=1) + "\n").encode())
+    # JSON has no infinite numbers, which parameters may have: as text they are still what a parameter accepts.
+    told = json.loads(json.dumps(told), parse_constant=str)
+    write_atomically(result.out_dir / "bench.json", (json.dumps(told, indent=1, allow_nan=False) + "\n").encode())
+
+
+def _null_if_not_finite(tuned: dict[str, Any]) -> dict[str, Any]:
+    """With None for the figures that there are not: of trials that did not finish."""
+    tuned["trials"] = [{**trial, "value": _finite(trial["value"])} for trial in tuned["trials"]]
+    return {**tuned, "value": _finite(tuned["value"])}
+
+
+def _finite(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None
 
 
 def print_summary(result: BenchResult) -> str:

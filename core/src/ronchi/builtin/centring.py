@@ -74,7 +74,7 @@ class Centre:
             )
         distance = np.hypot(*np.moveaxis(measured - fitted, -1, 0))
         median = float(np.nanmedian(distance))
-        ctx.log.info("origin: %s, fit %s, median residual %.3f px", p.method, p.fit, median)
+        ctx.log.info("%s, fit %s, median residual %.3f px", p.method, p.fit, median)
         centred = _use(data, fitted, p.apply)
         centred["origin_residual"] = variable(("scan_y", "scan_x"), distance, "pixel", "measured minus fitted origin")
         centred.attrs |= {"origin_method": f"{p.method}, fit: {p.fit}", "origin_residual_px": median}
@@ -120,7 +120,7 @@ def _warn_of_lost(measured: Array, valid: NDArray[np.bool_], reach: float, ctx: 
     lost, total = int(np.isnan(measured[..., 0]).ravel()[valid].sum()), int(valid.sum())
     if MANY_LOST * total < lost < total:
         ctx.log.warning(
-            "origin: no direct beam within %.3g px of the start at %d of %d positions, which count for nothing: "
+            "no direct beam within %.3g px of the start at %d of %d positions, which count for nothing: "
             "raise `max_shift_px`, give `start_px`, or set `valid` to 0 where there is no beam",
             reach, lost, total,
         )  # fmt: skip

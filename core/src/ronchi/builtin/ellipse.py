@@ -67,7 +67,7 @@ class Ellipse:
                 f"{fit.ratio_se:.2g}, long axis at {fit.angle_deg:.2f} +- {fit.angle_se_deg:.2g} deg, "
                 f"residual {fit.residual / fit.radius:.2%} of the radius, {fit.n_used} points"
             )
-        ctx.log.info("ellipse: %s", words)
+        ctx.log.info("%s", words)
         return data.assign_attrs(q_distortion=matrix.ravel(), q_distortion_source=words)
 
 

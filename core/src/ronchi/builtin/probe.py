@@ -78,7 +78,7 @@ class Probe:
             float((weights * data[dim].values.reshape(side)).sum() / weights.sum())
             for dim, side in (("qy", (-1, 1)), ("qx", (1, -1)))
         ]
-        ctx.log.info("probe: %s, centred at q = (%.4g, %.4g) %s", source, *centre, fourd.q_units(data))
+        ctx.log.info("%s, centred at q = (%.4g, %.4g) %s", source, *centre, fourd.q_units(data))
         made = variable(
             ("qy", "qx"), probe.astype(np.float32), "counts", "probe over vacuum", source=source,
         )  # fmt: skip

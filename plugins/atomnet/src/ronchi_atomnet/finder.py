@@ -72,7 +72,7 @@ class Atomnet:
         unsure = _unsure(found, float(learned.card["target_sigma_px"]))
         if len(unsure):
             ctx.log.warning(
-                "atomnet: in %d of %d frames, such as frame %d, most atoms have odds as the network gives them to "
+                "in %d of %d frames, such as frame %d, most atoms have odds as the network gives them to "
                 "noise alone: do not trust them unless they can be seen there, check the size of a pixel, and leave "
                 "out frames that are empty",
                 len(unsure), images.sizes["frame"], unsure[0],

@@ -82,7 +82,7 @@ def collect(
     known = step_of(images)
     if known is not None and max(known) > _ALIKE * min(known):
         ctx.log.warning(
-            "atoms: pixels are %.3g times as long along one axis, and atoms are sought round: stated errors are too "
+            "pixels are %.3g times as long along one axis, and atoms are sought round: stated errors are too "
             "small along the finer one; resample the images to square pixels",
             max(known) / min(known),
         )

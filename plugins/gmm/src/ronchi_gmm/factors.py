@@ -82,7 +82,7 @@ class Nmf(Learner):
 
         images, weight, losses = settle(batches, images, self.params.loss, self.params.max_iter)
         if not has_settled(losses):
-            ctx.log.warning("nmf: the loss still falls after %d passes over all samples; raise max_iter", len(losses))
+            ctx.log.warning("the loss still falls after %d passes over all samples; raise max_iter", len(losses))
         return images, weight
 
     def _positive(self, rows: Floats) -> Floats:

@@ -119,7 +119,7 @@ def _of_least_bic(features: Features, p: GmmParams, scale: float, seed: int, ctx
     most = _most_classes(n, n_dims, p)
     if most < p.max_classes:
         ctx.log.warning(
-            "gmm: %d samples of %d features tell at most %d classes of covariance %s apart, so BIC tries no more; "
+            "%d samples of %d features tell at most %d classes of covariance %s apart, so BIC tries no more; "
             "give more samples, fewer n_scores or a simpler covariance",
             *(n, n_dims, most, p.covariance),
         )
@@ -129,13 +129,13 @@ def _of_least_bic(features: Features, p: GmmParams, scale: float, seed: int, ctx
         ctx.progress(k, most)
         members = tried.predict_proba(features).sum(0).min()
         if k > 1 and members < smallest:
-            ctx.log.info("gmm: %d classes left out: one has %.3g samples, less than %d", k, members, smallest)
+            ctx.log.info("%d classes left out: one has %.3g samples, less than %d", k, members, smallest)
             continue
         bic[k - 1] = tried.bic(features)
         if np.nanargmin(bic) == k - 1:
             best = tried
     if most == p.max_classes > 1 and np.nanargmin(bic) == most - 1:
-        ctx.log.warning("gmm: BIC still falls at %d classes; raise max_classes to see where it turns", most)
+        ctx.log.warning("BIC still falls at %d classes; raise max_classes to see where it turns", most)
     return best, bic
 
 

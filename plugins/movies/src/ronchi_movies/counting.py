@@ -70,7 +70,7 @@ def as_read(track: Ints, frame: Ints, label: Ints, n: int, p: DynamicsParams, lo
     back, likely, sigma = returns(track, frame, label, counts)
     if back - likely > _MANY_SIGMA * sigma > 0:
         log.warning(
-            "dynamics: %d changes of class are taken back a frame later, %.0f would be if classes had no memory: wrong "
+            "%d changes of class are taken back a frame later, %.0f would be if classes had no memory: wrong "
             "classes, or a few atoms that change often; with wrong classes `errors: hidden` finds the rates behind",
             back, likely,
         )  # fmt: skip
@@ -144,9 +144,9 @@ def _warn(names: Ints, known: Floats, right: Floats, log: logging.Logger) -> Non
     for name, part in zip(names, np.nan_to_num(known), strict=True):
         if part < _LEAST_WORTH:
             log.warning(
-                "dynamics: errors of class %d cannot be told from its transitions, which are known as well as from "
+                "errors of class %d cannot be told from its transitions, which are known as well as from "
                 "%.2g of the atoms: it lasts no longer than a frame, is rare, or tracks are short; look at the limits",
                 name, part,
             )  # fmt: skip
     for name in names[right <= 0.5]:
-        log.warning("dynamics: class %d would be read wrong more often than right; merge it with another one", name)
+        log.warning("class %d would be read wrong more often than right; merge it with another one", name)

@@ -67,13 +67,13 @@ class TrackAtoms:
             motions, known = follow_sheet(frames, steps.tolist(), reach, p.max_drift * reach, turn, ctx.progress, field)
             if not known.all():
                 ctx.log.warning(
-                    "track-atoms: %d of %d frames fit no motion of the sheet, such as frame %d",
+                    "%d of %d frames fit no motion of the sheet, such as frame %d",
                     (~known).sum(), len(known), times[~known][0],
                 )  # fmt: skip
             stopped = _stopped(motions, frames, steps, known, turn)
             if stopped.any():
                 ctx.log.warning(
-                    "track-atoms: the sheet turns as far as `max_turn_deg` lets it in %d of %d frames, such as frame "
+                    "the sheet turns as far as `max_turn_deg` lets it in %d of %d frames, such as frame "
                     "%d: raise it if it turns faster",
                     stopped.sum(), len(times), times[known][1:][stopped][0],
                 )  # fmt: skip

@@ -101,7 +101,7 @@ def ronchi_simulators() -> Iterator[AlgorithmSpec]:
         factory="ronchi_simulate.simulators.graphene_movie:GrapheneMovie",
         inputs={},
         output="images/1",
-        version=2,
+        version=3,
         sides={"truth": "atoms/1"},
         citation=_KALININ,
     )

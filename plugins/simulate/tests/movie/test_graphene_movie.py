@@ -23,6 +23,7 @@ def test_schemas_and_laziness(film: SimpleNamespace) -> None:
     made = film.movie()
     validate(made.data)
     validate(made.sides["truth"])
+    assert list(made.sides["truth"].attrs["image_shape"]) == list(made.data["intensity"].shape[1:])
     assert made.data["intensity"].chunks is not None
     assert made.data["intensity"].dtype == np.uint16
     assert made.data["intensity"].chunks[0] == (1,) * 6

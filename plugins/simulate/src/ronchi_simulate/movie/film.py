@@ -181,6 +181,7 @@ def truth_of(film: Film, p: GrapheneMovieParams) -> xr.Dataset:
         track=joined(lambda shot: shot.columns["track"]),
         is_truth=1,
         species_meanings="carbon silicon",
+        image_shape=[*p.image_shape],
     )
     for name, (units, long_name) in _MEANINGS.items():
         made[name] = variable("atom", joined(lambda shot, name=name: shot.columns[name]), units, long_name)
