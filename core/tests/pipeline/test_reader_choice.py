@@ -89,3 +89,17 @@ def test_a_header_beside_that_names_the_file_is_to_be_opened(
     with pytest.raises(PluginError) as caught:
         choose_reader(folder / "scan.raw", toys, [])
     assert ("open b.XML beside it" in caught.value.fix) == found
+
+
+def test_a_header_leads_to_the_data_of_its_name(tmp_path: Path) -> None:
+    header = tmp_path / "scan [1].hdr"
+    header.write_text("HDR,\nFrames in Acquisition (Number):\t24\nEnd\t\n")
+    (tmp_path / "scan [1].txt").write_text("notes")
+    np.save(tmp_path / "other.npy", np.zeros((2, 3, 8, 8), np.uint16))
+    with pytest.raises(PluginError) as caught:
+        choose_reader(header, get_manager(), [])
+    assert "beside it" not in caught.value.fix
+    np.save(tmp_path / "scan [1].npy", np.zeros((2, 3, 8, 8), np.uint16))
+    with pytest.raises(PluginError) as caught:
+        choose_reader(header, get_manager(), [])
+    assert caught.value.fix.startswith("open scan [1].npy beside it")

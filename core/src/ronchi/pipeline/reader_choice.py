@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import itertools
 import shlex
 from pathlib import Path
@@ -79,6 +80,14 @@ def _header_beside(path: Path, manager: Manager) -> Path | None:
     return None
 
 
+def _data_beside(path: Path, manager: Manager) -> Path | None:
+    """A file of the same name but its suffix, and that a reader opens, beside a text, which may be its header."""
+    if _is_binary(path):
+        return None
+    beside = (file for file in sorted(path.parent.glob(f"{glob.escape(path.stem)}.*")) if file != path)
+    return next((file for file in itertools.islice(beside, _MOST_HEADERS) if _surest(file, manager, [], [])), None)
+
+
 def _archive(path: Path) -> str:
     """What to do with a zip archive; empty if it is none."""
     with contextlib.suppress(OSError):
@@ -121,6 +130,8 @@ def _nobody(path: Path, manager: Manager, silent: list[str]) -> RonchiError:
             fix = archive
         elif header := _header_beside(path, manager):
             fix = f"open {header.name} beside it, which says how it is to be read"
+        elif data := _data_beside(path, manager):
+            fix = f"open {data.name} beside it, if this is but its header; otherwise {fix}"
         elif "raw" in asked and _is_binary(path):
             raw = f"`{_RAW.format(shlex.quote(str(path)))}`, or `reader: raw` in a pipeline"
             fix = f"if it holds bare frames, say how they lie: {raw}; otherwise {fix}"
