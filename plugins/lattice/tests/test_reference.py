@@ -184,6 +184,25 @@ def test_a_reference_region_of_which_few_patterns_have_the_lattice_is_told(solve
     assert not caplog.text
 
 
+@pytest.mark.parametrize(
+    ("levels", "is_told"),
+    [
+        ([0.0] * 20 + [0.01] * 20, True),
+        ([0.0] * 19 + [0.01] * 21, False),  # the reference is one of the two
+        (np.linspace(0, 0.01, 40), False),
+        ([0.0] * 40, False),
+    ],
+)
+@pytest.mark.parametrize("sigma", [0.0, 3e-4])
+def test_a_reference_between_two_crystals_is_told(solve, caplog, levels, is_told, sigma):
+    F = np.tile(np.eye(2), (40, 1, 1))
+    F[:, 0, 0] += levels
+    patterns = Crystal(np.tile(F, (4, 1, 1)), SQUARE, sigma=sigma).peaks(np.random.default_rng(0))
+    with caplog.at_level("WARNING"):
+        solve(dataset(patterns, (4, 40)))
+    assert ("between two lattices" in caplog.text) == is_told
+
+
 def test_a_reference_region_without_a_fit_is_an_error(solve):
     patterns = Crystal(np.tile(np.eye(2), (8, 1, 1)), SQUARE).peaks(np.random.default_rng(0))
     patterns[:3] = [np.empty((0, 2))] * 3

@@ -23,6 +23,9 @@ Floats = NDArray[np.float64]
 _OUTLIER = 3.5  # robust standard deviations
 _MAD = 1.4826
 _FEWEST_TO_REJECT = 8  # of three positions, the robust deviation rejects all in one case of five
+_FEWEST_TO_SHOW_A_HOLE = 64
+_HOLE = 0.01  # of the positions, such as those at interfaces
+_ROUNDING = 1e-8
 _MEDIAN_COST = np.pi / 2  # variance of a median of normal numbers, in units of the mean's
 
 
@@ -40,12 +43,15 @@ class ReferenceLattice:
         Influence of each position on the reference; sums to 1, or to 0 for an explicit cell.
     words : str
         What it is, to be read by people.
+    is_between : bool
+        It lies between two lattices of the region, and is of neither.
     """
 
     G: Floats
     cov: Floats
     share: Floats
     words: str
+    is_between: bool = False
 
 
 def make_reference(
@@ -95,7 +101,19 @@ def make_reference(
     cov_ref = cost * np.tensordot(influence**2, cov, axes=1)
     words = f"{choice.statistic} over {np.count_nonzero(influence)} fitted positions of {region}"
     c, s = np.cos(centre[4]), np.sin(centre[4])
-    return ReferenceLattice(np.array([[c, s], [-s, c]]) @ centre[:4].reshape(2, 2) @ mean, cov_ref, share, words)
+    G_ref = np.array([[c, s], [-s, c]]) @ centre[:4].reshape(2, 2) @ mean
+    return ReferenceLattice(G_ref, cov_ref, share, words, _is_between(maps[:, :4] - centre[:4]))
+
+
+def _is_between(off: Floats) -> bool:
+    """Whether stretches, which differ from the reference's by ``off`` (n, 4), leave a hole about it.
+
+    Of normal numbers in three dimensions a tenth lies within half of the median distance, of those on a line more.
+    """
+    distance = np.linalg.norm(off, axis=1)
+    half = np.median(distance) / 2
+    near = np.count_nonzero(distance <= half)
+    return half > _ROUNDING and len(off) >= _FEWEST_TO_SHOW_A_HOLE and near <= _HOLE * len(off)
 
 
 def _influence(cov: Floats) -> Floats:

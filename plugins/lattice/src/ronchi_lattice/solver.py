@@ -94,6 +94,12 @@ class LatticeSolver:
                 ctx.log.warning("lattice %d has no strain: %s", number, reference.removeprefix("none: "))
             elif few := told_by_few(choice, lattices[number - 1].fits, table, coords, self.params.min_peaks):
                 ctx.log.warning("lattice %d shows in only %s: its reference may be of another crystal", number, few)
+            elif reference.is_between:
+                ctx.log.warning(
+                    "the reference of lattice %d lies between two lattices of its region, and is of neither: strain is "
+                    "measured from halfway; choose a region with one of them as `reference`",
+                    number,
+                )
         return references
 
     def _nothing_fitted(self, table: Peaks) -> DataError:
