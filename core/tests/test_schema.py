@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -94,6 +96,16 @@ def test_peaks_are_ragged_and_give_pixels_back(counts):
         assert here.sizes["peak"] == count
         first = sum(counts[:position])
         np.testing.assert_allclose(peaks.pixels(here)[0], np.arange(first, first + count), atol=1e-12)
+
+
+def test_the_light_of_disks_is_kept_where_a_detector_tells_it():
+    silent = batch([1, 2, 0, 0, 1, 1])
+    assert "disk_counts" not in peaks.from_batch(silent, cube())
+    told = replace(silent, disk_counts=np.array([5, np.nan, 7, 8, 9], np.float32))
+    ds = peaks.from_batch(told, cube())
+    np.testing.assert_array_equal(ds["disk_counts"], told.disk_counts)
+    assert ds["disk_counts"].attrs["units"] == "counts"
+    assert float(peaks.at(ds, 1, 2)["disk_counts"][0]) == 9
 
 
 def test_peaks_counts_must_add_up():

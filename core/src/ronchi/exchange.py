@@ -81,6 +81,9 @@ class PeakBatch:
         Covariance of the position, px^2.
     flags : uint16
         Bits: 1 edge, 2 saturated, 4 overlap, 8 masked, 16 not refined.
+    disk_counts : float32, optional
+        Background-subtracted counts in the disk, NaN where they are not known, of a detector whose `intensity` is
+        something else: a solver tells by them how far a disk may lie from its place.
     """
 
     counts: NDArray[np.int32]
@@ -92,6 +95,13 @@ class PeakBatch:
     var_yx: NDArray[np.float32]
     var_xx: NDArray[np.float32]
     flags: NDArray[np.uint16]
+    disk_counts: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.disk_counts is None:
+            import numpy as np
+
+            object.__setattr__(self, "disk_counts", np.full(np.shape(self.qy_px), np.nan, np.float32))
 
 
 def _ignore_progress(done: int, total: int) -> None:

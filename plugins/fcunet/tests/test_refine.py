@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,19 @@ def test_disks_that_the_border_cuts_are_fitted_and_what_lies_in_the_dark_is_not(
     assert (kept.flags & NOT_REFINED).all()
 
 
+def test_the_light_of_the_disks_is_told_beside_what_the_network_says_of_them(refiner: Refiner) -> None:
+    bright, faint = disks(GRID[:5], 50.0) - 2, disks(GRID[5:8], 5.0) - 2
+    pattern = np.random.default_rng(5).poisson(2 + bright + faint).astype(np.float32)
+    told = refiner(pattern[None], said(GRID))  # there is nothing at the last place
+    np.testing.assert_array_equal(told.intensity, said(GRID).intensity)
+    np.testing.assert_allclose(told.disk_counts[:5], bright.sum() / 5, rtol=0.1)
+    np.testing.assert_allclose(told.disk_counts[5:8], faint.sum() / 3, rtol=0.3)
+    assert told.flags[8] & NOT_REFINED
+    assert told.disk_counts[8] == told.disk_counts[:8].min()
+    dark = refiner(np.zeros((1, *SHAPE), np.float32), said(GRID))
+    assert np.isnan(dark.disk_counts).all()
+
+
 def test_what_a_pattern_gives_does_not_depend_on_the_others(refiner: Refiner) -> None:
     rng = np.random.default_rng(3)
     patterns = np.stack([rng.poisson(disks(GRID)), rng.poisson(disks(GRID[:4], 50.0))]).astype(np.float32)
@@ -156,7 +169,7 @@ def test_what_a_pattern_gives_does_not_depend_on_the_others(refiner: Refiner) ->
     def joined(name: str) -> Any:
         return np.concatenate([getattr(start, name) for start in starts])
 
-    names = ("counts", "qy_px", "qx_px", "intensity", "score", "var_yy", "var_yx", "var_xx", "flags")
+    names = [field.name for field in fields(PeakBatch)]
     both = refiner(patterns, PeakBatch(**{name: joined(name) for name in names}))
     alone = [refiner(pattern[None], start) for pattern, start in zip(patterns, starts, strict=True)]
     for name in names:

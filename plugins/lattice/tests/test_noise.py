@@ -197,6 +197,20 @@ def test_intensities_that_are_not_known_count_as_typical():
         np.testing.assert_array_equal(getattr(a, "precision", a), getattr(b, "precision", b))
 
 
+def test_brightness_is_told_by_the_counts_where_the_intensity_is_something_else():
+    rng = np.random.default_rng(0)
+    light = 10 ** rng.normal(0, 0.5, 50 * len(nodes()))
+    light[7] = np.nan
+    q = nodes() + 1e-3 / np.sqrt(np.nan_to_num(light, nan=1.0)).reshape(50, -1, 1) * rng.normal(
+        size=(50, len(nodes()), 2)
+    )
+    other = rng.uniform(size=light.size)
+    counted = read(dataset(list(q), (1, 50), intensity=other, disk_counts=light))
+    plain = read(dataset(list(q), (1, 50), intensity=np.nan_to_num(light)))
+    np.testing.assert_allclose(counted.dimness, plain.dimness, rtol=1e-6)
+    assert not np.allclose(counted.dimness, read(dataset(list(q), (1, 50), intensity=other)).dimness, equal_nan=True)
+
+
 def test_what_a_fit_leaves_of_errors_that_are_not_those_of_its_weights():
     """Against the scatter of many fits, with a direct beam that is surer than the fit takes it to be."""
     rng = np.random.default_rng(0)

@@ -235,7 +235,7 @@ def _peaks_dataset(parts: Parts, node: Mapping[str, Any]) -> xr.Dataset:
     geometry = {key: tuple(node[key]) for key in ("q_step", "q_origin_px", "q_shape") if key in node}
     if "q_shape" in geometry:
         geometry["q_shape"] = tuple(int(n) for n in geometry["q_shape"])
-    known = {key: held[key] for key in (*peaks.PER_PEAK, "flags") if key in held}
+    known = {key: held[key] for key in (*peaks.PER_PEAK, "flags", "disk_counts") if key in held}
     made = peaks.make(
         counts=[0 if table is None else len(table) for table in tables],
         scan_shape=shape,

@@ -20,7 +20,7 @@ COLUMN_DTYPES = {
     name: np.dtype(dtype)
     for name, dtype in zip(
         (field.name for field in fields(PeakBatch) if field.name != "counts"),
-        ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2"),
+        ("f8", "f8", "f4", "f4", "f4", "f4", "f4", "u2", "f4"),
         strict=True,
     )
 }

@@ -26,7 +26,7 @@ _REQUIRED = {
     "scan_x_index": ("pos",),
     **dict.fromkeys(PER_PEAK, ("peak",)),
 }
-_OPTIONAL = {"h": ("peak",), "k": ("peak",), "flags": ("peak",)}
+_OPTIONAL = dict.fromkeys(("h", "k", "flags", "disk_counts"), ("peak",))
 
 
 def validate(ds: xr.Dataset, where: str = "") -> xr.Dataset:
@@ -66,6 +66,7 @@ def from_batch(batch: PeakBatch, data: xr.Dataset, positions: NDArray[np.int64] 
         Flat scan index (row-major) of each pattern; all of them by default.
     """
     steps, origin = fourd.q_step(data), fourd.centre_px(data)
+    disk_counts = np.asarray(batch.disk_counts, np.float32)
     return make(
         counts=batch.counts,
         qy=(batch.qy_px - origin[0]) * steps[0],
@@ -76,6 +77,7 @@ def from_batch(batch: PeakBatch, data: xr.Dataset, positions: NDArray[np.int64] 
         var_yx=batch.var_yx * np.float32(steps[0] * steps[1]),
         var_xx=batch.var_xx * np.float32(steps[1] ** 2),
         flags=batch.flags,
+        disk_counts=None if np.isnan(disk_counts).all() else disk_counts,
         scan_shape=(data.sizes["scan_y"], data.sizes["scan_x"]),
         positions=positions,
         q_step=steps,
@@ -101,6 +103,7 @@ def make(
     var_yx: Any = None,
     var_xx: Any = None,
     flags: Any = None,
+    disk_counts: Any = None,
     positions: Any = None,
     q_step: tuple[float, float] = (1.0, 1.0),
     q_origin_px: tuple[float, float] = (0.0, 0.0),
@@ -119,6 +122,8 @@ def make(
         Position in ``q_units``, 0 at the pattern centre.
     intensity, score, var_yy, var_yx, var_xx : (peak,) float, optional
         1 (variances: 1 on the diagonal, 0 off it) where absent.
+    disk_counts : (peak,) float, optional
+        Where `intensity` is something else; NaN where they are not known.
     positions : (pos,) int, optional
         Flat scan index of each position; ``arange`` by default.
     scan_coords : dict, optional
@@ -155,6 +160,8 @@ def make(
             "peak", np.asarray(flags, np.uint16), "1", "flags of the detection",
             flag_masks=np.array([1, 2, 4, 8, 16], np.uint16), flag_meanings=meanings,
         )  # fmt: skip
+    if disk_counts is not None:
+        data["disk_counts"] = variable("peak", column(disk_counts, 0), "counts", "counts in the disk above background")
     coords = scan_coords or {
         dim: variable(dim, np.arange(n, dtype=float), "pixel", f"scan position, {dim[-1]}")
         for dim, n in zip(("scan_y", "scan_x"), scan_shape, strict=True)

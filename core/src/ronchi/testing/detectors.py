@@ -26,7 +26,7 @@ __all__ = ["DiskDetectorContract"]
 
 _DTYPES = {
     "counts": "i", "qy_px": "f", "qx_px": "f", "intensity": "f", "score": "f", "var_yy": "f", "var_yx": "f",
-    "var_xx": "f", "flags": "u",
+    "var_xx": "f", "flags": "u", "disk_counts": "f",
 }  # fmt: skip
 _NEAR_PX = 2.0
 _CLAIMED_ERROR_PX = 0.3
@@ -127,7 +127,8 @@ class DiskDetectorContract(RunningContract):
                     where=self._code(params),
                     fix=_COUNTS if field.name == "counts" else FLAT if values.shape != wanted else _TYPE,
                 )
-            if values.dtype.kind == "f" and not np.isfinite(values).all():
+            unknown = np.isnan(values) if field.name == "disk_counts" else False
+            if values.dtype.kind == "f" and not (np.isfinite(values) | unknown).all():
                 raise ContractError(f"{field.name!r} holds NaN or infinity", where=self._code(params))
         for name, size in (("qy_px", frames.shape[1]), ("qx_px", frames.shape[2])):
             values = getattr(batch, name)

@@ -28,7 +28,7 @@ def ronchi_disk_detectors() -> Iterator[AlgorithmSpec]:
         files="ronchi_fcunet.registry:weights_files",
         trainer="ronchi_fcunet.training:Trainer",
         training=TrainParams,
-        version=6,
+        version=7,
         capabilities=frozenset({"cuda", "deterministic", "explain", "subpixel"}),
         citation="Munshi et al., npj Comput. Mater. 8, 254 (2022), doi:10.1038/s41524-022-00939-9",
     )

@@ -103,4 +103,14 @@ class Refiner:
             var_yx=chosen(fits.var_yx, peaks.var_yx),
             var_xx=chosen(fits.var_xx, peaks.var_xx),
             flags=flags.astype(np.uint16),
+            disk_counts=_counts_of(fits.intensity, held & (fits.intensity > 0), peaks.counts),
         )
+
+
+def _counts_of(fitted: NDArray[np.float64], held: NDArray[np.bool_], counts: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(p,) counts in the disks: what is not fitted is as faint as the faintest of its pattern; NaN if none is."""
+    pattern = np.repeat(np.arange(len(counts)), counts)
+    faintest = np.full(len(counts), np.inf)
+    np.minimum.at(faintest, pattern[held], fitted[held])
+    told = np.where(held, fitted, faintest[pattern])
+    return np.where(np.isfinite(told), told, np.nan).astype(np.float32)

@@ -29,7 +29,7 @@ class Peaks:
     var : (peak, 3) float64
         Covariances yy, yx, xx.
     dimness : (peak,) float64
-        Median intensity of the scan's peaks over the peak's own; NaN where no intensity is known.
+        Median brightness of the scan's disks over the disk's own; NaN where it is not known.
     offsets : (n + 1,) int64
         Where the peaks of each position start.
     flat_index : (n,) int64
@@ -83,7 +83,7 @@ def read(ds: xr.Dataset) -> Peaks:
     matrix = distortion(ds.attrs, "peaks")
     if matrix is not None:
         q, var = frame.apply_to_points(matrix, q), frame.apply_to_covariance(matrix, var)
-    peaks = Peaks(q, var, _dimness(ds["intensity"].values), schema.offsets(ds), flat, (height, width))
+    peaks = Peaks(q, var, _dimness(_light(ds)), schema.offsets(ds), flat, (height, width))
     if (np.diff(flat) <= 0).any():
         peaks = peaks.at(np.argsort(flat, kind="stable"))[1]
         _check_once(peaks.flat_index, width)
@@ -100,6 +100,12 @@ def _check_once(flat: NDArray[np.int64], width: int) -> None:
             where="peaks",
             fix="keep one entry for each pair of scan_y_index and scan_x_index",
         )
+
+
+def _light(ds: xr.Dataset) -> NDArray[np.float32]:
+    """(peak,) brightness of the disks: what a detector calls their intensity need not be that."""
+    light: NDArray[np.float32] = ds["disk_counts" if "disk_counts" in ds else "intensity"].values
+    return light
 
 
 def _dimness(intensity: NDArray[np.float32]) -> Floats:

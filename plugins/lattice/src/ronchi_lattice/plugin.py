@@ -15,7 +15,7 @@ def ronchi_strain_solvers() -> Iterator[AlgorithmSpec]:
     """Yield the lattice solver."""
     yield AlgorithmSpec(
         name="lattice",
-        version=7,
+        version=8,
         summary="Robust, covariance-weighted lattice fit at every position and exact finite strain with error bars.",
         params=LatticeParams,
         factory="ronchi_lattice.solver:LatticeSolver",
