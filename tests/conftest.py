@@ -7,7 +7,8 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ import sys
 from {module} import main
 if __name__ == "__main__":
     sys.exit(main())
+"""
+_WARM_SCRIPT = """\
+#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({address!r})
+    order = json.dumps([{installed!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(server, [len(order).to_bytes(8, "big")], [0, 1, 2])
+    server.sendall(order)
+    code = int(server.recv(16))
+if code < 0:
+    os.kill(os.getpid(), -code)
+sys.exit(code)
 """
 
 
@@ -90,6 +104,25 @@ class Environment:
 def fresh_environment() -> Callable[..., Environment]:
     """Makes an `Environment`."""
     return Environment
+
+
+@pytest.fixture(scope="session")
+def warm_commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder with a ``ronchi`` that starts warm, see `warm.py`, to be put first on PATH."""
+    folder = tmp_path_factory.mktemp("warm")
+    address, script = folder / "socket", folder / "bin" / "ronchi"
+    installed = Path(sys.executable).with_name("ronchi")
+    script.parent.mkdir()
+    script.write_text(_WARM_SCRIPT.format(python=sys.executable, address=str(address), installed=str(installed)))
+    script.chmod(0o755)
+    # What libraries look for when they are imported; threads of theirs could not be forked.
+    env = {**os.environ, "MPLBACKEND": "Agg", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, Path(__file__).with_name("warm.py"), address]
+    with subprocess.Popen(command, env=env, stdin=subprocess.PIPE) as server:
+        while not address.exists():
+            assert server.poll() is None, "no commands can be forked"
+            time.sleep(0.05)
+        yield script.parent
 
 
 @pytest.fixture

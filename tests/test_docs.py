@@ -27,6 +27,8 @@ PAGES = [
     *(page for folder in ("tutorial", "how-to", "kinds") for page in sorted(DOCS.glob(f"{folder}/*.md"))),
 ]
 READMES = [ROOT / "core" / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
+COLD = {ROOT / "README.md", DOCS / "tutorial" / "first-strain-map.md"}
+"""Where the commands are the installed ones; those of other pages start warm, see `warm.py`."""
 NOTEBOOKS = sorted(DOCS.glob("tutorial/*.ipynb"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w./-])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w/])")
@@ -89,13 +91,15 @@ def test_blocks_run(
     capfd: pytest.CaptureFixture[str],
     fresh_environment: Callable[..., Any],
     demo_data: Path,
+    warm_commands: Path,
 ) -> None:
     """sh and python blocks are run, text blocks are what they print; yaml blocks are saved and checked.
 
     A page that installs something has an environment of its own, beside the folder that it runs in.
     """
     interpreter = sys.executable
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    first = [*([] if page in COLD else [warm_commands]), Path(sys.executable).parent]
+    env = {**os.environ, "PATH": os.pathsep.join([*map(str, first), os.environ["PATH"]])}
     if any(language == "sh" and "pip install" in text for language, text in blocks(page)):
         own = fresh_environment(tmp_path / "environment", checkout=True)
         interpreter, env, tmp_path = str(own.python), own.variables, tmp_path / "page"
@@ -187,6 +191,16 @@ def test_there_are_pages_and_notebooks() -> None:
     assert len(PAGES) >= 8
     assert len(READMES) == 1 + len(list(ROOT.glob("plugins/*/pyproject.toml"))), "every distribution has a README"
     assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["read", "nowhere.nc"], ["validate"], ["raise"]])
+def test_commands_that_start_warm_do_the_same(warm_commands: Path, tmp_path: Path, arguments: list[str]) -> None:
+    warm, cold = (
+        subprocess.run([folder / "ronchi", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        for folder in (warm_commands, Path(sys.executable).parent)
+    )
+    assert (warm.returncode, warm.stdout, warm.stderr) == (cold.returncode, cold.stdout, cold.stderr)
+    assert warm.stdout or warm.stderr
 
 
 def test_shell_blocks_need_bash() -> None:
