@@ -40,7 +40,9 @@ wheels: $(READY)
 clean:
 	rm -rf $(VENV) dist demo-out
 
+# What builds the packages comes first, and once: in isolation each of them would fetch it, twice, at no pin.
 $(READY): requirements.txt constraints.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt editables hatchling
+	$(BIN)/python -m pip install --quiet --no-build-isolation -r requirements.txt
 	touch $@
