@@ -52,15 +52,15 @@ def healthy(small: Path, shared: Path, vendors: bool) -> Iterator[tuple[str, Pat
     Parameters
     ----------
     small, shared : Path
-        The files that `write_small_files` wrote, and the shared data.
+        The files that `write_small_files` wrote, which are not for vendors, and the shared data.
     vendors : bool
         The reader of vendors' files, which is given all real files; else all other readers.
     """
-    own = {name: sorted((small / name).iterdir()) for name in NAMED}
     real = sorted(path for path in (shared / "real").rglob("*") if path.is_file() and path.suffix != ".md")
     if vendors:
         yield from (("rosettasciio", path) for path in real)
         return
+    own = {name: sorted((small / name).iterdir()) for name in NAMED}
     # Any HDF5 is for `native` in the end, when no other reader wants it.
     own["native"] += [*sorted((shared / "sim").glob("*.nc")), *(path for path in real if _is_hdf5(path))]
     own["npy"] += [path for path in real if path.suffix == ".npy"]

@@ -88,7 +88,8 @@ def main(vendors: bool, shared: Path, scratch: Path, seed: int, every: int, part
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     small = scratch / "small"
-    write_small_files(small, seed)
+    if not vendors:
+        write_small_files(small, seed)
     for reader, file in healthy(small, shared, vendors):
         # What is imported at first use is no case's time; and whole files have to open.
         whole = reader != "auto" and file.is_relative_to(small)
