@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -27,11 +30,15 @@ _POTENTIAL_PER_SCATTERING_V_ANGSTROM2 = 47.87764724
 
 @cache
 def abtem_scattering() -> Scattering:
-    """Lobato's parameters of all elements, from abTEM's tables."""
-    from abtem.parametrizations import LobatoParametrization
+    """Lobato's parameters of all elements, from abTEM's table, without the seconds that the import of abTEM takes."""
     from ase.data import atomic_numbers
 
-    return {atomic_numbers[symbol]: np.asarray(table) for symbol, table in LobatoParametrization().parameters.items()}
+    package = find_spec("abtem")
+    assert package is not None
+    assert package.origin is not None
+    table = Path(package.origin).with_name("parametrizations") / "data" / "lobato.json"
+    parameters = json.loads(table.read_text(encoding="utf-8"))
+    return {atomic_numbers[symbol]: np.asarray(rows) for symbol, rows in parameters.items()}
 
 
 def projected_form_factor(scattering: Scattering, number: int, q_squared: Grid) -> Grid:
