@@ -27,7 +27,7 @@ PAGES = [
     *(page for folder in ("tutorial", "how-to", "kinds") for page in sorted(DOCS.glob(f"{folder}/*.md"))),
 ]
 READMES = [ROOT / "core" / "README.md", *sorted(ROOT.glob("plugins/*/README.md"))]
-COLD = {ROOT / "README.md", DOCS / "tutorial" / "first-strain-map.md"}
+COLD = ROOT / "README.md"
 """Where the commands are the installed ones; those of other pages start warm, see `warm.py`."""
 NOTEBOOKS = sorted(DOCS.glob("tutorial/*.ipynb"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -98,7 +98,7 @@ def test_blocks_run(
     A page that installs something has an environment of its own, beside the folder that it runs in.
     """
     interpreter = sys.executable
-    first = [*([] if page in COLD else [warm_commands]), Path(sys.executable).parent]
+    first = [*([] if page == COLD else [warm_commands]), Path(sys.executable).parent]
     env = {**os.environ, "PATH": os.pathsep.join([*map(str, first), os.environ["PATH"]])}
     if any(language == "sh" and "pip install" in text for language, text in blocks(page)):
         own = fresh_environment(tmp_path / "environment", checkout=True)
