@@ -361,7 +361,7 @@ def test_ctrl_c_stops_within_5_s_and_keeps_blocks(folder, start, toys, executor)
 @pytest.mark.slow
 @pytest.mark.parametrize(("executor", "ceiling_mb"), [("serial", 700), ("process", 1300)])
 def test_file_larger_than_the_ceiling_stays_inside(folder, start, executor, ceiling_mb):
-    shape = (64, ceiling_mb, 128, 128)  # 2.1 MB a column
+    shape = (64, 1340, 128, 128)  # 2.8 GB
     # What is read fills memory as any values would, and the disk has nothing to write: all is a hole.
     np.lib.format.open_memmap(folder / "scan.npy", mode="w+", dtype="u2", shape=shape)
     process = start(f"run.executor={executor}", "run.workers=1", f"run.memory_mb={ceiling_mb}", "run.block=null")
