@@ -16,11 +16,12 @@ from scipy.special import softmax
 
 from ronchi.compiled import njit
 from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.edges import signal_at_edge, telling_energy
 from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.objective import scan
 from ronchi_rvae.poses import angle_table, correlate
 
-__all__ = ["angle_lost", "over_shifts"]
+__all__ = ["angle_lost", "over_shifts", "shift_dof"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -39,7 +40,9 @@ def angle_lost(basis: DiscBasis, mixture: Mixture) -> Doubles:
     return np.where(broad, 0.0, lost)
 
 
-def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses) -> Responses:
+def over_shifts(
+    basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses, *, averaged: bool = False
+) -> Responses:
     """Responses with the moments of the angle over all shifts, in classes that leave the shift open.
 
     Where all do, with the chances of the classes over all shifts, too.
@@ -47,6 +50,8 @@ def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: R
     Parameters
     ----------
     described : (n, nodes, D) complex64
+    averaged : bool
+        Give `Responses.averaged` of these classes, too, and the misfit over all shifts.
     """
     is_open = _bounds(basis, mixture)[1][mixture.view_class]
     views = np.flatnonzero(is_open)
@@ -55,15 +60,19 @@ def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: R
     table = angle_table(basis.n_orders)
     first = basis.first.copy()
     first[0] = 1
-    turning = np.ascontiguousarray(described).view(np.float32)[..., 2:]
+    energy = telling_energy(described, signal_at_edge(basis, mixture))
     nodes = np.array(basis.shifts.nodes_px)
     prior = -0.5 * (nodes**2).sum(axis=1) * mixture.variance / mixture.shift_sigma_px**2
-    offset = prior - 0.5 * np.einsum("njd,njd->nj", turning, turning)
-    moments, evidence = found.moments.copy(), np.empty(found.chance.shape)
+    norms = (np.abs(mixture.views[:, 1:].astype(np.complex128)) ** 2).sum(axis=1)
+    moments, misfit, evidence = found.moments.copy(), found.misfit.copy(), np.empty(found.chance.shape)
+    upright: dict[int, Complex] = {}
     for view in views:
+        of_view = np.zeros((len(described) * averaged, len(basis.order)), np.complex64)
+        lost = np.empty(len(described))
         _sum_over_nodes(
             described,
-            offset.astype(np.float32),
+            prior.astype(np.float32),
+            energy,
             np.ascontiguousarray(mixture.views[view].astype(np.complex64)),
             first,
             np.ascontiguousarray(table.real),
@@ -71,21 +80,23 @@ def over_shifts(basis: DiscBasis, described: Complex, mixture: Mixture, found: R
             mixture.variance,
             moments[:, view],
             evidence[:, view],
+            of_view,
+            lost,
         )
-    if not is_open.all():
-        return replace(found, moments=moments)
-    norms = (np.abs(mixture.views[:, 1:].astype(np.complex128)) ** 2).sum(axis=1)
-    evidence += np.log(mixture.view_share) - 0.5 * norms / mixture.variance
-    return replace(found, moments=moments, chance=softmax(evidence, axis=1))
+        if averaged:
+            upright[int(view)] = of_view
+            misfit[:, view] = norms[view] + lost
+    chance = found.chance
+    if is_open.all():
+        chance = softmax(evidence + np.log(mixture.view_share) - 0.5 * norms / mixture.variance, axis=1)
+    return replace(found, moments=moments, chance=chance, misfit=misfit, averaged=upright)
 
 
 def _bounds(basis: DiscBasis, mixture: Mixture) -> tuple[Doubles, NDArray[np.bool_]]:
     """Variance (K,) in rad^2 that the angle loses to the shift, and where (K,) the shift is open."""
     if basis.shifts.side == 1:
         return np.zeros(mixture.size), np.zeros(mixture.size, bool)
-    templates = mixture.templates.astype(np.complex128)
-    slopes = np.stack([1j * basis.order * templates, *basis.shift_slopes(templates)], axis=1)
-    information = np.einsum("kid,kjd->kij", slopes.conj(), slopes).real
+    information = _information(basis, mixture)
     information[:, 1:, 1:] += np.eye(2) * mixture.variance / mixture.shift_sigma_px**2
     alone, across = np.maximum(information[:, 0, 0], 1e-30), information[:, 0, 1:]
     told = np.einsum("ki,ki->k", across, np.linalg.solve(information[:, 1:, 1:], across[..., None])[..., 0])
@@ -94,10 +105,31 @@ def _bounds(basis: DiscBasis, mixture: Mixture) -> tuple[Doubles, NDArray[np.boo
     return lost, spread_px > _BROAD * basis.shifts.step_px
 
 
+def shift_dof(basis: DiscBasis, mixture: Mixture) -> Doubles:
+    """(K,) how many of the two numbers of its shift an image decides, and not the prior: it is fitted to them."""
+    if basis.shifts.side == 1:
+        return np.zeros(mixture.size)
+    information = _information(basis, mixture)
+    alone, across = np.maximum(information[:, 0, 0], 1e-30), information[:, 0, 1:]
+    told = information[:, 1:, 1:] - across[:, :, None] * across[:, None, :] / alone[:, None, None]
+    told = np.maximum(np.linalg.eigvalsh(told), 0.0)
+    dof: Doubles = (told / (told + mixture.variance / mixture.shift_sigma_px**2)).sum(axis=1)
+    return dof
+
+
+def _information(basis: DiscBasis, mixture: Mixture) -> Doubles:
+    """(K, 3, 3) squared slopes of the templates by angle and shift (y, x)."""
+    templates = mixture.templates.astype(np.complex128)
+    slopes = np.stack([1j * basis.order * templates, *basis.shift_slopes(templates)], axis=1)
+    information: Doubles = np.einsum("kid,kjd->kij", slopes.conj(), slopes).real
+    return information
+
+
 @njit(fastmath=True)
 def _sum_over_nodes(
     described: Complex,
-    offset: Floats,
+    prior: Floats,
+    energy: Floats,
     template: Complex,
     first: Ints,
     cosines: Floats,
@@ -105,27 +137,47 @@ def _sum_over_nodes(
     variance: float,
     moments: Complex,
     evidence: Doubles,
+    upright: Complex,
+    lost: Doubles,
 ) -> None:
     n_orders, nodes, n_angles = len(first) - 1, described.shape[1], len(cosines)
     re, im = np.empty((nodes, n_orders), np.float32), np.empty((nodes, n_orders), np.float32)
     scores = np.empty((nodes, n_angles), np.float32)
+    turn = np.empty((2, n_orders))
     for n in range(len(described)):
         correlate(described[n], template, first, re, im)
         top = -np.inf
         for j in range(nodes):
             scan(re[j], im[j], cosines, sines, scores[j])
+            offset = prior[j] - 0.5 * energy[n, j]
             for a in range(n_angles):
-                scores[j, a] += offset[n, j]
+                scores[j, a] += offset
                 top = max(top, scores[j, a])
-        total = 0.0
+        total, of_scores = 0.0, 0.0
         moments[n] = 0
         for j in range(nodes):
+            turn[:] = 0.0
+            any_chance = False
             for a in range(n_angles):
                 chance = np.exp((scores[j, a] - top) / variance)
                 total += chance
                 if chance > _NEGLIGIBLE:
+                    any_chance = True
+                    of_scores += chance * (scores[j, a] - prior[j])
                     for m in range(n_orders):
-                        moments[n, m] += chance * (cosines[a, m] + 1j * sines[a, m])
+                        turn[0, m] += chance * cosines[a, m]
+                        turn[1, m] += chance * sines[a, m]
+            if any_chance:
+                for m in range(n_orders):
+                    moments[n, m] += turn[0, m] + 1j * turn[1, m]
+                if len(upright):
+                    for m in range(n_orders):
+                        t = turn[0, m] + 1j * turn[1, m]
+                        for d in range(first[m] if m else 0, first[m + 1]):
+                            upright[n, d] += t * described[n, j, d]
         for m in range(n_orders):
             moments[n, m] /= total
+        if len(upright):
+            upright[n] /= total
+        lost[n] = -2 * of_scores / total
         evidence[n] = top / variance + np.log(total)

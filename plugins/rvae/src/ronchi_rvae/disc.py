@@ -22,7 +22,7 @@ from scipy.special import jnp_zeros, jv
 from ronchi.api import DataError
 from ronchi_rvae.shifts import ShiftGrid
 
-__all__ = ["DiscBasis", "disc_harmonics"]
+__all__ = ["DiscBasis", "disc_harmonics", "turning_energy"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -31,6 +31,8 @@ Ints = NDArray[np.int64]
 
 _AT_ONCE = 2048
 """Images that are described at a time."""
+_DRAWN = 256
+"""Images of noise that `DiscBasis.edge_noise` is the mean of, to 5 %."""
 _WORST_CONDITION = 30.0
 """Where masked pixels make the least squares worse than this, the noise of some harmonics is five times too large."""
 
@@ -61,6 +63,13 @@ def disc_harmonics(radius_px: float, band_limit: float) -> tuple[Ints, Doubles]:
         waves += [float(zero) / radius_px for zero in zeros]
         m += 1
     return np.array(orders, np.int64), np.array(waves)
+
+
+def turning_energy(described: Complex) -> Floats:
+    """(n, nodes) squared lengths of descriptions (n, nodes, D) but for levels."""
+    turning = np.ascontiguousarray(described).view(np.float32)[..., 2:]
+    energy: Floats = np.einsum("njd,njd->nj", turning, turning)
+    return energy
 
 
 @dataclass(frozen=True)
@@ -170,6 +179,24 @@ class DiscBasis:
         projector = np.concatenate([projector.real, projector.imag[:, turns]], axis=1).T
         drawn = np.concatenate([sampled[good].real, -sampled[good].imag[:, turns]], axis=1)
         return projector, drawn
+
+    @cached_property
+    def noise_dof(self) -> float:
+        """Power that noise of variance 1 in the pixels has in a description, but for the level: up to `dof` - 1.
+
+        Less, since of a pixel on the edge of the disc only a part counts.
+        """
+        return float((self._noise_seen[0][1:] ** 2).sum())
+
+    @cached_property
+    def edge_noise(self) -> float:
+        """Squared differences, summed over the nodes, of the energy of noise of variance 1 from that about the centre.
+
+        Of drawn noise.
+        """
+        noise = np.random.default_rng(0).normal(size=(_DRAWN, *self.shape)).astype(np.float32)
+        energy = turning_energy(self.describe(noise)).astype(float)
+        return float(((energy - energy[:, energy.shape[1] // 2, None]) ** 2).sum(axis=1).mean())
 
     def noise_model(self, template: Complex) -> Callable[[Doubles], Doubles]:
         """Covariance (dof, dof) of noise of independent pixels that scatters as much as one that is seen.

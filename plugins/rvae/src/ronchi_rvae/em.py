@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_rvae.averages import accumulate
+from ronchi_rvae.certainty import over_shifts, shift_dof
 from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.edges import signal_at_edge
 from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.poses import SCAN_ANGLES, STAY, Poses, fit_poses
 from ronchi_rvae.shifts import interpolate
 
-__all__ = ["breaks_symmetry", "expectation", "iterate", "maximisation", "turned_back"]
+__all__ = ["breaks_symmetry", "expectation", "expected_uprights", "iterate", "maximisation", "turned_back"]
 
 Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
@@ -34,6 +36,7 @@ def expectation(
     angle: Doubles | None = None,
     shift_px: Doubles | None = None,
     start: int = SCAN_ANGLES,
+    edge_signal: float | None = None,
 ) -> Responses:
     """Fit all images with all views of the templates.
 
@@ -44,6 +47,8 @@ def expectation(
         Where to start; 0 by default.
     start : int
         As in `fit_poses`.
+    edge_signal : float, optional
+        By default `signal_at_edge`.
     """
     n, v = len(described), len(mixture.view_class)
     poses: Poses = fit_poses(
@@ -56,6 +61,7 @@ def expectation(
         np.zeros((n * v, 2)) if shift_px is None else shift_px.reshape(-1, 2),
         variance=mixture.variance,
         shift_sigma_px=mixture.shift_sigma_px,
+        edge_signal=signal_at_edge(basis, mixture) if edge_signal is None else edge_signal,
         start=start,
     )
     joint = poses.evidence.reshape(n, v) + np.log(mixture.view_share)
@@ -86,9 +92,11 @@ def maximisation(basis: DiscBasis, described: Complex, mixture: Mixture, found: 
         np.tile(np.arange(v), n),
         shift_px.reshape(-1, 2),
         found.moments.reshape(n * v, -1),
-        found.chance.reshape(-1),
+        np.where(np.isin(np.arange(v), list(found.averaged)), 0.0, found.chance).reshape(-1),
         sums,
     )
+    for view, upright in found.averaged.items():
+        sums[view] = found.chance[:, view] @ upright
     sums[mixture.view_mirrored] = np.conj(sums[mixture.view_mirrored])
     weight = mixture.by_class(found.chance.sum(axis=0))
     templates = mixture.by_class(sums.T).T / np.maximum(weight, 1e-9)[:, None]
@@ -98,8 +106,22 @@ def maximisation(basis: DiscBasis, described: Complex, mixture: Mixture, found: 
         mixture,
         templates=templates.astype(np.complex64),
         share=share / share.sum(),
-        variance=max(float((found.chance * found.misfit).sum() / (n * (basis.dof - 1))), 1e-12),
+        variance=_noise_variance(basis, mixture, found),
     )
+
+
+def _noise_variance(basis: DiscBasis, mixture: Mixture, found: Responses) -> float:
+    """Variance of the noise of a pixel, from the misfit over all poses.
+
+    That at the best pose is less, by what the noise of an image has a say in its pose: it is the misfit over all angles
+    that is given, and the shift adds its own. A template has a say in as many numbers of one image.
+    """
+    n = len(found.chance)
+    of_view = (found.chance * found.misfit).sum(axis=0)
+    fitted = mixture.variance * shift_dof(basis, mixture)[mixture.view_class]
+    fitted[list(found.averaged)] = 0
+    misfit = float((of_view + fitted * found.chance.sum(axis=0)).sum())
+    return max(misfit / (max(n - mixture.size, 1) * basis.noise_dof), 1e-12)
 
 
 def breaks_symmetry(order: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -131,18 +153,26 @@ def iterate(
     angle: Doubles | None = None,
     shift_px: Doubles | None = None,
     tolerance: float = 0.0,
+    averaged: bool = False,
 ) -> tuple[Mixture, Responses]:
     """Repeat the two steps; every other pass looks at all angles anew.
 
     Parameters
     ----------
+    averaged : bool
+        Average images over all shifts, too, in classes that leave them open: at their best shift their noise is like
+        the template, which so grows. Else noise at the edge has its say in the shift, as much as in the image: it keeps
+        templates of noise from gaining by theirs, while classes are looked for.
     tolerance : float
         Stop when the mean log-likelihood of an image grows by less.
     """
     previous = -np.inf
     for step in range(iterations):
         start = STAY if step % 2 and angle is not None else SCAN_ANGLES
-        found = expectation(basis, described, mixture, angle=angle, shift_px=shift_px, start=start)
+        edge = None if averaged else 1.0
+        found = expectation(basis, described, mixture, angle=angle, shift_px=shift_px, start=start, edge_signal=edge)
+        if averaged:
+            found = over_shifts(basis, described, mixture, found, averaged=True)
         mixture = maximisation(basis, described, mixture, found)
         angle, shift_px = found.angle, found.shift_px
         reached = float(found.log_likelihood.mean())
@@ -150,6 +180,36 @@ def iterate(
             break
         previous = reached
     return mixture, found
+
+
+def expected_uprights(
+    basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses, k: int
+) -> tuple[Complex, Doubles]:
+    """What images add to the template of a class, and how they scatter about it.
+
+    Returns
+    -------
+    added : (n, D) complex64
+        Each image at its expected pose, less the template, by its chance to be of the class.
+    scatter : (D,) float64
+        Variance of a real number of the images of the class, over all poses.
+    """
+    added = np.zeros((len(described), len(basis.order)), np.complex64)
+    scatter, weight = np.zeros(len(basis.order)), 1e-9
+    shift_px = _centred(found) if basis.shifts.side > 1 else found.shift_px
+    for view in np.flatnonzero(mixture.view_class == k):
+        template, chance = mixture.views[view], found.chance[:, view].astype(np.float32)
+        still = interpolate(described, shift_px[:, view], basis.shifts)
+        upright = found.averaged.get(int(view), still * found.moments[:, view][:, basis.order])
+        # Of |turned - template|^2 over all poses only the cross term knows of them.
+        cross = (chance @ upright) * np.conj(template)
+        scatter += chance @ np.abs(still) ** 2 - 2 * cross.real + chance.sum() * np.abs(template) ** 2
+        weight += float(chance.sum())
+        difference = upright - template
+        if mixture.view_mirrored[view]:
+            np.conj(difference, out=difference)
+        added += chance[:, None] * difference
+    return added, np.maximum(scatter, 0.0) / (weight * np.where(basis.order > 0, 2, 1))
 
 
 def turned_back(

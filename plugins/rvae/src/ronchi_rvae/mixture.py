@@ -7,7 +7,7 @@ mirror: y reversed about the centre, which conjugates the coefficients. The view
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -118,6 +118,10 @@ class Responses:
     moments : (n, V, M) complex64
         Posterior mean of ``exp(i m angle)``.
     misfit : (n, V) float64
+        Squared distance of image and view over all angles, but for their levels.
+    averaged : mapping
+        By the number of a view that leaves the shift open, the images (n, D) turned and shifted back with the whole
+        posterior of their poses. Of other views images are at their best shift.
     """
 
     chance: Doubles
@@ -126,6 +130,7 @@ class Responses:
     shift_px: Doubles
     moments: Complex
     misfit: Doubles
+    averaged: Mapping[int, Complex] = field(default_factory=dict)
 
     def best_view(self, mixture: Mixture, label: NDArray[np.int64], *, other: bool = False) -> NDArray[np.int64]:
         """(n,) more likely view of the class (n,) of each image; the less likely one if the ``other`` is wanted."""

@@ -20,6 +20,7 @@ from scipy.linalg import solve_triangular
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import turned_back
 from ronchi_rvae.mixture import Mixture, Responses
+from ronchi_rvae.poses import angle_table
 from ronchi_rvae.symmetry import SYSTEMATIC, likeness, turn
 
 __all__ = ["Scatter", "clearly_above", "merge_alike", "noise_edge", "scatter", "split"]
@@ -31,6 +32,9 @@ _FLUCTUATIONS = 3.3
 """Of the largest eigenvalue of noise, in units of Tracy and Widom: one in a thousand is larger."""
 _CLEANED = 4
 """How often structure is taken out of what the noise is estimated from."""
+_RESOLVED = 0.1
+"""Below such a last moment the Fourier series of a posterior is nearly complete."""
+_GOLDEN = (math.sqrt(5) - 1) / 2
 _ALIKE = 1.15
 """Two classes are merged if as one they would be above the edge by less: it has to be easier than to split them."""
 
@@ -83,7 +87,8 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     if n < 8:
         return Scatter(0.0, 1.0, np.zeros_like(mixture.templates[k]), 0.0, n)
     view = found.best_view(mixture, np.full(len(found.chance), k))[rows]
-    pose = found.angle[rows, view], found.shift_px[rows, view], mixture.view_mirrored[view]
+    angle = _drawn(found.angle[rows, view], found.moments[rows, view])
+    pose = angle, found.shift_px[rows, view], mixture.view_mirrored[view]
     residual = basis.as_real(turned_back(basis, described[rows], *pose) - mixture.templates[k]).astype(float)
     residual[:, 0] = 0
     covariance = residual.T @ residual / n
@@ -104,6 +109,25 @@ def scatter(basis: DiscBasis, described: Complex, mixture: Mixture, found: Respo
     direction = np.concatenate([[0.0], ways[:, -1] / length])
     spread = length * math.sqrt(max(float(values[-1]) - 1, 0.0))
     return Scatter(float(values[-1]) / edge, clearly, basis.from_real(direction[None])[0], spread, n)
+
+
+def _drawn(angle: Doubles, moments: Complex) -> Doubles:
+    """Angles (n,) drawn from their posteriors, where noise leaves them so open that the moments (n, M) tell all of it.
+
+    Turned back by its likeliest angle, an image of noise is more like the template than over all of its angles, and the
+    class would scatter along its template.
+    """
+    chosen = angle.copy()
+    is_open = np.abs(moments[:, -1]) < _RESOLVED
+    if is_open.any():
+        table = angle_table(moments.shape[1])
+        moments = moments[is_open].astype(np.complex128)
+        density = np.maximum((moments @ table.conj().T).real - 0.5, 0.0)
+        share = np.cumsum(density, axis=1)
+        # Evenly spread instead of random.
+        at = (np.arange(len(moments)) * _GOLDEN % 1.0) * share[:, -1]
+        chosen[is_open] = 2 * np.pi * (share < at[:, None]).sum(axis=1) / len(table)
+    return chosen
 
 
 def _beside_noise(covariance: Doubles, noise: Doubles) -> tuple[Doubles, Doubles]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ronchi.compiled import njit
 from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.edges import telling_energy
 from ronchi_rvae.newton import newton_step
 from ronchi_rvae.objective import mix, scan, value_at, weigh
 
@@ -47,7 +48,7 @@ class Poses(NamedTuple):
     moments : (p, M) complex64
         Posterior mean of ``exp(i m angle)``.
     misfit : (p,) float64
-        Squared distance of image and template at the most likely pose, but for their levels.
+        Squared distance of image and template over all angles at the most likely shift, but for their levels.
     """
 
     evidence: Doubles
@@ -76,6 +77,7 @@ def fit_poses(
     *,
     variance: float,
     shift_sigma_px: float,
+    edge_signal: float,
     start: int,
     steps: int = 3,
 ) -> Poses:
@@ -94,6 +96,8 @@ def fit_poses(
         Of the noise in a pixel.
     shift_sigma_px : float
         Standard deviation of shifts.
+    edge_signal : float
+        `signal_at_edge`.
     start : int
         `STAY`, `SCAN_ANGLES` or `SCAN_ALL`.
     steps : int
@@ -101,8 +105,7 @@ def fit_poses(
     """
     n = len(rows)
     table = angle_table(basis.n_orders)
-    turning = np.ascontiguousarray(described).view(np.float32)[..., 2:]
-    energy = np.einsum("njd,njd->nj", turning, turning)
+    energy = telling_energy(described, edge_signal)
     norms = (templates.real[:, 1:].astype(float) ** 2 + templates.imag[:, 1:].astype(float) ** 2).sum(axis=1)
     first = basis.first.copy()
     first[0] = 1
@@ -212,19 +215,21 @@ def _fit_pairs(
             if gained < 1e-3 * variance:
                 break
         angle[p], shift_px[p, 0], shift_px[p, 1] = u, ty, tx
-        misfit[p] = norms[k] - 2 * value - stiffness * (ty * ty + tx * tx)
         # All angles at the best shift, on a grid on which the best angle lies.
         mix(re, im, weights, vr, vi)
         for m in range(n_orders):
             c, s = np.cos(m * u), np.sin(m * u)
             vr[m], vi[m] = vr[m] * c - vi[m] * s, vr[m] * s + vi[m] * c
         scan(vr, vi, cosines, sines, score)
-        total = _average_turn(score, variance, cosines, sines, turned)
+        total, lost = _average_turn(score, variance, cosines, sines, turned)
         bend = 0.0
         for m in range(n_orders):
             bend += m * m * vr[m]
         if bend > 0:
-            total *= gaussian_over_grid(np.sqrt(variance / bend) * n_angles / (2 * np.pi), 0.0)
+            width = np.sqrt(variance / bend) * n_angles / (2 * np.pi)
+            total *= gaussian_over_grid(width, 0.0)
+            lost += variance * _lost_between(width)
+        misfit[p] = norms[k] - 2 * (value - lost) - stiffness * (ty * ty + tx * tx)
         for m in range(n_orders):
             moments[p, m] = (turned[0, m] + 1j * turned[1, m]) * np.exp(1j * m * u)
         evidence[p] = (value - 0.5 * norms[k]) / variance + np.log(total)
@@ -249,6 +254,25 @@ def gaussian_over_grid(width: float, wave: float) -> float:
     return np.sqrt(2 * np.pi) * width * np.exp(-0.5 * (wave * width) ** 2) / seen
 
 
+@njit()
+def _lost_between(width: float) -> float:
+    """What the exponent of a Gaussian loses to its maximum, 1/2 on average, less what a grid sees of that.
+
+    Parameters
+    ----------
+    width : float
+        As of `gaussian_over_grid`.
+    """
+    if width > 2.0:
+        return 0.0
+    seen, lost = 1.0, 0.0
+    for k in range(1, 13):
+        depth = 0.5 * (k / max(width, 1e-3)) ** 2
+        seen += 2 * np.exp(-depth)
+        lost += 2 * depth * np.exp(-depth)
+    return 0.5 - lost / seen
+
+
 @njit(fastmath=True)
 def correlate(image: Complex, template: Complex, first: Ints, re: Floats, im: Floats) -> None:
     """Correlation by order at every node."""
@@ -263,16 +287,23 @@ def correlate(image: Complex, template: Complex, first: Ints, re: Floats, im: Fl
 
 
 @njit(fastmath=True)
-def _average_turn(score: Floats, variance: float, cosines: Floats, sines: Floats, turned: Doubles) -> float:
-    """Sum of the chances of all angles, that of the first being 1; ``turned`` becomes their mean ``exp(i m angle)``."""
-    total = 0.0
+def _average_turn(
+    score: Floats, variance: float, cosines: Floats, sines: Floats, turned: Doubles
+) -> tuple[float, float]:
+    """Sum of the chances of all angles, that of the first being 1, and what they lose of its score on average.
+
+    ``turned`` becomes their mean ``exp(i m angle)``.
+    """
+    total, lost = 0.0, 0.0
     turned[:] = 0.0
     for a in range(len(score)):
-        chance = np.exp(min((score[a] - score[0]) / variance, 30.0))
+        less = score[0] - score[a]
+        chance = np.exp(min(-less / variance, 30.0))
         total += chance
+        lost += chance * less
         if chance > 1e-4:
             for m in range(turned.shape[1]):
                 turned[0, m] += chance * cosines[a, m]
                 turned[1, m] += chance * sines[a, m]
     turned /= total
-    return total
+    return total, lost / total

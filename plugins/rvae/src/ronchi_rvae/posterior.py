@@ -71,7 +71,8 @@ def best_poses(basis: DiscBasis, mixture: Mixture, found: Responses, *, other_ha
     moments /= sure
     angle = _resolved(found.angle[rows, view], fold, moments)
     angle[fold == 0] = np.nan
-    resultant = np.abs(moments[rows, np.minimum(fold, moments.shape[1] - 1)])
+    ends = moments[rows, np.minimum(fold, moments.shape[1] - 1)] * np.exp(-1j * fold * np.nan_to_num(angle))
+    resultant = np.maximum(ends.real, 0.0)
     resultant *= (_beyond_grid(basis, mixture) * np.exp(-0.5 * mixture.fold**2 * angle_lost(basis, mixture)))[label]
     resultant[fold == 0] = 0
     return Pose(label, wrapped(angle, mixture), resultant, found.shift_px[rows, view], mirrored)

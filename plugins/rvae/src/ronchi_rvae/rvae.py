@@ -22,6 +22,7 @@ from scipy.special import expit, gammaln
 
 from ronchi.api import Context
 from ronchi.schema.common import variable
+from ronchi_rvae.edges import signal_at_edge
 from ronchi_rvae.em import turned_back
 from ronchi_rvae.holdout import hold_out
 from ronchi_rvae.params import RrvaeParams, RvaeParams
@@ -202,6 +203,7 @@ class Rvae(PolarEm):
             pose.shift_px,
             variance=self.mixture.variance,
             shift_sigma_px=self.mixture.shift_sigma_px,
+            edge_signal=signal_at_edge(self.basis, self.mixture),
             start=STAY,
         )
         better = np.where(np.isnan(pose.angle), np.nan, wrapped(fitted.angle, self.mixture))

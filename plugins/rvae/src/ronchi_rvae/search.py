@@ -15,6 +15,7 @@ from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.em import iterate
 from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.moves import merge_alike, scatter, split
+from ronchi_rvae.shrinkage import shrunk
 from ronchi_rvae.symmetry import symmetrised, to_one_frame
 
 __all__ = ["Search", "fit_mixture"]
@@ -24,6 +25,9 @@ Complex = NDArray[np.complex64]
 _STARTS, _START_IMAGES = 4, 500
 _SEARCH_IMAGES = 3000
 _ROUNDS = 6
+_OF_NOISE = 2.0
+"""Nats a parameter that a template of noise may gain, since images take the poses that suit theirs: 1.0 to 1.4 in
+simulations."""
 _TOLERANCE = 2e-3
 """Nats an image: passes stop where the likelihood grows by less."""
 
@@ -104,9 +108,9 @@ def fit_mixture(basis: DiscBasis, described: Complex, rng: np.random.Generator, 
     for _ in range(2):
         mixture = merge_alike(basis, symmetrised(basis, mixture, n), n, at_least=search.n_classes)
         mixture = to_one_frame(basis, mixture)
-        mixture, _ = iterate(basis, described, mixture, search.passes, tolerance=_TOLERANCE)
+        mixture, found = iterate(basis, described, mixture, search.passes, tolerance=_TOLERANCE, averaged=True)
         search.tick()
-    return mixture
+    return shrunk(basis, described, mixture, found)
 
 
 def _first_class(
@@ -154,11 +158,12 @@ def _grow(
     """Split the class with the most structure until none has any, or there are enough.
 
     Unless a number of classes was asked for, a split has to tell more about other images than its parameters cost
-    (Akaike 1974, doi:10.1109/TAC.1974.1100705): whether there is structure at all, the noise edge has decided before.
+    (Akaike 1974, doi:10.1109/TAC.1974.1100705), twice: poses that suit the noise cost, too. Whether there is structure
+    at all, the noise edge has decided before.
     """
     n, wanted = len(described), search.n_classes
     most = search.most_classes if wanted is None else wanted + 2
-    price = (basis.dof + 1) / n
+    price = _OF_NOISE * (basis.dof + 1) / n
     tried: set[int] = set()
     while mixture.size < most:
         ways = [scatter(basis, described, mixture, found, k) for k in range(mixture.size)]

@@ -1,0 +1,81 @@
+"""Templates with less of the noise that they were made of.
+
+A template holds noise, and more of it along the directions in which it was itself that brought images to their angles:
+it looks surer than it is. How much an image tells of a template is the scatter of what it adds to that (the empirical
+information of Louis 1982, doi:10.1111/j.2517-6161.1982.tb01203.x); along directions of little information noise is
+large. The power that an order has beyond that noise is its prior, and the template its mean given both (James & Stein).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ronchi_rvae.disc import DiscBasis
+from ronchi_rvae.em import expected_uprights
+from ronchi_rvae.mixture import Mixture, Responses
+
+__all__ = ["shrunk"]
+
+Doubles = NDArray[np.float64]
+Complex = NDArray[np.complex64]
+
+_LEAST = 1e-9
+"""Of the variance of noise: what scatters less is known."""
+
+
+def shrunk(basis: DiscBasis, described: Complex, mixture: Mixture, found: Responses) -> Mixture:
+    """Mixture with the mean of its templates, given the images that they were made of.
+
+    Parameters
+    ----------
+    described : (n, nodes, D) complex64
+    found : Responses
+        Of these images, to this mixture.
+    """
+    templates = mixture.templates.copy()
+    for k in range(mixture.size):
+        added, scatter = expected_uprights(basis, described, mixture, found, k)
+        least = _LEAST * mixture.variance
+        templates[k] = _shrunk(basis, templates[k], added, scatter + least, least)
+    return replace(mixture, templates=templates)
+
+
+def _shrunk(basis: DiscBasis, template: Complex, added: Complex, scatter: Doubles, least: float) -> Complex:
+    held = np.concatenate([template != 0, template[basis.order > 0] != 0])
+    held[0] = False
+    if not held.any():
+        return template
+    order = np.concatenate([basis.order, basis.order[basis.order > 0]])[held]
+    variance = np.concatenate([scatter, scatter[basis.order > 0]])[held]
+    real = basis.as_real(template[None])[0].astype(float)
+    scores = basis.as_real(added).astype(float)[:, held] / variance
+    information = _information(scores, len(scores) * least / variance**2)
+    noise = np.diagonal(np.linalg.inv(information))
+    power = np.zeros(len(order))
+    for m in np.unique(order):
+        power[order == m] = max(float((real[held][order == m] ** 2 - noise[order == m]).mean()), 0.0)
+    # Without an inverse of the prior, which is 0 for orders that hold nothing but noise.
+    kept = power[:, None] * information
+    real[held] = np.linalg.solve(np.eye(len(power)) + kept, kept @ real[held])
+    shrunken: Complex = basis.from_real(real[None].astype(np.float32))[0]
+    return shrunken
+
+
+def _information(scores: Doubles, least: Doubles) -> Doubles:
+    """Sum of the outer products of scores (n, d), shrunk towards its diagonal as far as few scores make it chance.
+
+    ``least`` (d,) is added to the diagonal. Source of the part that is chance: Ledoit & Wolf 2004, J. Multivar. Anal.
+    88, 365, doi:10.1016/S0047-259X(03)00096-4, of numbers of variance 1.
+    """
+    spread = np.sqrt((scores**2).sum(axis=0) + least)
+    unit = scores / spread
+    seen = unit.T @ unit
+    np.fill_diagonal(seen, 1.0)
+    chance = float(((unit**2).sum(axis=1) ** 2).sum()) - float((seen**2).sum()) / len(scores)
+    apart = float((seen**2).sum()) - len(seen)
+    part = min(1.0, max(chance, 0.0) / max(apart, 1e-300))
+    information: Doubles = spread[:, None] * ((1 - part) * seen + part * np.eye(len(seen))) * spread
+    return information
