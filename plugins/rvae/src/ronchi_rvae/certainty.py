@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import logsumexp, softmax
 
 from ronchi.compiled import njit
 from ronchi_rvae.disc import DiscBasis
@@ -21,7 +21,7 @@ from ronchi_rvae.mixture import Mixture, Responses
 from ronchi_rvae.objective import scan
 from ronchi_rvae.poses import angle_table, correlate
 
-__all__ = ["angle_lost", "over_shifts", "shift_dof"]
+__all__ = ["all_open", "angle_lost", "over_shifts", "shift_dof"]
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -86,10 +86,19 @@ def over_shifts(
         if averaged:
             upright[int(view)] = of_view
             misfit[:, view] = norms[view] + lost
-    chance = found.chance
-    if is_open.all():
-        chance = softmax(evidence + np.log(mixture.view_share) - 0.5 * norms / mixture.variance, axis=1)
-    return replace(found, moments=moments, chance=chance, misfit=misfit, averaged=upright)
+    found = replace(found, moments=moments, misfit=misfit, averaged=upright)
+    if not is_open.all():
+        return found
+    joint = evidence + np.log(mixture.view_share) - 0.5 * norms / mixture.variance
+    reached = found.log_likelihood
+    if averaged:
+        reached = logsumexp(joint, axis=1) - 0.5 * (basis.dof - 1) * np.log(2 * np.pi * mixture.variance)
+    return replace(found, chance=softmax(joint, axis=1), log_likelihood=reached)
+
+
+def all_open(basis: DiscBasis, mixture: Mixture) -> bool:
+    """Whether all classes leave the shift open: `over_shifts` then needs no poses, but for those that it passes on."""
+    return bool(_bounds(basis, mixture)[1].all())
 
 
 def _bounds(basis: DiscBasis, mixture: Mixture) -> tuple[Doubles, NDArray[np.bool_]]:

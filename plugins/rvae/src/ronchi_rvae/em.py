@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ronchi_rvae.averages import accumulate
-from ronchi_rvae.certainty import over_shifts, shift_dof
+from ronchi_rvae.certainty import all_open, over_shifts, shift_dof
 from ronchi_rvae.disc import DiscBasis
 from ronchi_rvae.edges import signal_at_edge
 from ronchi_rvae.mixture import Mixture, Responses
@@ -170,7 +170,10 @@ def iterate(
     for step in range(iterations):
         start = STAY if step % 2 and angle is not None else SCAN_ANGLES
         edge = None if averaged else 1.0
-        found = expectation(basis, described, mixture, angle=angle, shift_px=shift_px, start=start, edge_signal=edge)
+        if not (averaged and step and all_open(basis, mixture)):
+            found = expectation(
+                basis, described, mixture, angle=angle, shift_px=shift_px, start=start, edge_signal=edge
+            )
         if averaged:
             found = over_shifts(basis, described, mixture, found, averaged=True)
         mixture = maximisation(basis, described, mixture, found)

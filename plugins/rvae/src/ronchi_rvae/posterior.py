@@ -32,7 +32,7 @@ class Pose(NamedTuple):
     angle : (n,) float64
         In rad, from 0 to the period that all classes share; NaN if the template is isotropic.
     resultant : (n,) float64
-        Length of the posterior mean of ``exp(i fold angle)``: 1 if the angle is certain, 0 if it is open.
+        Posterior mean of the cosine of ``fold`` times the error of the angle: 1 if that is certain, 0 if it is open.
     shift_px : (n, 2) float64
     mirrored : (n,) bool
         Seen in the mirror: the image is the template with y reversed, then turned, then shifted.

@@ -32,7 +32,7 @@ class Encoded:
     angle : (n,) float, optional
         In rad.
     angle_R : (n,) float, optional
-        Length of the posterior mean of ``exp(i n_fold angle)``.
+        Posterior mean of the cosine of ``n_fold`` times the error of the angle, at least 0.
     shift_px : (n, 2) float, optional
         (y, x).
     label : (n,) int, optional

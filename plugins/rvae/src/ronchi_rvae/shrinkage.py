@@ -19,6 +19,7 @@ from ronchi_rvae.mixture import Mixture, Responses
 
 __all__ = ["shrunk"]
 
+Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Complex = NDArray[np.complex64]
 
@@ -51,8 +52,7 @@ def _shrunk(basis: DiscBasis, template: Complex, added: Complex, scatter: Double
     order = np.concatenate([basis.order, basis.order[basis.order > 0]])[held]
     variance = np.concatenate([scatter, scatter[basis.order > 0]])[held]
     real = basis.as_real(template[None])[0].astype(float)
-    scores = basis.as_real(added).astype(float)[:, held] / variance
-    information = _information(scores, len(scores) * least / variance**2)
+    information = _information(basis.as_real(added)[:, held], variance, least)
     noise = np.diagonal(np.linalg.inv(information))
     power = np.zeros(len(order))
     for m in np.unique(order):
@@ -64,18 +64,19 @@ def _shrunk(basis: DiscBasis, template: Complex, added: Complex, scatter: Double
     return shrunken
 
 
-def _information(scores: Doubles, least: Doubles) -> Doubles:
-    """Sum of the outer products of scores (n, d), shrunk towards its diagonal as far as few scores make it chance.
+def _information(added: Floats, variance: Doubles, least: float) -> Doubles:
+    """Sum of the outer products (d, d) of what images add (n, d) over the variance (d,) of that.
 
-    ``least`` (d,) is added to the diagonal. Source of the part that is chance: Ledoit & Wolf 2004, J. Multivar. Anal.
-    88, 365, doi:10.1016/S0047-259X(03)00096-4, of numbers of variance 1.
+    Shrunk towards its diagonal, as far as so few images make the rest by chance. Source: Ledoit & Wolf 2004, J.
+    Multivar. Anal. 88, 365, doi:10.1016/S0047-259X(03)00096-4, of numbers of variance 1.
     """
-    spread = np.sqrt((scores**2).sum(axis=0) + least)
-    unit = scores / spread
-    seen = unit.T @ unit
+    length = np.sqrt((added**2).sum(axis=0, dtype=np.float64) + len(added) * least)
+    unit = added / length.astype(np.float32)
+    seen = (unit.T @ unit).astype(float)
     np.fill_diagonal(seen, 1.0)
-    chance = float(((unit**2).sum(axis=1) ** 2).sum()) - float((seen**2).sum()) / len(scores)
+    by_chance = float(((unit**2).sum(axis=1, dtype=np.float64) ** 2).sum()) - float((seen**2).sum()) / len(added)
     apart = float((seen**2).sum()) - len(seen)
-    part = min(1.0, max(chance, 0.0) / max(apart, 1e-300))
+    part = min(1.0, max(by_chance, 0.0) / max(apart, 1e-300))
+    spread = length / variance
     information: Doubles = spread[:, None] * ((1 - part) * seen + part * np.eye(len(seen))) * spread
     return information
