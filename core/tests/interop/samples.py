@@ -46,7 +46,8 @@ def found_peaks(*, calibrated: bool = True) -> xr.Dataset:
     rng = np.random.default_rng(5)
     counts = np.arange(15) % 4
     n = int(counts.sum())
-    columns = {name: rng.random(n).astype("f4") for name in ("intensity", "score", "var_yy", "var_yx", "var_xx")}
+    names = ("intensity", "score", "disk_counts", "var_yy", "var_yx", "var_xx")
+    columns = {name: rng.random(n).astype("f4") for name in names}
     more = {"q_step": (0.02, 0.03), "q_origin_px": (7.5, 6.25), "q_units": "1/angstrom", "scan_coords": SCAN}
     return peaks.make(
         counts=counts, qy=rng.normal(0, 0.2, n), qx=rng.normal(0, 0.2, n), scan_shape=(3, 5),

@@ -42,6 +42,7 @@ def found(cube) -> xr.Dataset:
     return peaks.make(
         counts=counts, qy=rng.normal(size=n), qx=rng.normal(size=n), intensity=rng.random(n), score=rng.random(n),
         var_yy=rng.random(n) + 1, var_yx=rng.random(n), var_xx=rng.random(n) + 2, flags=rng.integers(0, 9, n),
+        disk_counts=np.where(rng.random(n) < 0.2, np.nan, 1e3),
         scan_shape=(5, 4), q_step=(0.02, 0.02), q_origin_px=(4.7, 6.2), q_shape=(10, 12), q_units="1/angstrom",
         scan_coords={dim: cube[dim].variable for dim in ("scan_y", "scan_x")},
         attrs={name: value for name, value in cube.attrs.items() if name != "ronchi_schema"},
@@ -84,7 +85,7 @@ def test_a_cube_with_all_that_belongs_to_it_comes_back(cube, found, tmp_path):
     for name in CALIBRATION:
         np.testing.assert_allclose(back.data.attrs[name], cube.attrs[name], rtol=1e-12)
     same(found, back.sides["disks"], ["qy", "qx", "scan_y", "scan_x"])
-    same(found, back.sides["disks"], ["intensity", "score", "var_yy", "var_yx", "var_xx"], rtol=1e-6)
+    same(found, back.sides["disks"], ["intensity", "score", "disk_counts", "var_yy", "var_yx", "var_xx"], rtol=1e-6)
     for name in ("n_peaks", "flags", "scan_y_index"):
         np.testing.assert_array_equal(back.sides["disks"][name], found[name])
     for name in strain.COMPONENTS:

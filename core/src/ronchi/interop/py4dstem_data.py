@@ -16,7 +16,7 @@ from ronchi.schema.common import variable
 
 __all__ = ["cube_of", "framed_peaks", "peak_columns", "peaks_of", "points_of", "scan_coords"]
 
-_SAME = ("score", "flags", "h", "k")
+_SAME = ("score", "flags", "h", "k", "disk_counts")
 """Fields of a point that are called as ours and do not change with the axes."""
 
 _VARIANCES = {"var_xx": "var_yy", "var_xy": "var_yx", "var_yy": "var_xx"}
@@ -120,6 +120,7 @@ def peaks_of(
         qy=[],
         qx=[],
         flags=np.empty(0, np.uint16) if "flags" in columns else None,
+        disk_counts=[] if "disk_counts" in columns else None,
         scan_shape=scan_shape,
         q_step=(q_step, q_step),
         q_origin_px=q_origin_px,
@@ -198,7 +199,7 @@ def points_of(ds: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[Any]]:
     fields["score"] = ds["score"].values
     for (theirs, ours), scale in zip(_VARIANCES.items(), (step_y**2, step_y * step_x, step_x**2), strict=True):
         fields[theirs] = ds[ours].values / scale
-    fields |= {name: ds[name].values for name in ("flags", "h", "k") if name in ds}
+    fields |= {name: ds[name].values for name in _SAME[1:] if name in ds}
     records = np.empty(len(order), [(name, np.float64) for name in fields])
     for name, values in fields.items():
         records[name] = values[order]

@@ -148,9 +148,10 @@ _HEADER = {
     "authoring_user": "",
 }
 _ORIGINS = ("origin_y", "origin_x")
+_OF_PEAKS = (*peaks.PER_PEAK, "flags", "disk_counts", "h", "k")
 _KEPT = {
     fourd.NAME: ("intensity", *_ORIGINS, *CUBE_IMAGES),
-    peaks.NAME: ("n_peaks", "scan_y_index", "scan_x_index", *peaks.PER_PEAK, "flags", "h", "k", *_ORIGINS),
+    peaks.NAME: ("n_peaks", "scan_y_index", "scan_x_index", *_OF_PEAKS, *_ORIGINS),
     strain.NAME: (*strain.COMPONENTS, *(f"se_{name}" for name in strain.COMPONENTS), "residual", "n_used", "valid"),
 }
 """Variables that have a place."""
