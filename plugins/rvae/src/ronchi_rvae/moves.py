@@ -33,7 +33,9 @@ _FLUCTUATIONS = 3.3
 _CLEANED = 4
 """How often structure is taken out of what the noise is estimated from."""
 _RESOLVED = 0.1
-"""Below such a last moment the Fourier series of a posterior is nearly complete."""
+"""Below such last moments the Fourier series of a posterior is nearly complete."""
+_LARGEST_FOLD = 6
+"""Where a symmetric template leaves so many angles open, only multiples of it have moments, however sharp they are."""
 _GOLDEN = (math.sqrt(5) - 1) / 2
 _ALIKE = 1.15
 """Two classes are merged if as one they would be above the edge by less: it has to be easier than to split them."""
@@ -118,7 +120,7 @@ def _drawn(angle: Doubles, moments: Complex) -> Doubles:
     class would scatter along its template.
     """
     chosen = angle.copy()
-    is_open = np.abs(moments[:, -1]) < _RESOLVED
+    is_open = np.abs(moments[:, 1:][:, -_LARGEST_FOLD:]).max(axis=1, initial=0.0) < _RESOLVED
     if is_open.any():
         table = angle_table(moments.shape[1])
         moments = moments[is_open].astype(np.complex128)

@@ -22,7 +22,7 @@ def _learner(
         summary=summary,
         params=params,
         factory=f"ronchi_rvae.{factory}",
-        version=6,
+        version=7,
         inputs={"data": "fourd/1|images/1|crops/1", "model?": "model/1"},
         output="descriptors/1",
         sides={"model": "model/1", **dict.fromkeys(sides, "decoded/1")},

@@ -91,7 +91,7 @@ class PolarEm(DiscLearner):
         if wanted == "auto" and self.mixture.size >= self.params.max_classes > 1:
             ctx.log.warning(
                 "%s: %d classes, the most that `max_classes` allows; there may be more, or images vary without them: "
-                "`n_classes: 1` and `n_components` describe that. Of less than a count at an atom they tell nothing",
+                "`n_classes: 1` and `n_components` describe that. At less than a count an atom classes tell nothing",
                 self.name,
                 self.mixture.size,
             )
