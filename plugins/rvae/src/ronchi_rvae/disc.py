@@ -182,9 +182,9 @@ class DiscBasis:
 
     @cached_property
     def noise_dof(self) -> float:
-        """Power that noise of variance 1 in the pixels has in a description, but for the level: up to `dof` - 1.
+        """Power that noise of variance 1 in the pixels has in a description, but for the level: about `dof` - 1.
 
-        Less, since of a pixel on the edge of the disc only a part counts.
+        Less, since of a pixel on the edge of the disc only a part counts; more beside bad ones: others stand for them.
         """
         return float((self._noise_seen[0][1:] ** 2).sum())
 

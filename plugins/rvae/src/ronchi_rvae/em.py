@@ -114,14 +114,16 @@ def _noise_variance(basis: DiscBasis, mixture: Mixture, found: Responses) -> flo
     """Variance of the noise of a pixel, from the misfit over all poses.
 
     That at the best pose is less, by what the noise of an image has a say in its pose: it is the misfit over all angles
-    that is given, and the shift adds its own. A template has a say in as many numbers of one image.
+    that is given, and the shift adds its own. A template has a say in as many numbers of one image, and templates that
+    share their images have it together.
     """
-    n = len(found.chance)
+    chance = mixture.by_class(found.chance)
+    n = len(chance) - float(((chance**2).sum(axis=0) / np.maximum(chance.sum(axis=0), 1e-9)).sum())
     of_view = (found.chance * found.misfit).sum(axis=0)
     fitted = mixture.variance * shift_dof(basis, mixture)[mixture.view_class]
     fitted[list(found.averaged)] = 0
     misfit = float((of_view + fitted * found.chance.sum(axis=0)).sum())
-    return max(misfit / (max(n - mixture.size, 1) * basis.noise_dof), 1e-12)
+    return max(misfit / (max(n, 1.0) * basis.noise_dof), 1e-12)
 
 
 def breaks_symmetry(order: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.bool_]:
