@@ -108,6 +108,16 @@ def test_the_light_of_disks_is_kept_where_a_detector_tells_it():
     assert float(peaks.at(ds, 1, 2)["disk_counts"][0]) == 9
 
 
+def test_peaks_are_left_out_by_who_knows_of_no_light():
+    """As before there was a column of it; but what is told has to be told of the peaks that are left, too."""
+    found = batch([1, 2, 0, 0, 1, 1])
+    columns = ("qy_px", "qx_px", "intensity", "score", "var_yy", "var_yx", "var_xx", "flags")
+    fewer = {name: getattr(found, name)[:3] for name in columns}
+    assert np.isnan(replace(found, **fewer).disk_counts).tolist() == [True] * 3
+    told = replace(found, disk_counts=np.ones(5, np.float32))
+    assert replace(told, **fewer).disk_counts.shape == (5,)
+
+
 def test_peaks_counts_must_add_up():
     ds = peaks.from_batch(batch([1, 2, 0, 0, 1, 1]), cube())
     with pytest.raises(SchemaError, match="adds up to 5, but there are 4"):

@@ -98,10 +98,12 @@ class PeakBatch:
     disk_counts: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        if self.disk_counts is None:
-            import numpy as np
+        import numpy as np
 
-            object.__setattr__(self, "disk_counts", np.full(np.shape(self.qy_px), np.nan, np.float32))
+        told, shape = self.disk_counts, np.shape(self.qy_px)
+        # Who keeps a part of the peaks by `dataclasses.replace`, and knows of no counts, leaves as many as there were.
+        if told is None or (np.shape(told) != shape and np.isnan(told).all()):
+            object.__setattr__(self, "disk_counts", np.full(shape, np.nan, np.float32))
 
 
 def _ignore_progress(done: int, total: int) -> None:
