@@ -177,7 +177,7 @@ def points_of(ds: xr.Dataset) -> tuple[NDArray[np.int64], NDArray[Any]]:
         Of every position of the scan, 0 where it was not looked at.
     records : (peak,) structured float64 array
         ``qx`` (row), ``qy`` (column), ``intensity``, and then ``score, var_xx, var_xy, var_yy`` (px^2, of their x
-        and y) and ``flags, h, k`` where there are any.
+        and y) and ``flags, h, k, disk_counts`` where there are any.
 
     Raises
     ------
