@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,10 +33,7 @@ def abtem_scattering() -> Scattering:
     """Lobato's parameters of all elements, from abTEM's table, without the seconds that the import of abTEM takes."""
     from ase.data import atomic_numbers
 
-    package = find_spec("abtem")
-    assert package is not None
-    assert package.origin is not None
-    table = Path(package.origin).with_name("parametrizations") / "data" / "lobato.json"
+    table = Path(str(distribution("abtem").locate_file("abtem/parametrizations/data/lobato.json")))
     parameters = json.loads(table.read_text(encoding="utf-8"))
     return {atomic_numbers[symbol]: np.asarray(rows) for symbol, rows in parameters.items()}
 
