@@ -166,14 +166,7 @@ def with_kin(known: Iterable[Crystal], variants: int) -> list[Crystal]:
 @functools.cache
 def _prototypes() -> list[tuple[str, Structure, int]]:
     """AFLOW label, structure, and its number among those of the same label."""
-    from pymatgen.util import provenance
-
-    # The references of all prototypes would be parsed for seconds, to see that they are BibTeX.
-    usual, provenance.is_valid_bibtex = provenance.is_valid_bibtex, bool
-    try:
-        from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
-    finally:
-        provenance.is_valid_bibtex = usual
+    from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 
     seen: dict[str, int] = {}
     found = []
